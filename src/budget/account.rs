@@ -1,0 +1,306 @@
+//! What one owner holds of a budget, under a limit and with a guaranteed minimum of its own.
+
+use crate::sync::{AtomicU64, Ordering, pause, read};
+
+use super::{Budget, Refused};
+
+/// The bytes that one owner holds.
+///
+/// All fields are atomics, although two of them never change: a thread that gives bytes back may
+/// see the account freed by another before it returns, and a reference to nothing but atomics is
+/// one that the compiler does not expect to stay valid for a whole call (`Arc` rests on the same).
+pub struct Account {
+    used: AtomicU64,
+    minimum: AtomicU64,
+    limit: AtomicU64,
+}
+
+/// Whether an account went from holding nothing to holding something.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use = "an account that begins to hold something must be kept alive from then on"]
+pub enum Opened {
+    /// It held nothing before.
+    First,
+    /// It held something already.
+    Already,
+}
+
+/// Whether an account still holds something after giving bytes back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use = "an account that holds nothing is no longer kept alive"]
+pub enum Kept {
+    /// It holds nothing now.
+    Nothing,
+    /// It still holds something.
+    Something,
+}
+
+/// A request in flight: counted, and to be settled or undone.
+#[must_use = "a request that is neither settled nor undone blocks every refusal"]
+#[derive(Debug)]
+pub struct Tentative {
+    bytes: u64,
+}
+
+impl Account {
+    /// An account that may hold `limit` bytes, with `minimum` of them reserved in `budget`.
+    ///
+    /// # Errors
+    ///
+    /// If `budget` has fewer than `minimum` bytes free.
+    pub fn open(budget: &Budget, minimum: u64, limit: u64) -> Result<Self, Refused> {
+        debug_assert!(minimum <= limit && limit <= budget.limit());
+        budget.reserve(minimum)?;
+        let [used, minimum, limit] = [0, minimum, limit].map(AtomicU64::new);
+        Ok(Self { used, minimum, limit })
+    }
+
+    /// An account that may hold `limit` bytes, none of them guaranteed.
+    #[must_use]
+    pub fn without_minimum(limit: u64) -> Self {
+        let [used, minimum, limit] = [0, 0, limit].map(AtomicU64::new);
+        Self { used, minimum, limit }
+    }
+
+    /// Gives the minimum back to `budget`.
+    pub fn close(&mut self, budget: &Budget) {
+        debug_assert_eq!(self.used_bytes(), 0, "an account was closed with bytes out");
+        budget.release(self.minimum());
+    }
+
+    /// The bytes held.
+    #[must_use]
+    pub fn used_bytes(&self) -> u64 {
+        // ORDERING: Acquire. A refusal compares two readings around one of the budget's tally
+        // (`refusal`), and their order must hold.
+        read(&self.used, Ordering::Acquire)
+    }
+
+    /// The guaranteed bytes.
+    #[must_use]
+    pub fn minimum(&self) -> u64 {
+        // ORDERING: Relaxed. It never changes.
+        self.minimum.load(Ordering::Relaxed)
+    }
+
+    /// The most bytes it may hold.
+    #[must_use]
+    pub fn limit(&self) -> u64 {
+        // ORDERING: Relaxed. It never changes.
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// The bytes it could take now.
+    #[must_use]
+    pub fn free_bytes(&self, budget: &Budget) -> u64 {
+        let used = self.used_bytes();
+        let guaranteed = self.minimum().saturating_sub(used);
+        (guaranteed + budget.free_bytes()).min(self.limit().saturating_sub(used))
+    }
+
+    /// Takes `bytes` for good.
+    ///
+    /// # Errors
+    ///
+    /// If the limit or the budget does not allow it, or the budget is closed.
+    pub fn reserve(&self, budget: &Budget, bytes: u64) -> Result<Opened, Refused> {
+        if self.minimum() > 0 || self.limit() < budget.limit() {
+            let (tentative, opened) = self.begin(budget, bytes)?;
+            self.settle(budget, tentative);
+            return Ok(opened);
+        }
+        // Nothing of our own can refuse, so nothing has to be in flight.
+        budget.reserve(bytes)?;
+        // ORDERING: Relaxed. The budget's Acquire found the memory; this is the count.
+        Ok(opened(self.used.fetch_add(bytes, Ordering::Relaxed)))
+    }
+
+    /// Takes `bytes` for a request that may still fail.
+    ///
+    /// # Errors
+    ///
+    /// As [`reserve`](Self::reserve).
+    pub fn begin(&self, budget: &Budget, bytes: u64) -> Result<(Tentative, Opened), Refused> {
+        loop {
+            let used = self.used_bytes();
+            let free = self.limit().saturating_sub(used);
+            if bytes > free {
+                self.refusal(budget, used, Refused::Account { free })?;
+                continue;
+            }
+            let minimum = self.minimum();
+            let share = beyond(minimum, used + bytes) - beyond(minimum, used);
+            if let Err(refused) = budget.begin(share) {
+                self.refusal(budget, used, refused)?;
+                continue;
+            }
+            match self.used.compare_exchange(
+                used,
+                used + bytes,
+                // ORDERING: Acquire. Pairs with the Release of `release`: what was given back
+                // within the minimum never passed through the budget.
+                Ordering::Acquire,
+                // ORDERING: Relaxed. The loop reads it again.
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return Ok((Tentative { bytes }, opened(used))),
+                Err(_) => budget.undo(share),
+            }
+        }
+    }
+
+    /// The request got what it asked for.
+    pub fn settle(&self, budget: &Budget, _tentative: Tentative) {
+        budget.settle();
+    }
+
+    /// The request failed: everything is as if it had not been made.
+    pub fn undo(&self, budget: &Budget, tentative: Tentative) -> Kept {
+        let (share, kept) = self.give_back(tentative.bytes);
+        budget.undo(share);
+        kept
+    }
+
+    /// Gives `bytes` back to the account and what lies beyond its minimum to `budget`. The caller
+    /// keeps both alive, whatever other threads give back meanwhile.
+    pub fn release(&self, budget: &Budget, bytes: u64) -> Kept {
+        let (share, kept) = self.give_back(bytes);
+        budget.release(share);
+        kept
+    }
+
+    /// Gives back `bytes` that were credited to the budget before, for an account without a
+    /// minimum. Once it has, the account may be gone with the next release of another thread.
+    pub fn release_credited(&self, bytes: u64) -> Kept {
+        debug_assert_eq!(self.minimum(), 0, "what goes back to the budget is not known yet");
+        self.give_back(bytes).1
+    }
+
+    /// Takes `bytes` off the account; returns what of it is the budget's.
+    fn give_back(&self, bytes: u64) -> (u64, Kept) {
+        // Read first: the account may be gone after the subtraction.
+        let minimum = self.minimum();
+        // ORDERING: AcqRel. Release: the memory was given back before, and so were all our other
+        // accesses. Acquire: whoever empties the account may let go of it, after everybody
+        // else's accesses.
+        let used = self.used.fetch_sub(bytes, Ordering::AcqRel);
+        debug_assert!(used >= bytes, "an account gave back more than it held");
+        let left = used - bytes;
+        let kept = if left == 0 { Kept::Nothing } else { Kept::Something };
+        (beyond(minimum, used) - beyond(minimum, left), kept)
+    }
+
+    /// Whether a refusal stands: nothing changed since `used` was read, and no request is in
+    /// flight that may have held what was missing (Protocol, 2).
+    fn refusal(&self, budget: &Budget, used: u64, refused: Refused) -> Result<(), Refused> {
+        let tally = budget.tally();
+        if tally.is_closed() {
+            return Err(Refused::Closed);
+        }
+        if !tally.has_in_flight() && self.used_bytes() == used {
+            return Err(refused);
+        }
+        pause();
+        Ok(())
+    }
+}
+
+/// What of `used` bytes is taken from the budget (Protocol, 3).
+const fn beyond(minimum: u64, used: u64) -> u64 {
+    used.saturating_sub(minimum)
+}
+
+const fn opened(used_before: u64) -> Opened {
+    if used_before == 0 { Opened::First } else { Opened::Already }
+}
+
+#[cfg(all(test, not(offheap_loom)))]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_minimum_is_promised_once_and_always_there() {
+        let budget = Budget::new(100);
+        let saver = Account::open(&budget, 40, 100).unwrap();
+        assert!(matches!(Account::open(&budget, 61, 100), Err(Refused::Budget { free: 60 })));
+        let greedy = Account::open(&budget, 0, 100).unwrap();
+        assert_eq!(greedy.reserve(&budget, 61), Err(Refused::Budget { free: 60 }));
+        assert_eq!(greedy.reserve(&budget, 60), Ok(Opened::First));
+        assert_eq!(saver.reserve(&budget, 40), Ok(Opened::First));
+        assert_eq!(saver.reserve(&budget, 1), Err(Refused::Budget { free: 0 }));
+        assert_eq!(greedy.release(&budget, 60), Kept::Nothing);
+        assert_eq!(saver.reserve(&budget, 60), Ok(Opened::Already));
+        assert_eq!(saver.release(&budget, 60), Kept::Something);
+        assert_eq!(budget.free_bytes(), 60, "what lies beyond the minimum went back");
+        assert_eq!(saver.release(&budget, 40), Kept::Nothing);
+        assert_eq!(budget.free_bytes(), 60, "the minimum stays reserved");
+    }
+
+    #[test]
+    fn an_account_stops_at_its_limit() {
+        let budget = Budget::new(100);
+        let account = Account::open(&budget, 0, 50).unwrap();
+        assert_eq!(account.reserve(&budget, 51), Err(Refused::Account { free: 50 }));
+        assert_eq!(account.reserve(&budget, 50), Ok(Opened::First));
+        assert_eq!(account.reserve(&budget, 1), Err(Refused::Account { free: 0 }));
+        assert_eq!(budget.free_bytes(), 50);
+    }
+
+    #[test]
+    fn an_undone_request_leaves_no_trace() {
+        let budget = Budget::new(100);
+        let account = Account::open(&budget, 30, 80).unwrap();
+        let (request, opened) = account.begin(&budget, 70).unwrap();
+        assert_eq!((opened, account.used_bytes(), budget.free_bytes()), (Opened::First, 70, 30));
+        assert_eq!(account.undo(&budget, request), Kept::Nothing);
+        assert_eq!((account.used_bytes(), budget.free_bytes()), (0, 70));
+        assert_eq!(account.reserve(&budget, 80), Ok(Opened::First), "nothing is in flight");
+    }
+
+    proptest! {
+        /// Two accounts against the plain sums they stand for.
+        #[test]
+        fn it_agrees_with_plain_sums(
+            minimums in (0_u64..30, 0_u64..30),
+            limits in (30_u64..120, 30_u64..120),
+            steps in proptest::collection::vec((0_usize..2, 0_usize..3, 1_u64..60), 0..60),
+        ) {
+            let budget = Budget::new(120);
+            let accounts = [(minimums.0, limits.0), (minimums.1, limits.1)]
+                .map(|(minimum, limit)| Account::open(&budget, minimum, limit).unwrap());
+            let mut used = [0, 0];
+            for (who, what, bytes) in steps {
+                let mine = &accounts[who];
+                let charged = |used: [u64; 2]| -> u64 {
+                    (0..2).map(|who| used[who].max(accounts[who].minimum())).sum()
+                };
+                let mut after = used;
+                if what == 0 {
+                    let bytes = bytes.min(used[who]);
+                    after[who] -= bytes;
+                    if bytes > 0 {
+                        let kept = mine.release(&budget, bytes);
+                        prop_assert_eq!(kept == Kept::Nothing, after[who] == 0);
+                    }
+                    used = after;
+                } else {
+                    after[who] += bytes;
+                    let fits = after[who] <= mine.limit() && charged(after) <= 120;
+                    prop_assert_eq!(mine.free_bytes(&budget) >= bytes, fits);
+                    if what == 1 {
+                        prop_assert_eq!(mine.reserve(&budget, bytes).is_ok(), fits);
+                        used = if fits { after } else { used };
+                    } else if let Ok((request, _)) = mine.begin(&budget, bytes) {
+                        prop_assert!(fits);
+                        let kept = mine.undo(&budget, request);
+                        prop_assert_eq!(kept == Kept::Nothing, used[who] == 0);
+                    }
+                }
+                prop_assert_eq!(budget.reserved_bytes(), charged(used));
+                prop_assert_eq!(mine.used_bytes(), used[who]);
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The state of a budget as a pure value: bytes reserved, requests in flight, open or closed.
+
+/// ```text
+///  63       62      48 47                                   0
+/// | closed | in flight |            reserved bytes            |
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Tally(u64);
+
+const RESERVED_BITS: u32 = 48;
+const RESERVED_MASK: u64 = (1 << RESERVED_BITS) - 1;
+const CLOSED: u64 = 1 << 63;
+const IN_FLIGHT_MASK: u64 = !CLOSED & !RESERVED_MASK;
+/// One request in flight, to add to or to subtract from the word.
+pub(crate) const IN_FLIGHT: u64 = 1 << RESERVED_BITS;
+
+/// The most bytes that a tally counts.
+pub(crate) const RESERVED_BYTES_MAX: u64 = RESERVED_MASK;
+
+const _: () = assert!(crate::units::CAPACITY_BYTES_MAX as u64 <= RESERVED_BYTES_MAX);
+
+impl Tally {
+    pub(crate) const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    pub(crate) const fn into_bits(self) -> u64 {
+        self.0
+    }
+
+    /// The bytes reserved, those of requests in flight among them.
+    pub(crate) const fn reserved_bytes(self) -> u64 {
+        self.0 & RESERVED_MASK
+    }
+
+    /// Whether a request is in flight: some of the reserved bytes may come back at once.
+    pub(crate) const fn has_in_flight(self) -> bool {
+        self.0 & IN_FLIGHT_MASK != 0
+    }
+
+    /// Whether one request more would be too many to count.
+    pub(crate) const fn is_crowded(self) -> bool {
+        self.0 & IN_FLIGHT_MASK == IN_FLIGHT_MASK
+    }
+
+    pub(crate) const fn is_closed(self) -> bool {
+        self.0 & CLOSED != 0
+    }
+
+    /// The bytes free under `limit`.
+    pub(crate) const fn free_bytes(self, limit: u64) -> u64 {
+        limit.saturating_sub(self.reserved_bytes())
+    }
+
+    /// With `bytes` more reserved. They must be free under a limit that a tally can count to.
+    pub(crate) const fn reserved(self, bytes: u64) -> Self {
+        debug_assert!(bytes <= RESERVED_BYTES_MAX - self.reserved_bytes());
+        Self(self.0 + bytes)
+    }
+
+    /// With `bytes` more reserved by a request in flight.
+    pub(crate) const fn begun(self, bytes: u64) -> Self {
+        debug_assert!(!self.is_crowded());
+        Self(self.reserved(bytes).0 + IN_FLIGHT)
+    }
+
+    /// What to set to close the budget.
+    pub(crate) const fn closed() -> Self {
+        Self(CLOSED)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_do_not_touch_each_other() {
+        for bytes in [0, 1, 1 << 20, RESERVED_BYTES_MAX - 1, RESERVED_BYTES_MAX] {
+            let tally = Tally::from_bits(0).reserved(bytes);
+            assert_eq!(tally.reserved_bytes(), bytes);
+            assert!(!tally.has_in_flight() && !tally.is_closed());
+            let begun = Tally::from_bits(0).begun(bytes);
+            assert_eq!(begun.reserved_bytes(), bytes);
+            assert!(begun.has_in_flight() && !begun.is_closed() && !begun.is_crowded());
+            let closed = Tally::from_bits(begun.into_bits() | Tally::closed().into_bits());
+            assert_eq!(closed.reserved_bytes(), bytes);
+            assert!(closed.has_in_flight() && closed.is_closed());
+            assert_eq!(closed.into_bits() - IN_FLIGHT, tally.into_bits() | CLOSED);
+        }
+    }
+
+    #[test]
+    fn the_last_request_that_can_be_counted_makes_it_crowded() {
+        let mut tally = Tally::from_bits(0);
+        for _ in 0..(1 << 15) - 1 {
+            assert!(!tally.is_crowded());
+            tally = tally.begun(1);
+        }
+        assert!(tally.is_crowded() && !tally.is_closed());
+    }
+
+    #[test]
+    fn free_bytes_stop_at_zero() {
+        assert_eq!(Tally::from_bits(0).reserved(40).free_bytes(100), 60);
+        assert_eq!(Tally::from_bits(0).reserved(100).free_bytes(100), 0);
+        assert_eq!(Tally::from_bits(0).reserved(100).free_bytes(99), 0);
+    }
+}

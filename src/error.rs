@@ -1,0 +1,397 @@
+//! Errors: what was asked for, the rule or the number that stood against it, and who holds what.
+
+use std::error::Error;
+use std::fmt::{self, Display, Formatter};
+use std::io;
+use std::sync::Arc;
+
+use crate::units::{PAGE_BYTES_MAX, PAGE_BYTES_MIN};
+
+/// How many holders an error names.
+const HOLDERS_NAMED_MAX: usize = 3;
+
+/// A configuration that no manager can be built from.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The capacity does not hold a single page.
+    CapacityTooSmall {
+        /// The capacity asked for, in bytes.
+        capacity_bytes: usize,
+        /// The size of a page in bytes.
+        page_bytes: usize,
+    },
+    /// The capacity is more than can be addressed, or has more pages than can be numbered.
+    CapacityTooLarge {
+        /// The capacity asked for, in bytes.
+        capacity_bytes: usize,
+        /// The largest capacity at this page size, in bytes.
+        capacity_bytes_max: usize,
+        /// The size of a page in bytes.
+        page_bytes: usize,
+    },
+    /// The page size is not a power of two, or out of range.
+    PageSize {
+        /// The page size asked for, in bytes.
+        page_bytes: usize,
+    },
+    /// The operating system refused the region.
+    Region {
+        /// The capacity asked for, in bytes.
+        capacity_bytes: usize,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+impl Display for ConfigError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CapacityTooSmall { capacity_bytes, page_bytes } => {
+                write!(f, "a capacity of {capacity_bytes} bytes does not hold one page ")?;
+                write!(f, "of {page_bytes} bytes")
+            }
+            Self::CapacityTooLarge { capacity_bytes, capacity_bytes_max, page_bytes } => {
+                write!(f, "a capacity of {capacity_bytes} bytes is above the most that can be ")?;
+                write!(f, "managed in pages of {page_bytes} bytes, {capacity_bytes_max} bytes")
+            }
+            Self::PageSize { page_bytes } => {
+                write!(f, "a page size of {page_bytes} bytes is not a power of two from ")?;
+                write!(f, "{PAGE_BYTES_MIN} to {PAGE_BYTES_MAX}")
+            }
+            Self::Region { capacity_bytes, source } => {
+                write!(f, "cannot map a region of {capacity_bytes} bytes: {source}")
+            }
+        }
+    }
+}
+
+impl Error for ConfigError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Region { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+/// An owner that cannot be registered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum OwnerError {
+    /// The guaranteed minimum is above the owner's own limit.
+    MinimumAboveLimit {
+        /// The owner's name.
+        name: Arc<str>,
+        /// The minimum asked for, in bytes.
+        minimum_bytes: usize,
+        /// The limit asked for, in bytes.
+        limit_bytes: usize,
+    },
+    /// The guaranteed minimum is above what is left of the budget.
+    MinimumUnavailable {
+        /// The owner's name.
+        name: Arc<str>,
+        /// The minimum asked for, in bytes.
+        minimum_bytes: usize,
+        /// The bytes that are neither held nor promised.
+        available_bytes: usize,
+        /// Who holds the most.
+        holders: Vec<Holder>,
+    },
+    /// The manager has been shut down.
+    ShutDown {
+        /// The owner's name.
+        name: Arc<str>,
+    },
+}
+
+impl Display for OwnerError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MinimumAboveLimit { name, minimum_bytes, limit_bytes } => {
+                write!(f, "owner `{name}`: a minimum of {minimum_bytes} bytes is above its ")?;
+                write!(f, "limit of {limit_bytes} bytes")
+            }
+            Self::MinimumUnavailable { name, minimum_bytes, available_bytes, holders } => {
+                write!(f, "owner `{name}`: a minimum of {minimum_bytes} bytes cannot be ")?;
+                write!(f, "guaranteed, only {available_bytes} bytes are left")?;
+                write_holders(f, holders)
+            }
+            Self::ShutDown { name } => {
+                write!(f, "owner `{name}`: the memory manager has been shut down")
+            }
+        }
+    }
+}
+
+impl Error for OwnerError {}
+
+/// An owner and what it holds, for errors.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Holder {
+    /// The owner's name.
+    pub name: Arc<str>,
+    /// The bytes it holds.
+    pub used_bytes: usize,
+    /// The bytes it is guaranteed.
+    pub minimum_bytes: usize,
+    /// The most bytes it may hold.
+    pub limit_bytes: usize,
+}
+
+fn write_holders(f: &mut Formatter<'_>, holders: &[Holder]) -> fmt::Result {
+    for (index, holder) in holders.iter().take(HOLDERS_NAMED_MAX).enumerate() {
+        let lead = if index == 0 { "; held by" } else { "," };
+        write!(f, "{lead} `{}`: {} bytes", holder.name, holder.used_bytes)?;
+        if holder.minimum_bytes > 0 {
+            write!(f, " (minimum {})", holder.minimum_bytes)?;
+        }
+    }
+    match holders.len().saturating_sub(HOLDERS_NAMED_MAX) {
+        0 => Ok(()),
+        more => write!(f, ", and {more} more"),
+    }
+}
+
+/// Why memory was refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The budget does not have that much left.
+    Budget,
+    /// The owner would pass its limit.
+    OwnerLimit,
+    /// The scratch would pass its limit.
+    ScratchLimit {
+        /// The limit in bytes.
+        limit_bytes: usize,
+    },
+    /// More than the manager could ever give, were everything free.
+    Capacity,
+    /// That much is free, but not in one piece.
+    Fragmented {
+        /// The bytes of the largest free block.
+        largest_free_block_bytes: usize,
+    },
+    /// A block of no bytes was asked for.
+    NoBytes,
+    /// The process allocator, which backs [`MemoryMode::Heap`](crate::MemoryMode::Heap), has no
+    /// more memory.
+    ProcessAllocator,
+    /// The manager has been shut down.
+    ShutDown,
+}
+
+/// A refused request for memory, in numbers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Refusal {
+    /// The name of the owner that asked.
+    pub owner: Arc<str>,
+    /// The bytes that were wanted, rounded up to pages where pages were.
+    pub requested_bytes: usize,
+    /// The bytes that the owner could have had.
+    pub available_bytes: usize,
+    /// The bytes that the owner held.
+    pub owner_used_bytes: usize,
+    /// The owner's limit in bytes.
+    pub owner_limit_bytes: usize,
+    /// The manager's capacity in bytes.
+    pub capacity_bytes: usize,
+    /// What stood against it.
+    pub reason: Reason,
+    /// Who holds memory, the largest holder first.
+    pub holders: Vec<Holder>,
+}
+
+impl Display for Refusal {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { owner, requested_bytes, available_bytes, capacity_bytes, .. } = self;
+        write!(f, "{requested_bytes} bytes for owner `{owner}`: ")?;
+        match self.reason {
+            Reason::Budget => {
+                write!(f, "only {available_bytes} of {capacity_bytes} bytes are free")?;
+            }
+            Reason::OwnerLimit => {
+                write!(f, "it holds {} bytes ", self.owner_used_bytes)?;
+                write!(f, "of its limit of {} bytes", self.owner_limit_bytes)?;
+            }
+            Reason::ScratchLimit { limit_bytes } => {
+                write!(f, "the scratch would pass its limit of {limit_bytes} bytes")?;
+            }
+            Reason::Capacity => {
+                write!(f, "that is above the capacity of {capacity_bytes} bytes")?;
+            }
+            Reason::Fragmented { largest_free_block_bytes } => {
+                write!(f, "{available_bytes} bytes are free, but the largest free block has ")?;
+                write!(f, "{largest_free_block_bytes} bytes")?;
+            }
+            Reason::NoBytes => f.write_str("a block has at least one byte")?,
+            Reason::ProcessAllocator => f.write_str("the process allocator has no more memory")?,
+            Reason::ShutDown => f.write_str("the memory manager has been shut down")?,
+        }
+        match self.reason {
+            Reason::Budget | Reason::Fragmented { .. } => write_holders(f, &self.holders),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Declares an error around a boxed refusal: a pointer wide, so that results stay small.
+macro_rules! refusal_error {
+    ($(#[$doc:meta])* $name:ident, $verb:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Debug)]
+        pub struct $name(Box<Refusal>);
+
+        impl $name {
+            pub(crate) fn new(refusal: Refusal) -> Self {
+                Self(Box::new(refusal))
+            }
+
+            /// The numbers.
+            #[must_use]
+            pub fn refusal(&self) -> &Refusal {
+                &self.0
+            }
+
+            /// What stood against the request.
+            #[must_use]
+            pub fn reason(&self) -> Reason {
+                self.0.reason
+            }
+        }
+
+        impl Display for $name {
+            fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+                write!(f, concat!("cannot ", $verb, " {}"), self.0)
+            }
+        }
+
+        impl Error for $name {}
+    };
+}
+
+refusal_error! {
+    /// Pages or a block that could not be allocated. Nothing has changed.
+    AllocationError, "allocate"
+}
+impl AllocationError {
+    /// Whether the budget or the owner's limit had fewer bytes than asked for.
+    pub(crate) fn is_for_want_of_bytes(&self) -> bool {
+        matches!(self.reason(), Reason::Budget | Reason::OwnerLimit)
+    }
+}
+
+impl From<ReservationError> for AllocationError {
+    fn from(error: ReservationError) -> Self {
+        Self(error.0)
+    }
+}
+
+refusal_error! {
+    /// Bytes that could not be reserved. Nothing has changed.
+    ReservationError, "reserve"
+}
+
+/// A fraction outside (0, 1].
+#[derive(Clone, Copy, PartialEq, Debug)]
+#[non_exhaustive]
+pub struct FractionError {
+    /// The fraction that was given.
+    pub fraction: f64,
+}
+
+impl Display for FractionError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "a fraction of {} is not above 0 and at most 1", self.fraction)
+    }
+}
+
+impl Error for FractionError {}
+
+/// Memory that is still held although none should be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct LeakError {
+    /// Who holds memory, the largest holder first.
+    pub holders: Vec<Holder>,
+}
+
+impl Display for LeakError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let bytes: usize = self.holders.iter().map(|holder| holder.used_bytes).sum();
+        write!(f, "{bytes} bytes have not been released")?;
+        write_holders(f, &self.holders)
+    }
+}
+
+impl Error for LeakError {}
+
+/// An access that does not lie within its segment. Nothing was read or written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct OutOfBounds {
+    /// The first byte of the access.
+    pub offset: usize,
+    /// The bytes of the access.
+    pub length: usize,
+    /// The bytes of the segment.
+    pub size: usize,
+}
+
+impl Display for OutOfBounds {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { offset, length, size } = self;
+        write!(f, "{length} bytes at offset {offset} do not lie within {size} bytes")
+    }
+}
+
+impl Error for OutOfBounds {}
+
+impl From<OutOfBounds> for io::Error {
+    fn from(error: OutOfBounds) -> Self {
+        Self::new(io::ErrorKind::InvalidInput, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holder(name: &str, used_bytes: usize, minimum_bytes: usize) -> Holder {
+        Holder { name: name.into(), used_bytes, minimum_bytes, limit_bytes: 1000 }
+    }
+
+    #[test]
+    fn a_refusal_names_the_largest_holders_and_counts_the_rest() {
+        let refusal = Refusal {
+            owner: "sorter".into(),
+            requested_bytes: 600,
+            available_bytes: 50,
+            owner_used_bytes: 100,
+            owner_limit_bytes: 1000,
+            capacity_bytes: 1000,
+            reason: Reason::Budget,
+            holders: vec![
+                holder("join", 500, 0),
+                holder("sorter", 300, 200),
+                holder("scan", 100, 0),
+                holder("sink", 50, 0),
+            ],
+        };
+        assert_eq!(
+            AllocationError::new(refusal.clone()).to_string(),
+            "cannot allocate 600 bytes for owner `sorter`: only 50 of 1000 bytes are free; held by \
+             `join`: 500 bytes, `sorter`: 300 bytes (minimum 200), `scan`: 100 bytes, and 1 more"
+        );
+        let limited = Refusal { reason: Reason::OwnerLimit, ..refusal };
+        assert_eq!(
+            ReservationError::new(limited).to_string(),
+            "cannot reserve 600 bytes for owner `sorter`: it holds 100 bytes of its limit of 1000 \
+             bytes"
+        );
+    }
+}

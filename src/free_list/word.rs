@@ -1,0 +1,325 @@
+//! The free pages of one chunk as a pure value: 64 bits, a set bit is a free page.
+
+use crate::units::{ChunkIndex, PAGES_PER_CHUNK};
+
+use super::Strategy;
+
+/// The word of a chunk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ChunkWord(u64);
+
+/// Some pages of one chunk, as bits of its word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PageMask(u64);
+
+/// Adjacent pages of one chunk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Hole {
+    pub(crate) first_bit: u32,
+    pub(crate) pages: u32,
+}
+
+impl PageMask {
+    /// The pages of `hole`.
+    pub(crate) fn of(hole: Hole) -> Self {
+        debug_assert!(hole.pages > 0 && hole.first_bit + hole.pages <= PAGES_PER_CHUNK);
+        Self((u64::MAX >> (PAGES_PER_CHUNK - hole.pages)) << hole.first_bit)
+    }
+
+    /// These pages and those of `other`, of which none may be among these.
+    pub(crate) const fn with(self, other: Self) -> Self {
+        assert!(self.0 & other.0 == 0, "the same page twice");
+        Self(self.0 | other.0)
+    }
+
+    pub(crate) const fn into_bits(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) const fn pages(self) -> u32 {
+        self.0.count_ones()
+    }
+}
+
+impl ChunkWord {
+    /// No page is free.
+    pub(crate) const FULL: Self = Self(0);
+    /// Every page is free.
+    pub(crate) const WHOLE: Self = Self(u64::MAX);
+
+    pub(crate) const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    pub(crate) const fn into_bits(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) const fn free_pages(self) -> u32 {
+        self.0.count_ones()
+    }
+
+    /// Whether all pages of `mask` are free.
+    pub(crate) const fn has_all(self, mask: PageMask) -> bool {
+        self.0 & mask.0 == mask.0
+    }
+
+    /// Whether any page of `mask` is free.
+    pub(crate) const fn has_any(self, mask: PageMask) -> bool {
+        self.0 & mask.0 != 0
+    }
+
+    /// The word after the pages of `mask` were taken.
+    pub(crate) const fn taken(self, mask: PageMask) -> Self {
+        Self(self.0 & !mask.0)
+    }
+
+    /// The word after the pages of `mask` were released.
+    pub(crate) const fn released(self, mask: PageMask) -> Self {
+        Self(self.0 | mask.0)
+    }
+
+    /// The free pages at the low end.
+    pub(crate) const fn low_run(self) -> u32 {
+        self.0.trailing_ones()
+    }
+
+    /// The free pages at the high end.
+    pub(crate) const fn high_run(self) -> u32 {
+        self.0.leading_ones()
+    }
+
+    /// The lowest free pages, at most `pages_max` of them.
+    pub(crate) fn lowest(self, pages_max: u32) -> PageMask {
+        let mut rest = self.0;
+        for _ in 0..pages_max.min(self.free_pages()) {
+            rest &= rest - 1;
+        }
+        PageMask(self.0 & !rest)
+    }
+
+    /// The length of the longest run of free pages: the chunk's bin.
+    ///
+    /// Halves are doubled and then refined: a bit of `runs` marks the low end of a free run of
+    /// `length` pages, so twelve steps decide, whatever the word.
+    pub(crate) const fn longest_run(self) -> u32 {
+        if self.0 == u64::MAX {
+            return PAGES_PER_CHUNK;
+        }
+        let mut runs = self.0;
+        let mut length = (runs != 0) as u32;
+        let mut step = 1;
+        while step < PAGES_PER_CHUNK && runs & (runs >> step) != 0 {
+            runs &= runs >> step;
+            length += step;
+            step *= 2;
+        }
+        while step > 1 {
+            step /= 2;
+            if runs & (runs >> step) != 0 {
+                runs &= runs >> step;
+                length += step;
+            }
+        }
+        length
+    }
+
+    /// The free runs, from the low end up.
+    pub(crate) fn holes(self) -> impl Iterator<Item = Hole> {
+        let mut rest = self.0;
+        std::iter::from_fn(move || {
+            if rest == 0 {
+                return None;
+            }
+            let first_bit = rest.trailing_zeros();
+            let pages = (rest >> first_bit).trailing_ones();
+            let hole = Hole { first_bit, pages };
+            rest &= !PageMask::of(hole).0;
+            Some(hole)
+        })
+    }
+
+    /// The hole that `strategy` picks for `pages`, the lower one of equals; `None` if none fits.
+    pub(crate) fn pick_hole(self, pages: u32, strategy: Strategy) -> Option<Hole> {
+        let mut picked: Option<Hole> = None;
+        for hole in self.holes().filter(|hole| hole.pages >= pages) {
+            if picked.is_none_or(|best| strategy.prefers(hole.pages, best.pages)) {
+                picked = Some(hole);
+            }
+        }
+        picked
+    }
+}
+
+/// A maximal free run of pages, however many chunks it crosses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct FreeRun {
+    pub(crate) first: u64,
+    pub(crate) pages: u64,
+}
+
+/// The maximal free runs of a sequence of chunk words, in address order.
+pub(crate) fn free_runs(words: impl Iterator<Item = ChunkWord>, mut visit: impl FnMut(FreeRun)) {
+    let mut open = FreeRun { first: 0, pages: 0 };
+    let mut base = 0;
+    for word in words {
+        if word == ChunkWord::WHOLE {
+            open.pages += u64::from(PAGES_PER_CHUNK);
+        } else {
+            open.pages += u64::from(word.low_run());
+            let high = word.high_run();
+            close(open, &mut visit);
+            for hole in word.holes() {
+                let inner = hole.first_bit > 0 && hole.first_bit + hole.pages < PAGES_PER_CHUNK;
+                if inner {
+                    let first = base + u64::from(hole.first_bit);
+                    visit(FreeRun { first, pages: u64::from(hole.pages) });
+                }
+            }
+            let first = base + u64::from(PAGES_PER_CHUNK - high);
+            open = FreeRun { first, pages: u64::from(high) };
+        }
+        base += u64::from(PAGES_PER_CHUNK);
+    }
+    close(open, &mut visit);
+}
+
+fn close(run: FreeRun, visit: &mut impl FnMut(FreeRun)) {
+    if run.pages > 0 {
+        visit(run);
+    }
+}
+
+/// The part of a run of pages that lies in one chunk.
+#[derive(Clone, Copy)]
+pub(crate) struct ChunkPart {
+    pub(crate) chunk: ChunkIndex,
+    pub(crate) hole: Hole,
+}
+
+/// Cuts `pages` pages from `first` on into their parts per chunk, in ascending order.
+pub(crate) fn chunk_parts(first: u32, pages: u32) -> impl DoubleEndedIterator<Item = ChunkPart> {
+    let end = u64::from(first) + u64::from(pages);
+    let last_chunk = end.div_ceil(u64::from(PAGES_PER_CHUNK));
+    let first_chunk = u64::from(first / PAGES_PER_CHUNK);
+    (first_chunk..last_chunk).map(move |chunk| {
+        let base = chunk * u64::from(PAGES_PER_CHUNK);
+        let from = u64::from(first).max(base);
+        let to = end.min(base + u64::from(PAGES_PER_CHUNK));
+        // No cast below loses anything: a chunk index fits as its pages do, a bit is below 64.
+        #[allow(clippy::cast_possible_truncation)]
+        ChunkPart {
+            chunk: ChunkIndex::new(chunk as u32),
+            hole: Hole { first_bit: (from - base) as u32, pages: (to - from) as u32 },
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{Just, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
+
+    use super::*;
+
+    /// The runs of a word, found page by page.
+    fn runs_by_hand(bits: u64) -> Vec<Hole> {
+        let mut runs: Vec<Hole> = Vec::new();
+        for bit in (0..64).filter(|bit| bits >> bit & 1 == 1) {
+            match runs.last_mut() {
+                Some(run) if run.first_bit + run.pages == bit => run.pages += 1,
+                _ => runs.push(Hole { first_bit: bit, pages: 1 }),
+            }
+        }
+        runs
+    }
+
+    fn agrees_with_the_count_by_hand(bits: u64) {
+        let word = ChunkWord::from_bits(bits);
+        let runs = runs_by_hand(bits);
+        assert_eq!(word.holes().collect::<Vec<_>>(), runs, "{bits:#b}");
+        let longest = runs.iter().map(|run| run.pages).max().unwrap_or(0);
+        assert_eq!(word.longest_run(), longest, "{bits:#b}");
+        for pages in 1..=64 {
+            let fits = || runs.iter().filter(|run| run.pages >= pages);
+            let tightest = fits().min_by_key(|run| (run.pages, run.first_bit)).copied();
+            let widest = fits().max_by_key(|run| (run.pages, 64 - run.first_bit)).copied();
+            assert_eq!(word.pick_hole(pages, Strategy::SmallestFit), tightest, "{bits:#b}");
+            assert_eq!(word.pick_hole(pages, Strategy::LargestFit), widest, "{bits:#b}");
+        }
+    }
+
+    #[test]
+    fn every_single_run_is_found() {
+        for first_bit in 0..64 {
+            for pages in 1..=64 - first_bit {
+                let mask = PageMask::of(Hole { first_bit, pages });
+                assert_eq!(mask.pages(), pages);
+                agrees_with_the_count_by_hand(mask.into_bits());
+                agrees_with_the_count_by_hand(!mask.into_bits());
+            }
+        }
+    }
+
+    #[test]
+    fn every_word_of_sixteen_pages_at_either_end_is_understood() {
+        for bits in 0..=u64::from(u16::MAX) {
+            let word = ChunkWord::from_bits(bits << 48 | bits);
+            let longest = runs_by_hand(word.into_bits()).iter().map(|run| run.pages).max();
+            assert_eq!(word.longest_run(), longest.unwrap_or(0));
+        }
+    }
+
+    #[test]
+    fn lowest_takes_from_the_low_end() {
+        let word = ChunkWord::from_bits(0b1011_0100);
+        assert_eq!(word.lowest(0).into_bits(), 0);
+        assert_eq!(word.lowest(2).into_bits(), 0b1_0100);
+        assert_eq!(word.lowest(64).into_bits(), 0b1011_0100);
+        assert_eq!(ChunkWord::WHOLE.lowest(64).into_bits(), u64::MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn any_word_is_understood(bits: u64, sparse: u64) {
+            agrees_with_the_count_by_hand(bits);
+            agrees_with_the_count_by_hand(bits & sparse);
+            agrees_with_the_count_by_hand(bits | sparse);
+        }
+
+        #[test]
+        fn taking_and_releasing_are_each_others_undo(bits: u64, wanted: u64) {
+            let word = ChunkWord::from_bits(bits);
+            let mask = PageMask(bits & wanted);
+            let taken = word.taken(mask);
+            prop_assert!(word.has_all(mask) && !taken.has_any(mask));
+            prop_assert!(taken.released(mask) == word);
+        }
+
+        #[test]
+        fn free_runs_cross_chunks(bits in proptest::collection::vec(
+            prop_oneof![Just(0), Just(u64::MAX), any::<u64>()], 0..6)) {
+            let free = |page: usize| bits[page / 64] >> (page % 64) & 1 == 1;
+            let mut expected: Vec<FreeRun> = Vec::new();
+            for page in (0..bits.len() * 64).filter(|page| free(*page)) {
+                match expected.last_mut() {
+                    Some(run) if run.first + run.pages == page as u64 => run.pages += 1,
+                    _ => expected.push(FreeRun { first: page as u64, pages: 1 }),
+                }
+            }
+            let mut found = Vec::new();
+            free_runs(bits.iter().map(|bits| ChunkWord::from_bits(*bits)), |run| found.push(run));
+            found.sort_by_key(|run| run.first);
+            prop_assert_eq!(found, expected);
+        }
+
+        #[test]
+        fn chunk_parts_add_up(first in 0_u32..1000, pages in 1_u32..1000) {
+            let mut next = first;
+            for part in chunk_parts(first, pages) {
+                prop_assert_eq!(part.chunk.page(part.hole.first_bit).get(), next);
+                next += part.hole.pages;
+            }
+            prop_assert_eq!(next, first + pages);
+        }
+    }
+}

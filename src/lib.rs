@@ -1,0 +1,100 @@
+//! Managed memory for data engines: one budget, pages and blocks out of one mapped region, without
+//! locks, shared by owners, with clean behaviour when it runs out.
+//!
+//! ```
+//! use offheap::{MemoryManager, Strategy};
+//!
+//! let manager = MemoryManager::builder()
+//!     .capacity(16 << 20)
+//!     .page_size(32 << 10)
+//!     .strategy(Strategy::SmallestFit)
+//!     .build()?;
+//! let owner = manager.owner("sorter").minimum(1 << 20).limit(8 << 20).register()?;
+//!
+//! let mut page = owner.allocate_page()?; // a `MemorySegment` of one page
+//! page.put_u64_le(0, 42)?;
+//! let pages = owner.allocate_pages(64)?; // all or nothing
+//! let block = owner.allocate(5_000_000)?; // contiguous, rounded up to pages
+//!
+//! let refusal = owner.allocate_pages(64).unwrap_err(); // an exact error, not a crash
+//! assert!(refusal.to_string().contains("of its limit of 8388608 bytes"), "{refusal}");
+//!
+//! drop((page, pages, block)); // on any thread, in any order
+//! manager.verify_empty()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Floors
+//!
+//! A file uses its own floor and those below, never above; a test checks it.
+//!
+//! ```text
+//! 4 manager/               MemoryManager, fixed, variable, owners, segments,
+//!                          reservations, scratch, stats        unsafe: owner_ref, segment, scratch
+//! 3 arena                  pages and blocks out of region and free list, or the process heap
+//! 2 os/ region block process_heap
+//!                          one mapping; index to address       unsafe
+//! 1 free_list/ budget/ page_set
+//!                          numbers only: no memory, no unsafe; loom checks these
+//! 0 units error sync       typed indices and sizes; errors; the switch to loom's atomics
+//! ```
+//!
+//! The lock-free and arithmetic code sits *below* the memory: it moves indices, so it needs no
+//! unsafe, no mapping and no clean-up in a model or a fuzz run. Start reading at the
+//! `free_list` module: its head has the protocol that everything else rests on.
+//!
+//! # How memory flows
+//!
+//! 1. An [`Owner`] charges the bytes to its account and to the budget. From here on the request
+//!    cannot fail for want of memory; only a block can still find no hole that is long enough.
+//! 2. The arena takes pages from the free list, and the region turns their indices into memory.
+//! 3. The [`MemorySegment`] goes back, on any thread, in the opposite order: memory first, then
+//!    the bytes. So whoever has the bytes finds the memory.
+
+#![cfg_attr(offheap_loom, expect(dead_code, reason = "the models use the lower floors only"))]
+
+mod budget;
+mod error;
+mod free_list;
+mod sync;
+mod units;
+
+#[cfg(not(offheap_loom))]
+mod arena;
+#[cfg(not(offheap_loom))]
+mod block;
+#[cfg(not(offheap_loom))]
+mod manager;
+#[cfg(not(offheap_loom))]
+mod os;
+#[cfg(not(offheap_loom))]
+mod page_set;
+#[cfg(not(offheap_loom))]
+mod process_heap;
+#[cfg(not(offheap_loom))]
+mod region;
+
+/// What the models check: floor 1, out in the open.
+#[cfg(offheap_loom)]
+#[doc(hidden)]
+pub mod model {
+    pub use crate::budget::{Account, Budget, Kept, Opened, Refused, Tentative};
+    pub use crate::free_list::{FreeList, HeldPages, HeldRun};
+    pub use crate::units::{PageCount, PageIndex};
+}
+
+#[cfg(not(offheap_loom))]
+pub use arena::ZeroPolicy;
+pub use error::{
+    AllocationError, ConfigError, FractionError, Holder, LeakError, OutOfBounds, OwnerError,
+    Reason, Refusal, ReservationError,
+};
+pub use free_list::Strategy;
+#[cfg(not(offheap_loom))]
+pub use manager::{
+    FixedSizeManager, Holdings, ManagerStats, MemoryManager, MemoryManagerBuilder, MemoryMode,
+    MemorySegment, OccupancyMap, Owner, OwnerBuilder, OwnerStats, Reservation, Scratch,
+    VariableSizeManager,
+};
+#[cfg(not(offheap_loom))]
+pub use os::{CoreDumps, HugePages, Populate};

@@ -1,0 +1,160 @@
+//! Configuring a manager.
+
+use std::sync::{Arc, Mutex};
+
+use crate::arena::{Arena, OffHeap, OffHeapOptions, ZeroPolicy};
+use crate::budget::Budget;
+use crate::error::ConfigError;
+use crate::free_list::Strategy;
+use crate::os::{CoreDumps, HugePages, Populate};
+use crate::units::{CAPACITY_BYTES_MAX, PAGE_BYTES_DEFAULT, PageCount, PageSize};
+
+use super::{MemoryManager, Shared};
+
+/// Where memory comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum MemoryMode {
+    /// One region, mapped when the manager is built. Flink calls it off-heap, or managed.
+    #[default]
+    OffHeap,
+    /// The process allocator, page by page as it is asked for, which gets the memory back when a
+    /// segment is released. The same interface, budget, owners and errors; without a region there
+    /// is no strategy to apply and no residency to tell.
+    Heap,
+}
+
+/// The configuration of a [`MemoryManager`].
+///
+/// Only the capacity has no default. Everything is checked by [`build`](Self::build).
+#[derive(Clone, Debug)]
+#[must_use = "a configuration does nothing until it is built"]
+pub struct MemoryManagerBuilder {
+    capacity_bytes: usize,
+    page_bytes: usize,
+    mode: MemoryMode,
+    strategy: Strategy,
+    zero_policy: ZeroPolicy,
+    huge_pages: HugePages,
+    populate: Populate,
+    core_dumps: CoreDumps,
+}
+
+impl MemoryManagerBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            capacity_bytes: 0,
+            page_bytes: PAGE_BYTES_DEFAULT,
+            mode: MemoryMode::default(),
+            strategy: Strategy::default(),
+            zero_policy: ZeroPolicy::default(),
+            huge_pages: HugePages::default(),
+            populate: Populate::default(),
+            core_dumps: CoreDumps::default(),
+        }
+    }
+
+    /// The budget in bytes. What remains beyond the last whole page can be reserved, but not
+    /// allocated.
+    pub fn capacity(mut self, bytes: usize) -> Self {
+        self.capacity_bytes = bytes;
+        self
+    }
+
+    /// The size of a page in bytes: a power of two from 4 KiB to 1 MiB, 32 KiB by default.
+    pub fn page_size(mut self, bytes: usize) -> Self {
+        self.page_bytes = bytes;
+        self
+    }
+
+    /// Where memory comes from; the region by default.
+    pub fn mode(mut self, mode: MemoryMode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Which hole a block takes; the smallest that fits by default.
+    pub fn strategy(mut self, strategy: Strategy) -> Self {
+        self.strategy = strategy;
+        self
+    }
+
+    /// When pages are overwritten with zeros; never by default.
+    pub fn zero_policy(mut self, policy: ZeroPolicy) -> Self {
+        self.zero_policy = policy;
+        self
+    }
+
+    /// Whether the region asks for transparent huge pages; it does by default.
+    pub fn huge_pages(mut self, huge_pages: HugePages) -> Self {
+        self.huge_pages = huge_pages;
+        self
+    }
+
+    /// When the region becomes resident; as pages are touched by default.
+    pub fn populate(mut self, populate: Populate) -> Self {
+        self.populate = populate;
+        self
+    }
+
+    /// Whether core dumps contain the region; they do by default.
+    pub fn core_dumps(mut self, core_dumps: CoreDumps) -> Self {
+        self.core_dumps = core_dumps;
+        self
+    }
+
+    /// Builds the manager; in off-heap mode this maps the region.
+    ///
+    /// # Errors
+    ///
+    /// If the page size is not a power of two from 4 KiB to 1 MiB, the capacity holds no page or
+    /// is above what can be addressed, or the operating system refuses the region.
+    pub fn build(&self) -> Result<MemoryManager, ConfigError> {
+        let page_size = PageSize::new(self.page_bytes)?;
+        let pages = self.pages(page_size)?;
+        let arena = match self.mode {
+            MemoryMode::Heap => Arena::Heap { page_size, zero_policy: self.zero_policy },
+            MemoryMode::OffHeap => {
+                let options = OffHeapOptions {
+                    pages,
+                    page_size,
+                    strategy: self.strategy,
+                    zero_policy: self.zero_policy,
+                    huge_pages: self.huge_pages,
+                    populate: self.populate,
+                    core_dumps: self.core_dumps,
+                };
+                let capacity_bytes = self.capacity_bytes;
+                let off_heap = OffHeap::new(&options)
+                    .map_err(|source| ConfigError::Region { capacity_bytes, source })?;
+                Arena::OffHeap(off_heap)
+            }
+        };
+        let shared = Shared {
+            budget: Budget::new(self.capacity_bytes as u64),
+            arena,
+            page_size,
+            pages,
+            mode: self.mode,
+            strategy: self.strategy,
+            owners: Mutex::new(Vec::new()),
+        };
+        Ok(MemoryManager { shared: Arc::new(shared) })
+    }
+
+    fn pages(&self, page_size: PageSize) -> Result<PageCount, ConfigError> {
+        let (capacity_bytes, page_bytes) = (self.capacity_bytes, self.page_bytes);
+        if capacity_bytes < page_bytes {
+            return Err(ConfigError::CapacityTooSmall { capacity_bytes, page_bytes });
+        }
+        let capacity_bytes_max =
+            CAPACITY_BYTES_MAX.min(page_size.bytes_of(PageCount::new(u32::MAX)));
+        match page_size.pages_within(capacity_bytes) {
+            Some(pages) if capacity_bytes <= capacity_bytes_max => Ok(pages),
+            _ => Err(ConfigError::CapacityTooLarge {
+                capacity_bytes,
+                capacity_bytes_max,
+                page_bytes,
+            }),
+        }
+    }
+}

@@ -1,0 +1,438 @@
+//! Owners: who holds memory, under a limit and with a guaranteed minimum.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::arena::{Arena, NoMemory};
+use crate::block::Block;
+use crate::budget::{Account, Budget, Refused};
+use crate::error::{AllocationError, Holder, OwnerError, Reason, Refusal, ReservationError};
+use crate::units::PageCount;
+
+use super::holdings::Holdings;
+use super::owner_ref::Charge;
+use super::reservation::Reservation;
+use super::scratch::Scratch;
+use super::segment::{self, MemorySegment};
+use super::{Shared, to_usize};
+
+/// Who holds memory: an operator, a task, a query.
+///
+/// A handle: clones are the same owner. Segments keep their owner, and so the manager, alive.
+/// All methods may be called from any thread.
+#[derive(Clone)]
+pub struct Owner {
+    shared: Arc<OwnerShared>,
+}
+
+/// What all handles and segments of an owner share.
+pub(crate) struct OwnerShared {
+    name: Arc<str>,
+    account: Account,
+    manager: Arc<Shared>,
+}
+
+/// The registration of an [`Owner`].
+#[must_use = "an owner does nothing until it is registered"]
+pub struct OwnerBuilder {
+    manager: Arc<Shared>,
+    name: Arc<str>,
+    minimum_bytes: usize,
+    limit_bytes: usize,
+}
+
+impl OwnerBuilder {
+    pub(super) fn new(manager: Arc<Shared>, name: Arc<str>) -> Self {
+        Self { manager, name, minimum_bytes: 0, limit_bytes: usize::MAX }
+    }
+
+    /// Bytes that the owner can always have; promised to nobody else from registration on.
+    /// 0 by default.
+    pub fn minimum(mut self, bytes: usize) -> Self {
+        self.minimum_bytes = bytes;
+        self
+    }
+
+    /// The most bytes that the owner may hold. The capacity by default, and at most.
+    pub fn limit(mut self, bytes: usize) -> Self {
+        self.limit_bytes = bytes;
+        self
+    }
+
+    /// Registers the owner.
+    ///
+    /// # Errors
+    ///
+    /// If the minimum is above the limit or above what is left of the budget, or the manager has
+    /// been shut down.
+    pub fn register(self) -> Result<Owner, OwnerError> {
+        let Self { manager, name, minimum_bytes, limit_bytes } = self;
+        if minimum_bytes > limit_bytes {
+            return Err(OwnerError::MinimumAboveLimit { name, minimum_bytes, limit_bytes });
+        }
+        let minimum = minimum_bytes as u64;
+        let limit = (limit_bytes as u64).min(manager.budget.limit()).max(minimum);
+        match Account::open(&manager.budget, minimum, limit) {
+            Ok(account) => Ok(Owner::new(name, account, manager)),
+            Err(Refused::Closed) => Err(OwnerError::ShutDown { name }),
+            Err(Refused::Budget { free } | Refused::Account { free }) => {
+                Err(OwnerError::MinimumUnavailable {
+                    name,
+                    minimum_bytes,
+                    available_bytes: to_usize(free),
+                    holders: manager.holders(),
+                })
+            }
+        }
+    }
+}
+
+impl Owner {
+    fn new(name: Arc<str>, account: Account, manager: Arc<Shared>) -> Self {
+        let shared = Arc::new(OwnerShared { name, account, manager });
+        shared.manager.register(&shared);
+        Self { shared }
+    }
+
+    /// An owner without a minimum that may hold all there is.
+    pub(super) fn unlimited(manager: Arc<Shared>, name: Arc<str>) -> Self {
+        let account = Account::without_minimum(manager.budget.limit());
+        Self::new(name, account, manager)
+    }
+
+    /// The name given at registration.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// The bytes it holds, as pages, blocks and reservations.
+    #[must_use]
+    pub fn used_memory(&self) -> usize {
+        to_usize(self.shared.account.used_bytes())
+    }
+
+    /// The bytes it could take now, as far as its limit and the budget are concerned.
+    #[must_use]
+    pub fn available_memory(&self) -> usize {
+        self.shared.available_bytes()
+    }
+
+    /// The most bytes it may hold.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        to_usize(self.shared.account.limit())
+    }
+
+    /// The bytes it can always have.
+    #[must_use]
+    pub fn minimum(&self) -> usize {
+        to_usize(self.shared.account.minimum())
+    }
+
+    /// The size of a page in bytes.
+    #[must_use]
+    pub fn page_size(&self) -> usize {
+        self.shared.manager.page_size.bytes()
+    }
+
+    /// Allocates one page. If it fits the limits, it succeeds.
+    ///
+    /// # Errors
+    ///
+    /// If the budget or the limit has less than a page left, or the manager has been shut down.
+    pub fn allocate_page(&self) -> Result<MemorySegment, AllocationError> {
+        let bytes = self.page_size();
+        let charge = self.shared.charge(bytes)?;
+        match self.shared.manager.arena.page() {
+            Ok(block) => Ok(MemorySegment::new(block, charge)),
+            Err(no_memory) => Err(self.shared.give_up(charge, bytes, no_memory)),
+        }
+    }
+
+    /// Allocates `count` pages, all or none. If they fit the limits, it succeeds.
+    ///
+    /// Flink: `MemoryManager.allocatePages`.
+    ///
+    /// # Errors
+    ///
+    /// If the budget or the limit has less left, or the manager has been shut down.
+    pub fn allocate_pages(&self, count: usize) -> Result<Vec<MemorySegment>, AllocationError> {
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        let page_bytes = self.page_size();
+        let bytes = count.saturating_mul(page_bytes);
+        let pages = self.shared.pages_for(bytes)?;
+        self.shared.allocate_many(bytes, |arena| arena.pages(pages))
+    }
+
+    /// Allocates one block of `bytes`, rounded up to pages, from the hole that the strategy picks.
+    ///
+    /// # Errors
+    ///
+    /// If the budget or the limit has less left, no free block is large enough, or the manager
+    /// has been shut down.
+    pub fn allocate(&self, bytes: usize) -> Result<MemorySegment, AllocationError> {
+        let pages = self.shared.pages_for(bytes)?;
+        let rounded = self.shared.manager.page_size.bytes_of(pages);
+        self.shared.allocate_one(rounded, |arena| arena.block(pages))
+    }
+
+    /// Allocates one block of at least a page and at most `bytes`, rounded up to pages: what the
+    /// limits and the strategy find.
+    ///
+    /// With [`Strategy::SmallestFit`](crate::Strategy::SmallestFit) that is all of `bytes` if
+    /// there is such a block, and otherwise, as always with
+    /// [`Strategy::LargestFit`](crate::Strategy::LargestFit), the largest there is.
+    ///
+    /// # Errors
+    ///
+    /// If there is not even one page, or the manager has been shut down.
+    pub fn allocate_up_to(&self, bytes: usize) -> Result<MemorySegment, AllocationError> {
+        let page_size = self.shared.manager.page_size;
+        let wanted = bytes.min(page_size.bytes_of(self.shared.manager.pages));
+        loop {
+            let within = page_size.bytes_of(self.shared.pages_within(self.available_memory()));
+            let rounded = page_size.bytes_of(self.shared.pages_for(wanted)?);
+            let granted = rounded.min(within).max(page_size.bytes());
+            let pages = self.shared.pages_within(granted);
+            match self.shared.allocate_one(granted, |arena| arena.block_up_to(pages)) {
+                // Somebody took of it since we asked. A page that is refused is the end of it.
+                Err(error) if error.is_for_want_of_bytes() && granted > page_size.bytes() => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Allocates `bytes`, rounded up to pages, in as many blocks as it takes, all or none. If
+    /// they fit the limits, it succeeds.
+    ///
+    /// With [`Strategy::LargestFit`](crate::Strategy::LargestFit) these are the fewest and
+    /// largest blocks; with [`Strategy::SmallestFit`](crate::Strategy::SmallestFit) scraps are
+    /// used up first and large runs stay whole.
+    ///
+    /// # Errors
+    ///
+    /// If the budget or the limit has less left, or the manager has been shut down.
+    pub fn allocate_scattered(&self, bytes: usize) -> Result<Vec<MemorySegment>, AllocationError> {
+        if bytes == 0 {
+            return Ok(Vec::new());
+        }
+        let pages = self.shared.pages_for(bytes)?;
+        let rounded = self.shared.manager.page_size.bytes_of(pages);
+        self.shared.allocate_many(rounded, |arena| arena.pieces(pages))
+    }
+
+    /// Reserves `bytes` of the budget for memory that is held elsewhere: accounting only.
+    ///
+    /// Flink: `MemoryManager.reserveMemory`.
+    ///
+    /// # Errors
+    ///
+    /// If the budget or the limit has less left, or the manager has been shut down.
+    pub fn reserve_memory(&self, bytes: usize) -> Result<Reservation, ReservationError> {
+        Reservation::new(self.clone(), bytes)
+    }
+
+    /// A bump arena for short-lived small objects, which holds at most `limit_bytes`.
+    #[must_use]
+    pub fn scratch(&self, limit_bytes: usize) -> Scratch {
+        Scratch::new(self.clone(), limit_bytes)
+    }
+
+    /// A collection for segments of this owner that are to be released together.
+    #[must_use]
+    pub fn holdings(&self) -> Holdings {
+        Holdings::new(self.clone())
+    }
+
+    /// Gives a segment back: the same as dropping it.
+    pub fn release(&self, segment: MemorySegment) {
+        drop(segment);
+    }
+
+    /// Gives many segments back: cheaper than one by one, where neighbours follow each other.
+    pub fn release_all(&self, segments: impl IntoIterator<Item = MemorySegment>) {
+        segment::release_all(segments);
+    }
+
+    pub(super) fn shared(&self) -> &Arc<OwnerShared> {
+        &self.shared
+    }
+}
+
+impl fmt::Debug for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Owner")
+            .field("name", &self.name())
+            .field("used", &self.used_memory())
+            .field("minimum", &self.minimum())
+            .field("limit", &self.limit())
+            .finish_non_exhaustive()
+    }
+}
+
+impl OwnerShared {
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    pub(super) fn account(&self) -> &Account {
+        &self.account
+    }
+
+    pub(super) fn budget(&self) -> &Budget {
+        &self.manager.budget
+    }
+
+    pub(super) fn manager(&self) -> &Shared {
+        &self.manager
+    }
+
+    /// Gives blocks back to where they came from.
+    pub(super) fn take_back(&self, blocks: impl IntoIterator<Item = Block>) {
+        self.manager.arena.release(blocks);
+    }
+
+    pub(super) fn available_bytes(&self) -> usize {
+        to_usize(self.account.free_bytes(&self.manager.budget))
+    }
+
+    pub(super) fn holder(&self) -> Holder {
+        Holder {
+            name: Arc::clone(&self.name),
+            used_bytes: to_usize(self.account.used_bytes()),
+            minimum_bytes: to_usize(self.account.minimum()),
+            limit_bytes: to_usize(self.account.limit()),
+        }
+    }
+
+    /// This owner as a holder, if it holds anything.
+    pub(super) fn as_holder(&self) -> Option<Holder> {
+        Some(self.holder()).filter(|holder| holder.used_bytes > 0)
+    }
+
+    fn charge(self: &Arc<Self>, bytes: usize) -> Result<Charge, AllocationError> {
+        Charge::new(self, bytes).map_err(|refused| self.refusal(bytes, refused.into()))
+    }
+
+    /// One block of at most `bytes`, from a search that may fail.
+    fn allocate_one(
+        self: &Arc<Self>,
+        bytes: usize,
+        search: impl FnOnce(&Arena) -> Result<Block, NoMemory>,
+    ) -> Result<MemorySegment, AllocationError> {
+        let (mut charge, tentative) =
+            Charge::begin(self, bytes).map_err(|refused| self.refusal(bytes, refused.into()))?;
+        match search(&self.manager.arena) {
+            Ok(block) => {
+                charge.shrink(bytes - block.size());
+                self.account.settle(&self.manager.budget, tentative);
+                Ok(MemorySegment::new(block, charge))
+            }
+            Err(no_memory) => {
+                charge.undo(tentative);
+                Err(self.refusal(bytes, no_memory.into()))
+            }
+        }
+    }
+
+    /// Blocks of `bytes` in all, from a search that finds what was reserved.
+    fn allocate_many(
+        self: &Arc<Self>,
+        bytes: usize,
+        search: impl FnOnce(&Arena) -> Result<Vec<Block>, NoMemory>,
+    ) -> Result<Vec<MemorySegment>, AllocationError> {
+        let charge = self.charge(bytes)?;
+        match search(&self.manager.arena) {
+            Ok(blocks) => Ok(segment::split(blocks, charge)),
+            Err(no_memory) => Err(self.give_up(charge, bytes, no_memory)),
+        }
+    }
+
+    /// The pages to hold `bytes`, if the manager could ever give them.
+    fn pages_for(&self, bytes: usize) -> Result<PageCount, AllocationError> {
+        if bytes == 0 {
+            return Err(self.refusal(0, Why::Reason(Reason::NoBytes)));
+        }
+        let pages = self.manager.page_size.pages_to_hold(bytes);
+        pages
+            .filter(|pages| *pages <= self.manager.pages)
+            .ok_or_else(|| self.refusal(bytes, Why::Reason(Reason::Capacity)))
+    }
+
+    fn pages_within(&self, bytes: usize) -> PageCount {
+        // Nothing that an owner may hold is more than the capacity, whose pages can be counted.
+        self.manager.page_size.pages_within(bytes).unwrap_or(self.manager.pages)
+    }
+
+    /// Gives a charge back for which the process allocator had no memory.
+    fn give_up(&self, charge: Charge, bytes: usize, no_memory: NoMemory) -> AllocationError {
+        charge.release();
+        self.refusal(bytes, no_memory.into())
+    }
+
+    fn refusal(&self, requested_bytes: usize, why: Why) -> AllocationError {
+        AllocationError::new(self.refused(requested_bytes, why))
+    }
+
+    /// A refusal in numbers.
+    pub(super) fn refused(&self, requested_bytes: usize, why: Why) -> Refusal {
+        let Holder { name, used_bytes, limit_bytes, .. } = self.holder();
+        let (available_bytes, reason) = match why {
+            Why::Refused(Refused::Budget { free }) => (to_usize(free), Reason::Budget),
+            Why::Refused(Refused::Account { free }) => (to_usize(free), Reason::OwnerLimit),
+            Why::Refused(Refused::Closed) => (0, Reason::ShutDown),
+            Why::NoMemory(NoMemory::ProcessAllocator) => {
+                (self.available_bytes(), Reason::ProcessAllocator)
+            }
+            Why::NoMemory(NoMemory::Fragmented) => {
+                (self.available_bytes(), self.manager.fragmented())
+            }
+            Why::Reason(reason) => (self.available_bytes(), reason),
+        };
+        Refusal {
+            owner: name,
+            requested_bytes,
+            available_bytes,
+            owner_used_bytes: used_bytes,
+            owner_limit_bytes: limit_bytes,
+            capacity_bytes: to_usize(self.manager.budget.limit()),
+            reason,
+            holders: self.manager.holders(),
+        }
+    }
+}
+
+impl Drop for OwnerShared {
+    fn drop(&mut self) {
+        self.account.close(&self.manager.budget);
+        self.manager.unregister_the_gone();
+    }
+}
+
+impl Shared {
+    fn fragmented(&self) -> Reason {
+        Reason::Fragmented { largest_free_block_bytes: self.largest_free_block_bytes() }
+    }
+}
+
+/// Why a request is refused, on whichever floor that was found.
+pub(super) enum Why {
+    Refused(Refused),
+    NoMemory(NoMemory),
+    Reason(Reason),
+}
+
+impl From<Refused> for Why {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl From<NoMemory> for Why {
+    fn from(no_memory: NoMemory) -> Self {
+        Self::NoMemory(no_memory)
+    }
+}

@@ -1,0 +1,151 @@
+//! How a segment keeps its owner alive without a reference count of its own.
+//!
+//! # Protocol
+//!
+//! 1. While an owner's account holds anything, it has one strong count of the [`OwnerShared`] for
+//!    itself. Whoever makes it hold something takes that count; whoever makes it hold nothing
+//!    gives it up. So an allocation costs no count, and an owner with memory out stays.
+//! 2. Charging needs a handle, so the count is taken by somebody who keeps the owner alive
+//!    himself. Until the charge is given back, the account holds at least that charge.
+//! 3. Giving back is the last access: once the account has let go of these bytes, another thread
+//!    may let go of the rest, and of the owner.
+
+use std::mem;
+use std::sync::Arc;
+
+use crate::budget::{Kept, Opened, Refused, Tentative};
+
+use super::owner::OwnerShared;
+
+/// Bytes that an owner's account was charged with, and so a reference to the owner.
+///
+/// # Invariants
+///
+/// - `owner` came from an `Arc`, with access to its counts.
+/// - The account of the owner holds `bytes` for this value; so, by (Protocol, 1), the owner lives
+///   as long as this value.
+#[must_use = "a dropped `Charge` stays on its owner's account forever"]
+pub(super) struct Charge {
+    owner: *const OwnerShared,
+    bytes: u64,
+}
+
+// SAFETY: a `Charge` is a shared reference to an `OwnerShared`, which is `Sync`, and to a count
+// that any thread may give back.
+unsafe impl Send for Charge {}
+// SAFETY: as for `Send`; `&Charge` only reads.
+unsafe impl Sync for Charge {}
+
+impl Charge {
+    /// Charges `bytes`, at least one, to the owner.
+    pub(super) fn new(owner: &Arc<OwnerShared>, bytes: usize) -> Result<Self, Refused> {
+        let bytes = bytes as u64;
+        debug_assert!(bytes > 0);
+        let opened = owner.account().reserve(owner.budget(), bytes)?;
+        Ok(Self::opened(owner, bytes, opened))
+    }
+
+    /// Charges `bytes`, at least one, for a request that may still fail.
+    pub(super) fn begin(
+        owner: &Arc<OwnerShared>,
+        bytes: usize,
+    ) -> Result<(Self, Tentative), Refused> {
+        let bytes = bytes as u64;
+        debug_assert!(bytes > 0);
+        let (tentative, opened) = owner.account().begin(owner.budget(), bytes)?;
+        Ok((Self::opened(owner, bytes, opened), tentative))
+    }
+
+    fn opened(owner: &Arc<OwnerShared>, bytes: u64, opened: Opened) -> Self {
+        if opened == Opened::First {
+            // The account's own count (Protocol, 1).
+            mem::forget(Arc::clone(owner));
+        }
+        // INVARIANT: the caller has just charged `bytes` to the account of `owner`.
+        Self { owner: Arc::as_ptr(owner), bytes }
+    }
+
+    pub(super) fn owner(&self) -> &OwnerShared {
+        // SAFETY: the owner lives as long as this value, by the type invariant.
+        unsafe { &*self.owner }
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The request failed: the account is as if it had not been made.
+    pub(super) fn undo(self, tentative: Tentative) {
+        let keep = self.keep_owner();
+        let kept = keep.account().undo(keep.budget(), tentative);
+        self.let_go(kept);
+    }
+
+    /// Gives part of the bytes back and keeps the rest, of which there must be some.
+    pub(super) fn shrink(&mut self, bytes: usize) {
+        let bytes = bytes as u64;
+        debug_assert!(bytes < self.bytes);
+        if bytes == 0 {
+            return;
+        }
+        let owner = self.owner();
+        // The rest keeps the account from holding nothing.
+        let _: Kept = owner.account().release(owner.budget(), bytes);
+        self.bytes -= bytes;
+    }
+
+    /// Moves `bytes`, fewer than there are, to a charge of their own.
+    pub(super) fn split_off(&mut self, bytes: u64) -> Self {
+        debug_assert!(bytes < self.bytes);
+        self.bytes -= bytes;
+        // INVARIANT: the account holds them for the new value now, as they were taken off ours.
+        Self { owner: self.owner, bytes }
+    }
+
+    /// Joins two charges of one owner.
+    pub(super) fn merge(&mut self, other: Self) {
+        debug_assert!(self.same_owner(&other));
+        self.bytes += other.bytes;
+    }
+
+    /// Whether both are charges of one owner.
+    pub(super) fn same_owner(&self, other: &Self) -> bool {
+        std::ptr::eq(self.owner, other.owner)
+    }
+
+    /// Gives all bytes back.
+    pub(super) fn release(self) {
+        let owner = self.owner();
+        if owner.account().minimum() == 0 {
+            // All of it is the budget's, and can be credited while the owner is sure to live.
+            owner.budget().release(self.bytes);
+            // The last access to the owner (Protocol, 3). The reference that it goes through is
+            // to nothing but atomics (see `Account`).
+            let kept = owner.account().release_credited(self.bytes);
+            self.let_go(kept);
+        } else {
+            // What is the budget's shows only afterwards, so the owner must live on for a while.
+            let keep = self.keep_owner();
+            let kept = keep.account().release(keep.budget(), self.bytes);
+            self.let_go(kept);
+        }
+    }
+
+    /// A handle on the owner.
+    fn keep_owner(&self) -> Arc<OwnerShared> {
+        // SAFETY: `owner` came from an `Arc` and has a strong count, by the type invariant and
+        // (Protocol, 1).
+        unsafe { Arc::increment_strong_count(self.owner) };
+        // SAFETY: as above; the count that was just added is the handle's.
+        unsafe { Arc::from_raw(self.owner) }
+    }
+
+    /// Gives up the account's own count if it holds nothing any more (Protocol, 1).
+    fn let_go(self, kept: Kept) {
+        if kept == Kept::Nothing {
+            // SAFETY: `owner` came from an `Arc`, by the type invariant. We made the account hold
+            // nothing, so its count is ours to give up, by (Protocol, 1).
+            unsafe { Arc::decrement_strong_count(self.owner) };
+        }
+    }
+}

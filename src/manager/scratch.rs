@@ -1,0 +1,215 @@
+//! A bump arena for short-lived small objects, under the budget and a limit of its own.
+
+use std::alloc::Layout;
+use std::cell::RefCell;
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::ptr::NonNull;
+
+use bumpalo::Bump;
+
+use crate::error::{AllocationError, Reason};
+
+use super::owner::Why;
+use super::{MemoryMode, MemorySegment, Owner, Reservation};
+
+/// What a [`Bump`] adds to the bytes that it was asked to hold: its own footer, and room for the
+/// process allocator's header. With it, an extent of whole pages is whole pages.
+const BUMP_OVERHEAD_BYTES: usize = 64;
+
+/// A bump arena for the short-lived small objects of one task: values are placed one after the
+/// other and go all at once. Destructors of what is placed here do not run.
+///
+/// It takes memory from its owner in pages, or in blocks for larger objects; in heap mode it takes
+/// it from the process allocator through [`bumpalo`], under the same budget. It never holds more
+/// than its limit, and all it holds is counted.
+///
+/// ```
+/// # let manager = offheap::MemoryManager::builder().capacity(1 << 20).build()?;
+/// let owner = manager.owner("parser").register()?;
+/// let mut scratch = owner.scratch(256 << 10);
+/// for line in ["a,1", "b,2"] {
+///     let word = scratch.alloc_str(line)?;
+///     word.make_ascii_uppercase();
+///     let numbers = scratch.alloc_slice_copy(&[1_u64, 2, 3])?;
+///     assert_eq!((&*word, numbers.len()), (line.to_ascii_uppercase().as_str(), 3));
+///     scratch.reset();
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Scratch {
+    owner: Owner,
+    limit_bytes: usize,
+    /// Objects are placed in the last one.
+    extents: RefCell<Vec<Extent>>,
+}
+
+/// Memory that objects are placed in.
+enum Extent {
+    /// Pages of the region, used up to a position.
+    Pages { segment: MemorySegment, used_bytes: usize },
+    /// A bump arena that cannot grow, and the bytes of the budget that it stands for.
+    Heap { bump: Bump, reservation: Reservation },
+}
+
+impl Scratch {
+    pub(super) fn new(owner: Owner, limit_bytes: usize) -> Self {
+        Self { owner, limit_bytes, extents: RefCell::new(Vec::new()) }
+    }
+
+    /// The most bytes it may hold, counted in whole pages.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.limit_bytes
+    }
+
+    /// The bytes it holds of its owner's.
+    #[must_use]
+    pub fn held_memory(&self) -> usize {
+        self.extents.borrow().iter().map(Extent::bytes).sum()
+    }
+
+    /// Places a value.
+    ///
+    /// # Errors
+    ///
+    /// If the scratch's limit, the owner's limit or the budget has less left.
+    #[expect(clippy::mut_from_ref, reason = "every call returns memory of its own")]
+    pub fn alloc<T>(&self, value: T) -> Result<&mut T, AllocationError> {
+        let place = self.alloc_layout(Layout::new::<T>())?.cast::<T>();
+        // SAFETY: `alloc_layout` returns memory for a `T` that nobody else has.
+        unsafe { place.write(value) };
+        // SAFETY: just written; it stays until `reset` or drop, which the borrow of `self` delays.
+        Ok(unsafe { &mut *place.as_ptr() })
+    }
+
+    /// Places a copy of a slice.
+    ///
+    /// # Errors
+    ///
+    /// As [`alloc`](Self::alloc).
+    #[expect(clippy::mut_from_ref, reason = "every call returns memory of its own")]
+    pub fn alloc_slice_copy<T: Copy>(&self, source: &[T]) -> Result<&mut [T], AllocationError> {
+        let place = self.alloc_layout(Layout::for_value(source))?.cast::<T>();
+        // SAFETY: `alloc_layout` returns memory for the slice that nobody else has, so it cannot
+        // overlap `source`.
+        unsafe { place.copy_from_nonoverlapping(NonNull::from(source).cast(), source.len()) };
+        // SAFETY: just written; it stays until `reset` or drop, which the borrow of `self` delays.
+        Ok(unsafe { std::slice::from_raw_parts_mut(place.as_ptr(), source.len()) })
+    }
+
+    /// Places a copy of a string.
+    ///
+    /// # Errors
+    ///
+    /// As [`alloc`](Self::alloc).
+    #[expect(clippy::mut_from_ref, reason = "every call returns memory of its own")]
+    pub fn alloc_str(&self, source: &str) -> Result<&mut str, AllocationError> {
+        let bytes = self.alloc_slice_copy(source.as_bytes())?;
+        // SAFETY: the bytes are a copy of a string.
+        Ok(unsafe { std::str::from_utf8_unchecked_mut(bytes) })
+    }
+
+    /// Memory of this layout, which nobody else has until `reset` or drop.
+    ///
+    /// # Errors
+    ///
+    /// As [`alloc`](Self::alloc).
+    pub fn alloc_layout(&self, layout: Layout) -> Result<NonNull<u8>, AllocationError> {
+        if let (0, Some(aligned)) = (layout.size(), NonZeroUsize::new(layout.align())) {
+            return Ok(NonNull::without_provenance(aligned));
+        }
+        let mut extents = self.extents.borrow_mut();
+        if let Some(place) = extents.last_mut().and_then(|extent| extent.place(layout)) {
+            return Ok(place);
+        }
+        let held_bytes: usize = extents.iter().map(Extent::bytes).sum();
+        let mut extent = self.extent_for(layout, held_bytes)?;
+        let place = extent.place(layout);
+        extents.push(extent);
+        place.ok_or_else(|| self.refusal(layout.size(), Reason::ProcessAllocator))
+    }
+
+    /// Forgets all objects, and keeps the memory of the last extent for the next ones.
+    pub fn reset(&mut self) {
+        let extents = self.extents.get_mut();
+        if let Some(mut last) = extents.pop() {
+            last.reset();
+            extents.clear();
+            extents.push(last);
+        }
+    }
+
+    /// A fresh extent that has room for `layout`.
+    fn extent_for(&self, layout: Layout, held_bytes: usize) -> Result<Extent, AllocationError> {
+        let page_bytes = self.owner.page_size();
+        let needed =
+            layout.size().saturating_add(layout.align()).saturating_add(BUMP_OVERHEAD_BYTES);
+        let wanted = needed.checked_next_multiple_of(page_bytes).unwrap_or(usize::MAX);
+        if wanted > self.limit_bytes.saturating_sub(held_bytes) {
+            let limit_bytes = self.limit_bytes;
+            return Err(self.refusal(wanted, Reason::ScratchLimit { limit_bytes }));
+        }
+        if self.owner.shared().manager().mode == MemoryMode::OffHeap {
+            let segment = self.owner.allocate(wanted)?;
+            return Ok(Extent::Pages { segment, used_bytes: 0 });
+        }
+        let reservation = self.owner.reserve_memory(wanted)?;
+        let bump = Bump::try_with_capacity(wanted - BUMP_OVERHEAD_BYTES)
+            .map_err(|_| self.refusal(wanted, Reason::ProcessAllocator))?;
+        bump.set_allocation_limit(Some(bump.allocated_bytes()));
+        debug_assert!(bump.allocated_bytes_including_metadata() <= wanted);
+        Ok(Extent::Heap { bump, reservation })
+    }
+
+    fn refusal(&self, bytes: usize, reason: Reason) -> AllocationError {
+        AllocationError::new(self.owner.shared().refused(bytes, Why::Reason(reason)))
+    }
+}
+
+impl Extent {
+    /// The bytes of the budget that it stands for.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Pages { segment, .. } => segment.size(),
+            Self::Heap { reservation, .. } => reservation.size(),
+        }
+    }
+
+    /// Room for `layout`, if there is some left.
+    fn place(&mut self, layout: Layout) -> Option<NonNull<u8>> {
+        match self {
+            Self::Heap { bump, .. } => bump.try_alloc_layout(layout).ok(),
+            Self::Pages { segment, used_bytes } => {
+                let base = segment.base();
+                let next = base.as_ptr() as usize + *used_bytes;
+                let start = *used_bytes + next.wrapping_neg() % layout.align();
+                let end = start.checked_add(layout.size())?;
+                if end > segment.size() {
+                    return None;
+                }
+                *used_bytes = end;
+                // SAFETY: `start` lies within the segment, checked above. The bytes from there to
+                // `end` are placed once, as `used_bytes` only grows until `reset`; the segment's
+                // slices are not used, so nothing else refers to them.
+                Some(unsafe { base.add(start) })
+            }
+        }
+    }
+
+    fn reset(&mut self) {
+        match self {
+            Self::Pages { used_bytes, .. } => *used_bytes = 0,
+            Self::Heap { bump, .. } => bump.reset(),
+        }
+    }
+}
+
+impl fmt::Debug for Scratch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scratch")
+            .field("held", &self.held_memory())
+            .field("limit", &self.limit_bytes)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,53 @@
+//! What the operating system does for a region: one mapping, its advice, its residency.
+
+#[cfg(all(target_os = "linux", not(offheap_portable)))]
+mod linux;
+#[cfg(all(target_os = "linux", not(offheap_portable)))]
+pub(crate) use linux::Mapping;
+
+#[cfg(not(all(target_os = "linux", not(offheap_portable))))]
+mod portable;
+#[cfg(not(all(target_os = "linux", not(offheap_portable))))]
+pub(crate) use portable::Mapping;
+
+/// Whether the region asks for transparent huge pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum HugePages {
+    /// Yes, where the system has them: a first touch costs an eighth, and so do misses of the
+    /// translation cache. Resident bytes then grow by 2 MiB at a time.
+    #[default]
+    Transparent,
+    /// No: resident bytes grow by 4 KiB at a time.
+    Never,
+}
+
+/// When the region becomes resident.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Populate {
+    /// As pages are first touched.
+    #[default]
+    Lazy,
+    /// All of it, before the manager is built.
+    Eager,
+}
+
+/// Whether core dumps contain the region.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum CoreDumps {
+    /// They do.
+    #[default]
+    Include,
+    /// They do not, where the system can leave it out.
+    Exclude,
+}
+
+/// What is asked of a mapping.
+#[derive(Clone, Copy)]
+pub(crate) struct MappingOptions {
+    pub(crate) bytes: usize,
+    /// The alignment of the first byte, a power of two.
+    pub(crate) align: usize,
+    pub(crate) huge_pages: HugePages,
+    pub(crate) populate: Populate,
+    pub(crate) core_dumps: CoreDumps,
+}

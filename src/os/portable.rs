@@ -1,0 +1,82 @@
+//! The mapping everywhere else: one aligned allocation, without guards or residency.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::io;
+use std::ptr::NonNull;
+
+use super::{CoreDumps, HugePages, MappingOptions, Populate};
+
+/// # Invariants
+///
+/// - `base` points to an allocation of `layout` from the process allocator, all initialized,
+///   which lives as long as this value.
+pub(crate) struct Mapping {
+    base: NonNull<u8>,
+    layout: Layout,
+}
+
+// SAFETY: a `Mapping` owns its memory and hands out nothing but its address and size.
+unsafe impl Send for Mapping {}
+// SAFETY: as for `Send`.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    pub(crate) fn new(options: MappingOptions) -> io::Result<Self> {
+        let MappingOptions { bytes, align, huge_pages, populate, core_dumps } = options;
+        // Of these, only eager population can be had without the system's help.
+        let _: (HugePages, CoreDumps) = (huge_pages, core_dumps);
+        let out_of_memory = || io::Error::from(io::ErrorKind::OutOfMemory);
+        let layout = Layout::from_size_align(bytes.max(1), align).map_err(|_| out_of_memory())?;
+        // SAFETY: the size is not zero.
+        let base = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(out_of_memory)?;
+        if populate == Populate::Eager {
+            for offset in (0..bytes).step_by(4 << 10) {
+                let byte = base.as_ptr().wrapping_add(offset);
+                // SAFETY: in bounds by the loop; nobody else knows the memory yet.
+                unsafe { byte.write_volatile(0) };
+            }
+        }
+        // INVARIANT: just allocated, and zeroed.
+        Ok(Self { base, layout })
+    }
+
+    pub(crate) fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+
+    /// The bytes that the kernel counts as resident: not to be told.
+    #[expect(clippy::unused_self, reason = "the same signature as where it can be told")]
+    pub(crate) fn resident_bytes(&self) -> Option<usize> {
+        None
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: allocated with this layout, by the type invariant, and not used any more.
+        unsafe { dealloc(self.base.as_ptr(), self.layout) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_aligned_and_zero() {
+        let options = MappingOptions {
+            bytes: 96 << 10,
+            align: 2 << 20,
+            huge_pages: HugePages::Transparent,
+            populate: Populate::Eager,
+            core_dumps: CoreDumps::Exclude,
+        };
+        let mapping = Mapping::new(options).unwrap();
+        assert_eq!(mapping.base().as_ptr() as usize % (2 << 20), 0);
+        for offset in 0..96 << 10 {
+            let byte = mapping.base().as_ptr().wrapping_add(offset);
+            // SAFETY: in bounds by the loop, and only this test knows the memory.
+            assert_eq!(unsafe { byte.read() }, 0);
+        }
+    }
+}

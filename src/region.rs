@@ -1,0 +1,84 @@
+//! One mapping, cut into pages: the only place that turns an index into an address.
+
+use std::io;
+use std::ptr::NonNull;
+
+use crate::block::Block;
+use crate::free_list::HeldRun;
+use crate::os::{CoreDumps, HugePages, Mapping, MappingOptions, Populate};
+use crate::units::{PageCount, PageIndex, PageSize};
+
+/// The size of a huge page: the least alignment, so that every huge page can be one.
+const HUGE_PAGE_BYTES: usize = 2 << 20;
+
+/// Pages, numbered from 0.
+///
+/// # Invariants
+///
+/// - The mapping has `pages * page_size` bytes.
+pub(crate) struct Region {
+    mapping: Mapping,
+    page_size: PageSize,
+    pages: PageCount,
+}
+
+impl Region {
+    pub(crate) fn new(
+        pages: PageCount,
+        page_size: PageSize,
+        huge_pages: HugePages,
+        populate: Populate,
+        core_dumps: CoreDumps,
+    ) -> io::Result<Self> {
+        let mapping = Mapping::new(MappingOptions {
+            bytes: page_size.bytes_of(pages),
+            align: page_size.chunk_bytes().max(HUGE_PAGE_BYTES),
+            huge_pages,
+            populate,
+            core_dumps,
+        })?;
+        Ok(Self { mapping, page_size, pages })
+    }
+
+    /// The memory of `run`.
+    pub(crate) fn block(&self, run: HeldRun) -> Block {
+        let (first, pages) = (run.first().get() as usize, run.pages());
+        assert!(
+            first + pages.get() as usize <= self.pages.get() as usize,
+            "a run of another region"
+        );
+        let base = self.address(run.first());
+        // SAFETY: 1: in bounds, checked above, and initialized and alive by the mapping's
+        // invariant. 2: `run` is held once and is consumed here.
+        unsafe { Block::new(base, self.page_size.bytes_of(pages)) }
+    }
+
+    /// The run whose memory `block` is.
+    pub(crate) fn run(&self, block: Block) -> HeldRun {
+        let offset = block.base().as_ptr() as usize - self.mapping.base().as_ptr() as usize;
+        let first = self.page_size.pages_within(offset);
+        let pages = self.page_size.pages_within(block.size());
+        match (first, pages) {
+            (Some(first), Some(pages)) => {
+                // `block` came from a run of ours and is consumed here.
+                HeldRun::reassemble(PageIndex::new(first.get()), pages)
+            }
+            _ => unreachable!("a block of another region"),
+        }
+    }
+
+    pub(crate) fn page_size(&self) -> PageSize {
+        self.page_size
+    }
+
+    pub(crate) fn resident_bytes(&self) -> Option<usize> {
+        self.mapping.resident_bytes()
+    }
+
+    /// The first byte of a page of this region.
+    fn address(&self, page: PageIndex) -> NonNull<u8> {
+        let offset = self.page_size.bytes_of(PageCount::new(page.get()));
+        // SAFETY: `block` checked that the page lies within the mapping.
+        unsafe { self.mapping.base().add(offset) }
+    }
+}

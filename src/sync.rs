@@ -1,0 +1,31 @@
+//! The one switch between the standard atomics and loom's.
+
+#[cfg(offheap_loom)]
+pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+#[cfg(not(offheap_loom))]
+pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Reads a word that, after its creation, only read-modify-writes change.
+///
+/// loom explores fewer executions of `load; compare_exchange` loops than exist. A second mode of
+/// the models (`cfg(offheap_loom_rmw)`) therefore turns each such load into a read-modify-write
+/// that changes nothing, which takes its place in the modification order like any other.
+pub(crate) fn read(word: &AtomicU64, order: Ordering) -> u64 {
+    #[cfg(offheap_loom_rmw)]
+    return word.fetch_or(0, order);
+    #[cfg(not(offheap_loom_rmw))]
+    word.load(order)
+}
+
+/// Lets another thread make progress, after one of ours saw that it must.
+pub(crate) fn pause() {
+    #[cfg(offheap_loom)]
+    loom::thread::yield_now();
+    #[cfg(not(offheap_loom))]
+    std::thread::yield_now();
+}
+
+/// A boxed slice of words with these initial values.
+pub(crate) fn words(values: impl Iterator<Item = u64>) -> Box<[AtomicU64]> {
+    values.map(AtomicU64::new).collect()
+}

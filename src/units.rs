@@ -1,0 +1,170 @@
+//! Typed indices and sizes: an index is not a count is not a size.
+
+use crate::error::ConfigError;
+
+/// Pages in a chunk: the bits of one word.
+pub(crate) const PAGES_PER_CHUNK: u32 = u64::BITS;
+
+/// The smallest page: 4 KiB, as in Flink.
+pub(crate) const PAGE_BYTES_MIN: usize = 4 << 10;
+/// The largest page: 1 MiB.
+pub(crate) const PAGE_BYTES_MAX: usize = 1 << 20;
+/// The page size of a manager that names none: 32 KiB, as in Flink.
+pub(crate) const PAGE_BYTES_DEFAULT: usize = 32 << 10;
+
+/// The largest capacity: half of what a 64-bit process can address on today's machines, and small
+/// enough for a budget to count bytes in 48 bits.
+pub(crate) const CAPACITY_BYTES_MAX: usize = 1 << 46;
+
+const _: () = assert!(PAGE_BYTES_MIN.is_power_of_two() && PAGE_BYTES_MAX.is_power_of_two());
+const _: () = assert!(PAGE_BYTES_MIN <= PAGE_BYTES_DEFAULT && PAGE_BYTES_DEFAULT <= PAGE_BYTES_MAX);
+
+/// The position of a page in its region.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct PageIndex(u32);
+
+impl PageIndex {
+    pub(crate) const fn new(index: u32) -> Self {
+        Self(index)
+    }
+
+    /// The position as a number.
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+
+    /// The chunk that the page lies in.
+    pub(crate) const fn chunk(self) -> ChunkIndex {
+        ChunkIndex(self.0 / PAGES_PER_CHUNK)
+    }
+
+    /// The page's bit in the word of its chunk.
+    pub(crate) const fn bit(self) -> u32 {
+        self.0 % PAGES_PER_CHUNK
+    }
+}
+
+/// The position of a chunk in its region.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct ChunkIndex(u32);
+
+impl ChunkIndex {
+    pub(crate) const fn new(index: u32) -> Self {
+        Self(index)
+    }
+
+    /// The position as a number.
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+
+    /// The page at `bit` of this chunk.
+    pub(crate) const fn page(self, bit: u32) -> PageIndex {
+        PageIndex(self.0 * PAGES_PER_CHUNK + bit)
+    }
+}
+
+/// A number of pages.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct PageCount(u32);
+
+impl PageCount {
+    pub(crate) const ONE: Self = Self(1);
+
+    pub(crate) const fn new(count: u32) -> Self {
+        Self(count)
+    }
+
+    /// The count as a number.
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+
+    /// The number of chunks that hold this many pages, the last one perhaps in part.
+    pub(crate) const fn chunks(self) -> u32 {
+        self.0.div_ceil(PAGES_PER_CHUNK)
+    }
+}
+
+/// The size of a page: a power of two from 4 KiB to 1 MiB.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct PageSize {
+    shift: u32,
+}
+
+impl PageSize {
+    pub(crate) fn new(bytes: usize) -> Result<Self, ConfigError> {
+        let in_range = (PAGE_BYTES_MIN..=PAGE_BYTES_MAX).contains(&bytes);
+        if !in_range || !bytes.is_power_of_two() {
+            return Err(ConfigError::PageSize { page_bytes: bytes });
+        }
+        Ok(Self { shift: bytes.trailing_zeros() })
+    }
+
+    pub(crate) const fn bytes(self) -> usize {
+        1 << self.shift
+    }
+
+    /// The bytes of a chunk of such pages.
+    pub(crate) const fn chunk_bytes(self) -> usize {
+        self.bytes() * PAGES_PER_CHUNK as usize
+    }
+
+    /// The bytes of `pages`.
+    pub(crate) const fn bytes_of(self, pages: PageCount) -> usize {
+        (pages.0 as usize) << self.shift
+    }
+
+    /// The fewest pages that hold `bytes`; `None` if that is more than a region can have.
+    pub(crate) fn pages_to_hold(self, bytes: usize) -> Option<PageCount> {
+        u32::try_from(bytes.div_ceil(self.bytes())).ok().map(PageCount)
+    }
+
+    /// The most pages that `bytes` hold; `None` if that is more than a region can have.
+    pub(crate) fn pages_within(self, bytes: usize) -> Option<PageCount> {
+        u32::try_from(bytes >> self.shift).ok().map(PageCount)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_size_is_a_power_of_two_in_range() {
+        for shift in 0..usize::BITS {
+            let bytes = 1_usize << shift;
+            assert_eq!(PageSize::new(bytes).is_ok(), (12..=20).contains(&shift), "{bytes}");
+        }
+        for bytes in [0, 4095, 4097, 3 << 12, (1 << 20) - 1, (1 << 20) + 1, usize::MAX] {
+            assert!(PageSize::new(bytes).is_err(), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn bytes_round_up_to_pages_to_hold_and_down_to_pages_within() {
+        let size = PageSize::new(4096).unwrap();
+        for (bytes, hold, within) in
+            [(0, 0, 0), (1, 1, 0), (4095, 1, 0), (4096, 1, 1), (4097, 2, 1)]
+        {
+            assert_eq!(size.pages_to_hold(bytes), Some(PageCount(hold)), "{bytes}");
+            assert_eq!(size.pages_within(bytes), Some(PageCount(within)), "{bytes}");
+        }
+        assert_eq!(size.pages_to_hold(usize::MAX), None);
+        assert_eq!(size.bytes_of(PageCount(u32::MAX)), (u32::MAX as usize) * 4096);
+    }
+
+    #[test]
+    fn a_page_knows_its_chunk_and_bit() {
+        for index in [0, 1, 63, 64, 65, u32::MAX] {
+            let page = PageIndex(index);
+            assert_eq!(page.chunk().page(page.bit()), page);
+        }
+        assert_eq!(PageCount(0).chunks(), 0);
+        assert_eq!(PageCount(64).chunks(), 1);
+        assert_eq!(PageCount(65).chunks(), 2);
+    }
+}

@@ -79,8 +79,8 @@ mod region;
 #[doc(hidden)]
 pub mod model {
     pub use crate::budget::{Account, Budget, Kept, Opened, Refused, Tentative};
-    pub use crate::free_list::{FreeList, HeldPages, HeldRun};
-    pub use crate::units::{PageCount, PageIndex};
+    pub use crate::free_list::{FreeList, HeldPages, HeldRun, SetIndex, Summary};
+    pub use crate::units::{ChunkIndex, PageCount, PageIndex};
 }
 
 #[cfg(not(offheap_loom))]

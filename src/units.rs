@@ -50,7 +50,9 @@ impl PageIndex {
 pub struct ChunkIndex(u32);
 
 impl ChunkIndex {
-    pub(crate) const fn new(index: u32) -> Self {
+    /// The chunk at this position.
+    #[must_use]
+    pub const fn new(index: u32) -> Self {
         Self(index)
     }
 
@@ -73,7 +75,9 @@ pub struct PageCount(u32);
 impl PageCount {
     pub(crate) const ONE: Self = Self(1);
 
-    pub(crate) const fn new(count: u32) -> Self {
+    /// This many pages.
+    #[must_use]
+    pub const fn new(count: u32) -> Self {
         Self(count)
     }
 

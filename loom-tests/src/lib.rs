@@ -1,1 +1,82 @@
-//! x
+//! Models of the lock-free code, checked by [loom](https://docs.rs/loom).
+//!
+//! Each model in `tests/` begins with its goal and lets two threads do two or three steps each,
+//! in every order that the memory model allows, up to a bound of preemptions. They run under
+//! `--cfg offheap_loom`, see `scripts/loom.sh`, in two modes: as the code is, and with
+//! `--cfg offheap_loom_rmw`, which turns the loads of words that only read-modify-writes change
+//! into such themselves, because loom does not explore every `load; compare_exchange`.
+#![cfg(offheap_loom)]
+
+use loom::cell::UnsafeCell;
+use offheap::Strategy;
+use offheap::model::{FreeList, HeldRun, PageCount};
+
+/// Runs a model.
+pub fn check(model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    // A quiescent check reads every word there is, which takes more steps than loom expects.
+    builder.max_branches = 5_000;
+    builder.check(model);
+}
+
+/// A free list and, for each page, a cell that finds out about two holders at once, and about a
+/// hand-over without happens-before.
+pub struct Pages {
+    /// The free list under test.
+    pub free_list: FreeList,
+    contents: Vec<UnsafeCell<u64>>,
+}
+
+// SAFETY: the cells are accessed by the holders of their pages only; loom checks that there is
+// one at a time.
+unsafe impl Sync for Pages {}
+
+impl Pages {
+    /// `pages` free pages.
+    #[must_use]
+    pub fn new(pages: u32) -> Self {
+        let free_list = FreeList::new(PageCount::new(pages), Strategy::SmallestFit);
+        let contents = (0..pages).map(|_| UnsafeCell::new(0)).collect();
+        Self { free_list, contents }
+    }
+
+    /// Takes one page.
+    pub fn take_page(&self) -> HeldRun {
+        let pages = self.free_list.take_pages(PageCount::new(1));
+        self.used(pages.into_runs().next().expect("at least one page"))
+    }
+
+    /// Takes all pages of a region of one chunk, as pages.
+    #[must_use]
+    pub fn take_chunk(&self) -> Vec<HeldRun> {
+        let pages = self.free_list.take_pages(PageCount::new(64));
+        pages.into_runs().collect()
+    }
+
+    /// Takes a run of `pages`, if there is one.
+    pub fn take_run(&self, pages: u32) -> Option<HeldRun> {
+        self.free_list.take_run(PageCount::new(pages)).map(|run| self.used(run))
+    }
+
+    /// Gives a run back.
+    pub fn release(&self, run: HeldRun) {
+        self.free_list.release_runs([self.used(run)]);
+    }
+
+    /// Writes to the pages of `run`.
+    fn used(&self, run: HeldRun) -> HeldRun {
+        let first = run.first().get() as usize;
+        for page in first..first + run.pages().get() as usize {
+            self.contents[page].with_mut(|content| {
+                // SAFETY: the holder's own page; loom checks it.
+                unsafe { content.write(content.read() + 1) };
+            });
+        }
+        run
+    }
+
+    /// Checks the hints against the words, in a quiet moment.
+    pub fn check(&self) {
+        self.free_list.check().expect("every chunk is filed where it is due");
+    }
+}

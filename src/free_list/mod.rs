@@ -44,7 +44,7 @@ use crate::units::{ChunkIndex, PAGES_PER_CHUNK, PageCount, PageIndex};
 
 use claims::Claims;
 pub use strategy::Strategy;
-use summary::{SetIndex, Summary};
+pub use summary::{SetIndex, Summary};
 use word::{ChunkWord, Hole, PageMask, chunk_parts};
 
 /// The free pages of a region.
@@ -98,11 +98,15 @@ enum Filed {
 }
 
 impl HeldRun {
-    pub(crate) fn first(&self) -> PageIndex {
+    /// The first page.
+    #[must_use]
+    pub fn first(&self) -> PageIndex {
         self.first
     }
 
-    pub(crate) fn pages(&self) -> PageCount {
+    /// The number of pages.
+    #[must_use]
+    pub fn pages(&self) -> PageCount {
         self.pages
     }
 

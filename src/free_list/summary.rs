@@ -19,7 +19,7 @@ use crate::units::ChunkIndex;
 const FAN_OUT: usize = u64::BITS as usize;
 
 /// Up to 64 sets of chunks.
-pub(crate) struct Summary {
+pub struct Summary {
     /// Level 0 has a bit per chunk; the last level has one word per set.
     levels: Box<[Level]>,
     /// A bit per set.
@@ -33,11 +33,12 @@ struct Level {
 
 /// The number of a set of chunks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct SetIndex(pub(crate) u32);
+pub struct SetIndex(pub u32);
 
 impl Summary {
     /// `sets` empty sets of `chunks` chunks.
-    pub(crate) fn new(sets: u32, chunks: u32) -> Self {
+    #[must_use]
+    pub fn new(sets: u32, chunks: u32) -> Self {
         debug_assert!(0 < sets && sets as usize <= FAN_OUT);
         let mut levels = Vec::new();
         let mut words_per_set = chunks as usize;
@@ -54,31 +55,31 @@ impl Summary {
     }
 
     /// Files `chunk` in `set`.
-    pub(crate) fn insert(&self, set: SetIndex, chunk: ChunkIndex) {
+    pub fn insert(&self, set: SetIndex, chunk: ChunkIndex) {
         self.insert_from(0, set, chunk.get() as usize);
     }
 
     /// Takes `chunk` out of `set`. What the leaf stood for must be read again afterwards, and
     /// filed again if it no longer agrees (Protocol, 2).
-    pub(crate) fn remove(&self, set: SetIndex, chunk: ChunkIndex) {
+    pub fn remove(&self, set: SetIndex, chunk: ChunkIndex) {
         self.remove_from(0, set, chunk.get() as usize);
     }
 
     /// Whether `chunk` is filed in `set`.
-    pub(crate) fn contains(&self, set: SetIndex, chunk: ChunkIndex) -> bool {
+    pub fn contains(&self, set: SetIndex, chunk: ChunkIndex) -> bool {
         let (word, bit) = self.place(0, set, chunk.get() as usize);
         // ORDERING: Relaxed. For checks in a quiet moment; nothing is read on its strength.
         read(word, Ordering::Relaxed) & bit != 0
     }
 
     /// The sets that may hold a chunk, a bit per set.
-    pub(crate) fn sets(&self) -> u64 {
+    pub fn sets(&self) -> u64 {
         // ORDERING: Relaxed. A hint: whoever acts on it reads the chunk's word.
         read(&self.root, Ordering::Relaxed)
     }
 
     /// The lowest chunk of `set`. Empty words that are met on the way lose their bits above.
-    pub(crate) fn first(&self, set: SetIndex) -> Option<ChunkIndex> {
+    pub fn first(&self, set: SetIndex) -> Option<ChunkIndex> {
         let top = self.levels.len() - 1;
         let found = self.first_below(top, set, 0);
         if found.is_none() {

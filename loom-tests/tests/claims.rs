@@ -1,0 +1,65 @@
+//! Runs that cross chunks: claimed as a whole or not at all, and never called missing too early.
+#![cfg(offheap_loom)]
+
+use loom::sync::Arc;
+use loom::thread;
+use offheap::model::HeldRun;
+use offheap_loom_tests::{Pages, check};
+
+/// Two chunks with exactly pages 63 and 64 free; everything else is held.
+fn two_pages_across_chunks() -> (Arc<Pages>, Vec<HeldRun>) {
+    let pages = Arc::new(Pages::new(66));
+    // The second chunk is a partial one, and so the smallest run.
+    let mut held: Vec<_> = (0..2).map(|_| pages.take_run(1).unwrap()).collect();
+    let low = pages.take_run(63).unwrap();
+    assert_eq!((low.first().get(), held[0].first().get()), (0, 64));
+    pages.release(held.swap_remove(0));
+    held.push(low);
+    (pages, held)
+}
+
+/// Goal: of two threads that want the same two pages across a border, exactly one gets them.
+#[test]
+fn one_run_has_one_winner() {
+    check(|| {
+        let (pages, held) = two_pages_across_chunks();
+        let other = {
+            let pages = Arc::clone(&pages);
+            thread::spawn(move || pages.take_run(2))
+        };
+        let mine = pages.take_run(2);
+        let others = other.join().unwrap();
+        assert_eq!(mine.is_some() as u8 + others.is_some() as u8, 1);
+        for run in mine.into_iter().chain(others).chain(held) {
+            pages.release(run);
+        }
+        assert_eq!(pages.free_list.free_pages(), 66);
+        pages.check();
+    });
+}
+
+/// Goal: a claim that loses its second chunk gives the first one back and has failed; whoever
+/// searches meanwhile waits for that before he says that there is no hole.
+#[test]
+fn a_claim_rolled_back_is_waited_for() {
+    check(|| {
+        let (pages, held) = two_pages_across_chunks();
+        let other = {
+            let pages = Arc::clone(&pages);
+            thread::spawn(move || pages.take_run(2))
+        };
+        // The other thread may find page 64 gone after it has taken page 63, or be too early or
+        // too late for that. Once page 64 is back, the run is his or ours.
+        if let Some(page) = pages.take_run(1) {
+            pages.release(page);
+        }
+        let mine = pages.take_run(2);
+        let others = other.join().unwrap();
+        assert_eq!(mine.is_some() as u8 + others.is_some() as u8, 1);
+        for run in mine.into_iter().chain(others).chain(held) {
+            pages.release(run);
+        }
+        assert_eq!(pages.free_list.free_pages(), 66);
+        pages.check();
+    });
+}

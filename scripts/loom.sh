@@ -7,5 +7,5 @@ run() { # cfg flags, preemptions
     RUSTFLAGS="$1 -C debug-assertions" LOOM_MAX_PREEMPTIONS="$2" \
         cargo test --quiet --release -p offheap-loom-tests --tests -- "${@:3}"
 }
-run "--cfg offheap_loom" 2 "$@"
-run "--cfg offheap_loom --cfg offheap_loom_rmw" 3 "$@"
+run "--cfg offheap_loom" 3 "$@"
+run "--cfg offheap_loom --cfg offheap_loom_rmw" 4 "$@"

@@ -1,1 +1,244 @@
-//! x
+//! Sequences of calls to a manager, checked call by call against a model that a reader can check
+//! by eye: a list of pages, taken or free, and a sum per owner.
+//!
+//! The fuzz target and `cargo test` run the same code, the one on what the fuzzer finds, the
+//! other on the committed corpus and on seeded random input.
+
+mod model;
+mod ops;
+
+use offheap::{MemoryManager, MemoryMode, MemorySegment, Owner, Reservation};
+
+use model::Model;
+pub use ops::{Config, Input, Op, OwnerConfig};
+
+/// Owners per manager.
+pub const OWNERS: usize = 3;
+
+/// A manager, what was got from it, and the model.
+struct Run {
+    manager: MemoryManager,
+    owners: Vec<Option<Owner>>,
+    segments: Vec<Held>,
+    reservations: Vec<(usize, Reservation)>,
+    model: Model,
+}
+
+/// A segment and what the model knows of it.
+struct Held {
+    segment: MemorySegment,
+    owner: usize,
+    pattern: u8,
+}
+
+/// Runs `input` and panics where the manager and the model disagree.
+pub fn run(input: &Input) {
+    let Some(mut run) = Run::new(&input.config) else { return };
+    for op in &input.ops {
+        run.step(op);
+    }
+    if input.shut_down {
+        run.shut_down();
+    }
+    run.finish();
+}
+
+impl Run {
+    /// `None` if the configuration is refused, which it must be with a clear rule.
+    fn new(config: &Config) -> Option<Self> {
+        let manager = config.builder().build().ok()?;
+        assert!(config.is_valid(), "{config:?} must be refused");
+        let mut model = Model::new(&manager, config);
+        let mut owners = Vec::new();
+        for (index, owner) in config.owners.iter().enumerate() {
+            let (minimum, limit) = owner.bytes(manager.capacity());
+            let registered =
+                manager.owner(format!("owner {index}")).minimum(minimum).limit(limit).register();
+            assert_eq!(registered.is_ok(), model.register(minimum, limit), "{registered:?}");
+            owners.push(registered.ok());
+        }
+        Some(Self { manager, owners, segments: Vec::new(), reservations: Vec::new(), model })
+    }
+
+    fn step(&mut self, op: &Op) {
+        match *op {
+            Op::Page { owner } => {
+                self.allocate(owner, 1, |owner| owner.allocate_page().map(|page| vec![page]));
+            }
+            Op::Pages { owner, count } => {
+                let count = usize::from(count);
+                self.allocate(owner, count, |owner| owner.allocate_pages(count));
+            }
+            Op::Block { owner, bytes } => self.block(owner, bytes as usize),
+            Op::UpTo { owner, bytes } => self.up_to(owner, bytes as usize),
+            Op::Scattered { owner, bytes } => {
+                let pages = (bytes as usize).div_ceil(self.manager.page_size());
+                self.allocate(owner, pages, |owner| owner.allocate_scattered(bytes as usize));
+            }
+            Op::Reserve { owner, bytes } => self.reserve(owner, bytes as usize),
+            Op::Shrink { which, bytes } => self.shrink(which, bytes as usize),
+            Op::Unreserve { which } => {
+                if let Some(index) = pick(self.reservations.len(), which) {
+                    let (owner, reservation) = self.reservations.swap_remove(index);
+                    self.model.release_bytes(owner, reservation.size());
+                }
+            }
+            Op::Release { which } => {
+                if let Some(index) = pick(self.segments.len(), which) {
+                    let held = self.segments.swap_remove(index);
+                    self.check_and_forget(&held);
+                }
+            }
+            Op::ReleaseMany { count } => {
+                let from = self.segments.len().saturating_sub(usize::from(count));
+                let many: Vec<_> = self.segments.drain(from..).collect();
+                many.iter().for_each(|held| self.check_and_forget(held));
+                self.manager.release_all(many.into_iter().map(|held| held.segment));
+            }
+            Op::Check => self.check(),
+            Op::DropOwner { owner } => {
+                let index = usize::from(owner) % OWNERS;
+                if self.owners[index].take().is_some() {
+                    self.model.drop_owner(index);
+                }
+            }
+        }
+    }
+
+    /// A request for `pages` pages, in whatever pieces, that succeeds if and only if they fit.
+    fn allocate(
+        &mut self,
+        owner: u8,
+        pages: usize,
+        allocate: impl FnOnce(&Owner) -> Result<Vec<MemorySegment>, offheap::AllocationError>,
+    ) {
+        let index = usize::from(owner) % OWNERS;
+        let Some(owner) = &self.owners[index] else { return };
+        let bytes = pages * self.manager.page_size();
+        let before = self.manager.available_memory();
+        match allocate(owner) {
+            Ok(segments) => {
+                assert!(self.model.fits(index, bytes), "{bytes} bytes do not fit");
+                let total: usize = segments.iter().map(|segment| segment.size()).sum();
+                assert_eq!(total, bytes);
+                segments.into_iter().for_each(|segment| self.hold(index, segment));
+            }
+            Err(refusal) => {
+                let fits = self.model.fits(index, bytes);
+                assert!(!fits || bytes > self.model.page_bytes_total(), "{refusal}");
+                assert_eq!(self.manager.available_memory(), before, "a refusal changed something");
+            }
+        }
+    }
+
+    /// A request that also needs a hole.
+    fn block(&mut self, owner: u8, bytes: usize) {
+        let index = usize::from(owner) % OWNERS;
+        let Some(owner) = &self.owners[index] else { return };
+        let pages = bytes.div_ceil(self.manager.page_size());
+        let rounded = pages * self.manager.page_size();
+        let has_hole = pages > 0 && self.model.largest_hole() >= pages;
+        let fits = has_hole && self.model.fits(index, rounded);
+        match owner.allocate(bytes) {
+            Ok(segment) => {
+                assert!(fits, "a block of {pages} pages where there is no room");
+                assert_eq!(segment.size(), rounded);
+                self.hold(index, segment);
+            }
+            Err(refusal) => assert!(!fits, "{refusal}"),
+        }
+    }
+
+    /// A request that takes what there is.
+    fn up_to(&mut self, owner: u8, bytes: usize) {
+        let index = usize::from(owner) % OWNERS;
+        let Some(owner) = &self.owners[index] else { return };
+        let page = self.manager.page_size();
+        let granted = bytes.div_ceil(page).min(self.model.free_bytes(index) / page);
+        let expected = granted.min(self.model.largest_hole()) * page;
+        match owner.allocate_up_to(bytes) {
+            Ok(segment) => {
+                assert_eq!(segment.size(), expected, "of {bytes} bytes wanted");
+                self.hold(index, segment);
+            }
+            Err(refusal) => assert_eq!(expected, 0, "{refusal}"),
+        }
+    }
+
+    fn reserve(&mut self, owner: u8, bytes: usize) {
+        let index = usize::from(owner) % OWNERS;
+        let Some(owner) = &self.owners[index] else { return };
+        let fits = self.model.fits(index, bytes);
+        match owner.reserve_memory(bytes) {
+            Ok(reservation) => {
+                assert!(fits && reservation.size() == bytes);
+                self.model.reserve_bytes(index, bytes);
+                self.reservations.push((index, reservation));
+            }
+            Err(refusal) => assert!(!fits, "{refusal}"),
+        }
+    }
+
+    fn shrink(&mut self, which: u8, bytes: usize) {
+        if let Some(index) = pick(self.reservations.len(), which) {
+            let (owner, reservation) = &mut self.reservations[index];
+            let released = bytes.min(reservation.size());
+            assert_eq!(reservation.release(bytes), released);
+            self.model.release_bytes(*owner, released);
+        }
+    }
+
+    fn hold(&mut self, owner: usize, mut segment: MemorySegment) {
+        let pattern = self.model.hold(owner, &segment);
+        segment.fill(pattern);
+        self.segments.push(Held { segment, owner, pattern });
+    }
+
+    fn check_and_forget(&mut self, held: &Held) {
+        let Held { segment, owner, pattern } = held;
+        assert!(segment.iter().all(|byte| byte == pattern), "somebody wrote to a held segment");
+        self.model.forget(*owner, segment);
+    }
+
+    fn check(&self) {
+        if let Err(complaint) = self.manager.check_consistency() {
+            unreachable!("{complaint}");
+        }
+        self.model.check(&self.manager);
+    }
+
+    fn shut_down(&self) {
+        let leaks = self.manager.shutdown();
+        assert_eq!(leaks.is_ok(), self.model.is_empty());
+        for owner in self.owners.iter().flatten() {
+            assert!(owner.allocate_page().is_err());
+            assert!(owner.allocate(1).is_err());
+            assert!(owner.allocate_up_to(usize::MAX).is_err());
+            assert!(owner.reserve_memory(1).is_err());
+        }
+        assert!(self.manager.owner("late").register().is_err());
+    }
+
+    fn finish(mut self) {
+        self.check();
+        let segments = std::mem::take(&mut self.segments);
+        for held in segments {
+            self.check_and_forget(&held);
+        }
+        for (owner, reservation) in self.reservations.drain(..) {
+            self.model.release_bytes(owner, reservation.size());
+        }
+        self.check();
+        assert!(self.manager.verify_empty().is_ok());
+        if self.manager.mode() == MemoryMode::OffHeap {
+            assert_eq!(
+                self.manager.stats().largest_free_block_bytes,
+                self.model.page_bytes_total()
+            );
+        }
+    }
+}
+
+fn pick(length: usize, which: u8) -> Option<usize> {
+    (length > 0).then(|| usize::from(which) % length)
+}

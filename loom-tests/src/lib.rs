@@ -46,6 +46,13 @@ impl Pages {
         self.used(pages.into_runs().next().expect("at least one page"))
     }
 
+    /// Takes the one page that a reservation says is free, in a single round.
+    pub fn take_reserved_page(&self) -> HeldRun {
+        let pages = self.free_list.try_take_pages(PageCount::new(1));
+        let pages = pages.expect("the page that was reserved is free");
+        self.used(pages.into_runs().next().expect("at least one page"))
+    }
+
     /// Takes all pages of a region of one chunk, as pages.
     #[must_use]
     pub fn take_chunk(&self) -> Vec<HeldRun> {

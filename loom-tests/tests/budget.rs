@@ -24,13 +24,14 @@ impl Managed {
     /// Takes a page and gives it back, if there is one: in the order that the arena does.
     fn use_a_page(&self) -> Result<(), Refused> {
         let _: Opened = self.account.reserve(&self.budget, 1)?;
-        self.pages.release(self.pages.take_page());
+        self.pages.release(self.pages.take_reserved_page());
         let _: Kept = self.account.release(&self.budget, 1);
         Ok(())
     }
 }
 
-/// Goal: whoever has a reservation finds a page; with weaker orderings the search never ends.
+/// Goal: whoever has the reservation of the only page finds it at once: all that was released
+/// before the credit is seen.
 #[test]
 fn a_reservation_finds_its_page() {
     check(|| {
@@ -194,5 +195,25 @@ fn nothing_is_reserved_after_closing() {
         assert_eq!(budget.reserve(1), Err(Refused::Closed));
         let reserved = u64::from(other.join().unwrap());
         assert_eq!(budget.reserved_bytes(), reserved);
+    });
+}
+
+/// Goal: the same for a request that may still fail, which is settled or undone.
+#[test]
+fn a_request_in_flight_finds_its_page() {
+    check(|| {
+        let managed = Managed::new(1, 0);
+        let other = {
+            let managed = Arc::clone(&managed);
+            thread::spawn(move || managed.use_a_page().is_ok())
+        };
+        let begun = managed.account.begin(&managed.budget, 1);
+        let mine = begun.is_ok();
+        if let Ok((request, _)) = begun {
+            managed.pages.release(managed.pages.take_reserved_page());
+            let _: Kept = managed.account.undo(&managed.budget, request);
+        }
+        assert!(other.join().unwrap() || mine);
+        assert_eq!(managed.budget.free_bytes(), 1);
     });
 }

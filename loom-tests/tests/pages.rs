@@ -44,26 +44,25 @@ fn a_page_that_is_released_is_found() {
     });
 }
 
-/// Goal: a page released into a full page chunk is filed, although another thread is just taking
-/// the full chunk out of the page chunks.
+/// Goal: pages released into a full page chunk are filed, although another thread has found the
+/// chunk full and is just taking it out of the page chunks.
 #[test]
 fn a_release_into_a_full_chunk_is_filed() {
     check(|| {
         let pages = Arc::new(Pages::new(64));
         let mut held = pages.take_chunk();
-        let (first, second) = (held.pop().unwrap(), held.pop().unwrap());
-        pages.release(first);
+        pages.release(held.pop().unwrap());
+        held.push(pages.take_page()); // full, and still filed
+        let two = [held.pop().unwrap(), held.pop().unwrap()];
         let other = {
             let pages = Arc::clone(&pages);
-            thread::spawn(move || pages.release(second))
+            thread::spawn(move || pages.free_list.release_runs(two))
         };
         let page = pages.take_page();
-        let next = pages.take_page();
         other.join().unwrap();
-        pages.release(page);
-        pages.release(next);
-        assert_eq!(pages.free_list.free_pages(), 2);
+        assert_eq!(pages.free_list.free_pages(), 1);
         pages.check();
+        pages.release(page);
         pages.free_list.release_runs(held);
         assert_eq!(pages.free_list.largest_run(), 64);
         pages.check();

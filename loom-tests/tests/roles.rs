@@ -45,6 +45,26 @@ fn a_role_that_changes_loses_no_filing() {
     });
 }
 
+/// Goal: the same where the page is kept: the chunk is filed by what is left, not by what was left
+/// when it was opened.
+#[test]
+fn a_role_that_changes_is_followed_by_what_others_took() {
+    check(|| {
+        let pages = Arc::new(Pages::new(64));
+        pages.release(pages.take_page()); // whole, with the role of a page chunk
+        let other = {
+            let pages = Arc::clone(&pages);
+            thread::spawn(move || pages.take_page())
+        };
+        let block = pages.take_run(3).expect("there always are three pages");
+        let page = other.join().unwrap();
+        pages.check();
+        pages.release(block);
+        pages.release(page);
+        pages.check();
+    });
+}
+
 /// Goal: two threads that open the same whole chunk, one for pages and one for a block, both get
 /// theirs.
 #[test]

@@ -71,8 +71,8 @@ impl Account {
     /// The bytes held.
     #[must_use]
     pub fn used_bytes(&self) -> u64 {
-        // ORDERING: Acquire. A refusal compares two readings around one of the budget's tally
-        // (`refusal`), and their order must hold.
+        // ORDERING: Acquire. Pairs with the Release in `begin`: who reads the bytes of a request
+        // in flight sees in the budget that it is (`refusal`).
         read(&self.used, Ordering::Acquire)
     }
 
@@ -124,7 +124,8 @@ impl Account {
         loop {
             let used = self.used_bytes();
             let free = self.limit().saturating_sub(used);
-            if bytes > free {
+            // A limit of all there is never refuses before the budget does.
+            if bytes > free && self.limit() < budget.limit() {
                 self.refusal(budget, used, Refused::Account { free })?;
                 continue;
             }
@@ -137,9 +138,10 @@ impl Account {
             match self.used.compare_exchange(
                 used,
                 used + bytes,
-                // ORDERING: Acquire. Pairs with the Release of `release`: what was given back
-                // within the minimum never passed through the budget.
-                Ordering::Acquire,
+                // ORDERING: AcqRel. Acquire: pairs with the Release of `give_back`, as what was
+                // given back within the minimum never passed through the budget. Release: who
+                // reads our bytes here sees in the budget that we are in flight (`refusal`).
+                Ordering::AcqRel,
                 // ORDERING: Relaxed. The loop reads it again.
                 Ordering::Relaxed,
             ) {

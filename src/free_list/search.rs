@@ -14,23 +14,28 @@ impl FreeList {
     ///
     /// Opened page chunks come first, then whole chunks, then the scraps of block chunks.
     pub fn take_pages(&self, pages_max: PageCount) -> HeldPages {
-        debug_assert!(pages_max.get() > 0);
-        let lowest =
-            |word: ChunkWord| (word != ChunkWord::FULL).then(|| word.lowest(pages_max.get()));
         loop {
-            if let Some(pages) = self.take_from_page_chunks(lowest) {
+            if let Some(pages) = self.try_take_pages(pages_max) {
                 return pages;
-            }
-            if let Some(pages) = self.take_from_bins_for_pages(lowest) {
-                return pages;
-            }
-            for chunk in self.chunk_indices() {
-                if let Some(mask) = self.take_with(chunk, Role::Pages, lowest) {
-                    return HeldPages { chunk, mask };
-                }
             }
             pause();
         }
+    }
+
+    /// One round of [`take_pages`](Self::take_pages), which finds a page that is free all the
+    /// while.
+    pub fn try_take_pages(&self, pages_max: PageCount) -> Option<HeldPages> {
+        debug_assert!(pages_max.get() > 0);
+        let lowest =
+            |word: ChunkWord| (word != ChunkWord::FULL).then(|| word.lowest(pages_max.get()));
+        self.take_from_page_chunks(lowest)
+            .or_else(|| self.take_from_bins_for_pages(lowest))
+            .or_else(|| {
+                self.chunk_indices().find_map(|chunk| {
+                    let mask = self.take_with(chunk, Role::Pages, lowest)?;
+                    Some(HeldPages { chunk, mask })
+                })
+            })
     }
 
     fn take_from_page_chunks(

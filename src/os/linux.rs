@@ -45,7 +45,7 @@ impl Mapping {
         let start = mmap.as_mut_ptr();
         let offset = GUARD_BYTES + (start as usize + GUARD_BYTES).wrapping_neg() % align;
         protect(start, offset)?;
-        let tail = (offset + bytes).next_multiple_of(OS_PAGE_BYTES_MAX);
+        let tail = offset + bytes.next_multiple_of(OS_PAGE_BYTES_MAX);
         protect(start.wrapping_add(tail), total - tail)?;
         let base = NonNull::new(start.wrapping_add(offset)).ok_or_else(too_large)?;
         // INVARIANT: `offset` is at most `GUARD_BYTES + align`, so `bytes` from there lie

@@ -1,0 +1,162 @@
+//! The plain model: a list of pages and a sum per owner.
+
+use offheap::{MemoryManager, MemoryMode, MemorySegment, ZeroPolicy};
+
+use crate::Config;
+
+/// What the manager should look like.
+pub(crate) struct Model {
+    page_bytes: usize,
+    capacity: usize,
+    /// Free or taken, page by page; in heap mode only the number of pages matters.
+    pages: Vec<Page>,
+    /// The address of the first page; 0 in heap mode.
+    base: usize,
+    zero_policy: ZeroPolicy,
+    owners: Vec<OwnerModel>,
+    patterns: u8,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Page {
+    Free,
+    Taken,
+}
+
+#[derive(Clone)]
+struct OwnerModel {
+    used: usize,
+    minimum: usize,
+    limit: usize,
+    /// An owner that was dropped lives on, and keeps its minimum, until it holds nothing.
+    has_handle: bool,
+}
+
+impl Model {
+    pub(crate) fn new(manager: &MemoryManager, config: &Config) -> Self {
+        let pages = vec![Page::Free; manager.total_pages()];
+        let base = match manager.mode() {
+            MemoryMode::Heap => 0,
+            MemoryMode::OffHeap => {
+                let owner = manager.owner("probe").register();
+                let whole = owner.map(|owner| owner.allocate_up_to(usize::MAX));
+                let Ok(Ok(whole)) = whole else { unreachable!("the manager is fresh") };
+                assert_eq!(whole.size(), manager.total_pages() * manager.page_size());
+                whole.as_ptr() as usize
+            }
+        };
+        Self {
+            page_bytes: manager.page_size(),
+            capacity: manager.capacity(),
+            pages,
+            base,
+            zero_policy: config.zero_policy(),
+            owners: Vec::new(),
+            patterns: 0,
+        }
+    }
+
+    /// Registers an owner; whether it must succeed.
+    pub(crate) fn register(&mut self, minimum: usize, limit: usize) -> bool {
+        let fits = minimum <= limit && minimum <= self.free();
+        let minimum = if fits { minimum } else { 0 };
+        self.owners.push(OwnerModel { used: 0, minimum, limit, has_handle: fits });
+        fits
+    }
+
+    pub(crate) fn drop_owner(&mut self, owner: usize) {
+        self.owners[owner].has_handle = false;
+        self.bury(owner);
+    }
+
+    /// The bytes that `owner` can have.
+    pub(crate) fn free_bytes(&self, owner: usize) -> usize {
+        let OwnerModel { used, minimum, limit, .. } = self.owners[owner];
+        (self.free() + minimum.saturating_sub(used)).min(limit.saturating_sub(used))
+    }
+
+    pub(crate) fn fits(&self, owner: usize, bytes: usize) -> bool {
+        bytes <= self.free_bytes(owner)
+    }
+
+    /// The bytes of all whole pages.
+    pub(crate) fn page_bytes_total(&self) -> usize {
+        self.pages.len() * self.page_bytes
+    }
+
+    /// The longest run of free pages. In heap mode there are no holes, only a budget.
+    pub(crate) fn largest_hole(&self) -> usize {
+        if self.base == 0 {
+            return self.pages.len();
+        }
+        let runs = self.pages.split(|page| *page == Page::Taken);
+        runs.map(<[Page]>::len).max().unwrap_or(0)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.owners.iter().all(|owner| owner.used == 0)
+    }
+
+    pub(crate) fn reserve_bytes(&mut self, owner: usize, bytes: usize) {
+        self.owners[owner].used += bytes;
+    }
+
+    pub(crate) fn release_bytes(&mut self, owner: usize, bytes: usize) {
+        self.owners[owner].used -= bytes;
+        self.bury(owner);
+    }
+
+    /// A segment is held from now on; returns what it is to be filled with.
+    pub(crate) fn hold(&mut self, owner: usize, segment: &MemorySegment) -> u8 {
+        if self.zero_policy != ZeroPolicy::Never {
+            assert!(segment.iter().all(|byte| *byte == 0), "a last holder's bytes show");
+        }
+        self.reserve_bytes(owner, segment.size());
+        self.mark(segment, Page::Free, Page::Taken);
+        self.patterns = self.patterns % u8::MAX + 1; // never 0
+        self.patterns
+    }
+
+    pub(crate) fn forget(&mut self, owner: usize, segment: &MemorySegment) {
+        self.mark(segment, Page::Taken, Page::Free);
+        self.release_bytes(owner, segment.size());
+    }
+
+    pub(crate) fn check(&self, manager: &MemoryManager) {
+        assert_eq!(manager.available_memory(), self.free());
+        if self.base != 0 {
+            let map = manager.map();
+            for (index, page) in self.pages.iter().enumerate() {
+                assert_eq!(map.is_free(index), *page == Page::Free, "page {index}");
+            }
+        }
+    }
+
+    fn mark(&mut self, segment: &MemorySegment, from: Page, to: Page) {
+        assert_eq!(segment.as_ptr() as usize % 4096, 0, "an unaligned segment");
+        if self.base == 0 {
+            return;
+        }
+        let offset = segment.as_ptr() as usize - self.base;
+        assert_eq!(offset % self.page_bytes, 0, "an unaligned page");
+        let first = offset / self.page_bytes;
+        for page in &mut self.pages[first..first + segment.size() / self.page_bytes] {
+            assert!(*page == from, "a page with two holders, or with none");
+            *page = to;
+        }
+    }
+
+    /// What is neither held nor promised.
+    fn free(&self) -> usize {
+        let taken = self.owners.iter().map(|owner| owner.used.max(owner.minimum));
+        self.capacity - taken.sum::<usize>()
+    }
+
+    /// A dropped owner that holds nothing is gone, and its minimum with it.
+    fn bury(&mut self, owner: usize) {
+        let owner = &mut self.owners[owner];
+        if !owner.has_handle && owner.used == 0 {
+            owner.minimum = 0;
+        }
+    }
+}

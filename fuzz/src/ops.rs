@@ -1,0 +1,129 @@
+//! The calls that a sequence is made of, and the configuration it runs under.
+
+use arbitrary::{Arbitrary, Unstructured};
+use offheap::{HugePages, MemoryManager, MemoryManagerBuilder, MemoryMode, Strategy, ZeroPolicy};
+
+use crate::OWNERS;
+
+/// A configuration and a sequence of calls.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// The configuration.
+    pub config: Config,
+    /// The calls.
+    pub ops: Vec<Op>,
+    /// Whether the manager is shut down at the end, with memory out.
+    pub shut_down: bool,
+}
+
+impl<'a> Arbitrary<'a> for Input {
+    fn arbitrary(bytes: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
+        let config = Config::arbitrary(bytes)?;
+        let shut_down = bool::arbitrary(bytes)?;
+        let mut ops = Vec::new();
+        while !bytes.is_empty() {
+            ops.push(Op::arbitrary(bytes)?);
+        }
+        Ok(Self { config, ops, shut_down })
+    }
+}
+
+/// A configuration, mostly valid.
+#[derive(Arbitrary, Clone, Debug)]
+pub struct Config {
+    /// The pages of the capacity, before the rest.
+    pub pages: u16,
+    /// Bytes beyond the last whole page.
+    pub rest_bytes: u16,
+    /// The page size as a power of two, of which few are used: 12 and 13 are valid, 11 is not.
+    pub page_shift: u8,
+    /// Largest fit instead of smallest fit.
+    pub largest_fit: bool,
+    /// Heap mode instead of off-heap mode.
+    pub heap: bool,
+    /// The zero policy.
+    pub zero_policy: u8,
+    /// The owners.
+    pub owners: [OwnerConfig; OWNERS],
+}
+
+/// An owner, with shares of the capacity in 255ths.
+#[derive(Arbitrary, Clone, Debug)]
+pub struct OwnerConfig {
+    /// The minimum; of a quarter of the capacity.
+    pub minimum: u8,
+    /// The limit; 255 is no limit.
+    pub limit: u8,
+}
+
+/// A call.
+#[derive(Arbitrary, Clone, Debug)]
+#[expect(missing_docs, reason = "named after the calls that they stand for")]
+pub enum Op {
+    Page { owner: u8 },
+    Pages { owner: u8, count: u8 },
+    Block { owner: u8, bytes: u32 },
+    UpTo { owner: u8, bytes: u32 },
+    Scattered { owner: u8, bytes: u32 },
+    Reserve { owner: u8, bytes: u32 },
+    Shrink { which: u8, bytes: u32 },
+    Unreserve { which: u8 },
+    Release { which: u8 },
+    ReleaseMany { count: u8 },
+    Check,
+    DropOwner { owner: u8 },
+}
+
+impl Config {
+    /// At most 300 pages: five chunks, the last one in part.
+    fn pages(&self) -> usize {
+        usize::from(self.pages % 301)
+    }
+
+    fn page_bytes(&self) -> usize {
+        1 << (11 + self.page_shift % 3).max(if self.page_shift == 0 { 11 } else { 12 })
+    }
+
+    fn capacity_bytes(&self) -> usize {
+        self.pages() * self.page_bytes() + usize::from(self.rest_bytes) % self.page_bytes()
+    }
+
+    /// Whether a manager can be built from it.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.page_bytes() >= 4096 && self.pages() > 0
+    }
+
+    /// The zero policy.
+    #[must_use]
+    pub fn zero_policy(&self) -> ZeroPolicy {
+        match self.zero_policy % 3 {
+            0 => ZeroPolicy::Never,
+            1 => ZeroPolicy::OnAllocate,
+            _ => ZeroPolicy::OnRelease,
+        }
+    }
+
+    pub(crate) fn builder(&self) -> MemoryManagerBuilder {
+        MemoryManager::builder()
+            .capacity(self.capacity_bytes())
+            .page_size(self.page_bytes())
+            .mode(if self.heap { MemoryMode::Heap } else { MemoryMode::OffHeap })
+            .strategy(if self.largest_fit { Strategy::LargestFit } else { Strategy::SmallestFit })
+            .zero_policy(self.zero_policy())
+            // Small regions, made and dropped by the thousand.
+            .huge_pages(HugePages::Never)
+    }
+}
+
+impl OwnerConfig {
+    /// The minimum and the limit in bytes.
+    #[must_use]
+    pub fn bytes(&self, capacity: usize) -> (usize, usize) {
+        let limit = match self.limit {
+            u8::MAX => usize::MAX,
+            share => capacity * usize::from(share) / 255,
+        };
+        (capacity / 4 * usize::from(self.minimum) / 255, limit)
+    }
+}

@@ -80,7 +80,7 @@ impl Run {
             Op::Unreserve { which } => {
                 if let Some(index) = pick(self.reservations.len(), which) {
                     let (owner, reservation) = self.reservations.swap_remove(index);
-                    self.model.release_bytes(owner, reservation.size());
+                    self.model.unreserve(owner, reservation.size());
                 }
             }
             Op::Release { which } => {
@@ -99,7 +99,7 @@ impl Run {
             Op::DropOwner { owner } => {
                 let index = usize::from(owner) % OWNERS;
                 if self.owners[index].take().is_some() {
-                    self.model.drop_owner(index);
+                    self.model.drop_handle(index);
                 }
             }
         }
@@ -172,7 +172,7 @@ impl Run {
         match owner.reserve_memory(bytes) {
             Ok(reservation) => {
                 assert!(fits && reservation.size() == bytes);
-                self.model.reserve_bytes(index, bytes);
+                self.model.reserve(index, bytes);
                 self.reservations.push((index, reservation));
             }
             Err(refusal) => assert!(!fits, "{refusal}"),
@@ -226,7 +226,7 @@ impl Run {
             self.check_and_forget(&held);
         }
         for (owner, reservation) in self.reservations.drain(..) {
-            self.model.release_bytes(owner, reservation.size());
+            self.model.unreserve(owner, reservation.size());
         }
         self.check();
         assert!(self.manager.verify_empty().is_ok());

@@ -28,8 +28,9 @@ struct OwnerModel {
     used: usize,
     minimum: usize,
     limit: usize,
-    /// An owner that was dropped lives on, and keeps its minimum, until it holds nothing.
-    has_handle: bool,
+    /// The handle and the reservations, which have one each. Without any, the owner lives on, and
+    /// keeps its minimum, until it holds nothing.
+    handles: usize,
 }
 
 impl Model {
@@ -60,13 +61,25 @@ impl Model {
     pub(crate) fn register(&mut self, minimum: usize, limit: usize) -> bool {
         let fits = minimum <= limit && minimum <= self.free();
         let minimum = if fits { minimum } else { 0 };
-        self.owners.push(OwnerModel { used: 0, minimum, limit, has_handle: fits });
+        self.owners.push(OwnerModel { used: 0, minimum, limit, handles: usize::from(fits) });
         fits
     }
 
-    pub(crate) fn drop_owner(&mut self, owner: usize) {
-        self.owners[owner].has_handle = false;
+    pub(crate) fn drop_handle(&mut self, owner: usize) {
+        self.owners[owner].handles -= 1;
         self.bury(owner);
+    }
+
+    /// A reservation is made.
+    pub(crate) fn reserve(&mut self, owner: usize, bytes: usize) {
+        self.owners[owner].handles += 1;
+        self.owners[owner].used += bytes;
+    }
+
+    /// A reservation of `bytes` is dropped.
+    pub(crate) fn unreserve(&mut self, owner: usize, bytes: usize) {
+        self.release_bytes(owner, bytes);
+        self.drop_handle(owner);
     }
 
     /// The bytes that `owner` can have.
@@ -97,10 +110,6 @@ impl Model {
         self.owners.iter().all(|owner| owner.used == 0)
     }
 
-    pub(crate) fn reserve_bytes(&mut self, owner: usize, bytes: usize) {
-        self.owners[owner].used += bytes;
-    }
-
     pub(crate) fn release_bytes(&mut self, owner: usize, bytes: usize) {
         self.owners[owner].used -= bytes;
         self.bury(owner);
@@ -111,7 +120,7 @@ impl Model {
         if self.zero_policy != ZeroPolicy::Never {
             assert!(segment.iter().all(|byte| *byte == 0), "a last holder's bytes show");
         }
-        self.reserve_bytes(owner, segment.size());
+        self.owners[owner].used += segment.size();
         self.mark(segment, Page::Free, Page::Taken);
         self.patterns = self.patterns % u8::MAX + 1; // never 0
         self.patterns
@@ -155,7 +164,7 @@ impl Model {
     /// A dropped owner that holds nothing is gone, and its minimum with it.
     fn bury(&mut self, owner: usize) {
         let owner = &mut self.owners[owner];
-        if !owner.has_handle && owner.used == 0 {
+        if owner.handles == 0 && owner.used == 0 {
             owner.minimum = 0;
         }
     }

@@ -46,8 +46,10 @@ impl Pages {
         self.used(pages.into_runs().next().expect("at least one page"))
     }
 
-    /// Takes the one page that a reservation says is free, in a single round.
+    /// Takes the one page that a reservation says is free, in a single round. The hints order
+    /// some of what the budget orders, so this looks at the words alone first.
     pub fn take_reserved_page(&self) -> HeldRun {
+        assert_eq!(self.free_list.free_pages(), 1, "the page that was reserved is seen to be free");
         let pages = self.free_list.try_take_pages(PageCount::new(1));
         let pages = pages.expect("the page that was reserved is free");
         self.used(pages.into_runs().next().expect("at least one page"))

@@ -158,8 +158,9 @@ impl Budget {
                 // ORDERING: Acquire. Pairs with the Release of `release` and `undo`: the memory
                 // that the credit stands for is there (Protocol, 1).
                 Ordering::Acquire,
-                // ORDERING: Acquire. Same use as the first load.
-                Ordering::Acquire,
+                // ORDERING: Relaxed. The loop only compares it; who is refused on the strength of
+                // it and has an account looks again (`Account::begin`).
+                Ordering::Relaxed,
             ) {
                 Ok(_) => return Ok(reserved),
                 Err(now) => tally = Tally::from_bits(now),

@@ -229,8 +229,9 @@ impl FreeList {
                 // pages (Protocol, 2). Release: a search that sees them gone sees the claim that
                 // took them (`claims`, 3).
                 Ordering::AcqRel,
-                // ORDERING: Acquire. Same use as the first load of the word.
-                Ordering::Acquire,
+                // ORDERING: Relaxed. The loop only compares it; a search that fails in the end reads
+                // the word again.
+                Ordering::Relaxed,
             );
             match exchanged {
                 Ok(_) => {
@@ -245,9 +246,9 @@ impl FreeList {
     fn file_taken(&self, chunk: ChunkIndex, old: ChunkWord, new: ChunkWord, role: Role) {
         if old == ChunkWord::WHOLE && self.role(chunk) != role {
             self.set_role(chunk, role);
-            // ORDERING: AcqRel. Release: whoever changes the word after this sees the role.
-            // Acquire: we see, and file by, what was changed before this (Protocol, 6).
-            let now = self.chunk(chunk).fetch_or(0, Ordering::AcqRel);
+            // ORDERING: Release. Whoever changes the word after this sees the role (Protocol, 6).
+            // What was changed before this is in the value that it returns.
+            let now = self.chunk(chunk).fetch_or(0, Ordering::Release);
             self.file(chunk, ChunkWord::FULL, ChunkWord::from_bits(now));
         } else {
             self.file(chunk, old, new);

@@ -107,9 +107,9 @@ impl Summary {
 
     fn insert_from(&self, level: usize, set: SetIndex, at: usize) {
         let (word, bit) = self.place(level, set, at);
-        // ORDERING: AcqRel. Release: whoever clears this bit later sees what was filed below it
-        // (Protocol, 3). Acquire: it also passes on what others filed in this word before us.
-        let old = word.fetch_or(bit, Ordering::AcqRel);
+        // ORDERING: Release. Whoever clears this bit later sees what was filed below it (Protocol,
+        // 3), and what others filed before us: read-modify-writes continue their release sequence.
+        let old = word.fetch_or(bit, Ordering::Release);
         if old == 0 && level < self.levels.len() {
             // We made it non-empty (Protocol, 1).
             self.insert_from(level + 1, set, at / FAN_OUT);
@@ -118,9 +118,9 @@ impl Summary {
 
     fn remove_from(&self, level: usize, set: SetIndex, at: usize) {
         let (word, bit) = self.place(level, set, at);
-        // ORDERING: AcqRel. Acquire: the reading that follows sees what was filed before the bit
-        // was last set (Protocol, 3). Release: it passes that on to the next who clears.
-        let old = word.fetch_and(!bit, Ordering::AcqRel);
+        // ORDERING: Acquire. The reading that follows sees what was filed before the bit was last
+        // set (Protocol, 3).
+        let old = word.fetch_and(!bit, Ordering::Acquire);
         if old == bit && level < self.levels.len() {
             self.settle(level, set, at / FAN_OUT);
         }

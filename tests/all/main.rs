@@ -1,1 +1,14 @@
-//! x
+//! Public behaviour: one binary, one module a subject.
+
+#[cfg(test)]
+mod exhaustion;
+#[cfg(test)]
+mod flink_memory_manager;
+#[cfg(test)]
+mod flink_segment;
+#[cfg(test)]
+mod flink_segment_bulk;
+#[cfg(test)]
+mod flink_shutdown;
+#[cfg(test)]
+mod support;

@@ -11,4 +11,12 @@ mod flink_segment_bulk;
 #[cfg(test)]
 mod flink_shutdown;
 #[cfg(test)]
+mod grants;
+#[cfg(test)]
+mod owners;
+#[cfg(test)]
+mod refusals;
+#[cfg(test)]
+mod strategies;
+#[cfg(test)]
 mod support;

@@ -17,6 +17,10 @@ mod owners;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod scratch;
+#[cfg(test)]
 mod strategies;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod zeroing;

@@ -1,6 +1,8 @@
 //! Public behaviour: one binary, one module a subject.
 
 #[cfg(test)]
+mod conflicts;
+#[cfg(test)]
 mod exhaustion;
 #[cfg(test)]
 mod flink_memory_manager;

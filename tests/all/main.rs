@@ -1,1 +1,28 @@
-//! x
+//! Public behaviour: one binary, one module a subject.
+
+#[cfg(test)]
+mod conflicts;
+#[cfg(test)]
+mod exhaustion;
+#[cfg(test)]
+mod flink_memory_manager;
+#[cfg(test)]
+mod flink_segment;
+#[cfg(test)]
+mod flink_segment_bulk;
+#[cfg(test)]
+mod flink_shutdown;
+#[cfg(test)]
+mod grants;
+#[cfg(test)]
+mod owners;
+#[cfg(test)]
+mod refusals;
+#[cfg(test)]
+mod scratch;
+#[cfg(test)]
+mod strategies;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod zeroing;

@@ -1,0 +1,126 @@
+//! What the tests share: managers in both modes, seeded choices, stamps on memory.
+
+use offheap::{ManagerStats, MemoryManager, MemoryMode, MemorySegment, OccupancyMap, Strategy};
+
+pub const STRATEGIES: [Strategy; 2] = [Strategy::SmallestFit, Strategy::LargestFit];
+
+/// The smallest page.
+pub const PAGE: usize = 4 << 10;
+
+/// Runs `test` for each mode; a failure shows the mode.
+pub fn in_both_modes(test: impl Fn(MemoryMode)) {
+    for mode in [MemoryMode::OffHeap, MemoryMode::Heap] {
+        eprintln!("in {mode:?} mode");
+        test(mode);
+    }
+}
+
+pub fn manager(mode: MemoryMode, pages: usize, page_bytes: usize) -> MemoryManager {
+    let builder = MemoryManager::builder().capacity(pages * page_bytes).page_size(page_bytes);
+    builder.mode(mode).build().unwrap()
+}
+
+/// Nothing is out, and the manager agrees with itself.
+pub fn assert_empty(manager: &MemoryManager) {
+    manager.verify_empty().unwrap();
+    manager.check_consistency().unwrap();
+}
+
+/// The result of `call`, which must leave the manager as it was.
+pub fn changes_nothing<T>(manager: &MemoryManager, call: impl FnOnce() -> T) -> T {
+    let before = snapshot(manager);
+    let result = call();
+    assert_eq!(snapshot(manager), before);
+    manager.check_consistency().unwrap();
+    result
+}
+
+/// All that a manager tells about itself, except what the kernel may change on its own.
+fn snapshot(manager: &MemoryManager) -> (ManagerStats, OccupancyMap) {
+    let mut stats = manager.stats();
+    stats.resident_bytes = None;
+    (stats, manager.map())
+}
+
+/// A small seeded generator (`SplitMix64`).
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.bits() % bound as u64).unwrap()
+    }
+
+    pub fn chance(&mut self) -> bool {
+        self.bits() & 1 == 1
+    }
+
+    /// `count` random bytes.
+    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(count + 8);
+        while bytes.len() < count {
+            bytes.extend(self.bits().to_le_bytes());
+        }
+        bytes.truncate(count);
+        bytes
+    }
+}
+
+/// A segment with a number all over it: whoever else wrote to it is found out.
+pub struct Stamped {
+    pub segment: MemorySegment,
+    stamp: u64,
+}
+
+impl Stamped {
+    pub fn new(mut segment: MemorySegment, stamp: u64) -> Self {
+        segment.put_u64_le(0, stamp).unwrap();
+        let mut stamped = size_of::<u64>();
+        while stamped < segment.size() {
+            let more = stamped.min(segment.size() - stamped);
+            segment.copy_within(..more, stamped);
+            stamped += more;
+        }
+        Self { segment, stamp }
+    }
+
+    /// Checks that nobody else wrote to it.
+    pub fn check(&self) {
+        let Self { segment, stamp } = self;
+        assert_eq!(segment.get_u64_le(0), Ok(*stamp), "written by somebody else");
+        let width = size_of::<u64>();
+        let repeats = segment[width..] == segment[..segment.size() - width];
+        assert!(repeats, "a segment with stamp {stamp:#x} was written by somebody else");
+    }
+}
+
+pub fn address(segment: &MemorySegment) -> usize {
+    segment.as_ptr().addr()
+}
+
+/// All segments are aligned to `page_bytes` and none overlaps another; returns their bytes.
+pub fn assert_disjoint<'a>(
+    segments: impl IntoIterator<Item = &'a MemorySegment>,
+    page_bytes: usize,
+) -> usize {
+    let mut ranges: Vec<_> =
+        segments.into_iter().map(|segment| (address(segment), segment.size())).collect();
+    ranges.sort_unstable();
+    for pair in ranges.windows(2) {
+        assert!(pair[0].0 + pair[0].1 <= pair[1].0, "{pair:x?} overlap");
+    }
+    assert!(ranges.iter().all(|(at, bytes)| (at | bytes) % page_bytes == 0));
+    ranges.iter().map(|(_, bytes)| bytes).sum()
+}

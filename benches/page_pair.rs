@@ -1,4 +1,5 @@
 //! What does it cost to allocate a page and to release it, in atomic read-modify-writes?
+#![allow(clippy::expect_used, missing_docs)] // a bench stops where it cannot go on
 
 use std::hint::black_box;
 use std::sync::Barrier;

@@ -1,4 +1,5 @@
 //! What does checked, typed access to a segment cost, against plain slices?
+#![allow(clippy::expect_used, missing_docs)] // a bench stops where it cannot go on
 
 use std::hint::black_box;
 

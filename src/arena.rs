@@ -103,6 +103,10 @@ impl Arena {
     /// A block of exactly `pages`.
     pub(crate) fn block(&self, pages: PageCount) -> Result<Block, NoMemory> {
         match self {
+            // A single page is a hole wherever it is, so it is found as surely as any page.
+            Self::OffHeap(off_heap) if pages == PageCount::ONE => {
+                Ok(off_heap.hand_out(off_heap.free_list.take_run_of_one()))
+            }
             Self::OffHeap(off_heap) => {
                 let run = off_heap.free_list.take_run(pages).ok_or(NoMemory::Fragmented)?;
                 Ok(off_heap.hand_out(run))
@@ -115,8 +119,7 @@ impl Arena {
     pub(crate) fn block_up_to(&self, pages_max: PageCount) -> Result<Block, NoMemory> {
         match self {
             Self::OffHeap(off_heap) => {
-                let run = off_heap.free_list.take_run_up_to(pages_max);
-                Ok(off_heap.hand_out(run.ok_or(NoMemory::Fragmented)?))
+                Ok(off_heap.hand_out(off_heap.free_list.take_run_up_to(pages_max)))
             }
             Self::Heap { .. } => self.block(pages_max),
         }

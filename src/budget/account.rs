@@ -49,8 +49,8 @@ impl Account {
     ///
     /// If `budget` has fewer than `minimum` bytes free.
     pub fn open(budget: &Budget, minimum: u64, limit: u64) -> Result<Self, Refused> {
-        debug_assert!(minimum <= limit && limit <= budget.limit());
         budget.reserve(minimum)?;
+        debug_assert!(minimum <= limit && limit <= budget.limit());
         let [used, minimum, limit] = [0, minimum, limit].map(AtomicU64::new);
         Ok(Self { used, minimum, limit })
     }

@@ -14,12 +14,7 @@ impl FreeList {
     ///
     /// Opened page chunks come first, then whole chunks, then the scraps of block chunks.
     pub fn take_pages(&self, pages_max: PageCount) -> HeldPages {
-        loop {
-            if let Some(pages) = self.try_take_pages(pages_max) {
-                return pages;
-            }
-            pause();
-        }
+        until_found(|| self.try_take_pages(pages_max))
     }
 
     /// One round of [`take_pages`](Self::take_pages), which finds a page that is free all the
@@ -86,10 +81,21 @@ impl FreeList {
         })
     }
 
-    /// Takes one run of at least one and at most `pages_max` pages; `None` only where no page was
-    /// free during the search. With [`Strategy::SmallestFit`] that is a run of `pages_max` if
-    /// there is one; otherwise, and with [`Strategy::LargestFit`], it is the largest hole.
-    pub fn take_run_up_to(&self, pages_max: PageCount) -> Option<HeldRun> {
+    /// Takes a run of one page from the hole that the strategy picks. For callers with a
+    /// reservation: it returns only once it has a page (Protocol, 8).
+    pub fn take_run_of_one(&self) -> HeldRun {
+        until_found(|| self.take_run(PageCount::ONE))
+    }
+
+    /// Takes one run of at least one and at most `pages_max` pages. With
+    /// [`Strategy::SmallestFit`] that is a run of `pages_max` if there is one; otherwise, and with
+    /// [`Strategy::LargestFit`], it is the largest hole. For callers with a reservation: it
+    /// returns only once it has a page (Protocol, 8).
+    pub fn take_run_up_to(&self, pages_max: PageCount) -> HeldRun {
+        until_found(|| self.try_run_up_to(pages_max))
+    }
+
+    fn try_run_up_to(&self, pages_max: PageCount) -> Option<HeldRun> {
         if self.strategy == Strategy::SmallestFit
             && let Some(run) = self.take_binned_run(pages_max)
         {
@@ -110,16 +116,10 @@ impl FreeList {
     /// smallest, which uses up scraps. For callers with a reservation: it returns only once it
     /// has a page (Protocol, 8).
     pub fn take_piece(&self, pages_max: PageCount) -> HeldRun {
-        loop {
-            let piece = match self.strategy {
-                Strategy::SmallestFit => self.take_scrap(pages_max),
-                Strategy::LargestFit => self.take_run_up_to(pages_max),
-            };
-            if let Some(piece) = piece {
-                return piece;
-            }
-            pause();
-        }
+        until_found(|| match self.strategy {
+            Strategy::SmallestFit => self.take_scrap(pages_max),
+            Strategy::LargestFit => self.try_run_up_to(pages_max),
+        })
     }
 
     /// The pages of the largest hole, crossing chunks.
@@ -236,6 +236,16 @@ impl FreeList {
         }
         claim.complete();
         true
+    }
+}
+
+/// Searches until something is found, for callers whose reservation says that it exists.
+fn until_found<T>(search: impl Fn() -> Option<T>) -> T {
+    loop {
+        if let Some(found) = search() {
+            return found;
+        }
+        pause();
     }
 }
 

@@ -414,7 +414,7 @@ impl Drop for OwnerShared {
 
 impl Shared {
     fn fragmented(&self) -> Reason {
-        Reason::Fragmented { largest_free_block_bytes: self.largest_free_block_bytes() }
+        Reason::Fragmented { largest_free_block_bytes: self.largest_hole_bytes() }
     }
 }
 

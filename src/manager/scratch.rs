@@ -9,6 +9,7 @@ use std::ptr::NonNull;
 use bumpalo::Bump;
 
 use crate::error::{AllocationError, Reason};
+use crate::units::PAGE_BYTES_MIN;
 
 use super::owner::Why;
 use super::{MemoryMode, MemorySegment, Owner, Reservation};
@@ -125,9 +126,13 @@ impl Scratch {
         }
         let held_bytes: usize = extents.iter().map(Extent::bytes).sum();
         let mut extent = self.extent_for(layout, held_bytes)?;
-        let place = extent.place(layout);
-        extents.push(extent);
-        place.ok_or_else(|| self.refusal(layout.size(), Reason::ProcessAllocator))
+        match extent.place(layout) {
+            Some(place) => {
+                extents.push(extent);
+                Ok(place)
+            }
+            None => unreachable!("an extent made for {layout:?} has no room for it"),
+        }
     }
 
     /// Forgets all objects, and keeps the memory of the last extent for the next ones.
@@ -142,15 +147,16 @@ impl Scratch {
 
     /// A fresh extent that has room for `layout`.
     fn extent_for(&self, layout: Layout, held_bytes: usize) -> Result<Extent, AllocationError> {
+        let mode = self.owner.shared().manager().mode;
         let page_bytes = self.owner.page_size();
-        let needed =
-            layout.size().saturating_add(layout.align()).saturating_add(BUMP_OVERHEAD_BYTES);
-        let wanted = needed.checked_next_multiple_of(page_bytes).unwrap_or(usize::MAX);
+        let wanted = needed_bytes(layout, mode)
+            .and_then(|needed| needed.checked_next_multiple_of(page_bytes))
+            .unwrap_or(usize::MAX);
         if wanted > self.limit_bytes.saturating_sub(held_bytes) {
             let limit_bytes = self.limit_bytes;
             return Err(self.refusal(wanted, Reason::ScratchLimit { limit_bytes }));
         }
-        if self.owner.shared().manager().mode == MemoryMode::OffHeap {
+        if mode == MemoryMode::OffHeap {
             let segment = self.owner.allocate(wanted)?;
             return Ok(Extent::Pages { segment, used_bytes: 0 });
         }
@@ -164,6 +170,20 @@ impl Scratch {
 
     fn refusal(&self, bytes: usize, reason: Reason) -> AllocationError {
         AllocationError::new(self.owner.shared().refused(bytes, Why::Reason(reason)))
+    }
+}
+
+/// The bytes of an extent that is sure to have room for `layout`; `None` if no number tells.
+fn needed_bytes(layout: Layout, mode: MemoryMode) -> Option<usize> {
+    match mode {
+        // Pages are aligned to an OS page at least.
+        MemoryMode::OffHeap if layout.align() <= PAGE_BYTES_MIN => Some(layout.size()),
+        MemoryMode::OffHeap => layout.size().checked_add(layout.align()),
+        // A `Bump` rounds the size up to the alignment before it aligns the address.
+        MemoryMode::Heap => {
+            let padded = layout.size().checked_next_multiple_of(layout.align())?;
+            padded.checked_add(layout.align())?.checked_add(BUMP_OVERHEAD_BYTES)
+        }
     }
 }
 

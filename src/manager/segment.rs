@@ -369,24 +369,41 @@ pub(super) fn split(blocks: Vec<Block>, mut charge: Charge) -> Vec<MemorySegment
 
 /// Gives segments back: runs of the same owner together.
 pub(super) fn release_all(segments: impl IntoIterator<Item = MemorySegment>) {
-    let mut blocks: Vec<Block> = Vec::new();
-    let mut open: Option<Charge> = None;
-    for segment in segments {
+    let mut gathered = Gathered { blocks: Vec::new(), charge: None };
+    segments.into_iter().for_each(|segment| gathered.add(segment));
+}
+
+/// Blocks of one owner on their way back, also if whoever hands them out panics midway.
+struct Gathered {
+    blocks: Vec<Block>,
+    /// For all of the blocks.
+    charge: Option<Charge>,
+}
+
+impl Gathered {
+    fn add(&mut self, segment: MemorySegment) {
         let (block, charge) = segment.into_parts();
-        match &mut open {
+        match &mut self.charge {
             Some(gathered) if gathered.same_owner(&charge) => gathered.merge(charge),
-            gathered => {
-                if let Some(charge) = gathered.replace(charge) {
-                    charge.owner().take_back(blocks.drain(..));
-                    charge.release();
-                }
+            _ => {
+                self.release();
+                self.charge = Some(charge);
             }
         }
-        blocks.push(block);
+        self.blocks.push(block);
     }
-    if let Some(charge) = open {
-        charge.owner().take_back(blocks);
-        charge.release();
+
+    fn release(&mut self) {
+        if let Some(charge) = self.charge.take() {
+            charge.owner().take_back(self.blocks.drain(..));
+            charge.release();
+        }
+    }
+}
+
+impl Drop for Gathered {
+    fn drop(&mut self) {
+        self.release();
     }
 }
 

@@ -27,7 +27,8 @@ pub struct ManagerStats {
     pub resident_bytes: Option<usize>,
     /// The free pages of the region; `None` in heap mode.
     pub free_pages: Option<usize>,
-    /// The size of the largest block that the free pages allow, in bytes.
+    /// The size of the largest block that an owner without a limit or a minimum could allocate, in
+    /// bytes.
     pub largest_free_block_bytes: usize,
     /// The number of chunks per bin: entry `n` counts those whose longest free run is `n` pages.
     /// Empty in heap mode.
@@ -92,7 +93,7 @@ impl MemoryManager {
             peak_reserved_bytes: to_usize(shared.budget.peak_bytes()),
             resident_bytes: self.resident_bytes(),
             free_pages: free_list.map(|list| list.free_pages() as usize),
-            largest_free_block_bytes: shared.largest_free_block_bytes(),
+            largest_free_block_bytes: shared.largest_hole_bytes().min(self.available_pages_bytes()),
             chunks_per_bin: free_list.map(|list| list.chunks_per_bin()).unwrap_or_default(),
             owners: owners
                 .iter()
@@ -107,6 +108,10 @@ impl MemoryManager {
                 })
                 .collect(),
         }
+    }
+
+    fn available_pages_bytes(&self) -> usize {
+        self.available_memory() / self.page_size() * self.page_size()
     }
 
     /// The bytes of the region that the kernel counts as resident (`Rss` in `/proc/self/smaps`);
@@ -166,14 +171,16 @@ impl MemoryManager {
 }
 
 impl Shared {
-    pub(super) fn largest_free_block_bytes(&self) -> usize {
+    /// The bytes of the longest run of free pages, whoever they are promised to. In heap mode
+    /// there are no holes: all pages are one run.
+    pub(super) fn largest_hole_bytes(&self) -> usize {
         match self.arena.free_list() {
             Some(free_list) => {
                 let pages =
                     PageCount::new(u32::try_from(free_list.largest_run()).unwrap_or(u32::MAX));
                 self.page_size.bytes_of(pages)
             }
-            None => to_usize(self.budget.free_bytes()),
+            None => self.page_size.bytes_of(self.pages),
         }
     }
 }

@@ -57,10 +57,13 @@ impl VariableSizeManager {
         self.owner.shared().manager().strategy
     }
 
-    /// The size of the largest block that could be allocated now, in bytes.
+    /// The size of the largest block that could be allocated now, in bytes: within the limits and
+    /// the largest hole.
     #[must_use]
     pub fn largest_free_block(&self) -> usize {
-        self.owner.shared().manager().largest_free_block_bytes()
+        let page_bytes = self.owner.page_size();
+        let within = self.owner.available_memory() / page_bytes * page_bytes;
+        self.owner.shared().manager().largest_hole_bytes().min(within)
     }
 
     /// Allocates one block of `bytes`, rounded up to pages.

@@ -19,6 +19,7 @@
 
 use std::collections::VecDeque;
 use std::iter;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -312,6 +313,21 @@ fn mm27_ten_thousand_pages_are_released_from_any_kind_of_iterator() {
         manager.release_all(odd.into_iter().rev().map(|(_, page)| page));
         assert_eq!(owner.used_memory(), 5_000 * PAGE);
         manager.release_all(even.into_iter().map(|(_, page)| page));
+        assert_empty(&manager);
+    });
+}
+
+#[test]
+fn mm27_what_an_iterator_handed_out_before_it_panicked_is_released() {
+    in_both_modes(|mode| {
+        let manager = manager(mode, 10, PAGE);
+        let pages = owner_of(&manager).allocate_pages(10).unwrap();
+        let panics_midway = pages.into_iter().enumerate().map(|(index, page)| {
+            assert!(index < 5, "as it should");
+            page
+        });
+        let release = AssertUnwindSafe(|| manager.release_all(panics_midway));
+        catch_unwind(release).unwrap_err();
         assert_empty(&manager);
     });
 }

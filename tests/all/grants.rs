@@ -202,3 +202,26 @@ fn an_owner_among_others_can_be_shown_as_either_manager() {
         assert_empty(&manager);
     });
 }
+
+#[test]
+fn the_largest_free_block_can_be_allocated() {
+    in_both_modes(|mode| {
+        let builder = MemoryManager::builder().capacity(10 * PAGE + 100).page_size(PAGE);
+        let manager = builder.mode(mode).build().unwrap();
+        let can = |blocks: &VariableSizeManager, pages: usize, while_there_is: &str| {
+            let largest = blocks.largest_free_block();
+            assert_eq!(largest, pages * PAGE, "{while_there_is}");
+            assert_eq!(blocks.allocate(largest).unwrap().size(), largest, "{while_there_is}");
+        };
+        let plain = VariableSizeManager::from(manager.owner("plain").register().unwrap());
+        can(&plain, 10, "a remainder beyond the last page");
+        let limited = manager.owner("limited").limit(6 * PAGE + 1).register().unwrap();
+        can(&VariableSizeManager::from(limited), 6, "a limit");
+        let reserved = plain.owner().reserve_memory(2 * PAGE).unwrap();
+        can(&plain, 8, "a reservation");
+        let saver = manager.owner("saver").minimum(3 * PAGE).register().unwrap();
+        can(&plain, 5, "somebody else's minimum");
+        can(&VariableSizeManager::from(saver), 8, "a minimum of its own");
+        drop(reserved);
+    });
+}

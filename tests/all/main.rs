@@ -1,6 +1,8 @@
 //! Public behaviour: one binary, one module a subject.
 
 #[cfg(test)]
+mod churn;
+#[cfg(test)]
 mod conflicts;
 #[cfg(test)]
 mod exhaustion;

@@ -310,3 +310,42 @@ fn a_failed_call_changes_nothing_whatever_it_failed_for() {
 fn an_allocation_error_is_as_wide_as_a_pointer() {
     assert_eq!(size_of::<AllocationError>(), size_of::<usize>());
 }
+
+#[test]
+fn a_minimum_above_the_capacity_is_refused_like_any_that_is_not_left() {
+    in_both_modes(|mode| {
+        let manager = manager(mode, 4, PAGE);
+        for minimum in [4 * PAGE + 1, usize::MAX] {
+            let builder = manager.owner("sorter").minimum(minimum);
+            let refused = changes_nothing(&manager, || builder.register().unwrap_err());
+            let text = format!(
+                "owner `sorter`: a minimum of {minimum} bytes cannot be guaranteed, only 16384 \
+                 bytes are left"
+            );
+            assert_eq!(refused.to_string(), text);
+        }
+    });
+}
+
+#[test]
+fn an_owner_without_a_limit_is_refused_for_the_budget_and_told_who_else_holds_it() {
+    in_both_modes(|mode| {
+        let manager = manager(mode, 10, PAGE);
+        let owner = manager.owner("sorter").register().unwrap();
+        let other = manager.owner("join").register().unwrap();
+        let held = (owner.allocate_pages(5).unwrap(), other.allocate_pages(4).unwrap());
+        let errors: [AllocationError; 5] = [
+            owner.allocate_pages(6).unwrap_err(),
+            owner.allocate_scattered(6 * PAGE).unwrap_err(),
+            owner.reserve_memory(6 * PAGE).unwrap_err().into(),
+            owner.allocate(2 * PAGE).unwrap_err(),
+            owner.allocate(6 * PAGE).unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!(error.reason(), Reason::Budget, "{error}");
+            assert_eq!(error.refusal().available_bytes, PAGE);
+            assert!(error.to_string().contains("`join`: 16384 bytes"), "{error}");
+        }
+        drop(held);
+    });
+}

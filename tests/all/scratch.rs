@@ -200,3 +200,24 @@ fn a_scratch_moves_to_another_thread_and_outlives_the_other_handles() {
         .unwrap();
     });
 }
+
+#[test]
+fn objects_of_every_alignment_up_to_many_pages_are_placed_or_leave_nothing_behind() {
+    with_owner(|manager, owner| {
+        for shift in 0..17 {
+            let align = 1 << shift;
+            for size in [1, 7, 8, 100, PAGE - 100, PAGE - 1, PAGE, PAGE + 1, 10 * PAGE] {
+                let layout = Layout::from_size_align(size, align).unwrap();
+                let scratch = owner.scratch(64 * PAGE);
+                assert!(place(&scratch, layout).is_some(), "{layout:?}");
+                let held = scratch.held_memory();
+                assert_eq!((held, held % PAGE), (owner.used_memory(), 0));
+                let scratch = owner.scratch(PAGE);
+                if place(&scratch, layout).is_none() {
+                    assert_eq!(scratch.held_memory(), 0, "{layout:?} was refused");
+                }
+            }
+        }
+        assert_empty(manager);
+    });
+}

@@ -1,5 +1,5 @@
 //! What does it cost to replace a random block by another one, in a region that is 70 % full?
-#![allow(clippy::expect_used, missing_docs)] // a bench stops where it cannot go on
+#![allow(clippy::expect_used, missing_docs)]
 
 #[path = "support/sizes.rs"]
 mod sizes;

@@ -1,5 +1,5 @@
 //! What does it cost to allocate a page and to release it, in atomic read-modify-writes?
-#![allow(clippy::expect_used, missing_docs)] // a bench stops where it cannot go on
+#![allow(clippy::expect_used, missing_docs)]
 
 use std::hint::black_box;
 use std::sync::Barrier;
@@ -21,7 +21,7 @@ fn owner(manager: &MemoryManager, name: &str) -> Owner {
 }
 
 fn pair(owner: &Owner) {
-    black_box(owner.allocate_page().expect("a page is free"));
+    drop(black_box(owner.allocate_page().expect("a page is free")));
 }
 
 /// The time that each of two threads takes for `iterations` calls of its `work`.

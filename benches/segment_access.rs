@@ -1,5 +1,5 @@
 //! What does checked, typed access to a segment cost, against plain slices?
-#![allow(clippy::expect_used, missing_docs)] // a bench stops where it cannot go on
+#![allow(clippy::expect_used, missing_docs)]
 
 use std::hint::black_box;
 

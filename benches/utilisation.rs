@@ -2,7 +2,7 @@
 //!
 //! Blocks are replaced at random, and the region is filled further and further until one request
 //! is refused for fragmentation. The baseline looks at every hole and takes the tightest.
-#![allow(clippy::expect_used, clippy::print_stdout, missing_docs)] // a bench stops where it cannot go on
+#![allow(clippy::expect_used, clippy::print_stdout, missing_docs)]
 
 #[path = "support/sizes.rs"]
 mod sizes;

@@ -190,7 +190,7 @@ pub enum Reason {
 pub struct Refusal {
     /// The name of the owner that asked.
     pub owner: Arc<str>,
-    /// The bytes that were wanted, rounded up to pages where pages were.
+    /// The bytes that were wanted; rounded up to pages if the capacity holds that many.
     pub requested_bytes: usize,
     /// The bytes that the owner could have had.
     pub available_bytes: usize,

@@ -229,8 +229,8 @@ impl FreeList {
                 // pages (Protocol, 2). Release: a search that sees them gone sees the claim that
                 // took them (`claims`, 3).
                 Ordering::AcqRel,
-                // ORDERING: Relaxed. The loop only compares it; a search that fails in the end reads
-                // the word again.
+                // ORDERING: Relaxed. The loop only compares it; a search that fails in the end
+                // reads the word again.
                 Ordering::Relaxed,
             );
             match exchanged {
@@ -383,4 +383,59 @@ fn sets_due(word: ChunkWord, role: Role) -> [Option<Filed>; 2] {
         (_, Role::Blocks) => Some(Filed::Bin(word.longest_run())),
     };
     [whole, by_role]
+}
+
+#[cfg(all(test, not(offheap_loom)))]
+mod tests {
+    use super::*;
+
+    const PAGE: PageCount = PageCount::ONE;
+
+    fn free_list(pages: u32) -> FreeList {
+        FreeList::new(PageCount::new(pages), Strategy::SmallestFit)
+    }
+
+    fn take_page(free_list: &FreeList) -> Option<HeldRun> {
+        free_list.take_pages(PAGE).into_runs().next()
+    }
+
+    #[test]
+    #[should_panic(expected = "pages of chunk 0 were released twice")]
+    fn a_double_release_is_noticed() {
+        let free_list = free_list(64);
+        let run = free_list.take_run(PageCount::new(3)).unwrap();
+        let again = HeldRun::reassemble(run.first(), PAGE);
+        free_list.release_runs([run]);
+        free_list.release_runs([again]);
+    }
+
+    #[test]
+    fn pages_and_blocks_gather_in_chunks_of_their_own() {
+        let free_list = free_list(3 * 64);
+        let page = take_page(&free_list).unwrap();
+        let block = free_list.take_run(PAGE).unwrap();
+        assert_eq!((page.first().get(), block.first().get()), (0, 64));
+        let next = take_page(&free_list).unwrap();
+        let next_block = free_list.take_run(PAGE).unwrap();
+        assert_eq!((next.first().get(), next_block.first().get()), (1, 65));
+        free_list.check().unwrap();
+        // A chunk that is whole again is open to either.
+        free_list.release_runs([page, next]);
+        let third = free_list.take_run(PageCount::new(64)).unwrap();
+        assert_eq!(third.first().get(), 0);
+        free_list.release_runs([block, next_block, third]);
+        free_list.check().unwrap();
+        assert_eq!(free_list.largest_run(), 3 * 64);
+    }
+
+    #[test]
+    fn a_chunk_filed_nowhere_is_complained_about_and_still_found() {
+        let free_list = free_list(100);
+        let whole = Filed::Bin(64);
+        free_list.bins.remove(whole.set(), ChunkIndex::new(0));
+        let complaint = free_list.check().unwrap_err();
+        assert!(complaint.contains("chunk 0") && complaint.contains("Bin(64)"), "{complaint}");
+        let block = free_list.take_run(PageCount::new(64)).unwrap();
+        assert_eq!(block.first().get(), 0, "the words know it");
+    }
 }

@@ -7,11 +7,19 @@ use super::word::FreeRun;
 /// Flink's users know the two as the smallest-block and the largest-block allocation strategy.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Strategy {
-    /// The smallest hole that fits: large runs stay whole. Best for blocks of known size.
+    /// The smallest hole that fits, so that large runs stay whole. Best for blocks of known size.
+    ///
+    /// Up to a chunk (64 pages), a block goes to the smallest bin that fits: among the chunks that
+    /// blocks have opened, the lowest of those whose longest free run is the shortest, and there
+    /// the smallest hole. Then come whole chunks, then the smallest run of all, crossing chunks or
+    /// among single pages; larger blocks begin with that.
     #[default]
     SmallestFit,
     /// The largest hole there is: what remains of it is large as well. Best for requests that
     /// grow, or that take what they can get.
+    ///
+    /// Up to a chunk, a block goes to the largest bin, whole chunks first, and there to the largest
+    /// hole; larger blocks go to the longest run of all.
     LargestFit,
 }
 

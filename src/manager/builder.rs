@@ -19,7 +19,8 @@ pub enum MemoryMode {
     OffHeap,
     /// The process allocator, page by page as it is asked for, which gets the memory back when a
     /// segment is released. The same interface, budget, owners and errors; without a region there
-    /// is no strategy to apply and no residency to tell.
+    /// is no strategy to apply and no residency to tell. Pages come zeroed, whatever the policy,
+    /// because memory fresh from an allocator is not initialized.
     Heap,
 }
 

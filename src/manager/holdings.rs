@@ -103,6 +103,7 @@ impl Holdings {
     }
 }
 
+/// Adds segments that were allocated elsewhere. Each goes back to its own owner in the end.
 impl Extend<MemorySegment> for Holdings {
     fn extend<T: IntoIterator<Item = MemorySegment>>(&mut self, segments: T) {
         self.segments.extend(segments);

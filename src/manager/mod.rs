@@ -166,8 +166,8 @@ impl MemoryManager {
         }
     }
 
-    /// Refuses every allocation, reservation and registration from now on. What is out stays
-    /// valid and goes back as usual. Doing it twice is the same as once.
+    /// Refuses every allocation, reservation and registration from now on, if it is for a byte at
+    /// least. What is out stays valid and goes back as usual. Doing it twice is the same as once.
     ///
     /// # Errors
     ///

@@ -22,7 +22,22 @@ use super::owner_ref::Charge;
 /// uninitialized.
 ///
 /// The counterpart of Flink's `org.apache.flink.core.memory.MemorySegment`. Use after free, and
-/// freeing twice, do not compile.
+/// freeing twice, do not compile:
+///
+/// ```compile_fail,E0382
+/// # let pages = offheap::FixedSizeManager::new(1 << 20, 4096).unwrap();
+/// let page = pages.allocate_page().unwrap();
+/// pages.release(page);
+/// pages.release(page); // moved already
+/// ```
+///
+/// ```compile_fail,E0505
+/// # let pages = offheap::FixedSizeManager::new(1 << 20, 4096).unwrap();
+/// let page = pages.allocate_page().unwrap();
+/// let bytes = page.slice(0, 8).unwrap();
+/// pages.release(page);
+/// println!("{bytes:?}"); // still borrowed
+/// ```
 ///
 /// # Invariants
 ///

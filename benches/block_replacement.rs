@@ -1,4 +1,7 @@
-//! What does it cost to replace a random block by another one, in a region that is 70 % full?
+//! What does it cost to replace a random block by another one, in a region that is 35 % full?
+//!
+//! Not fuller, because largest-fit leaves holes too small for the largest blocks above 45 %: see
+//! the bench `utilisation`.
 #![allow(clippy::expect_used, missing_docs)]
 
 #[path = "support/sizes.rs"]
@@ -11,7 +14,7 @@ use sizes::{Random, Sizes};
 
 const PAGES: usize = 8192;
 const PAGE_BYTES: usize = 32 << 10;
-const LIVE_PAGES: usize = PAGES * 7 / 10;
+const LIVE_PAGES: usize = PAGES * 35 / 100;
 
 /// A region with blocks in it, and where the next ones come from.
 struct Arena {

@@ -98,3 +98,8 @@ pub use manager::{
 };
 #[cfg(not(offheap_loom))]
 pub use os::{CoreDumps, HugePages, Populate};
+
+/// The README's example compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

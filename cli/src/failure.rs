@@ -40,7 +40,8 @@ impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         match error {
             ConfigError::Region { .. } => Self::World(error.to_string()),
-            _ => Self::Value(error.to_string()),
+            ConfigError::PageSize { .. } => Self::Value(format!("--page-size: {error}")),
+            _ => Self::Value(format!("--memory: {error}")),
         }
     }
 }

@@ -12,7 +12,7 @@ pub struct Progress(ProgressBar);
 impl Progress {
     /// A bar that is full at `rows`, as far as that is known.
     pub fn new(phase: &'static str, rows: u64) -> Result<Self, Failure> {
-        let template = "{msg:>8} {bar:40} {human_pos} rows, {per_sec}, {elapsed}";
+        let template = "{msg:>8} {bar:40} {human_pos} of {human_len} rows, {elapsed}";
         let style = ProgressStyle::with_template(template)
             .map_err(|error| Failure::World(format!("cannot show progress: {error}")))?;
         let bar = ProgressBar::with_draw_target(Some(rows), ProgressDrawTarget::stderr())

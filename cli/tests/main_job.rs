@@ -165,9 +165,15 @@ fn bad_values_are_named_with_their_rule() {
         ("--memory lots", ["'lots'", "a suffix such as KiB"]),
         ("--memory 0", ["0 bytes", "does not hold one page of 32768 bytes"]),
         ("--memory 1000", ["1000 bytes", "does not hold one page of 32768 bytes"]),
-        ("--memory 64KiB", ["65536 bytes", "the 3 pages of 32768 bytes that a sort needs"]),
+        (
+            "--memory 64KiB",
+            ["--memory: a budget of 65536 bytes", "the 3 pages of 32768 bytes that a sort needs"],
+        ),
         ("--memory 15EiB", ["17293822569102704640 bytes", "above the most that can be managed"]),
-        ("--page-size 5000", ["5000 bytes", "not a power of two from 4096 to 1048576"]),
+        (
+            "--page-size 5000",
+            ["--page-size: ", "of 5000 bytes is not a power of two from 4096 to 1048576"],
+        ),
         ("--page-size 2KiB --memory 1M", ["2048 bytes", "not a power of two"]),
         ("--page-size 0", ["0 bytes", "not a power of two"]),
         ("--strategy best", ["'best'", "smallest-fit, largest-fit"]),

@@ -4,7 +4,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
 use super::heat::rectangles;
-use super::{Area, BUDGET, DrawError, FADED_INK, FONT, FREE, INK, SPILL, shade, text};
+use super::{Area, BUDGET, DrawError, FADED_INK, FONT, FREE, INK, PAPER, SPILL, shade, text};
 use crate::job::Outcome;
 use crate::sampler::LEVEL_MAX;
 
@@ -49,15 +49,16 @@ pub fn draw_usage<'a>(
         .x_label_area_size(if time_label.is_empty() { 8 } else { 44 })
         .y_label_area_size(LABELS)
         .build_cartesian_2d(0.0..end, 0.0..unit.of(budget) * 1.08)?;
-    let labels = if time_label.is_empty() { 0 } else { 10 };
+    // Without a map below it the plot is tall, and has its own axis of time.
+    let (x_labels, y_labels) = if time_label.is_empty() { (0, 4) } else { (10, 10) };
     chart
         .configure_mesh()
         .disable_x_mesh()
         .light_line_style(TRANSPARENT)
         .bold_line_style(FREE)
         .axis_style(FADED_INK)
-        .x_labels(labels)
-        .y_labels(4)
+        .x_labels(x_labels)
+        .y_labels(y_labels)
         .x_desc(time_label)
         .y_desc(format!("in use ({})", unit.name))
         .label_style((FONT, 13).into_font().color(&INK))
@@ -124,7 +125,9 @@ pub fn draw_map<'a>(area: &Area<'a>, outcome: &Outcome) -> Result<(), DrawError<
         tip + Polygon::new(vec![(-5, -9), (5, -9), (0, 0)], SPILL.filled())
     }))?;
     if let Some(merge) = timeline.merge_begin {
+        // Ink on a band of paper, to be seen on every shade.
         let line = [(merge, 0.0), (merge, height)];
+        chart.draw_series(LineSeries::new(line, PAPER.stroke_width(3)))?;
         chart.draw_series(DashedLineSeries::new(line, 5, 4, INK.stroke_width(1)))?;
     }
     chart

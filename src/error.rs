@@ -279,9 +279,11 @@ refusal_error! {
     AllocationError, "allocate"
 }
 impl AllocationError {
-    /// Whether the budget or the owner's limit had fewer bytes than asked for.
-    pub(crate) fn is_for_want_of_bytes(&self) -> bool {
-        matches!(self.reason(), Reason::Budget | Reason::OwnerLimit)
+    /// Whether there is less memory left than was asked for, or not in one piece: the request can
+    /// succeed after somebody gave memory back, the caller by spilling perhaps.
+    #[must_use]
+    pub fn is_for_want_of_memory(&self) -> bool {
+        matches!(self.reason(), Reason::Budget | Reason::OwnerLimit | Reason::Fragmented { .. })
     }
 }
 

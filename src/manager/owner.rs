@@ -199,7 +199,7 @@ impl Owner {
             let pages = self.shared.pages_within(granted);
             match self.shared.allocate_one(granted, |arena| arena.block_up_to(pages)) {
                 // Somebody took of it since we asked. A page that is refused is the end of it.
-                Err(error) if error.is_for_want_of_bytes() && granted > page_size.bytes() => {}
+                Err(error) if error.is_for_want_of_memory() && granted > page_size.bytes() => {}
                 answer => return answer,
             }
         }

@@ -1,0 +1,295 @@
+//! The program as its users run it.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first thing that is not as it says")]
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_offheap");
+/// The most bytes of a picture.
+const PICTURE_BYTES_MAX: u64 = 1_500_000;
+
+/// A place for a run: its current directory, and in it a directory to spill to.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(place.spill_dir()).unwrap();
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn spill_dir(&self) -> PathBuf {
+        self.path("spill")
+    }
+
+    /// The program, to be run here with these arguments.
+    fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.current_dir(self.0.path()).arg("--spill-dir").arg(self.spill_dir()).args(args);
+        command
+    }
+
+    fn run(&self, line: &str) -> Output {
+        self.command(&words(line)).output().unwrap()
+    }
+
+    /// Every file below this place.
+    fn files(&self) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        let mut dirs = vec![self.0.path().to_path_buf()];
+        while let Some(dir) = dirs.pop() {
+            for entry in fs::read_dir(dir).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() { dirs.push(path) } else { files.push(path) }
+            }
+        }
+        files.sort();
+        files
+    }
+}
+
+fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
+}
+
+/// The numbers of a run that went well.
+fn numbers(place: &Place, line: &str) -> Value {
+    let output = place.run(&format!("{line} --json numbers.json"));
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && errors.is_empty(), "{line}: {errors}");
+    let text = fs::read_to_string(place.path("numbers.json")).unwrap();
+    assert_eq!(text.lines().count(), 1);
+    assert!(String::from_utf8(output.stdout).unwrap().contains("verified"));
+    serde_json::from_str(&text).unwrap()
+}
+
+/// Sees that a run failed with `status` and one line, which contains all `parts`.
+fn failed(output: &Output, status: i32, parts: &[&str]) {
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(status), "{text}");
+    assert!(output.stdout.is_empty());
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(text.starts_with("error: "), "{text}");
+    for part in parts {
+        assert!(text.contains(part), "`{part}` is not in: {text}");
+    }
+}
+
+fn number(numbers: &Value, key: &str) -> u64 {
+    numbers[key].as_u64().unwrap()
+}
+
+#[test]
+fn it_sorts_with_every_strategy_in_every_mode() {
+    for (strategy, mode) in [
+        ("smallest-fit", "off-heap"),
+        ("largest-fit", "off-heap"),
+        ("smallest-fit", "heap"),
+        ("largest-fit", "heap"),
+    ] {
+        let place = Place::new();
+        let line = format!("--rows 20000 --page-size 4KiB --strategy {strategy} --mode {mode}");
+        let numbers = numbers(&place, &line);
+        assert_eq!(numbers["job"], "sort");
+        assert_eq!(numbers["verified"], true);
+        assert_eq!((&numbers["strategy"], &numbers["mode"]), (&strategy.into(), &mode.into()));
+        assert_eq!((number(&numbers, "rows"), number(&numbers, "page_bytes")), (20_000, 4096));
+        let (data, budget) = (number(&numbers, "data_bytes"), number(&numbers, "budget_bytes"));
+        assert_eq!(budget, data / 8 / 4096 * 4096);
+        assert!(number(&numbers, "spilled_bytes") > data);
+        assert!(number(&numbers, "runs") > 1 && number(&numbers, "merge_passes") == 1);
+        assert!(number(&numbers, "peak_pages") * 4096 <= budget);
+        assert!(numbers["seconds"].as_f64().unwrap() > 0.0);
+        assert!(numbers["rows_per_second"].as_f64().unwrap() > 0.0);
+        let resident = &numbers["peak_resident_bytes"];
+        match mode {
+            "heap" => assert!(resident.is_null()),
+            _ => assert!((1..=budget).contains(&resident.as_u64().unwrap()), "{resident}"),
+        }
+        let picture = fs::read_to_string(place.path("occupancy.svg")).unwrap();
+        assert!(picture.starts_with("<svg") && picture.trim_end().ends_with("</svg>"));
+        assert!((picture.len() as u64) < PICTURE_BYTES_MAX);
+        assert_eq!(place.files(), [place.path("numbers.json"), place.path("occupancy.svg")]);
+    }
+}
+
+#[test]
+fn the_fewest_pages_sort_in_many_passes() {
+    let numbers = numbers(&Place::new(), "--rows 20000 --page-size 4KiB --memory 12KiB");
+    assert_eq!(numbers["verified"], true);
+    assert_eq!((number(&numbers, "budget_bytes"), number(&numbers, "peak_pages")), (12 << 10, 3));
+    assert!(number(&numbers, "merge_passes") > 3);
+}
+
+#[test]
+fn a_large_budget_spills_nothing() {
+    let numbers = numbers(&Place::new(), "--rows 5000 --memory 16M --page-size 64KiB");
+    assert_eq!(numbers["verified"], true);
+    let spilled = ["spilled_bytes", "runs", "merge_passes"].map(|key| number(&numbers, key));
+    assert_eq!(spilled, [0, 0, 0]);
+}
+
+#[test]
+fn few_rows_get_the_least_a_sort_needs() {
+    let numbers = numbers(&Place::new(), "--rows 1");
+    assert_eq!(numbers["verified"], true);
+    assert_eq!((number(&numbers, "rows"), number(&numbers, "budget_bytes")), (1, 3 * (32 << 10)));
+}
+
+#[test]
+fn a_scale_has_all_its_rows() {
+    let numbers = numbers(&Place::new(), "--scale 0.001 --picture other.svg");
+    assert_eq!((&numbers["verified"], number(&numbers, "rows")), (&true.into(), 6005));
+}
+
+#[test]
+fn bad_values_are_named_with_their_rule() {
+    let place = Place::new();
+    for (line, parts) in [
+        ("--rows 0", ["'0'", "a whole number from 1"]),
+        ("--rows many", ["'many'", "a whole number from 1"]),
+        ("--scale 0", ["'0'", "a number from 0.001 to 100000"]),
+        ("--scale nan", ["'nan'", "a number from 0.001 to 100000"]),
+        ("--rows 5 --scale 1", ["--rows <N>", "cannot be used with"]),
+        ("--memory lots", ["'lots'", "a suffix such as KiB"]),
+        ("--memory 0", ["0 bytes", "does not hold one page of 32768 bytes"]),
+        ("--memory 1000", ["1000 bytes", "does not hold one page of 32768 bytes"]),
+        (
+            "--memory 64KiB",
+            ["--memory: a budget of 65536 bytes", "the 3 pages of 32768 bytes that a sort needs"],
+        ),
+        ("--memory 15EiB", ["17293822569102704640 bytes", "above the most that can be managed"]),
+        (
+            "--page-size 5000",
+            ["--page-size: ", "of 5000 bytes is not a power of two from 4096 to 1048576"],
+        ),
+        ("--page-size 2KiB --memory 1M", ["2048 bytes", "not a power of two"]),
+        ("--page-size 0", ["0 bytes", "not a power of two"]),
+        ("--strategy best", ["'best'", "smallest-fit, largest-fit"]),
+        ("--mode virtual", ["'virtual'", "off-heap, heap"]),
+        ("--unknown", ["'--unknown'", "unexpected argument"]),
+    ] {
+        failed(&place.run(line), 2, &parts);
+    }
+    assert!(place.files().is_empty());
+}
+
+#[test]
+fn a_spill_directory_that_cannot_be_written_is_named() {
+    let place = Place::new();
+    fs::write(place.path("file"), b"").unwrap();
+    for dir in [place.path("missing"), place.path("file"), PathBuf::from("/proc")] {
+        let mut command = Command::new(PROGRAM);
+        command.current_dir(place.0.path()).args(words("--rows 5000 --page-size 4KiB"));
+        let output = command.arg("--spill-dir").arg(&dir).output().unwrap();
+        let start = format!("cannot create the spill file in {}: ", dir.display());
+        failed(&output, 1, &[&start]);
+    }
+    assert_eq!(place.files(), [place.path("file")]);
+}
+
+#[test]
+fn outputs_that_cannot_be_written_are_named_before_the_work() {
+    let place = Place::new();
+    for option in ["--json", "--picture"] {
+        for path in ["missing/file", "spill", "/proc/file"] {
+            let output = place.run(&format!("--rows 1000000000 {option} {path}"));
+            failed(&output, 1, &[&format!("cannot write {path}: ")]);
+        }
+    }
+    assert!(place.files().is_empty());
+}
+
+#[test]
+fn a_device_is_written_to_and_not_replaced() {
+    let place = Place::new();
+    if !Path::new("/dev/full").exists() {
+        return;
+    }
+    let output = place.run("--rows 10 --json /dev/full");
+    failed(&output, 1, &["bytes to /dev/full: No space left on device"]);
+    let output = place.run("--rows 10 --json /dev/stdout --picture /dev/null");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && text.starts_with("{\"job\":\"sort\","), "{text}");
+}
+
+/// A limit on the size of files stands in for a disk that is full.
+#[test]
+fn a_full_disk_is_an_error_and_leaves_no_files() {
+    let place = Place::new();
+    let script = "trap '' XFSZ; ulimit -f 64; exec \"$@\"";
+    let mut command = Command::new("sh");
+    command.current_dir(place.0.path()).args(["-c", script, "sh", PROGRAM]);
+    command.args(words("--rows 20000 --page-size 4KiB --spill-dir")).arg(place.spill_dir());
+    let dir = place.spill_dir();
+    let end = format!("bytes to the spill file in {}: ", dir.display());
+    failed(&command.output().unwrap(), 1, &["cannot write ", &end]);
+    assert!(place.files().is_empty());
+}
+
+/// Starts a sort and returns when it has spilled.
+#[cfg(target_os = "linux")]
+fn spilling(place: &Place) -> Child {
+    let line = "--rows 200000 --page-size 4KiB --memory 64KiB";
+    let mut child =
+        place.command(&words(line)).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let handles = format!("/proc/{}/fd", child.id());
+    let has_spilled = || {
+        let handles = fs::read_dir(&handles).unwrap().flatten();
+        handles.flat_map(|handle| fs::read_link(handle.path())).any(|file| {
+            file.starts_with(place.spill_dir()) // without a name there
+        })
+    };
+    while !has_spilled() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it spilled");
+        std::thread::yield_now();
+    }
+    child
+}
+
+#[cfg(target_os = "linux")]
+fn send(signal: &str, child: &Child) {
+    let kill = Command::new("kill").args([signal, &child.id().to_string()]).status();
+    assert!(kill.unwrap().success());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn ctrl_c_leaves_no_files() {
+    let place = Place::new();
+    let child = spilling(&place);
+    send("-INT", &child);
+    failed(&child.wait_with_output().unwrap(), 130, &["interrupted"]);
+    assert!(place.files().is_empty());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn even_a_killed_run_leaves_no_files() {
+    let place = Place::new();
+    let child = spilling(&place);
+    send("-KILL", &child);
+    assert!(!child.wait_with_output().unwrap().status.success());
+    assert!(place.files().is_empty());
+}
+
+#[test]
+fn help_is_no_error() {
+    let output = Place::new().run("--help");
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    for option in ["--memory", "--rows", "--scale", "--json", "--spill-dir", "--picture"] {
+        assert!(text.contains(option), "{option}");
+    }
+}

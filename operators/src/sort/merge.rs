@@ -1,0 +1,132 @@
+//! Merging runs of a spill file, each read through a block of its own.
+
+use std::io;
+
+use offheap::MemorySegment;
+
+use super::record::{Record, prefix};
+use super::spill::{Extent, SpillFile};
+use super::tree::LoserTree;
+use super::{SortError, SpillAction};
+
+/// Reads one run.
+///
+/// ```text
+/// file:   | ... | read before | in the block | unread |      unread: what remains of the extent
+/// block:        | done | record | following  | idle   |
+///               0      start                 end
+/// ```
+struct RunReader {
+    block: MemorySegment,
+    start: usize,
+    end: usize,
+    unread: Extent,
+    /// The size of the record at `start`; 0 at the end of the run.
+    record_bytes: usize,
+    prefix: u64,
+}
+
+impl RunReader {
+    fn open(block: MemorySegment, extent: Extent, file: &SpillFile) -> Result<Self, SortError> {
+        let mut reader =
+            Self { block, start: 0, end: 0, unread: extent, record_bytes: 0, prefix: 0 };
+        reader.advance(file)?;
+        Ok(reader)
+    }
+
+    fn record(&self) -> Option<Record<'_>> {
+        match self.record_bytes {
+            0 => None,
+            _ => Some(Record::written_to(&self.block[self.start..self.end])),
+        }
+    }
+
+    fn advance(&mut self, file: &SpillFile) -> Result<(), SortError> {
+        self.start += self.record_bytes;
+        self.record_bytes = 0;
+        if Record::first_of(&self.block[self.start..self.end]).is_none() {
+            self.refill(file)?;
+        }
+        if self.start == self.end {
+            return Ok(());
+        }
+        let Some(record) = Record::first_of(&self.block[self.start..self.end]) else {
+            // Whole records were written, none larger than a block.
+            let bytes = self.end - self.start;
+            let source = io::Error::new(io::ErrorKind::InvalidData, "these are no whole records");
+            return Err(file.error(SpillAction::Read { bytes }, source));
+        };
+        (self.record_bytes, self.prefix) = (record.bytes().len(), prefix(record.key()));
+        Ok(())
+    }
+
+    /// Moves what is left to the front of the block and fills the rest of it from the file.
+    fn refill(&mut self, file: &SpillFile) -> Result<(), SortError> {
+        self.block.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        let idle = &mut self.block[self.end..];
+        let unread = usize::try_from(self.unread.end - self.unread.start).unwrap_or(usize::MAX);
+        let bytes = unread.min(idle.len());
+        file.read(self.unread.start, &mut idle[..bytes])?;
+        self.unread.start += bytes as u64;
+        self.end += bytes;
+        Ok(())
+    }
+
+    /// Whether its record comes before that of `other`; at the end of a run nothing does.
+    fn is_before(&self, other: &Self) -> Option<bool> {
+        let (mine, others) = match (self.record(), other.record()) {
+            (Some(mine), Some(others)) => (mine, others),
+            (mine, _) => return Some(mine.is_some()),
+        };
+        let order = self.prefix.cmp(&other.prefix).then_with(|| mine.key().cmp(others.key()));
+        (!order.is_eq()).then_some(order.is_lt())
+    }
+}
+
+/// A walk over several runs of a file, in the order of their keys. Among equal keys the earlier
+/// run is first, so merging is stable.
+pub(super) struct Merge {
+    readers: Vec<RunReader>,
+    tree: LoserTree,
+}
+
+impl Merge {
+    /// Merges `runs`, of which there is at least one, through as many of the blocks.
+    pub(super) fn open(
+        runs: &[Extent],
+        blocks: Vec<MemorySegment>,
+        file: &SpillFile,
+    ) -> Result<Self, SortError> {
+        let readers: Vec<RunReader> = runs
+            .iter()
+            .zip(blocks)
+            .map(|(run, block)| RunReader::open(block, *run, file))
+            .collect::<Result<_, _>>()?;
+        debug_assert_eq!(readers.len(), runs.len());
+        let tree = LoserTree::new(readers.len(), |a, b| is_first(&readers, a, b));
+        Ok(Self { readers, tree })
+    }
+
+    /// The record it stands at; `None` at the end.
+    pub(super) fn record(&self) -> Option<Record<'_>> {
+        self.readers[self.tree.winner()].record()
+    }
+
+    /// Steps to the next record.
+    pub(super) fn advance(&mut self, file: &SpillFile) -> Result<(), SortError> {
+        self.readers[self.tree.winner()].advance(file)?;
+        let readers = &self.readers;
+        self.tree.replay(|a, b| is_first(readers, a, b));
+        Ok(())
+    }
+
+    pub(super) fn into_blocks(self) -> impl Iterator<Item = MemorySegment> {
+        self.readers.into_iter().map(|reader| reader.block)
+    }
+}
+
+fn is_first(readers: &[RunReader], a: usize, b: usize) -> bool {
+    readers[a].is_before(&readers[b]).unwrap_or(a < b)
+}

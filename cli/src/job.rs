@@ -76,8 +76,8 @@ fn manager_of(settings: &Settings, budget_bytes: usize) -> Result<MemoryManager,
         let page_bytes = settings.page_bytes;
         let needed = PAGES_MIN * page_bytes;
         return Err(Failure::Value(format!(
-            "--memory: a budget of {budget_bytes} bytes is less than the {PAGES_MIN} pages of {page_bytes} \
-             bytes that a sort needs, {needed} bytes"
+            "--memory: a budget of {budget_bytes} bytes is less than the {PAGES_MIN} pages of \
+             {page_bytes} bytes that a sort needs, {needed} bytes"
         )));
     }
     Ok(manager)

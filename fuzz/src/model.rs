@@ -133,6 +133,8 @@ impl Model {
 
     pub(crate) fn check(&self, manager: &MemoryManager) {
         assert_eq!(manager.available_memory(), self.free());
+        let largest = self.largest_hole().min(self.free() / self.page_bytes) * self.page_bytes;
+        assert_eq!(manager.stats().largest_free_block_bytes, largest);
         if self.base != 0 {
             let map = manager.map();
             for (index, page) in self.pages.iter().enumerate() {

@@ -257,11 +257,21 @@ impl FreeList {
 
     /// Files `chunk`, whose word went from `old` to `new`, where it is due now and was not before.
     fn file(&self, chunk: ChunkIndex, old: ChunkWord, new: ChunkWord) {
-        let role = self.role(chunk);
-        let before = sets_due(old, role);
-        for set in sets_due(new, role).into_iter().flatten() {
-            if !before.contains(&Some(set)) {
-                self.summary(set).insert(set.set(), chunk);
+        let insert = |set: Filed| self.summary(set).insert(set.set(), chunk);
+        match self.role(chunk) {
+            Role::Pages => {
+                if old == ChunkWord::FULL && new != ChunkWord::FULL {
+                    insert(Filed::PageChunk);
+                }
+                if new == ChunkWord::WHOLE {
+                    insert(Filed::Bin(PAGES_PER_CHUNK));
+                }
+            }
+            Role::Blocks => {
+                let longest = new.longest_run();
+                if longest != 0 && longest != old.longest_run() {
+                    insert(Filed::Bin(longest));
+                }
             }
         }
     }
@@ -276,7 +286,11 @@ impl FreeList {
 
     /// Whether `chunk`, having this word, belongs in `set`.
     fn is_due(&self, chunk: ChunkIndex, word: ChunkWord, set: Filed) -> bool {
-        sets_due(word, self.role(chunk)).contains(&Some(set))
+        match set {
+            Filed::Bin(PAGES_PER_CHUNK) => word == ChunkWord::WHOLE,
+            Filed::Bin(length) => self.role(chunk) == Role::Blocks && word.longest_run() == length,
+            Filed::PageChunk => self.role(chunk) == Role::Pages && word != ChunkWord::FULL,
+        }
     }
 
     fn summary(&self, set: Filed) -> &Summary {
@@ -360,10 +374,11 @@ impl FreeList {
     pub fn check(&self) -> Result<(), String> {
         for chunk in self.chunk_indices() {
             let word = self.word(chunk);
-            let role = self.role(chunk);
-            for set in sets_due(word, role).into_iter().flatten() {
-                if !self.summary(set).contains(set.set(), chunk) {
-                    let (chunk, free) = (chunk.get(), word.into_bits());
+            for set in (1..=PAGES_PER_CHUNK).map(Filed::Bin).chain([Filed::PageChunk]) {
+                let is_filed = self.summary(set).contains(set.set(), chunk);
+                if self.is_due(chunk, word, set) && !is_filed {
+                    let (role, free) = (self.role(chunk), word.into_bits());
+                    let chunk = chunk.get();
                     return Err(format!(
                         "chunk {chunk} (free pages {free:#x}, {role:?}) is not filed in {set:?}"
                     ));
@@ -372,17 +387,6 @@ impl FreeList {
         }
         Ok(())
     }
-}
-
-/// The sets in which a chunk is due (Protocol, 3).
-fn sets_due(word: ChunkWord, role: Role) -> [Option<Filed>; 2] {
-    let whole = (word == ChunkWord::WHOLE).then_some(Filed::Bin(PAGES_PER_CHUNK));
-    let by_role = match (word, role) {
-        (ChunkWord::FULL, _) | (ChunkWord::WHOLE, Role::Blocks) => None,
-        (_, Role::Pages) => Some(Filed::PageChunk),
-        (_, Role::Blocks) => Some(Filed::Bin(word.longest_run())),
-    };
-    [whole, by_role]
 }
 
 #[cfg(all(test, not(offheap_loom)))]

@@ -67,7 +67,7 @@ impl Arena {
             Self::OffHeap(off_heap) => {
                 let run = off_heap.free_list.take_pages(PageCount::ONE).into_runs().next();
                 // At least one page is what `take_pages` returns.
-                run.map(|run| off_heap.hand_out(run)).ok_or(NoMemory::Fragmented)
+                run.map(|run| off_heap.hand_out_ready(run)).ok_or(NoMemory::Fragmented)
             }
             Self::Heap { page_size, .. } => from_process(page_size.bytes()),
         }
@@ -82,7 +82,7 @@ impl Arena {
                 while left > 0 {
                     let pages = off_heap.free_list.take_pages(PageCount::new(left));
                     left -= pages.pages();
-                    blocks.extend(pages.into_runs().map(|run| off_heap.hand_out(run)));
+                    blocks.extend(pages.into_runs().map(|run| off_heap.hand_out_ready(run)));
                 }
             }
             Self::Heap { page_size, .. } => {
@@ -100,7 +100,7 @@ impl Arena {
         Ok(blocks)
     }
 
-    /// A block of exactly `pages`.
+    /// A block of exactly `pages`, to be made ready once the request is settled.
     pub(crate) fn block(&self, pages: PageCount) -> Result<Block, NoMemory> {
         match self {
             // A single page is a hole wherever it is, so it is found as surely as any page.
@@ -115,7 +115,8 @@ impl Arena {
         }
     }
 
-    /// A block of one to `pages_max` pages, which the strategy chooses.
+    /// A block of one to `pages_max` pages, which the strategy chooses; to be made ready once the
+    /// request is settled.
     pub(crate) fn block_up_to(&self, pages_max: PageCount) -> Result<Block, NoMemory> {
         match self {
             Self::OffHeap(off_heap) => {
@@ -134,11 +135,21 @@ impl Arena {
                 while left > 0 {
                     let run = off_heap.free_list.take_piece(PageCount::new(left));
                     left -= run.pages().get();
-                    blocks.push(off_heap.hand_out(run));
+                    blocks.push(off_heap.hand_out_ready(run));
                 }
                 Ok(blocks)
             }
             Self::Heap { .. } => Ok(vec![self.block(pages)?]),
+        }
+    }
+
+    /// Overwrites with zeros what the policy wants to be zero before a caller sees it. Takes its
+    /// time, which is why a request in flight is settled first.
+    pub(crate) fn make_ready(&self, block: &mut Block) {
+        match self {
+            Self::OffHeap(off_heap) => off_heap.make_ready(block),
+            // Fresh from the process allocator, and zeroed.
+            Self::Heap { .. } => {}
         }
     }
 
@@ -157,6 +168,14 @@ impl Arena {
                     process_heap::release(block);
                 }
             }
+        }
+    }
+
+    /// When pages are overwritten with zeros.
+    pub(crate) fn zero_policy(&self) -> ZeroPolicy {
+        match self {
+            Self::OffHeap(off_heap) => off_heap.zero_policy,
+            Self::Heap { zero_policy, .. } => *zero_policy,
         }
     }
 
@@ -189,18 +208,27 @@ impl OffHeap {
     }
 
     fn hand_out(&self, run: HeldRun) -> Block {
-        let first = run.first().get();
-        let mut block = self.region.block(run);
-        if self.zero_policy == ZeroPolicy::OnAllocate {
-            let page_bytes = self.region.page_size().bytes();
-            for (index, page) in (first..).zip(block.bytes_mut().chunks_exact_mut(page_bytes)) {
-                let is_zero = self.handed_out.insert(PageIndex::new(index));
-                if !is_zero {
-                    page.fill(0);
-                }
+        self.region.block(run)
+    }
+
+    fn hand_out_ready(&self, run: HeldRun) -> Block {
+        let mut block = self.hand_out(run);
+        self.make_ready(&mut block);
+        block
+    }
+
+    fn make_ready(&self, block: &mut Block) {
+        if self.zero_policy != ZeroPolicy::OnAllocate {
+            return;
+        }
+        let first = self.region.first_page(block).get();
+        let page_bytes = self.region.page_size().bytes();
+        for (page, index) in block.bytes_mut().chunks_exact_mut(page_bytes).zip(first..) {
+            let is_zero = self.handed_out.insert(PageIndex::new(index));
+            if !is_zero {
+                page.fill(0);
             }
         }
-        block
     }
 
     fn take_back(&self, mut block: Block) -> HeldRun {

@@ -53,6 +53,9 @@
 
 #![cfg_attr(offheap_loom, expect(dead_code, reason = "the models use the lower floors only"))]
 
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("offheap counts bytes in 64 bits: it needs a 64-bit target");
+
 mod budget;
 mod error;
 mod free_list;

@@ -55,16 +55,17 @@ impl Region {
 
     /// The run whose memory `block` is.
     pub(crate) fn run(&self, block: Block) -> HeldRun {
-        let offset = block.base().as_ptr() as usize - self.mapping.base().as_ptr() as usize;
-        let first = self.page_size.pages_within(offset);
         let pages = self.page_size.pages_within(block.size());
-        match (first, pages) {
-            (Some(first), Some(pages)) => {
-                // `block` came from a run of ours and is consumed here.
-                HeldRun::reassemble(PageIndex::new(first.get()), pages)
-            }
-            _ => unreachable!("a block of another region"),
-        }
+        // `block` came from a run of ours and is consumed here.
+        HeldRun::reassemble(self.first_page(&block), pages.unwrap_or(self.pages))
+    }
+
+    /// The first page of `block`.
+    pub(crate) fn first_page(&self, block: &Block) -> PageIndex {
+        let offset = block.base().as_ptr() as usize - self.mapping.base().as_ptr() as usize;
+        let pages_before = self.page_size.pages_within(offset);
+        // Of a block of ours, all pages can be numbered.
+        PageIndex::new(pages_before.map_or(u32::MAX, PageCount::get))
     }
 
     pub(crate) fn page_size(&self) -> PageSize {

@@ -1,7 +1,8 @@
 //! What one owner holds of a budget, under a limit and with a guaranteed minimum of its own.
 
-use crate::sync::{AtomicU64, Ordering, pause, read};
+use crate::sync::{AtomicU64, Ordering, Patience, read};
 
+use super::tally::{CHANGE, IN_FLIGHT, Tally};
 use super::{Budget, Refused};
 
 /// The bytes that one owner holds.
@@ -10,7 +11,7 @@ use super::{Budget, Refused};
 /// see the account freed by another before it returns, and a reference to nothing but atomics is
 /// one that the compiler does not expect to stay valid for a whole call (`Arc` rests on the same).
 pub struct Account {
-    used: AtomicU64,
+    tally: AtomicU64,
     minimum: AtomicU64,
     limit: AtomicU64,
 }
@@ -51,15 +52,15 @@ impl Account {
     pub fn open(budget: &Budget, minimum: u64, limit: u64) -> Result<Self, Refused> {
         budget.reserve(minimum)?;
         debug_assert!(minimum <= limit && limit <= budget.limit());
-        let [used, minimum, limit] = [0, minimum, limit].map(AtomicU64::new);
-        Ok(Self { used, minimum, limit })
+        let [tally, minimum, limit] = [0, minimum, limit].map(AtomicU64::new);
+        Ok(Self { tally, minimum, limit })
     }
 
     /// An account that may hold `limit` bytes, none of them guaranteed.
     #[must_use]
     pub fn without_minimum(limit: u64) -> Self {
-        let [used, minimum, limit] = [0, 0, limit].map(AtomicU64::new);
-        Self { used, minimum, limit }
+        let [tally, minimum, limit] = [0, 0, limit].map(AtomicU64::new);
+        Self { tally, minimum, limit }
     }
 
     /// Gives the minimum back to `budget`.
@@ -68,12 +69,16 @@ impl Account {
         budget.release(self.minimum());
     }
 
-    /// The bytes held.
+    /// The bytes held, those of requests in flight among them.
     #[must_use]
     pub fn used_bytes(&self) -> u64 {
-        // ORDERING: Acquire. Pairs with the Release in `begin`: who reads the bytes of a request
-        // in flight sees in the budget that it is (`refusal`).
-        read(&self.used, Ordering::Acquire)
+        self.tally().reserved_bytes()
+    }
+
+    /// What the account takes up of its budget: what it holds, and what it is guaranteed.
+    #[must_use]
+    pub fn charged_bytes(&self) -> u64 {
+        self.used_bytes().max(self.minimum())
     }
 
     /// The guaranteed bytes.
@@ -105,14 +110,15 @@ impl Account {
     /// If the limit or the budget does not allow it, or the budget is closed.
     pub fn reserve(&self, budget: &Budget, bytes: u64) -> Result<Opened, Refused> {
         if self.minimum() > 0 || self.limit() < budget.limit() {
-            let (tentative, opened) = self.begin(budget, bytes)?;
-            self.settle(budget, tentative);
+            let opened = self.raise(budget, bytes, Tally::reserved)?;
+            budget.settle();
             return Ok(opened);
         }
         // Nothing of our own can refuse, so nothing has to be in flight.
         budget.reserve(bytes)?;
         // ORDERING: Relaxed. The budget's Acquire found the memory; this is the count.
-        Ok(opened(self.used.fetch_add(bytes, Ordering::Relaxed)))
+        let old = self.tally.fetch_add(CHANGE.wrapping_add(bytes), Ordering::Relaxed);
+        Ok(opened(Tally::from_bits(old)))
     }
 
     /// Takes `bytes` for a request that may still fail.
@@ -121,44 +127,20 @@ impl Account {
     ///
     /// As [`reserve`](Self::reserve).
     pub fn begin(&self, budget: &Budget, bytes: u64) -> Result<(Tentative, Opened), Refused> {
-        loop {
-            let used = self.used_bytes();
-            let free = self.limit().saturating_sub(used);
-            // A limit of all there is never refuses before the budget does.
-            if bytes > free && self.limit() < budget.limit() {
-                self.refusal(budget, used, Refused::Account { free })?;
-                continue;
-            }
-            let minimum = self.minimum();
-            let share = beyond(minimum, used + bytes) - beyond(minimum, used);
-            if let Err(refused) = budget.begin(share) {
-                self.refusal(budget, used, refused)?;
-                continue;
-            }
-            match self.used.compare_exchange(
-                used,
-                used + bytes,
-                // ORDERING: AcqRel. Acquire: pairs with the Release of `give_back`, as what was
-                // given back within the minimum never passed through the budget. Release: who
-                // reads our bytes here sees in the budget that we are in flight (`refusal`).
-                Ordering::AcqRel,
-                // ORDERING: Relaxed. The loop reads it again.
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return Ok((Tentative { bytes }, opened(used))),
-                Err(_) => budget.undo(share),
-            }
-        }
+        let opened = self.raise(budget, bytes, Tally::begun)?;
+        Ok((Tentative { bytes }, opened))
     }
 
     /// The request got what it asked for.
     pub fn settle(&self, budget: &Budget, _tentative: Tentative) {
+        // ORDERING: Relaxed. Nothing is given back, and whoever waits for it reads this word only.
+        self.tally.fetch_sub(IN_FLIGHT, Ordering::Relaxed);
         budget.settle();
     }
 
     /// The request failed: everything is as if it had not been made.
     pub fn undo(&self, budget: &Budget, tentative: Tentative) -> Kept {
-        let (share, kept) = self.give_back(tentative.bytes);
+        let (share, kept) = self.give_back(tentative.bytes, tentative.bytes + IN_FLIGHT);
         budget.undo(share);
         kept
     }
@@ -166,7 +148,7 @@ impl Account {
     /// Gives `bytes` back to the account and what lies beyond its minimum to `budget`. The caller
     /// keeps both alive, whatever other threads give back meanwhile.
     pub fn release(&self, budget: &Budget, bytes: u64) -> Kept {
-        let (share, kept) = self.give_back(bytes);
+        let (share, kept) = self.give_back(bytes, bytes);
         budget.release(share);
         kept
     }
@@ -175,35 +157,78 @@ impl Account {
     /// minimum. Once it has, the account may be gone with the next release of another thread.
     pub fn release_credited(&self, bytes: u64) -> Kept {
         debug_assert_eq!(self.minimum(), 0, "what goes back to the budget is not known yet");
-        self.give_back(bytes).1
+        self.give_back(bytes, bytes).1
     }
 
-    /// Takes `bytes` off the account; returns what of it is the budget's.
-    fn give_back(&self, bytes: u64) -> (u64, Kept) {
+    /// Has the budget grant what the account needs of it for `bytes` more, in flight, and then
+    /// goes from one tally to the next (Protocol, 3).
+    fn raise(
+        &self,
+        budget: &Budget,
+        bytes: u64,
+        next: impl Fn(Tally, u64) -> Tally,
+    ) -> Result<Opened, Refused> {
+        let mut patience = Patience::new();
+        loop {
+            let tally = self.tally();
+            let used = tally.reserved_bytes();
+            let minimum = self.minimum();
+            // A limit of all there is never refuses before the budget does.
+            let within_limit =
+                bytes <= tally.free_bytes(self.limit()) || self.limit() >= budget.limit();
+            if !within_limit && !tally.has_in_flight() {
+                // One word says it all, at one moment (Protocol, 2).
+                return Err(Refused::Account { free: tally.free_bytes(self.limit()) });
+            }
+            if !within_limit || tally.is_crowded() {
+                patience.wait();
+                continue;
+            }
+            let share = beyond(minimum, used + bytes) - beyond(minimum, used);
+            if let Err(refused) = budget.begin(share) {
+                // What the account needs of the budget depends on what it holds, if it has a
+                // minimum. Then the refusal stands if it held the same all the while.
+                if minimum == 0 || refused == Refused::Closed || self.tally() == tally {
+                    return Err(refused);
+                }
+                continue;
+            }
+            match self.tally.compare_exchange(
+                tally.into_bits(),
+                next(tally, bytes).changed().into_bits(),
+                // ORDERING: AcqRel. Acquire: pairs with the Release of `give_back`, as what was
+                // given back within the minimum never passed through the budget. Release: whoever
+                // reads this tally sees what the budget granted for it (above).
+                Ordering::AcqRel,
+                // ORDERING: Relaxed. The loop reads it again.
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return Ok(opened(tally)),
+                Err(_) => budget.undo(share),
+            }
+        }
+    }
+
+    /// Takes `bytes` off the account, and `off` off its tally; returns what of the bytes is the
+    /// budget's.
+    fn give_back(&self, bytes: u64, off: u64) -> (u64, Kept) {
         // Read first: the account may be gone after the subtraction.
         let minimum = self.minimum();
         // ORDERING: AcqRel. Release: the memory was given back before, and so were all our other
         // accesses. Acquire: whoever empties the account may let go of it, after everybody
         // else's accesses.
-        let used = self.used.fetch_sub(bytes, Ordering::AcqRel);
+        let old = self.tally.fetch_add(CHANGE.wrapping_sub(off), Ordering::AcqRel);
+        let used = Tally::from_bits(old).reserved_bytes();
         debug_assert!(used >= bytes, "an account gave back more than it held");
         let left = used - bytes;
         let kept = if left == 0 { Kept::Nothing } else { Kept::Something };
         (beyond(minimum, used) - beyond(minimum, left), kept)
     }
 
-    /// Whether a refusal stands: nothing changed since `used` was read, and no request is in
-    /// flight that may have held what was missing (Protocol, 2).
-    fn refusal(&self, budget: &Budget, used: u64, refused: Refused) -> Result<(), Refused> {
-        let tally = budget.tally();
-        if tally.is_closed() {
-            return Err(Refused::Closed);
-        }
-        if !tally.has_in_flight() && self.used_bytes() == used {
-            return Err(refused);
-        }
-        pause();
-        Ok(())
+    fn tally(&self) -> Tally {
+        // ORDERING: Acquire. Pairs with the Release in `raise`: what the budget had granted by
+        // then is seen when the budget is read next.
+        Tally::from_bits(read(&self.tally, Ordering::Acquire))
     }
 }
 
@@ -212,8 +237,8 @@ const fn beyond(minimum: u64, used: u64) -> u64 {
     used.saturating_sub(minimum)
 }
 
-const fn opened(used_before: u64) -> Opened {
-    if used_before == 0 { Opened::First } else { Opened::Already }
+const fn opened(before: Tally) -> Opened {
+    if before.reserved_bytes() == 0 { Opened::First } else { Opened::Already }
 }
 
 #[cfg(all(test, not(offheap_loom)))]

@@ -7,17 +7,20 @@
 //!    a reservation finds the memory for it.
 //! 2. A request that may still fail after its bytes were counted is *in flight*. Nobody is
 //!    refused on the strength of bytes that a request in flight holds: he waits until it is
-//!    settled (it keeps the bytes) or undone (they come back). A request in flight never waits
-//!    for another one, so this waiting cannot go in circles.
-//! 3. An account changes by one compare-exchange, after the budget granted what the account
-//!    needs of it. An account's first `minimum` bytes were reserved when it was opened; only
-//!    what lies beyond is taken from the budget.
+//!    settled (it keeps the bytes) or undone (they come back). Budget and account each count
+//!    their requests in flight in the word that has their bytes, so one reading tells whether a
+//!    refusal stands. What is done in flight is short: a search of the free list at most, which
+//!    waits for claims in flight there, which wait for nobody. So no waiting goes in circles.
+//! 3. An account is raised after the budget granted what the account needs of it. An account's
+//!    first `minimum` bytes were reserved when it was opened; only what lies beyond is taken from
+//!    the budget. Since that depends on what the account holds, a refusal by the budget stands
+//!    only if the account did not change meanwhile, which its version tells.
 //! 4. Closing is a bit of the same word: no reservation succeeds after it.
 
 mod account;
 mod tally;
 
-use crate::sync::{AtomicU64, Ordering, pause, read};
+use crate::sync::{AtomicU64, Ordering, Patience, read};
 
 pub use account::{Account, Kept, Opened, Tentative};
 use tally::{IN_FLIGHT, Tally};
@@ -26,7 +29,7 @@ use tally::{IN_FLIGHT, Tally};
 pub struct Budget {
     tally: AtomicU64,
     limit: u64,
-    /// The most bytes that were reserved at any time, noted as reservations are made for good.
+    /// The most bytes that were reserved while no request was in flight.
     peak: AtomicU64,
 }
 
@@ -73,7 +76,7 @@ impl Budget {
         self.tally().free_bytes(self.limit)
     }
 
-    /// The most bytes that were reserved at any time.
+    /// The most bytes that were reserved at any moment at which no request was in flight.
     #[must_use]
     pub fn peak_bytes(&self) -> u64 {
         // ORDERING: Relaxed. A number to show; nothing is done on its strength.
@@ -98,16 +101,18 @@ impl Budget {
 
     /// A request in flight keeps its bytes.
     fn settle(&self) {
-        // ORDERING: Relaxed. Nothing is given back, and whoever waits for it reads this word only.
+        // ORDERING: Relaxed. What a request gave back of its own accord was released before, and
+        // this continues that release sequence; otherwise nothing is given back.
         let old = self.tally.fetch_sub(IN_FLIGHT, Ordering::Relaxed);
-        self.note_peak(Tally::from_bits(old));
+        self.note_peak(Tally::from_bits(old - IN_FLIGHT));
     }
 
     /// A request in flight gives `bytes` back.
     fn undo(&self, bytes: u64) {
         // ORDERING: Release. What it took and gave back, of memory and of its account, happens
         // before the next reservation (Protocol, 1 and 2).
-        self.tally.fetch_sub(bytes + IN_FLIGHT, Ordering::Release);
+        let old = self.tally.fetch_sub(bytes + IN_FLIGHT, Ordering::Release);
+        self.note_peak(Tally::from_bits(old - bytes - IN_FLIGHT));
     }
 
     /// Credits `bytes` that were reserved.
@@ -131,12 +136,13 @@ impl Budget {
     }
 
     fn tally(&self) -> Tally {
-        // ORDERING: Acquire. Whoever refuses on the strength of it (Protocol, 2) then reads an
-        // account again, and must see what an undone request gave back to it.
+        // ORDERING: Acquire. Whoever refuses on the strength of it reads an account again
+        // (Protocol, 3), and must see what an undone request gave back to it.
         Tally::from_bits(read(&self.tally, Ordering::Acquire))
     }
 
     fn exchange(&self, bytes: u64, next: impl Fn(Tally) -> Tally) -> Result<Tally, Refused> {
+        let mut patience = Patience::new();
         let mut tally = self.tally();
         loop {
             let free = tally.free_bytes(self.limit);
@@ -147,7 +153,7 @@ impl Budget {
                 return Err(Refused::Budget { free });
             }
             if bytes > free || tally.is_crowded() {
-                pause();
+                patience.wait();
                 tally = self.tally();
                 continue;
             }
@@ -158,9 +164,8 @@ impl Budget {
                 // ORDERING: Acquire. Pairs with the Release of `release` and `undo`: the memory
                 // that the credit stands for is there (Protocol, 1).
                 Ordering::Acquire,
-                // ORDERING: Relaxed. The loop only compares it; who is refused on the strength of
-                // it and has an account looks again (`Account::begin`).
-                Ordering::Relaxed,
+                // ORDERING: Acquire. As in `tally`.
+                Ordering::Acquire,
             ) {
                 Ok(_) => return Ok(reserved),
                 Err(now) => tally = Tally::from_bits(now),
@@ -170,7 +175,7 @@ impl Budget {
 
     fn note_peak(&self, tally: Tally) {
         let bytes = tally.reserved_bytes();
-        if bytes > self.peak_bytes() {
+        if bytes > self.peak_bytes() && !tally.has_in_flight() {
             // ORDERING: Relaxed. A number to show; the maximum is kept whatever the order.
             self.peak.fetch_max(bytes, Ordering::Relaxed);
         }

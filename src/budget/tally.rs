@@ -1,18 +1,27 @@
-//! The state of a budget as a pure value: bytes reserved, requests in flight, open or closed.
+//! The state of a budget or an account as a pure value, in one word.
 
+/// Bytes reserved, requests in flight, whether it is closed, and a number that tells one state
+/// from the next.
+///
 /// ```text
-///  63       62      48 47                                   0
-/// | closed | in flight |            reserved bytes            |
+///  63     57   56     55       47 46                          0
+/// | version | closed | in flight |       reserved bytes        |
 /// ```
+///
+/// The version counts changes of an account, so that whoever reads the same word twice knows that
+/// nothing happened in between. It wraps around after 128 changes, and is on top, where a wrap is
+/// lost instead of carried on. A budget leaves it at 0.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Tally(u64);
 
-const RESERVED_BITS: u32 = 48;
+const RESERVED_BITS: u32 = 47;
 const RESERVED_MASK: u64 = (1 << RESERVED_BITS) - 1;
-const CLOSED: u64 = 1 << 63;
-const IN_FLIGHT_MASK: u64 = !CLOSED & !RESERVED_MASK;
+const CLOSED: u64 = 1 << 56;
+const IN_FLIGHT_MASK: u64 = CLOSED - 1 - RESERVED_MASK;
 /// One request in flight, to add to or to subtract from the word.
 pub(crate) const IN_FLIGHT: u64 = 1 << RESERVED_BITS;
+/// One change of an account, to add to the word.
+pub(crate) const CHANGE: u64 = 1 << 57;
 
 /// The most bytes that a tally counts.
 pub(crate) const RESERVED_BYTES_MAX: u64 = RESERVED_MASK;
@@ -64,6 +73,11 @@ impl Tally {
         Self(self.reserved(bytes).0 + IN_FLIGHT)
     }
 
+    /// In the next version.
+    pub(crate) const fn changed(self) -> Self {
+        Self(self.0.wrapping_add(CHANGE))
+    }
+
     /// What to set to close the budget.
     pub(crate) const fn closed() -> Self {
         Self(CLOSED)
@@ -93,11 +107,32 @@ mod tests {
     #[test]
     fn the_last_request_that_can_be_counted_makes_it_crowded() {
         let mut tally = Tally::from_bits(0);
-        for _ in 0..(1 << 15) - 1 {
+        for _ in 0..(1 << 9) - 1 {
             assert!(!tally.is_crowded());
             tally = tally.begun(1);
         }
         assert!(tally.is_crowded() && !tally.is_closed());
+    }
+
+    #[test]
+    fn a_version_differs_from_the_next_ones_and_wraps_around() {
+        let tally = Tally::from_bits(0).begun(RESERVED_BYTES_MAX);
+        let mut next = tally.changed();
+        for _ in 1..128 {
+            assert_ne!(next, tally);
+            assert_eq!(next.reserved_bytes(), RESERVED_BYTES_MAX);
+            assert!(next.has_in_flight() && !next.is_crowded() && !next.is_closed());
+            next = next.changed();
+        }
+        assert_eq!(next, tally);
+    }
+
+    #[test]
+    fn giving_back_is_an_addition_that_wraps() {
+        let tally = Tally::from_bits(0).begun(100).changed();
+        let back = CHANGE.wrapping_sub(60 + IN_FLIGHT);
+        let left = Tally::from_bits(tally.into_bits().wrapping_add(back));
+        assert_eq!(left, Tally::from_bits(0).reserved(40).changed().changed());
     }
 
     #[test]

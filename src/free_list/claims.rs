@@ -9,7 +9,7 @@
 //! 3. A search that saw a claim's effect on a chunk word acquired that word, and so sees that the
 //!    claim had entered.
 
-use crate::sync::{AtomicU64, Ordering, pause, read};
+use crate::sync::{AtomicU64, Ordering, read};
 
 /// Claims in flight in the low half, rollbacks so far in the high half, which may wrap.
 pub(crate) struct Claims(AtomicU64);
@@ -44,16 +44,12 @@ impl Claims {
         Sighting(read(&self.0, Ordering::Acquire))
     }
 
-    /// Whether a search that found nothing may say so (Protocol, 2). If not, waits a moment.
+    /// Whether a search that found nothing may say so (Protocol, 2).
     pub(crate) fn undisturbed(&self, sighting: &Sighting) -> bool {
         // ORDERING: Relaxed. The search read the chunk words with Acquire, so this read comes
         // after them and sees every claim that the search saw the effect of (Protocol, 3).
         let now = read(&self.0, Ordering::Relaxed);
-        let undisturbed = now & IN_FLIGHT_MASK == 0 && now == sighting.0;
-        if !undisturbed {
-            pause();
-        }
-        undisturbed
+        now & IN_FLIGHT_MASK == 0 && now == sighting.0
     }
 }
 

@@ -1,6 +1,6 @@
 //! Finding and taking: pages one by one, and runs of any length.
 
-use crate::sync::pause;
+use crate::sync::Patience;
 use crate::units::{ChunkIndex, PAGES_PER_CHUNK, PageCount, PageIndex};
 
 use super::strategy::{Best, Strategy};
@@ -71,7 +71,7 @@ impl FreeList {
 /// Runs of adjacent pages.
 impl FreeList {
     /// Takes a run of exactly `pages` from the hole that the strategy picks. `None` only where
-    /// no hole of that length stood open during the search.
+    /// no hole of that length stood open throughout the search; one that moves may be missed.
     ///
     /// A hole inside an opened block chunk comes first, then a whole chunk, then whatever run
     /// there is, crossing chunks or inside page chunks.
@@ -193,6 +193,7 @@ impl FreeList {
         &self,
         search: impl Fn() -> Option<(FreeRun, PageCount)>,
     ) -> Option<HeldRun> {
+        let mut patience = Patience::new();
         loop {
             let sighting = self.claims.sight();
             match search() {
@@ -204,7 +205,7 @@ impl FreeList {
                     }
                 }
                 None if self.claims.undisturbed(&sighting) => return None,
-                None => {}
+                None => patience.wait(),
             }
         }
     }
@@ -241,11 +242,12 @@ impl FreeList {
 
 /// Searches until something is found, for callers whose reservation says that it exists.
 fn until_found<T>(search: impl Fn() -> Option<T>) -> T {
+    let mut patience = Patience::new();
     loop {
         if let Some(found) = search() {
             return found;
         }
-        pause();
+        patience.wait();
     }
 }
 

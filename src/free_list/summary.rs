@@ -65,11 +65,15 @@ impl Summary {
         self.remove_from(0, set, chunk.get() as usize);
     }
 
-    /// Whether `chunk` is filed in `set`.
+    /// Whether `chunk` is filed in `set`, and every bit on the way to it is set.
     pub fn contains(&self, set: SetIndex, chunk: ChunkIndex) -> bool {
-        let (word, bit) = self.place(0, set, chunk.get() as usize);
-        // ORDERING: Relaxed. For checks in a quiet moment; nothing is read on its strength.
-        read(word, Ordering::Relaxed) & bit != 0
+        let mut at = chunk.get() as usize;
+        (0..=self.levels.len()).all(|level| {
+            let (word, bit) = self.place(level, set, at);
+            at /= FAN_OUT;
+            // ORDERING: Relaxed. For checks in a quiet moment; nothing is read on its strength.
+            read(word, Ordering::Relaxed) & bit != 0
+        })
     }
 
     /// The sets that may hold a chunk, a bit per set.

@@ -18,6 +18,7 @@ use crate::arena::Arena;
 use crate::budget::Budget;
 use crate::error::{FractionError, Holder, LeakError};
 use crate::free_list::Strategy;
+use crate::sync::Patience;
 use crate::units::{PageCount, PageSize};
 
 pub use builder::{MemoryManagerBuilder, MemoryMode};
@@ -171,9 +172,11 @@ impl MemoryManager {
     ///
     /// # Errors
     ///
-    /// Who still holds what. The manager is shut down all the same.
+    /// Who still holds what. The manager is shut down all the same, and nobody gets anything more:
+    /// requests that are under way are waited for.
     pub fn shutdown(&self) -> Result<(), LeakError> {
         self.shared.budget.close();
+        self.shared.wait_until_agreed();
         self.verify_empty()
     }
 
@@ -212,6 +215,21 @@ impl Shared {
     fn unregister_the_gone(&self) {
         let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
         owners.retain(|owner| owner.strong_count() > 0);
+    }
+
+    /// Waits until the accounts and the budget agree, which they do not while a request is between
+    /// the two. Once the budget is closed there are no new ones.
+    fn wait_until_agreed(&self) {
+        let mut patience = Patience::new();
+        loop {
+            let reserved = self.budget.reserved_bytes();
+            let charged: u64 =
+                self.owners().iter().map(|owner| owner.account().charged_bytes()).sum();
+            if charged == reserved && self.budget.reserved_bytes() == reserved {
+                return;
+            }
+            patience.wait();
+        }
     }
 
     /// The owners that hold memory, the largest holder first.

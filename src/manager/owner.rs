@@ -14,7 +14,10 @@ use super::owner_ref::Charge;
 use super::reservation::Reservation;
 use super::scratch::Scratch;
 use super::segment::{self, MemorySegment};
-use super::{Shared, to_usize};
+use super::{MemoryMode, Shared, to_usize};
+
+/// How often a block is searched for while the error would say that there is one.
+const SEARCHES_MAX: usize = 8;
 
 /// Who holds memory: an operator, a task, a query.
 ///
@@ -171,8 +174,8 @@ impl Owner {
     ///
     /// # Errors
     ///
-    /// If the budget or the limit has less left, no free block is large enough, or the manager
-    /// has been shut down.
+    /// If the budget or the limit has less left, no free block was large enough while it looked, or
+    /// the manager has been shut down.
     pub fn allocate(&self, bytes: usize) -> Result<MemorySegment, AllocationError> {
         let pages = self.shared.pages_for(bytes)?;
         let rounded = self.shared.manager.page_size.bytes_of(pages);
@@ -188,7 +191,8 @@ impl Owner {
     ///
     /// # Errors
     ///
-    /// If there is not even one page, or the manager has been shut down.
+    /// If there is not even one page, the process allocator refuses (in heap mode), or the manager
+    /// has been shut down.
     pub fn allocate_up_to(&self, bytes: usize) -> Result<MemorySegment, AllocationError> {
         let page_size = self.shared.manager.page_size;
         let wanted = bytes.min(page_size.bytes_of(self.shared.manager.pages));
@@ -321,21 +325,55 @@ impl OwnerShared {
     fn allocate_one(
         self: &Arc<Self>,
         bytes: usize,
-        search: impl FnOnce(&Arena) -> Result<Block, NoMemory>,
+        search: impl Fn(&Arena) -> Result<Block, NoMemory>,
     ) -> Result<MemorySegment, AllocationError> {
+        let arena = &self.manager.arena;
+        if self.manager.mode == MemoryMode::Heap {
+            // The process allocator takes its time, so nothing is in flight meanwhile: the bytes
+            // count as taken even if it refuses in the end.
+            let charge = self.charge(bytes)?;
+            return match search(arena) {
+                Ok(block) => Ok(MemorySegment::new(block, charge)),
+                Err(no_memory) => Err(self.give_up(charge, bytes, no_memory)),
+            };
+        }
         let (mut charge, tentative) =
             Charge::begin(self, bytes).map_err(|refused| self.refusal(bytes, refused.into()))?;
-        match search(&self.manager.arena) {
-            Ok(block) => {
+        match self.search(bytes, search) {
+            Ok(mut block) => {
                 charge.shrink(bytes - block.size());
                 self.account.settle(&self.manager.budget, tentative);
+                arena.make_ready(&mut block);
                 Ok(MemorySegment::new(block, charge))
             }
-            Err(no_memory) => {
+            Err(reason) => {
                 charge.undo(tentative);
-                Err(self.refusal(bytes, no_memory.into()))
+                Err(self.refusal(bytes, Why::Reason(reason)))
             }
         }
+    }
+
+    /// Searches again, a few times, while holes move: an error never says that the largest free
+    /// block would have been large enough.
+    fn search(
+        &self,
+        bytes: usize,
+        search: impl Fn(&Arena) -> Result<Block, NoMemory>,
+    ) -> Result<Block, Reason> {
+        let mut largest_free_block_bytes = 0;
+        for _ in 0..SEARCHES_MAX {
+            match search(&self.manager.arena) {
+                Ok(block) => return Ok(block),
+                Err(NoMemory::ProcessAllocator) => return Err(Reason::ProcessAllocator),
+                Err(NoMemory::Fragmented) => {}
+            }
+            largest_free_block_bytes = self.manager.largest_hole_bytes();
+            if largest_free_block_bytes < bytes {
+                break;
+            }
+        }
+        let largest_free_block_bytes = largest_free_block_bytes.min(bytes.saturating_sub(1));
+        Err(Reason::Fragmented { largest_free_block_bytes })
     }
 
     /// Blocks of `bytes` in all, from a search that finds what was reserved.
@@ -370,7 +408,11 @@ impl OwnerShared {
     /// Gives a charge back for which the process allocator had no memory.
     fn give_up(&self, charge: Charge, bytes: usize, no_memory: NoMemory) -> AllocationError {
         charge.release();
-        self.refusal(bytes, no_memory.into())
+        let reason = match no_memory {
+            NoMemory::ProcessAllocator => Reason::ProcessAllocator,
+            NoMemory::Fragmented => unreachable!("pages that are reserved are found one by one"),
+        };
+        self.refusal(bytes, Why::Reason(reason))
     }
 
     fn refusal(&self, requested_bytes: usize, why: Why) -> AllocationError {
@@ -379,17 +421,17 @@ impl OwnerShared {
 
     /// A refusal in numbers.
     pub(super) fn refused(&self, requested_bytes: usize, why: Why) -> Refusal {
-        let Holder { name, used_bytes, limit_bytes, .. } = self.holder();
+        let Holder { name, used_bytes, minimum_bytes, limit_bytes } = self.holder();
+        let left_of_limit = limit_bytes.saturating_sub(used_bytes);
         let (available_bytes, reason) = match why {
-            Why::Refused(Refused::Budget { free }) => (to_usize(free), Reason::Budget),
-            Why::Refused(Refused::Account { free }) => (to_usize(free), Reason::OwnerLimit),
+            Why::Refused(Refused::Budget { free }) => {
+                let guaranteed = minimum_bytes.saturating_sub(used_bytes);
+                ((to_usize(free) + guaranteed).min(left_of_limit), Reason::Budget)
+            }
+            Why::Refused(Refused::Account { free }) => {
+                (self.available_bytes().min(to_usize(free)), Reason::OwnerLimit)
+            }
             Why::Refused(Refused::Closed) => (0, Reason::ShutDown),
-            Why::NoMemory(NoMemory::ProcessAllocator) => {
-                (self.available_bytes(), Reason::ProcessAllocator)
-            }
-            Why::NoMemory(NoMemory::Fragmented) => {
-                (self.available_bytes(), self.manager.fragmented())
-            }
             Why::Reason(reason) => (self.available_bytes(), reason),
         };
         Refusal {
@@ -412,27 +454,14 @@ impl Drop for OwnerShared {
     }
 }
 
-impl Shared {
-    fn fragmented(&self) -> Reason {
-        Reason::Fragmented { largest_free_block_bytes: self.largest_hole_bytes() }
-    }
-}
-
 /// Why a request is refused, on whichever floor that was found.
 pub(super) enum Why {
     Refused(Refused),
-    NoMemory(NoMemory),
     Reason(Reason),
 }
 
 impl From<Refused> for Why {
     fn from(refused: Refused) -> Self {
         Self::Refused(refused)
-    }
-}
-
-impl From<NoMemory> for Why {
-    fn from(no_memory: NoMemory) -> Self {
-        Self::NoMemory(no_memory)
     }
 }

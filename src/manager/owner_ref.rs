@@ -30,8 +30,13 @@ pub(super) struct Charge {
     bytes: u64,
 }
 
-// SAFETY: a `Charge` is a shared reference to an `OwnerShared`, which is `Sync`, and to a count
-// that any thread may give back.
+const _: () = {
+    const fn may_be_shared_and_dropped_anywhere<T: Send + Sync>() {}
+    may_be_shared_and_dropped_anywhere::<OwnerShared>();
+};
+
+// SAFETY: a `Charge` is a shared reference to an `OwnerShared`, which is `Sync`, and perhaps the
+// last one, which drops it on this thread, and it is `Send` (both checked above).
 unsafe impl Send for Charge {}
 // SAFETY: as for `Send`; `&Charge` only reads.
 unsafe impl Sync for Charge {}

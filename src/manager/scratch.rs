@@ -8,6 +8,7 @@ use std::ptr::NonNull;
 
 use bumpalo::Bump;
 
+use crate::arena::ZeroPolicy;
 use crate::error::{AllocationError, Reason};
 use crate::units::PAGE_BYTES_MIN;
 
@@ -57,10 +58,28 @@ pub struct Scratch {
 
 /// Memory that objects are placed in.
 enum Extent {
-    /// Pages of the region, used up to a position.
-    Pages { segment: MemorySegment, used_bytes: usize },
-    /// A bump arena that cannot grow, and the bytes of the budget that it stands for.
-    Heap { bump: Bump, reservation: Reservation },
+    Pages(PageExtent),
+    Heap(HeapExtent),
+}
+
+/// Pages of the region, used up to a position.
+///
+/// # Invariants
+///
+/// - While it exists, the segment's slices are not used. The bytes from `touched_bytes` on are
+///   initialized; those before need not be, for an object may have been placed there whose padding
+///   is not.
+struct PageExtent {
+    segment: MemorySegment,
+    used_bytes: usize,
+    touched_bytes: usize,
+}
+
+/// A bump arena that cannot grow, and the bytes of the budget that it stands for.
+struct HeapExtent {
+    bump: Bump,
+    reservation: Reservation,
+    zero_policy: ZeroPolicy,
 }
 
 impl Scratch {
@@ -168,14 +187,15 @@ impl Scratch {
         }
         if mode == MemoryMode::OffHeap {
             let segment = self.owner.allocate(wanted)?;
-            return Ok(Extent::Pages { segment, used_bytes: 0 });
+            return Ok(Extent::Pages(PageExtent { segment, used_bytes: 0, touched_bytes: 0 }));
         }
         let reservation = self.owner.reserve_memory(wanted)?;
         let bump = Bump::try_with_capacity(wanted - BUMP_OVERHEAD_BYTES)
             .map_err(|_| self.refusal(wanted, Reason::ProcessAllocator))?;
         bump.set_allocation_limit(Some(bump.allocated_bytes()));
         debug_assert!(bump.allocated_bytes_including_metadata() <= wanted);
-        Ok(Extent::Heap { bump, reservation })
+        let zero_policy = self.owner.shared().manager().arena.zero_policy();
+        Ok(Extent::Heap(HeapExtent { bump, reservation, zero_policy }))
     }
 
     fn refusal(&self, bytes: usize, reason: Reason) -> AllocationError {
@@ -201,37 +221,81 @@ impl Extent {
     /// The bytes of the budget that it stands for.
     fn bytes(&self) -> usize {
         match self {
-            Self::Pages { segment, .. } => segment.size(),
-            Self::Heap { reservation, .. } => reservation.size(),
+            Self::Pages(pages) => pages.segment.size(),
+            Self::Heap(heap) => heap.reservation.size(),
         }
     }
 
     /// Room for `layout`, if there is some left.
     fn place(&mut self, layout: Layout) -> Option<NonNull<u8>> {
         match self {
-            Self::Heap { bump, .. } => bump.try_alloc_layout(layout).ok(),
-            Self::Pages { segment, used_bytes } => {
-                let base = segment.base();
-                let next = base.as_ptr() as usize + *used_bytes;
-                let start = *used_bytes + next.wrapping_neg() % layout.align();
-                let end = start.checked_add(layout.size())?;
-                if end > segment.size() {
-                    return None;
-                }
-                *used_bytes = end;
-                // SAFETY: `start` lies within the segment, checked above. The bytes from there to
-                // `end` are placed once, as `used_bytes` only grows until `reset`; the segment's
-                // slices are not used, so nothing else refers to them.
-                Some(unsafe { base.add(start) })
-            }
+            Self::Pages(pages) => pages.place(layout),
+            Self::Heap(heap) => heap.bump.try_alloc_layout(layout).ok(),
         }
     }
 
+    /// Forgets the objects.
     fn reset(&mut self) {
         match self {
-            Self::Pages { used_bytes, .. } => *used_bytes = 0,
-            Self::Heap { bump, .. } => bump.reset(),
+            Self::Pages(pages) => pages.used_bytes = 0,
+            Self::Heap(heap) => heap.reset(),
         }
+    }
+}
+
+impl PageExtent {
+    fn place(&mut self, layout: Layout) -> Option<NonNull<u8>> {
+        let base = self.segment.base();
+        let next = base.as_ptr() as usize + self.used_bytes;
+        let start = self.used_bytes + next.wrapping_neg() % layout.align();
+        let end = start.checked_add(layout.size())?;
+        if end > self.segment.size() {
+            return None;
+        }
+        self.used_bytes = end;
+        // INVARIANT: what is placed there lies before `end`.
+        self.touched_bytes = self.touched_bytes.max(end);
+        // SAFETY: `start` lies within the segment, checked above. The bytes from there to `end`
+        // are placed once, as `used_bytes` only grows until `reset`, and nothing else refers to
+        // them, by the type invariant.
+        Some(unsafe { base.add(start) })
+    }
+}
+
+impl Drop for PageExtent {
+    fn drop(&mut self) {
+        // SAFETY: so many bytes lie within the segment, and are ours alone, by the type invariant.
+        // From here on they are initialized, as whoever gets the pages next expects.
+        unsafe { self.segment.base().write_bytes(0, self.touched_bytes) };
+    }
+}
+
+impl HeapExtent {
+    fn reset(&mut self) {
+        self.wipe_if_asked();
+        self.bump.reset();
+    }
+
+    /// Overwrites what was placed with zeros, under the policy that wants it.
+    fn wipe_if_asked(&mut self) {
+        if self.zero_policy != ZeroPolicy::OnRelease {
+            return;
+        }
+        // SAFETY: the references to what was placed are gone, as `self` is borrowed exclusively,
+        // and nothing is placed while the iterator lives.
+        for (start, size) in unsafe { self.bump.iter_allocated_chunks_raw() } {
+            for offset in 0..size {
+                let byte = start.wrapping_add(offset);
+                // SAFETY: within the chunk; nobody refers to it (above).
+                unsafe { byte.write_volatile(0) };
+            }
+        }
+    }
+}
+
+impl Drop for HeapExtent {
+    fn drop(&mut self) {
+        self.wipe_if_asked();
     }
 }
 

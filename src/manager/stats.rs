@@ -148,10 +148,7 @@ impl MemoryManager {
     pub fn check_consistency(&self) -> Result<(), String> {
         let shared = &*self.shared;
         let owners = shared.owners();
-        let reserved: u64 = owners
-            .iter()
-            .map(|owner| owner.account().used_bytes().max(owner.account().minimum()))
-            .sum();
+        let reserved: u64 = owners.iter().map(|owner| owner.account().charged_bytes()).sum();
         if reserved != shared.budget.reserved_bytes() {
             let counted = shared.budget.reserved_bytes();
             return Err(format!("owners hold or are promised {reserved} bytes, not {counted}"));

@@ -24,7 +24,7 @@ pub enum HugePages {
 /// When the region becomes resident.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Populate {
-    /// As pages are first touched.
+    /// As pages are first touched; at once on systems where the region is a plain allocation.
     #[default]
     Lazy,
     /// All of it, before the manager is built.

@@ -1,4 +1,5 @@
-//! The mapping everywhere else: one aligned allocation, without guards or residency.
+//! The mapping everywhere else: one aligned allocation, without guards or residency. Zeroing it may
+//! touch all of it at once.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::io;

@@ -349,3 +349,36 @@ fn an_owner_without_a_limit_is_refused_for_the_budget_and_told_who_else_holds_it
         drop(held);
     });
 }
+
+/// `Refusal::available_bytes`: "the bytes that the owner could have had". Those of its minimum
+/// are among them.
+#[test]
+fn a_refusal_counts_what_is_left_of_the_minimum_as_available() {
+    in_both_modes(|mode| {
+        let manager = manager(mode, 100, PAGE);
+        let saver = manager.owner("saver").minimum(10 * PAGE).register().unwrap();
+        let greedy = manager.owner("greedy").register().unwrap();
+        let held = greedy.allocate_pages(85).unwrap();
+        assert_eq!(saver.available_memory(), 15 * PAGE);
+        let refused = saver.allocate_pages(20).unwrap_err();
+        assert_eq!(refused.reason(), Reason::Budget);
+        assert_eq!(refused.refusal().available_bytes, 15 * PAGE);
+        drop(held);
+    });
+}
+
+/// The same, where the owner's limit refuses before the budget would.
+#[test]
+fn a_refusal_at_the_limit_does_not_promise_more_than_the_budget_has() {
+    in_both_modes(|mode| {
+        let manager = manager(mode, 100, PAGE);
+        let limited = manager.owner("limited").limit(50 * PAGE).register().unwrap();
+        let greedy = manager.owner("greedy").register().unwrap();
+        let held = greedy.allocate_pages(95).unwrap();
+        assert_eq!(limited.available_memory(), 5 * PAGE);
+        let refused = limited.allocate_pages(60).unwrap_err();
+        assert_eq!(refused.reason(), Reason::OwnerLimit);
+        assert_eq!(refused.refusal().available_bytes, 5 * PAGE);
+        drop(held);
+    });
+}

@@ -3,7 +3,7 @@
 use std::alloc::Layout;
 use std::ptr;
 
-use offheap::{MemoryManager, Owner, Reason, Scratch};
+use offheap::{MemoryManager, MemoryMode, Owner, Reason, Scratch};
 
 use crate::support::{PAGE, Random, assert_empty, changes_nothing, in_both_modes, manager};
 
@@ -220,4 +220,19 @@ fn objects_of_every_alignment_up_to_many_pages_are_placed_or_leave_nothing_behin
         }
         assert_empty(manager);
     });
+}
+
+/// Objects may have padding, which is not initialized, and pages always are. So a page that comes
+/// back from a scratch has zeros where objects were.
+#[test]
+fn a_page_that_a_scratch_had_is_overwritten_as_far_as_it_was_used() {
+    let manager = manager(MemoryMode::OffHeap, 1, PAGE);
+    let owner = manager.owner("owner").register().unwrap();
+    let mut scratch = owner.scratch(PAGE);
+    scratch.alloc([0xaa_u8; 1000]).unwrap();
+    scratch.reset();
+    scratch.alloc([0xbb_u8; 10]).unwrap();
+    drop(scratch);
+    let page = owner.allocate_page().unwrap();
+    assert!(page.iter().all(|byte| *byte == 0));
 }

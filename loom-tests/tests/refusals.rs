@@ -1,0 +1,94 @@
+//! Refusals, the peak and shutdown, against requests that are on their way.
+#![cfg(offheap_loom)]
+
+use loom::sync::Arc;
+use loom::thread;
+use offheap::model::{Account, Budget, Kept, Opened, Refused};
+use offheap_loom_tests::check;
+
+/// Goal: two failed requests, one after the other, refuse nobody at the limit of their account
+/// (budget, Protocol 2): what is read twice may have changed twice.
+#[test]
+fn two_failed_requests_in_a_row_refuse_nobody_at_the_limit() {
+    check(|| {
+        let budget = Arc::new(Budget::new(9));
+        let account = Arc::new(Account::open(&budget, 0, 2).unwrap());
+        let other = {
+            let (budget, account) = (Arc::clone(&budget), Arc::clone(&account));
+            thread::spawn(move || {
+                for _ in 0..2 {
+                    if let Ok((request, _)) = account.begin(&budget, 2) {
+                        let _: Kept = account.undo(&budget, request);
+                    }
+                }
+            })
+        };
+        let mine = account.reserve(&budget, 1);
+        assert!(mine.is_ok(), "{mine:?}, although nobody ever held a byte for good");
+        other.join().unwrap();
+    });
+}
+
+/// Goal: a request that fits at every single moment is not refused. Here bytes move between the
+/// minimum of the account and another account; at no moment do they stand in its way.
+#[test]
+fn what_fits_at_every_moment_is_not_refused() {
+    check(|| {
+        let budget = Arc::new(Budget::new(2));
+        let saver = Arc::new(Account::open(&budget, 1, 2).unwrap());
+        let greedy = Arc::new(Account::open(&budget, 0, 2).unwrap());
+        assert_eq!(saver.reserve(&budget, 1), Ok(Opened::First));
+        let other = {
+            let (budget, saver, greedy) =
+                (Arc::clone(&budget), Arc::clone(&saver), Arc::clone(&greedy));
+            thread::spawn(move || {
+                let _: Kept = saver.release(&budget, 1);
+                if greedy.reserve(&budget, 1).is_ok() {
+                    let _: Kept = greedy.release(&budget, 1);
+                }
+                let _: Result<Opened, Refused> = saver.reserve(&budget, 1);
+            })
+        };
+        // saver 1, greedy 0: one byte is free. saver 0: it is within the minimum.
+        let mine = saver.reserve(&budget, 1);
+        assert!(mine.is_ok(), "{mine:?}");
+        other.join().unwrap();
+    });
+}
+
+/// Goal: the peak counts what was held, not what a lost race had in flight: here never more than
+/// the limit of the only account.
+#[test]
+fn the_peak_is_not_above_the_limit_of_the_only_account() {
+    check(|| {
+        let budget = Arc::new(Budget::new(9));
+        let account = Arc::new(Account::open(&budget, 0, 1).unwrap());
+        let other = {
+            let (budget, account) = (Arc::clone(&budget), Arc::clone(&account));
+            thread::spawn(move || account.reserve(&budget, 1).is_ok())
+        };
+        let mine = account.reserve(&budget, 1).is_ok();
+        assert!(other.join().unwrap() != mine);
+        assert_eq!(budget.peak_bytes(), 1);
+    });
+}
+
+/// Goal: after `close`, an account that holds nothing while the budget has nothing reserved goes on
+/// to hold nothing: what `MemoryManager::shutdown` says when it returns `Ok`.
+#[test]
+fn an_account_that_is_empty_after_closing_stays_empty() {
+    check(|| {
+        let budget = Arc::new(Budget::new(2));
+        let account = Arc::new(Account::without_minimum(2));
+        let other = {
+            let (budget, account) = (Arc::clone(&budget), Arc::clone(&account));
+            thread::spawn(move || account.reserve(&budget, 1).is_ok())
+        };
+        budget.close();
+        let agreed = budget.reserved_bytes() == account.charged_bytes();
+        let held_then = account.used_bytes() > 0;
+        let reserved = other.join().unwrap();
+        assert_eq!(account.used_bytes() > 0, reserved);
+        assert!(!agreed || held_then == reserved, "they agreed, and then it held more");
+    });
+}

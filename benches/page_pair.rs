@@ -59,6 +59,15 @@ fn page_pair(criterion: &mut Criterion) {
     });
     drop(kept);
 
+    let mut worker = single.worker();
+    group.bench_function("off-heap through a worker, 1 thread", |bencher| {
+        bencher.iter(|| {
+            let page = black_box(worker.allocate_page().expect("a page is free"));
+            worker.release(page);
+        });
+    });
+    drop(worker);
+
     let heap = manager(MemoryMode::Heap);
     let on_heap = owner(&heap, "on the heap");
     group.bench_function("heap, 1 thread", |bencher| bencher.iter(|| pair(&on_heap)));

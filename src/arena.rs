@@ -78,12 +78,7 @@ impl Arena {
         let mut blocks = Vec::with_capacity(count.get() as usize);
         match self {
             Self::OffHeap(off_heap) => {
-                let mut left = count.get();
-                while left > 0 {
-                    let pages = off_heap.free_list.take_pages(PageCount::new(left));
-                    left -= pages.pages();
-                    blocks.extend(pages.into_runs().map(|run| off_heap.hand_out_ready(run)));
-                }
+                off_heap.take_runs(count, |run| blocks.push(off_heap.hand_out_ready(run)));
             }
             Self::Heap { page_size, .. } => {
                 for _ in 0..count.get() {
@@ -179,6 +174,14 @@ impl Arena {
         }
     }
 
+    /// The region and its free pages; `None` in heap mode.
+    pub(crate) fn off_heap(&self) -> Option<&OffHeap> {
+        match self {
+            Self::OffHeap(off_heap) => Some(off_heap),
+            Self::Heap { .. } => None,
+        }
+    }
+
     /// The free list; `None` in heap mode, which has none.
     pub(crate) fn free_list(&self) -> Option<&FreeList> {
         match self {
@@ -207,11 +210,27 @@ impl OffHeap {
         })
     }
 
+    /// Takes `count` pages out of the free list without handing them out yet.
+    pub(crate) fn take_runs(&self, count: PageCount, mut take: impl FnMut(HeldRun)) {
+        let mut left = count.get();
+        while left > 0 {
+            let pages = self.free_list.take_pages(PageCount::new(left));
+            left -= pages.pages();
+            pages.into_runs().for_each(&mut take);
+        }
+    }
+
+    /// Gives pages back to the free list that were never handed out, or were taken back.
+    pub(crate) fn release_runs(&self, runs: impl IntoIterator<Item = HeldRun>) {
+        self.free_list.release_runs(runs);
+    }
+
     fn hand_out(&self, run: HeldRun) -> Block {
         self.region.block(run)
     }
 
-    fn hand_out_ready(&self, run: HeldRun) -> Block {
+    /// The memory of a run, as the policy wants it.
+    pub(crate) fn hand_out_ready(&self, run: HeldRun) -> Block {
         let mut block = self.hand_out(run);
         self.make_ready(&mut block);
         block
@@ -231,7 +250,8 @@ impl OffHeap {
         }
     }
 
-    fn take_back(&self, mut block: Block) -> HeldRun {
+    /// The run of a block that a caller is done with.
+    pub(crate) fn take_back(&self, mut block: Block) -> HeldRun {
         if self.zero_policy == ZeroPolicy::OnRelease {
             block.wipe();
         }

@@ -29,12 +29,12 @@
 //! A file uses its own floor and those below, never above; a test checks it.
 //!
 //! ```text
-//! 4 manager/               MemoryManager, fixed, variable, owners, segments,
+//! 4 manager/               MemoryManager, fixed, variable, owners, workers, segments,
 //!                          reservations, scratch, stats        unsafe: owner_ref, segment, scratch
 //! 3 arena                  pages and blocks out of region and free list, or the process heap
 //! 2 os/ region block process_heap
 //!                          one mapping; index to address       unsafe
-//! 1 free_list/ budget/ page_set
+//! 1 free_list/ magazine budget/ page_set
 //!                          numbers only: no memory, no unsafe; loom checks these
 //! 0 units error sync       typed indices and sizes; errors; the switch to loom's atomics
 //! ```
@@ -59,6 +59,7 @@ compile_error!("offheap counts bytes in 64 bits: it needs a 64-bit target");
 mod budget;
 mod error;
 mod free_list;
+mod magazine;
 mod sync;
 mod units;
 
@@ -83,6 +84,8 @@ mod region;
 pub mod model {
     pub use crate::budget::{Account, Budget, Kept, Opened, Refused, Tentative};
     pub use crate::free_list::{FreeList, HeldPages, HeldRun, SetIndex, Summary};
+    pub use crate::magazine::{Fences, MAGAZINE_PAGES, Magazine};
+    pub use crate::sync::full_fence;
     pub use crate::units::{ChunkIndex, PageCount, PageIndex};
 }
 
@@ -97,7 +100,7 @@ pub use free_list::Strategy;
 pub use manager::{
     FixedSizeManager, Holdings, ManagerStats, MemoryManager, MemoryManagerBuilder, MemoryMode,
     MemorySegment, OccupancyMap, Owner, OwnerBuilder, OwnerStats, Reservation, Scratch,
-    VariableSizeManager,
+    VariableSizeManager, Worker,
 };
 #[cfg(not(offheap_loom))]
 pub use os::{CoreDumps, HugePages, Populate};

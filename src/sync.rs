@@ -17,6 +17,24 @@ pub(crate) fn read(word: &AtomicU64, order: Ordering) -> u64 {
     word.load(order)
 }
 
+/// Orders everything before it before everything after it, and before what every other thread does
+/// after its own such fence.
+pub fn full_fence() {
+    #[cfg(offheap_loom)]
+    loom::sync::atomic::fence(Ordering::SeqCst);
+    #[cfg(not(offheap_loom))]
+    std::sync::atomic::fence(Ordering::SeqCst);
+}
+
+/// Keeps the compiler from reordering: the light side of a fence whose heavy side is a call to the
+/// system. loom has no such call, so both sides are full fences there.
+pub(crate) fn compiler_fence() {
+    #[cfg(offheap_loom)]
+    full_fence();
+    #[cfg(not(offheap_loom))]
+    std::sync::atomic::compiler_fence(Ordering::SeqCst);
+}
+
 /// Waiting for another thread that is about to make progress: first by yielding, then by sleeping,
 /// so that it gets to run whatever the priorities are.
 pub(crate) struct Patience {

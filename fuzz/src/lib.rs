@@ -7,7 +7,7 @@
 mod model;
 mod ops;
 
-use offheap::{MemoryManager, MemorySegment, Owner, Reservation};
+use offheap::{MemoryManager, MemorySegment, Owner, Reservation, Worker};
 
 use model::Model;
 pub use ops::{Config, Input, Op, OwnerConfig};
@@ -19,6 +19,8 @@ pub const OWNERS: usize = 3;
 struct Run {
     manager: MemoryManager,
     owners: Vec<Option<Owner>>,
+    /// A worker for each owner; like its owner's handle, it keeps the owner.
+    workers: Vec<Option<Worker>>,
     segments: Vec<Held>,
     reservations: Vec<(usize, Reservation)>,
     model: Model,
@@ -49,21 +51,40 @@ impl Run {
         let manager = config.builder().build().ok()?;
         assert!(config.is_valid(), "{config:?} must be refused");
         let mut model = Model::new(&manager, config);
-        let mut owners = Vec::new();
+        let (mut owners, mut workers) = (Vec::new(), Vec::new());
         for (index, owner) in config.owners.iter().enumerate() {
             let (minimum, limit) = owner.bytes(manager.capacity());
             let registered =
                 manager.owner(format!("owner {index}")).minimum(minimum).limit(limit).register();
             assert_eq!(registered.is_ok(), model.register(minimum, limit), "{registered:?}");
+            workers.push(registered.as_ref().ok().map(Owner::worker));
             owners.push(registered.ok());
         }
-        Some(Self { manager, owners, segments: Vec::new(), reservations: Vec::new(), model })
+        Some(Self {
+            manager,
+            owners,
+            workers,
+            segments: Vec::new(),
+            reservations: Vec::new(),
+            model,
+        })
     }
 
     fn step(&mut self, op: &Op) {
         match *op {
             Op::Page { owner } => {
                 self.allocate(owner, 1, |owner| owner.allocate_page().map(|page| vec![page]));
+            }
+            Op::WorkerPage { owner } => self.worker_page(owner),
+            Op::WorkerRelease { owner, which } => {
+                if let Some(index) = pick(self.segments.len(), which) {
+                    let held = self.segments.swap_remove(index);
+                    self.check_and_forget(&held);
+                    match &mut self.workers[usize::from(owner) % OWNERS] {
+                        Some(worker) => worker.release(held.segment),
+                        None => drop(held.segment),
+                    }
+                }
             }
             Op::Pages { owner, count } => {
                 let count = usize::from(count);
@@ -98,6 +119,7 @@ impl Run {
             Op::Check => self.check(),
             Op::DropOwner { owner } => {
                 let index = usize::from(owner) % OWNERS;
+                self.workers[index] = None;
                 if self.owners[index].take().is_some() {
                     self.model.drop_handle(index);
                 }
@@ -126,8 +148,23 @@ impl Run {
             Err(refusal) => {
                 let fits = self.model.fits(index, bytes);
                 assert!(!fits || bytes > self.model.page_bytes_total(), "{refusal}");
-                assert_eq!(self.manager.available_memory(), before, "a refusal changed something");
+                // More may be free now, from magazines.
+                assert!(self.manager.available_memory() >= before, "a refusal took something");
             }
+        }
+    }
+
+    /// A page through the worker of an owner.
+    fn worker_page(&mut self, owner: u8) {
+        let index = usize::from(owner) % OWNERS;
+        let Some(worker) = &mut self.workers[index] else { return };
+        let fits = self.model.fits(index, self.manager.page_size());
+        match worker.allocate_page() {
+            Ok(page) => {
+                assert!(fits, "a page that does not fit");
+                self.hold(index, page);
+            }
+            Err(refusal) => assert!(!fits, "{refusal}"),
         }
     }
 
@@ -201,6 +238,8 @@ impl Run {
     }
 
     fn check(&self) {
+        // Empties the magazines, whose pages are free to the model.
+        assert_eq!(self.manager.verify_empty().is_ok(), self.model.is_empty());
         if let Err(complaint) = self.manager.check_consistency() {
             unreachable!("{complaint}");
         }

@@ -61,6 +61,8 @@ pub struct OwnerConfig {
 #[expect(missing_docs, reason = "named after the calls that they stand for")]
 pub enum Op {
     Page { owner: u8 },
+    WorkerPage { owner: u8 },
+    WorkerRelease { owner: u8, which: u8 },
     Pages { owner: u8, count: u8 },
     Block { owner: u8, bytes: u32 },
     UpTo { owner: u8, bytes: u32 },

@@ -73,7 +73,7 @@ impl Pages {
     }
 
     /// Writes to the pages of `run`.
-    fn used(&self, run: HeldRun) -> HeldRun {
+    pub fn used(&self, run: HeldRun) -> HeldRun {
         let first = run.first().get() as usize;
         for page in first..first + run.pages().get() as usize {
             self.contents[page].with_mut(|content| {

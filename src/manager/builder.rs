@@ -138,6 +138,8 @@ impl MemoryManagerBuilder {
             mode: self.mode,
             strategy: self.strategy,
             owners: Mutex::new(Vec::new()),
+            workers: Mutex::new(Vec::new()),
+            fences: Shared::fences(),
         };
         Ok(MemoryManager { shared: Arc::new(shared) })
     }

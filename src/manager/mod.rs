@@ -6,11 +6,13 @@ mod fixed;
 mod holdings;
 mod owner;
 mod owner_ref;
+mod registration;
 mod reservation;
 mod scratch;
 mod segment;
 mod stats;
 mod variable;
+mod worker;
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -18,20 +20,24 @@ use crate::arena::Arena;
 use crate::budget::Budget;
 use crate::error::{FractionError, Holder, LeakError};
 use crate::free_list::Strategy;
+use crate::magazine::Fences;
 use crate::sync::Patience;
 use crate::units::{PageCount, PageSize};
 
 pub use builder::{MemoryManagerBuilder, MemoryMode};
 pub use fixed::FixedSizeManager;
 pub use holdings::Holdings;
-pub use owner::{Owner, OwnerBuilder};
+pub use owner::Owner;
+pub use registration::OwnerBuilder;
 pub use reservation::Reservation;
 pub use scratch::Scratch;
 pub use segment::MemorySegment;
 pub use stats::{ManagerStats, OccupancyMap, OwnerStats};
 pub use variable::VariableSizeManager;
+pub use worker::Worker;
 
 use owner::OwnerShared;
+use worker::WorkerShared;
 
 /// Owns memory under a hard budget and hands it out to owners, as pages and as blocks.
 ///
@@ -72,6 +78,11 @@ pub(crate) struct Shared {
     /// All owners, for errors and statistics. Locked when one comes or goes, never on the way to
     /// memory.
     owners: Mutex<Vec<Weak<OwnerShared>>>,
+    /// All workers, to drain them before anybody is refused. Locked when one comes or goes, and on
+    /// the way to a refusal.
+    workers: Mutex<Vec<Weak<WorkerShared>>>,
+    /// How their magazines are entered.
+    fences: Fences,
 }
 
 impl MemoryManager {
@@ -115,7 +126,8 @@ impl MemoryManager {
         self.shared.mode
     }
 
-    /// The bytes that are neither held by an owner nor promised to one as its minimum.
+    /// The bytes that are neither held by an owner nor promised to one as its minimum. What lies in
+    /// workers' magazines counts as held, although nobody is refused for it.
     #[must_use]
     pub fn available_memory(&self) -> usize {
         to_usize(self.shared.budget.free_bytes())
@@ -161,6 +173,7 @@ impl MemoryManager {
     ///
     /// Who holds what, if anybody does.
     pub fn verify_empty(&self) -> Result<(), LeakError> {
+        self.shared.drain_workers();
         match self.shared.holders() {
             holders if holders.is_empty() => Ok(()),
             holders => Err(LeakError { holders }),
@@ -176,6 +189,7 @@ impl MemoryManager {
     /// requests that are under way are waited for.
     pub fn shutdown(&self) -> Result<(), LeakError> {
         self.shared.budget.close();
+        self.shared.seal_workers();
         self.shared.wait_until_agreed();
         self.verify_empty()
     }

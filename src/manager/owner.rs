@@ -6,7 +6,8 @@ use std::sync::Arc;
 use crate::arena::{Arena, NoMemory};
 use crate::block::Block;
 use crate::budget::{Account, Budget, Refused};
-use crate::error::{AllocationError, Holder, OwnerError, Reason, Refusal, ReservationError};
+use crate::error::{AllocationError, Holder, Reason, Refusal, ReservationError};
+use crate::sync::Patience;
 use crate::units::PageCount;
 
 use super::holdings::Holdings;
@@ -14,6 +15,7 @@ use super::owner_ref::Charge;
 use super::reservation::Reservation;
 use super::scratch::Scratch;
 use super::segment::{self, MemorySegment};
+use super::worker::{Drain, Worker};
 use super::{MemoryMode, Shared, to_usize};
 
 /// How often a block is searched for while the error would say that there is one.
@@ -35,63 +37,8 @@ pub(crate) struct OwnerShared {
     manager: Arc<Shared>,
 }
 
-/// The registration of an [`Owner`].
-#[must_use = "an owner does nothing until it is registered"]
-pub struct OwnerBuilder {
-    manager: Arc<Shared>,
-    name: Arc<str>,
-    minimum_bytes: usize,
-    limit_bytes: usize,
-}
-
-impl OwnerBuilder {
-    pub(super) fn new(manager: Arc<Shared>, name: Arc<str>) -> Self {
-        Self { manager, name, minimum_bytes: 0, limit_bytes: usize::MAX }
-    }
-
-    /// Bytes that the owner can always have; promised to nobody else from registration on.
-    /// 0 by default.
-    pub fn minimum(mut self, bytes: usize) -> Self {
-        self.minimum_bytes = bytes;
-        self
-    }
-
-    /// The most bytes that the owner may hold. The capacity by default, and at most.
-    pub fn limit(mut self, bytes: usize) -> Self {
-        self.limit_bytes = bytes;
-        self
-    }
-
-    /// Registers the owner.
-    ///
-    /// # Errors
-    ///
-    /// If the minimum is above the limit or above what is left of the budget, or the manager has
-    /// been shut down.
-    pub fn register(self) -> Result<Owner, OwnerError> {
-        let Self { manager, name, minimum_bytes, limit_bytes } = self;
-        if minimum_bytes > limit_bytes {
-            return Err(OwnerError::MinimumAboveLimit { name, minimum_bytes, limit_bytes });
-        }
-        let minimum = minimum_bytes as u64;
-        let limit = (limit_bytes as u64).min(manager.budget.limit()).max(minimum);
-        match Account::open(&manager.budget, minimum, limit) {
-            Ok(account) => Ok(Owner::new(name, account, manager)),
-            Err(Refused::Closed) => Err(OwnerError::ShutDown { name }),
-            Err(Refused::Budget { free } | Refused::Account { free }) => {
-                Err(OwnerError::MinimumUnavailable {
-                    name,
-                    minimum_bytes,
-                    available_bytes: to_usize(free),
-                    holders: manager.holders(),
-                })
-            }
-        }
-    }
-}
-
 impl Owner {
-    fn new(name: Arc<str>, account: Account, manager: Arc<Shared>) -> Self {
+    pub(super) fn new(name: Arc<str>, account: Account, manager: Arc<Shared>) -> Self {
         let shared = Arc::new(OwnerShared { name, account, manager });
         shared.manager.register(&shared);
         Self { shared }
@@ -109,13 +56,14 @@ impl Owner {
         &self.shared.name
     }
 
-    /// The bytes it holds, as pages, blocks and reservations.
+    /// The bytes it holds, as pages, blocks and reservations, and in its workers' magazines.
     #[must_use]
     pub fn used_memory(&self) -> usize {
         to_usize(self.shared.account.used_bytes())
     }
 
-    /// The bytes it could take now, as far as its limit and the budget are concerned.
+    /// The bytes it could take now, as far as its limit and the budget are concerned, not counting
+    /// the free pages in workers' magazines.
     #[must_use]
     pub fn available_memory(&self) -> usize {
         self.shared.available_bytes()
@@ -196,6 +144,8 @@ impl Owner {
     pub fn allocate_up_to(&self, bytes: usize) -> Result<MemorySegment, AllocationError> {
         let page_size = self.shared.manager.page_size;
         let wanted = bytes.min(page_size.bytes_of(self.shared.manager.pages));
+        // What lies in magazines is neither in the budget nor in a hole.
+        self.shared.manager.drain_workers();
         loop {
             let within = page_size.bytes_of(self.shared.pages_within(self.available_memory()));
             let rounded = page_size.bytes_of(self.shared.pages_for(wanted)?);
@@ -226,6 +176,11 @@ impl Owner {
         let pages = self.shared.pages_for(bytes)?;
         let rounded = self.shared.manager.page_size.bytes_of(pages);
         self.shared.allocate_many(rounded, |arena| arena.pieces(pages))
+    }
+
+    /// A handle for one thread, with a magazine of free pages: the fast path.
+    pub fn worker(&self) -> Worker {
+        Worker::new(self.clone())
     }
 
     /// Reserves `bytes` of the budget for memory that is held elsewhere: accounting only.
@@ -318,7 +273,26 @@ impl OwnerShared {
     }
 
     fn charge(self: &Arc<Self>, bytes: usize) -> Result<Charge, AllocationError> {
-        Charge::new(self, bytes).map_err(|refused| self.refusal(bytes, refused.into()))
+        self.unless_cached(|| Charge::new(self, bytes))
+            .map_err(|refused| self.refusal(bytes, refused.into()))
+    }
+
+    /// What `attempt` comes to once no free page lies in a worker's magazine.
+    pub(super) fn unless_cached<T>(
+        &self,
+        attempt: impl Fn() -> Result<T, Refused>,
+    ) -> Result<T, Refused> {
+        let mut patience = Patience::new();
+        loop {
+            match attempt() {
+                Err(Refused::Budget { .. } | Refused::Account { .. }) => {}
+                answer => return answer,
+            }
+            match self.manager.drain_workers() {
+                Drain::NoWorkers | Drain::Nothing => return attempt(),
+                Drain::Something => patience.wait(),
+            }
+        }
     }
 
     /// One block of at most `bytes`, from a search that may fail.
@@ -337,18 +311,24 @@ impl OwnerShared {
                 Err(no_memory) => Err(self.give_up(charge, bytes, no_memory)),
             };
         }
-        let (mut charge, tentative) =
-            Charge::begin(self, bytes).map_err(|refused| self.refusal(bytes, refused.into()))?;
-        match self.search(bytes, search) {
-            Ok(mut block) => {
-                charge.shrink(bytes - block.size());
-                self.account.settle(&self.manager.budget, tentative);
-                arena.make_ready(&mut block);
-                Ok(MemorySegment::new(block, charge))
-            }
-            Err(reason) => {
-                charge.undo(tentative);
-                Err(self.refusal(bytes, Why::Reason(reason)))
+        loop {
+            let (mut charge, tentative) = self
+                .unless_cached(|| Charge::begin(self, bytes))
+                .map_err(|refused| self.refusal(bytes, refused.into()))?;
+            match self.search(bytes, &search) {
+                Ok(mut block) => {
+                    charge.shrink(bytes - block.size());
+                    self.account.settle(&self.manager.budget, tentative);
+                    arena.make_ready(&mut block);
+                    return Ok(MemorySegment::new(block, charge));
+                }
+                Err(reason) => {
+                    charge.undo(tentative);
+                    // A page in a magazine may be what a hole lacks.
+                    if self.manager.drain_workers() != Drain::Something {
+                        return Err(self.refusal(bytes, Why::Reason(reason)));
+                    }
+                }
             }
         }
     }

@@ -61,6 +61,16 @@ impl Charge {
         Ok((Self::opened(owner, bytes, opened), tentative))
     }
 
+    /// The charge for `bytes` of pages in a magazine, which the account of `owner` has been holding
+    /// for it and from now on holds for the charge.
+    pub(super) fn of_cached(owner: &Arc<OwnerShared>, bytes: usize) -> Self {
+        // INVARIANT: by `into_cached`, the account holds them.
+        Self { owner: Arc::as_ptr(owner), bytes: bytes as u64 }
+    }
+
+    /// Leaves the bytes on the account, for pages that are put in a magazine of its owner.
+    pub(super) fn into_cached(self) {}
+
     fn opened(owner: &Arc<OwnerShared>, bytes: u64, opened: Opened) -> Self {
         if opened == Opened::First {
             // The account's own count (Protocol, 1).
@@ -111,6 +121,11 @@ impl Charge {
     pub(super) fn merge(&mut self, other: Self) {
         debug_assert!(self.same_owner(&other));
         self.bytes += other.bytes;
+    }
+
+    /// Whether it is a charge of this owner.
+    pub(super) fn is_of(&self, owner: &Arc<OwnerShared>) -> bool {
+        std::ptr::eq(self.owner, Arc::as_ptr(owner))
     }
 
     /// Whether both are charges of one owner.

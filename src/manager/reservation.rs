@@ -52,7 +52,8 @@ impl Reservation {
         if bytes == 0 {
             return Ok(());
         }
-        let charge = Charge::new(shared, bytes)
+        let charge = shared
+            .unless_cached(|| Charge::new(shared, bytes))
             .map_err(|refused| ReservationError::new(shared.refused(bytes, refused.into())))?;
         match &mut self.charge {
             Some(mine) => mine.merge(charge),

@@ -5,11 +5,13 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 use crate::block::Block;
 use crate::error::OutOfBounds;
 
 use super::access;
+use super::owner::OwnerShared;
 use super::owner_ref::Charge;
 
 /// A page or a block that is held by a caller.
@@ -341,7 +343,12 @@ impl MemorySegment {
         Self { block, charge: ManuallyDrop::new(charge) }
     }
 
-    fn into_parts(self) -> (Block, Charge) {
+    /// Whether it was allocated for this owner.
+    pub(super) fn is_of(&self, owner: &Arc<OwnerShared>) -> bool {
+        self.charge.is_of(owner)
+    }
+
+    pub(super) fn into_parts(self) -> (Block, Charge) {
         let mut this = ManuallyDrop::new(self);
         let block = this.block.take();
         // SAFETY: `this` is not dropped and not used again, so the charge is taken once.

@@ -18,7 +18,9 @@ pub struct ManagerStats {
     pub total_pages: usize,
     /// The bytes that owners hold or are promised.
     pub reserved_bytes: usize,
-    /// The bytes that are neither.
+    /// Of these, the bytes of free pages in workers' magazines.
+    pub cached_bytes: usize,
+    /// The bytes that are neither held nor promised.
     pub available_bytes: usize,
     /// The most bytes that owners ever held or were promised.
     pub peak_reserved_bytes: usize,
@@ -89,6 +91,7 @@ impl MemoryManager {
             page_bytes: self.page_size(),
             total_pages: self.total_pages(),
             reserved_bytes: to_usize(shared.budget.reserved_bytes()),
+            cached_bytes: shared.cached_bytes(),
             available_bytes: self.available_memory(),
             peak_reserved_bytes: to_usize(shared.budget.peak_bytes()),
             resident_bytes: self.resident_bytes(),

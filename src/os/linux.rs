@@ -123,6 +123,30 @@ impl Mapping {
     }
 }
 
+/// `MEMBARRIER_CMD_PRIVATE_EXPEDITED` of `linux/membarrier.h`.
+const PRIVATE_EXPEDITED: libc::c_long = 1 << 3;
+/// `MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED` of the same.
+const REGISTER_PRIVATE_EXPEDITED: libc::c_long = 1 << 4;
+
+/// Whether the kernel takes all threads of this process through a fence on request.
+pub(crate) fn register_heavy_fence() -> bool {
+    membarrier(REGISTER_PRIVATE_EXPEDITED) && membarrier(PRIVATE_EXPEDITED)
+}
+
+/// Takes all threads of this process, this one among them, through a full fence. To be called
+/// where [`register_heavy_fence`] has succeeded.
+pub(crate) fn heavy_fence() {
+    // A child after `fork` has to register for itself.
+    let passed = membarrier(PRIVATE_EXPEDITED) || register_heavy_fence();
+    assert!(passed, "the kernel has taken membarrier back");
+}
+
+fn membarrier(command: libc::c_long) -> bool {
+    let no_flags: libc::c_long = 0;
+    // SAFETY: the call takes numbers only and changes no memory.
+    unsafe { libc::syscall(libc::SYS_membarrier, command, no_flags, no_flags) == 0 }
+}
+
 /// Makes `bytes` bytes from `start` on inaccessible, the OS pages at the edges only as a whole.
 fn protect(start: *mut u8, bytes: usize) -> io::Result<()> {
     // SAFETY: the caller's range is part of a fresh mapping that nobody else knows.

@@ -3,12 +3,12 @@
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
 mod linux;
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
-pub(crate) use linux::Mapping;
+pub(crate) use linux::{Mapping, heavy_fence, register_heavy_fence};
 
 #[cfg(not(all(target_os = "linux", not(offheap_portable))))]
 mod portable;
 #[cfg(not(all(target_os = "linux", not(offheap_portable))))]
-pub(crate) use portable::Mapping;
+pub(crate) use portable::{Mapping, heavy_fence, register_heavy_fence};
 
 /// Whether the region asks for transparent huge pages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -59,6 +59,18 @@ impl Drop for Mapping {
     }
 }
 
+/// Whether the system takes all threads of this process through a fence on request: it is not
+/// asked.
+pub(crate) fn register_heavy_fence() -> bool {
+    false
+}
+
+/// Takes this thread through a full fence: all that can be done where [`register_heavy_fence`]
+/// has failed.
+pub(crate) fn heavy_fence() {
+    crate::sync::full_fence();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -27,4 +27,6 @@ mod strategies;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod workers;
+#[cfg(test)]
 mod zeroing;

@@ -8,6 +8,8 @@
 //! peers/            an allocator a file, behind two small traits    unsafe: heap and its users
 //! ```
 
+#![cfg(target_os = "linux")]
+
 pub mod columns;
 pub mod crew;
 pub mod interleave;

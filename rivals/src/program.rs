@@ -105,6 +105,8 @@ fn with_peers() -> Result<(), Box<dyn Error>> {
     let arguments = std::env::args_os().skip(1).filter(|argument| argument != "--bench");
     let mut command = Command::new(cargo);
     command.args(["bench", "-p", "rivals", "--features", "peers", "--bench", "tables", "--"]);
+    // As an absolute path: cargo runs benches in the folder of their package.
+    command.env("CARGO_TARGET_DIR", target_folder());
     let status = command.args(arguments).status()?;
     if status.success() { Ok(()) } else { Err(format!("the bench with peers: {status}").into()) }
 }
@@ -166,7 +168,7 @@ impl Arguments {
             table.push(format!("{}, ns", sizes.name()), Unit::Nanos, readings);
         }
         for sizes in SizesName::ALL {
-            let histories = if self.quick { 5 } else { 31 };
+            let histories = if self.quick { 3 } else { 11 };
             let name = format!("{}, full at", sizes.name());
             table.push(name, Unit::Percent, utilisation::measure(sizes.sizes(), histories));
         }
@@ -221,12 +223,14 @@ impl Arguments {
     }
 
     fn folder(&self) -> PathBuf {
-        self.output.clone().unwrap_or_else(|| {
-            let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-            let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
-            target.unwrap_or_else(|| root.join("target")).join("rivals")
-        })
+        self.output.clone().unwrap_or_else(|| target_folder().join("rivals"))
     }
+}
+
+/// Where cargo builds to: this program lies in `release/deps` of it.
+fn target_folder() -> PathBuf {
+    let program = std::env::current_exe().unwrap_or_default();
+    program.ancestors().nth(3).map_or_else(PathBuf::new, PathBuf::from)
 }
 
 /// Our rows, and the harness's, in atomic read-modify-writes: the unit is that of the first column.

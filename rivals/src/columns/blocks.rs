@@ -14,20 +14,20 @@ const AGEING: usize = 10;
 /// Blocks that are live at a time.
 #[derive(Clone, Copy, Debug)]
 pub struct Live {
-    /// About how much they hold together.
+    /// How much they hold together at most. They never hold 4 MiB less, unless one was refused.
     pub mib: usize,
     /// Their sizes, from 32 KiB to 4 MiB.
     pub sizes: Sizes,
 }
 
 impl Live {
-    /// About how much they hold together, in bytes.
+    /// How much they hold together at most, in bytes.
     #[must_use]
     pub fn bytes(self) -> usize {
         self.mib << 20
     }
 
-    /// How many there are.
+    /// About how many there are.
     #[must_use]
     pub fn blocks(self) -> usize {
         // The mean of 1, 2, 4 ... 128 is 31.9, that of 1 to 128 is 64.5.
@@ -61,7 +61,8 @@ impl BlockRow {
 
 /// Blocks that are replaced, whatever they are.
 pub trait Replacing {
-    /// Releases a random block and allocates one of a random size, `repeats` times.
+    /// Releases random blocks until one of a random size may be live too, and allocates it,
+    /// `repeats` times.
     fn replace(&mut self, repeats: u64);
 
     /// The same once, and makes the new block resident.
@@ -79,9 +80,10 @@ pub trait Replacing {
 
 struct Replacement<B: Blocks> {
     blocks: B,
-    /// The bytes asked for, and the block unless it was refused.
-    slots: Vec<(usize, Option<B::Block>)>,
-    sizes: Sizes,
+    live: Live,
+    /// The bytes asked for, and the block.
+    held: Vec<(usize, B::Block)>,
+    held_bytes: usize,
     random: Random,
     asked: u64,
     refused: u64,
@@ -89,53 +91,52 @@ struct Replacement<B: Blocks> {
 
 impl<B: Blocks> Replacement<B> {
     fn new(blocks: B, live: Live) -> Self {
-        let slots = (0..live.blocks()).map(|_| (0, None)).collect();
-        let (sizes, random) = (live.sizes, Random::new(7));
-        let mut replacement = Self { blocks, slots, sizes, random, asked: 0, refused: 0 };
-        for slot in 0..replacement.slots.len() {
-            replacement.replace_slot(slot);
-        }
+        let (held, random) = (Vec::with_capacity(2 * live.blocks()), Random::new(7));
+        let mut replacement =
+            Self { blocks, live, held, held_bytes: 0, random, asked: 0, refused: 0 };
+        replacement.replace(2 * live.blocks() as u64);
         replacement
     }
 
-    fn replace_slot(&mut self, slot: usize) {
-        if let (_, Some(block)) = std::mem::take(&mut self.slots[slot]) {
+    /// False if the block was refused.
+    fn replace_one(&mut self) -> bool {
+        let bytes = self.random.pages(self.live.sizes) * PAGE_BYTES;
+        while self.held_bytes + bytes > self.live.bytes() {
+            let (bytes, block) = self.held.swap_remove(self.random.below(self.held.len()));
+            self.held_bytes -= bytes;
             self.blocks.release(block);
         }
-        let bytes = self.random.pages(self.sizes) * PAGE_BYTES;
-        let block = black_box(self.blocks.allocate(bytes));
         self.asked += 1;
-        self.refused += u64::from(block.is_none());
-        self.slots[slot] = (bytes, block);
-    }
-
-    fn touch(&mut self, slot: usize) {
-        if let Some(block) = &mut self.slots[slot].1 {
-            self.blocks.touch(block);
-        }
+        let Some(block) = black_box(self.blocks.allocate(bytes)) else {
+            self.refused += 1;
+            return false;
+        };
+        self.held_bytes += bytes;
+        self.held.push((bytes, block));
+        true
     }
 }
 
 impl<B: Blocks> Replacing for Replacement<B> {
     fn replace(&mut self, repeats: u64) {
         for _ in 0..repeats {
-            let slot = self.random.below(self.slots.len());
-            self.replace_slot(slot);
+            self.replace_one();
         }
     }
 
     fn replace_and_touch(&mut self) {
-        let slot = self.random.below(self.slots.len());
-        self.replace_slot(slot);
-        self.touch(slot);
+        if self.replace_one() {
+            // The youngest is the last.
+            self.held.last_mut().into_iter().for_each(|(_, block)| self.blocks.touch(block));
+        }
     }
 
     fn touch_all(&mut self) {
-        (0..self.slots.len()).for_each(|slot| self.touch(slot));
+        self.held.iter_mut().for_each(|(_, block)| self.blocks.touch(block));
     }
 
     fn live_bytes(&self) -> usize {
-        self.slots.iter().filter(|(_, block)| block.is_some()).map(|(bytes, _)| bytes).sum()
+        self.held_bytes
     }
 
     fn refused_per_mille(&self) -> f64 {
@@ -145,9 +146,7 @@ impl<B: Blocks> Replacing for Replacement<B> {
 
 impl<B: Blocks> Drop for Replacement<B> {
     fn drop(&mut self) {
-        for (_, block) in self.slots.drain(..) {
-            block.into_iter().for_each(|block| self.blocks.release(block));
-        }
+        self.held.drain(..).for_each(|(_, block)| self.blocks.release(block));
     }
 }
 

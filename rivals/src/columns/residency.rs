@@ -60,18 +60,3 @@ fn resident_bytes() -> Option<usize> {
     let kib: usize = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kib << 10)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sizes::Sizes;
-
-    #[test]
-    fn what_is_touched_is_resident() {
-        let live = Live { mib: 64, sizes: Sizes::PowersOfTwo };
-        let last = block_rows().len() - 1; // mappings, which keep nothing
-        let residency = observe(last, live, 50).unwrap();
-        assert!((0.9..1.2).contains(&residency.mean), "{residency:?}");
-        assert!(residency.peak >= residency.mean);
-    }
-}

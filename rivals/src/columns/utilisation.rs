@@ -7,9 +7,11 @@ use crate::peers::{BestFit, Blocks, OurBlocks, PAGE_BYTES};
 use crate::sizes::{Random, Sizes};
 
 const REGION_PAGES: usize = 8192;
+/// Requests of a history.
+const REQUESTS: usize = 20_000;
 
 /// Names the rows that have a region of a fixed size, and says how many percent of it are in use
-/// when a request is refused: the median over `histories`.
+/// when a request is refused, on average: the median over `histories`.
 #[must_use]
 pub fn measure(sizes: Sizes, histories: u64) -> Vec<(&'static str, f64)> {
     let bytes = REGION_PAGES * PAGE_BYTES;
@@ -28,24 +30,27 @@ fn middle(histories: u64, fullness: impl Fn(u64) -> f64) -> f64 {
     median((0..histories).map(fullness).collect())
 }
 
-/// One history: three requests to every release, so holes open while it fills up.
+/// One history: the region is kept full, by releasing random blocks until a request fits, so its
+/// holes are old. Half of the requests pass before refusals count.
 fn fullness<B: Blocks>(mut blocks: B, sizes: Sizes, seed: u64) -> f64 {
     let mut random = Random::new(seed);
     let mut held: Vec<(usize, B::Block)> = Vec::new();
     let mut used_pages = 0;
-    loop {
-        if !held.is_empty() && random.below(3) == 0 {
-            let (pages, block) = held.swap_remove(random.below(held.len()));
-            used_pages -= pages;
-            blocks.release(block);
-        }
+    let mut refusals = Vec::new();
+    for request in 0..REQUESTS {
         let pages = random.pages(sizes);
-        match blocks.allocate(pages * PAGE_BYTES) {
-            Some(block) => {
-                used_pages += pages;
-                held.push((pages, block));
-            }
-            None => return 100.0 * used_pages as f64 / REGION_PAGES as f64,
+        let mut block = blocks.allocate(pages * PAGE_BYTES);
+        if block.is_none() && request >= REQUESTS / 2 {
+            refusals.push(100.0 * used_pages as f64 / REGION_PAGES as f64);
         }
+        while block.is_none() && !held.is_empty() {
+            let (pages_back, back) = held.swap_remove(random.below(held.len()));
+            used_pages -= pages_back;
+            blocks.release(back);
+            block = blocks.allocate(pages * PAGE_BYTES);
+        }
+        held.extend(block.map(|block| (pages, block)));
+        used_pages += pages;
     }
+    refusals.iter().sum::<f64>() / refusals.len() as f64
 }

@@ -10,7 +10,8 @@ use std::time::Instant;
 /// What a thread does for one row: so many repeats of it.
 pub type Work<'a> = Box<dyn FnMut(u64) + 'a>;
 
-/// How long the slowest thread took.
+/// How long it took, from the first thread's start to the last one's end: threads that took turns
+/// on a core took as long as that takes.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
     /// Wall time in nanoseconds.
@@ -30,7 +31,15 @@ struct Shared {
     barrier: SpinBarrier,
     /// `None` sends everybody home.
     job: Mutex<Option<Job>>,
-    samples: Mutex<Vec<Sample>>,
+    spans: Mutex<Vec<Span>>,
+}
+
+/// What one thread did.
+struct Span {
+    start: Instant,
+    end: Instant,
+    /// How long it waited for a core.
+    waited_nanos: u64,
 }
 
 /// The threads, led by the one that has this value.
@@ -55,7 +64,7 @@ pub fn with_crew<'a, R>(
     let shared = Shared {
         barrier: SpinBarrier::new(threads),
         job: Mutex::new(None),
-        samples: Mutex::new(Vec::with_capacity(threads)),
+        spans: Mutex::new(Vec::with_capacity(threads)),
     };
     let seat = |thread| Seat { shared: &shared, works: works(thread), run_queue: RunQueue::open() };
     thread::scope(|scope| {
@@ -79,10 +88,13 @@ impl Crew<'_> {
     pub fn sample(&mut self, row: usize, repeats: u64) -> Sample {
         self.set(Some(Job { row, repeats }));
         self.seat.step();
-        let mut samples = lock(&self.seat.shared.samples);
-        let nanos = samples.iter().map(|sample| sample.nanos).max().unwrap_or(0);
-        let disturbed = samples.iter().any(|sample| sample.disturbed);
-        samples.clear();
+        let mut spans = lock(&self.seat.shared.spans);
+        let start = spans.iter().map(|span| span.start).min();
+        let end = spans.iter().map(|span| span.end).max();
+        let took = end.zip(start).map(|(end, start)| end - start).unwrap_or_default();
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let disturbed = spans.iter().any(|span| span.waited_nanos > nanos / 50);
+        spans.clear();
         Sample { nanos, disturbed }
     }
 
@@ -102,9 +114,9 @@ impl Seat<'_> {
         shared.barrier.wait(); // everybody is ready
         let start = Instant::now();
         work(repeats);
-        let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let waited = self.run_queue.waited_nanos() - waited;
-        lock(&shared.samples).push(Sample { nanos, disturbed: waited > nanos / 50 });
+        let end = Instant::now();
+        let waited_nanos = self.run_queue.waited_nanos() - waited;
+        lock(&shared.spans).push(Span { start, end, waited_nanos });
         shared.barrier.wait(); // everybody is through
         true
     }

@@ -1,0 +1,9 @@
+//! Who is faster and tighter, and by how much? Prints the tables: see the README.
+
+#[cfg(target_os = "linux")]
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    rivals::program::run()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() {}

@@ -1,0 +1,7 @@
+//! The work that is measured, a file for each table or part of one.
+
+pub mod blocks;
+pub mod pages;
+pub mod residency;
+pub mod scratch;
+pub mod utilisation;

@@ -1,0 +1,24 @@
+//! The same work on `offheap` and on the allocators that an engine could pick instead.
+//!
+//! ```text
+//! program           what `cargo bench -p rivals` runs: the tables, their ratios, files
+//! table plot        Markdown, SVG
+//! columns/          the work: pages, blocks, utilisation, residency, scratch
+//! interleave crew   rounds over all rows; threads that start together
+//! peers/            an allocator a file, behind two small traits    unsafe: heap and its users
+//! ```
+
+#![cfg(target_os = "linux")]
+
+pub mod columns;
+pub mod crew;
+pub mod interleave;
+pub mod peers;
+pub mod plot;
+pub mod program;
+pub mod table;
+
+/// Block sizes and random numbers, as in the benches of `offheap` itself.
+#[allow(missing_docs, clippy::must_use_candidate, reason = "written as part of a bench")]
+#[path = "../../benches/support/sizes.rs"]
+pub mod sizes;

@@ -1,0 +1,156 @@
+//! The allocators, each behind [`Pages`], [`Blocks`] or both.
+
+mod best_fit;
+mod harness;
+mod heap;
+mod ours;
+mod pools;
+mod system;
+
+#[cfg(feature = "peers")]
+mod jemalloc;
+#[cfg(feature = "peers")]
+mod lgalloc;
+#[cfg(feature = "peers")]
+mod mimalloc;
+#[cfg(feature = "peers")]
+mod snmalloc;
+
+pub use best_fit::BestFit;
+pub use ours::{OurBlocks, RegionShare};
+
+use crate::columns::blocks::{BlockRow, Live};
+use crate::columns::pages::{PageRow, Row};
+
+use heap::{HeapBlocks, HeapPages};
+
+/// The size of a page in bytes, for everybody.
+pub const PAGE_BYTES: usize = 32 << 10;
+
+/// An allocator of pages that threads share.
+pub trait Peer: Sync {
+    /// A page, as its holder keeps it.
+    type Page: Send;
+
+    /// What one thread allocates through: a reference, or a handle of its own where the allocator
+    /// has such a thing.
+    fn pages(&self) -> impl Pages<Page = Self::Page>;
+}
+
+/// Pages of [`PAGE_BYTES`], for one thread.
+pub trait Pages {
+    /// A page, as its holder keeps it.
+    type Page;
+
+    /// Takes a page. There is always one, or the process ends.
+    fn allocate(&mut self) -> Self::Page;
+
+    /// Gives a page back, which any thread may have allocated.
+    fn release(&mut self, page: Self::Page);
+}
+
+/// Contiguous memory of any size, for one thread.
+pub trait Blocks {
+    /// A block, as its holder keeps it.
+    type Block;
+
+    /// Takes a block of at least `bytes`; `None` if it is refused.
+    fn allocate(&mut self, bytes: usize) -> Option<Self::Block>;
+
+    /// Gives a block back.
+    fn release(&mut self, block: Self::Block);
+
+    /// Makes the block resident: writes to every 4 KiB of the bytes that were asked for.
+    fn touch(&mut self, block: &mut Self::Block);
+}
+
+/// The row that all others are compared with.
+pub const OURS: &str = "ours, through an owner";
+
+/// The row that is the unit of time: the harness and one atomic read-modify-write a page.
+pub const RMW: &str = "harness and one rmw";
+
+/// All allocators of pages. `pages_held` is what all threads together hold at most.
+#[must_use]
+pub fn page_rows(threads: usize, pages_held: usize) -> Vec<Box<dyn PageRow>> {
+    let mut rows: Vec<Box<dyn PageRow>> = vec![
+        Row::boxed("harness alone", threads, harness::Nothing),
+        Row::boxed(RMW, threads, harness::OneRmw),
+        Row::boxed(OURS, threads, ours::ThroughOwner::new(pages_held)),
+        Row::boxed("`Mutex<Vec>` of numbers", threads, pools::MutexVec::new(pages_held)),
+        Row::boxed("crossbeam `ArrayQueue`", threads, pools::array_queue(pages_held)),
+        Row::boxed("crossbeam `SegQueue`", threads, pools::seg_queue(pages_held)),
+    ];
+    #[cfg(feature = "peers")]
+    rows.extend([
+        Row::boxed("lgalloc", threads, lgalloc::Lgalloc::new()) as Box<dyn PageRow>,
+        Row::boxed("mimalloc", threads, HeapPages::<mimalloc::Mimalloc, PAGE_BYTES>::new()),
+        Row::boxed("snmalloc", threads, HeapPages::<snmalloc::Snmalloc, PAGE_BYTES>::new()),
+        Row::boxed(
+            "jemalloc, 4 KiB aligned",
+            threads,
+            HeapPages::<jemalloc::Jemalloc, 4096>::new(),
+        ),
+        Row::boxed("jemalloc", threads, HeapPages::<jemalloc::Jemalloc, PAGE_BYTES>::new()),
+    ]);
+    rows.push(Row::boxed("glibc", threads, HeapPages::<system::Glibc, PAGE_BYTES>::new()));
+    let mmap = HeapPages::<system::Mmap, 4096>::new();
+    rows.push(Row::boxed("mmap and munmap, 4 KiB aligned", threads, mmap));
+    rows
+}
+
+/// All allocators of blocks.
+#[must_use]
+pub fn block_rows() -> Vec<BlockRow> {
+    let mut rows = vec![
+        BlockRow::new("ours, smallest-fit", |live: Live| {
+            live.replaced_in(OurBlocks::smallest_fit(live.bytes()))
+        }),
+        BlockRow::new("ours, largest-fit, region 35 % full", |live| {
+            live.replaced_in(OurBlocks::largest_fit(live.bytes()))
+        }),
+        BlockRow::new("best-fit tree under a mutex", |live| {
+            live.replaced_in(BestFit::within(RegionShare::SMALLEST_FIT.region_bytes(live.bytes())))
+        }),
+    ];
+    #[cfg(feature = "peers")]
+    rows.extend([
+        BlockRow::new("lgalloc", |live| live.replaced_in(lgalloc::Lgalloc::new())),
+        BlockRow::new("mimalloc", |live| live.replaced_in(HeapBlocks::<mimalloc::Mimalloc>::new())),
+        BlockRow::new("snmalloc", |live| live.replaced_in(HeapBlocks::<snmalloc::Snmalloc>::new())),
+        BlockRow::new("jemalloc", |live| live.replaced_in(HeapBlocks::<jemalloc::Jemalloc>::new())),
+    ]);
+    rows.extend([
+        BlockRow::new("glibc", |live| live.replaced_in(HeapBlocks::<system::Glibc>::new())),
+        BlockRow::new("mmap and munmap", |live| {
+            live.replaced_in(HeapBlocks::<system::Mmap>::new())
+        }),
+    ]);
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::columns::pages::Kind;
+    use crate::sizes::Sizes;
+
+    #[test]
+    fn every_allocator_does_every_work() {
+        for row in page_rows(2, 4 * 1024) {
+            for kind in [Kind::Pair, Kind::Lifo, Kind::Random] {
+                row.work(kind, 0)(2);
+            }
+            std::thread::scope(|scope| {
+                scope.spawn(|| row.work(Kind::ProducerConsumer, 0)(20));
+                scope.spawn(|| row.work(Kind::ProducerConsumer, 1)(20));
+            });
+        }
+        for row in block_rows() {
+            let mut replacing = (row.start)(Live { mib: 64, sizes: Sizes::Any });
+            replacing.touch_all();
+            replacing.replace(100);
+            assert!(replacing.live_bytes() > 32 << 20, "{}", row.name);
+        }
+    }
+}

@@ -196,10 +196,9 @@ impl Account {
             match self.tally.compare_exchange(
                 tally.into_bits(),
                 next(tally, bytes).changed().into_bits(),
-                // ORDERING: AcqRel. Acquire: pairs with the Release of `give_back`, as what was
-                // given back within the minimum never passed through the budget. Release: whoever
-                // reads this tally sees what the budget granted for it (above).
-                Ordering::AcqRel,
+                // ORDERING: Release. Whoever reads this tally sees what the budget granted for it
+                // (above). We acquired this very word, version and all, when we read it.
+                Ordering::Release,
                 // ORDERING: Relaxed. The loop reads it again.
                 Ordering::Relaxed,
             ) {
@@ -227,7 +226,8 @@ impl Account {
 
     fn tally(&self) -> Tally {
         // ORDERING: Acquire. Pairs with the Release in `raise`: what the budget had granted by
-        // then is seen when the budget is read next.
+        // then is seen when the budget is read next. And with the Release in `give_back`: what
+        // was given back within the minimum never passed through the budget.
         Tally::from_bits(read(&self.tally, Ordering::Acquire))
     }
 }

@@ -65,7 +65,7 @@ pub trait Blocks {
 }
 
 /// The row that all others are compared with.
-pub const OURS: &str = "ours, through an owner";
+pub const OURS: &str = "ours, through a worker";
 
 /// The row that is the unit of time: the harness and one atomic read-modify-write a page.
 pub const RMW: &str = "harness and one rmw";
@@ -76,7 +76,8 @@ pub fn page_rows(threads: usize, pages_held: usize) -> Vec<Box<dyn PageRow>> {
     let mut rows: Vec<Box<dyn PageRow>> = vec![
         Row::boxed("harness alone", threads, harness::Nothing),
         Row::boxed(RMW, threads, harness::OneRmw),
-        Row::boxed(OURS, threads, ours::ThroughOwner::new(pages_held)),
+        Row::boxed(OURS, threads, ours::ThroughWorkers::new(pages_held)),
+        Row::boxed("ours, through an owner", threads, ours::ThroughOwner::new(pages_held)),
         Row::boxed("`Mutex<Vec>` of numbers", threads, pools::MutexVec::new(pages_held)),
         Row::boxed("crossbeam `ArrayQueue`", threads, pools::array_queue(pages_held)),
         Row::boxed("crossbeam `SegQueue`", threads, pools::seg_queue(pages_held)),

@@ -1,11 +1,10 @@
 //! `offheap` itself.
 
-use offheap::{MemoryManager, MemorySegment, Owner, Strategy, VariableSizeManager};
+use offheap::{MemoryManager, MemorySegment, Owner, Strategy, VariableSizeManager, Worker};
 
 use super::{Blocks, PAGE_BYTES, Pages, Peer};
 
-/// One owner for all threads. A worker would be a second [`Peer`] here, whose `pages` makes one
-/// for the thread that calls it.
+/// One owner for all threads.
 pub struct ThroughOwner(Owner);
 
 impl ThroughOwner {
@@ -19,6 +18,37 @@ impl Peer for ThroughOwner {
 
     fn pages(&self) -> impl Pages<Page = MemorySegment> {
         &self.0
+    }
+}
+
+/// A worker for each thread, all of one owner.
+pub struct ThroughWorkers(Owner);
+
+impl ThroughWorkers {
+    pub fn new(pages: usize) -> Self {
+        Self(manager(pages * PAGE_BYTES, Strategy::SmallestFit).owner().clone())
+    }
+}
+
+impl Peer for ThroughWorkers {
+    type Page = MemorySegment;
+
+    fn pages(&self) -> impl Pages<Page = MemorySegment> {
+        self.0.worker()
+    }
+}
+
+impl Pages for Worker {
+    type Page = MemorySegment;
+
+    #[inline]
+    fn allocate(&mut self) -> MemorySegment {
+        self.allocate_page().unwrap_or_else(|_| std::process::abort())
+    }
+
+    #[inline]
+    fn release(&mut self, page: MemorySegment) {
+        Worker::release(self, page);
     }
 }
 

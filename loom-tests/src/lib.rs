@@ -1,4 +1,4 @@
-//! Models of the lock-free code, checked by [loom](https://docs.rs/loom).
+//! Models of the lock-free code, checked by loom.
 //!
 //! Each model in `tests/` begins with its goal and lets two threads do two or three steps each,
 //! in every order that the memory model allows, up to a bound of preemptions. They run under

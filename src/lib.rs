@@ -30,7 +30,8 @@
 //!
 //! ```text
 //! 4 manager/               MemoryManager, fixed, variable, owners, workers, segments,
-//!                          reservations, scratch, stats        unsafe: owner_ref, segment, scratch
+//!                          reservations, scratch, stats        unsafe: owner_ref, segment,
+//!                                                              scratch, worker
 //! 3 arena                  pages and blocks out of region and free list, or the process heap
 //! 2 os/ region block process_heap
 //!                          one mapping; index to address       unsafe

@@ -61,10 +61,16 @@ impl Charge {
         Ok((Self::opened(owner, bytes, opened), tentative))
     }
 
-    /// The charge for `bytes` of pages in a magazine, which the account of `owner` has been holding
-    /// for it and from now on holds for the charge.
-    pub(super) fn of_cached(owner: &Arc<OwnerShared>, bytes: usize) -> Self {
-        // INVARIANT: by `into_cached`, the account holds them.
+    /// The charge for `bytes` of pages that leave a magazine.
+    ///
+    /// # Safety
+    ///
+    /// 1. The account of `owner` holds `bytes` that were left on it by [`into_cached`] and that no
+    ///    other charge was made of since.
+    ///
+    /// [`into_cached`]: Self::into_cached
+    pub(super) unsafe fn of_cached(owner: &Arc<OwnerShared>, bytes: usize) -> Self {
+        // INVARIANT: by the caller's contract, 1, the account holds them, and so `owner` lives.
         Self { owner: Arc::as_ptr(owner), bytes: bytes as u64 }
     }
 

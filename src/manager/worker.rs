@@ -7,7 +7,7 @@ use crate::error::AllocationError;
 use crate::free_list::HeldRun;
 use crate::magazine::{Drained, Entered, Fences, MAGAZINE_PAGES, Magazine};
 use crate::os;
-use crate::sync::Patience;
+use crate::sync::{Patience, full_fence};
 use crate::units::PageCount;
 
 use super::owner::OwnerShared;
@@ -122,7 +122,9 @@ impl WorkerShared {
         let page = magazine.pop().or_else(|| self.refill(&magazine))?;
         drop(magazine);
         let block = off_heap.hand_out_ready(page);
-        let charge = Charge::of_cached(&self.owner, block.size());
+        // SAFETY: the page was in the magazine, and the owner was charged with its bytes when it
+        // came there (`into_cached`, in `refill` and in `release`).
+        let charge = unsafe { Charge::of_cached(&self.owner, block.size()) };
         Some(MemorySegment::new(block, charge))
     }
 
@@ -176,7 +178,9 @@ impl WorkerShared {
             // Neighbours go back with one read-modify-write a chunk.
             runs.sort_unstable_by_key(HeldRun::first);
             off_heap.release_runs(runs);
-            Charge::of_cached(&self.owner, bytes).release();
+            // SAFETY: the callers took the pages out of the magazine, or were about to put them
+            // there; the owner was charged with their bytes either way (`into_cached`).
+            unsafe { Charge::of_cached(&self.owner, bytes) }.release();
         }
     }
 }
@@ -207,7 +211,8 @@ impl fmt::Debug for Worker {
 pub(super) enum Drain {
     /// There are no magazines.
     NoWorkers,
-    /// All magazines were empty. What was on its way from one is credited by now.
+    /// All magazines were empty, and what was on its way from one is credited by now; or the system
+    /// refuses the fence without which they cannot be looked into.
     Nothing,
     /// Pages came back, or somebody else is just bringing them back.
     Something,
@@ -249,7 +254,10 @@ impl Shared {
                 Some((worker, announced?))
             })
             .collect();
-        os::heavy_fence();
+        if !self.pass_fence() {
+            // Nothing can be said about the workers, so nothing is taken from them.
+            return Drain::Nothing;
+        }
         for (worker, announced) in announced {
             let drained = announced.wait();
             let pages = drained.take_all();
@@ -260,6 +268,17 @@ impl Shared {
             finish(&drained);
         }
         drain
+    }
+
+    /// The drainer's fence (`magazine`, 3); `false` if the system refuses it.
+    fn pass_fence(&self) -> bool {
+        match self.fences {
+            Fences::Heavy => os::heavy_fence(),
+            Fences::Symmetric => {
+                full_fence();
+                true
+            }
+        }
     }
 
     /// The bytes in magazines.

@@ -9,7 +9,7 @@
 
 use loom::cell::UnsafeCell;
 use offheap::Strategy;
-use offheap::model::{FreeList, HeldRun, PageCount};
+use offheap::model::{Account, Budget, FreeList, HeldRun, Kept, PageCount};
 
 /// Runs a model.
 pub fn check(model: impl Fn() + Send + Sync + 'static) {
@@ -17,6 +17,13 @@ pub fn check(model: impl Fn() + Send + Sync + 'static) {
     // A quiescent check reads every word there is, which takes more steps than loom expects.
     builder.max_branches = 5_000;
     builder.check(model);
+}
+
+/// Makes a request of `bytes` that fails after it was counted, if it gets that far.
+pub fn fail(budget: &Budget, account: &Account, bytes: u64) {
+    if let Ok((request, _)) = account.begin(budget, bytes) {
+        let _: Kept = account.undo(budget, request);
+    }
 }
 
 /// A free list and, for each page, a cell that finds out about two holders at once, and about a

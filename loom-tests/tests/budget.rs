@@ -5,7 +5,7 @@ use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
 use offheap::model::{Account, Budget, Kept, Opened, Refused};
-use offheap_loom_tests::{Pages, check};
+use offheap_loom_tests::{Pages, check, fail};
 
 /// A budget, an account without limits, and pages behind it.
 struct Managed {
@@ -86,11 +86,7 @@ fn a_failed_request_refuses_nobody_at_the_budget() {
         let doomed = Arc::new(Account::open(&budget, 0, 2).unwrap());
         let other = {
             let (budget, doomed) = (Arc::clone(&budget), Arc::clone(&doomed));
-            thread::spawn(move || {
-                if let Ok((request, _)) = doomed.begin(&budget, 2) {
-                    let _: Kept = doomed.undo(&budget, request);
-                }
-            })
+            thread::spawn(move || fail(&budget, &doomed, 2))
         };
         assert_eq!(budget.reserve(1), Ok(()));
         other.join().unwrap();
@@ -106,11 +102,7 @@ fn a_failed_request_refuses_nobody_at_the_limit() {
         let account = Arc::new(Account::open(&budget, 0, 2).unwrap());
         let other = {
             let (budget, account) = (Arc::clone(&budget), Arc::clone(&account));
-            thread::spawn(move || {
-                if let Ok((request, _)) = account.begin(&budget, 2) {
-                    let _: Kept = account.undo(&budget, request);
-                }
-            })
+            thread::spawn(move || fail(&budget, &account, 2))
         };
         let mine = account.reserve(&budget, 1);
         assert!(mine.is_ok(), "{mine:?}");

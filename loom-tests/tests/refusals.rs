@@ -4,7 +4,7 @@
 use loom::sync::Arc;
 use loom::thread;
 use offheap::model::{Account, Budget, Kept, Opened, Refused};
-use offheap_loom_tests::check;
+use offheap_loom_tests::{check, fail};
 
 /// Goal: two failed requests, one after the other, refuse nobody at the limit of their account
 /// (budget, Protocol 2): what is read twice may have changed twice.
@@ -16,11 +16,8 @@ fn two_failed_requests_in_a_row_refuse_nobody_at_the_limit() {
         let other = {
             let (budget, account) = (Arc::clone(&budget), Arc::clone(&account));
             thread::spawn(move || {
-                for _ in 0..2 {
-                    if let Ok((request, _)) = account.begin(&budget, 2) {
-                        let _: Kept = account.undo(&budget, request);
-                    }
-                }
+                fail(&budget, &account, 2);
+                fail(&budget, &account, 2);
             })
         };
         let mine = account.reserve(&budget, 1);

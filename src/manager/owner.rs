@@ -284,12 +284,13 @@ impl OwnerShared {
     ) -> Result<T, Refused> {
         let mut patience = Patience::new();
         loop {
-            match attempt() {
-                Err(Refused::Budget { .. } | Refused::Account { .. }) => {}
+            let refused = match attempt() {
+                Err(refused @ (Refused::Budget { .. } | Refused::Account { .. })) => refused,
                 answer => return answer,
-            }
+            };
             match self.manager.drain_workers() {
-                Drain::NoWorkers | Drain::Nothing => return attempt(),
+                Drain::NoWorkers => return Err(refused),
+                Drain::Nothing => return attempt(),
                 Drain::Something => patience.wait(),
             }
         }

@@ -10,7 +10,7 @@ use crate::free_list::{FreeList, HeldRun, Strategy};
 use crate::os::{CoreDumps, HugePages, Populate};
 use crate::page_set::PageSet;
 use crate::process_heap;
-use crate::region::Region;
+use crate::region::{PageFrames, Region};
 use crate::units::{PageCount, PageIndex, PageSize};
 
 /// When pages are overwritten with zeros.
@@ -166,6 +166,14 @@ impl Arena {
         }
     }
 
+    /// The places of single pages; of none in heap mode.
+    pub(crate) fn frames(&self) -> PageFrames {
+        match self {
+            Self::OffHeap(off_heap) => off_heap.region.frames(),
+            Self::Heap { page_size, .. } => PageFrames::none(*page_size),
+        }
+    }
+
     /// When pages are overwritten with zeros.
     pub(crate) fn zero_policy(&self) -> ZeroPolicy {
         match self {
@@ -211,12 +219,23 @@ impl OffHeap {
     }
 
     /// Takes `count` pages out of the free list without handing them out yet.
-    pub(crate) fn take_runs(&self, count: PageCount, mut take: impl FnMut(HeldRun)) {
+    fn take_runs(&self, count: PageCount, mut take: impl FnMut(HeldRun)) {
         let mut left = count.get();
         while left > 0 {
             let pages = self.free_list.take_pages(PageCount::new(left));
             left -= pages.pages();
             pages.into_runs().for_each(&mut take);
+        }
+    }
+
+    /// Takes `count` pages out of the free list one by one, to be handed out in the opposite
+    /// order.
+    pub(crate) fn take_stack(&self, count: PageCount, mut push: impl FnMut(HeldRun)) {
+        let mut left = count.get();
+        while left > 0 {
+            let pages = self.free_list.take_pages(PageCount::new(left));
+            left -= pages.pages();
+            pages.into_runs_from_top().for_each(&mut push);
         }
     }
 
@@ -230,7 +249,7 @@ impl OffHeap {
     }
 
     /// The memory of a run, as the policy wants it.
-    pub(crate) fn hand_out_ready(&self, run: HeldRun) -> Block {
+    fn hand_out_ready(&self, run: HeldRun) -> Block {
         let mut block = self.hand_out(run);
         self.make_ready(&mut block);
         block
@@ -251,7 +270,7 @@ impl OffHeap {
     }
 
     /// The run of a block that a caller is done with.
-    pub(crate) fn take_back(&self, mut block: Block) -> HeldRun {
+    fn take_back(&self, mut block: Block) -> HeldRun {
         if self.zero_policy == ZeroPolicy::OnRelease {
             block.wipe();
         }

@@ -31,11 +31,11 @@
 //! ```text
 //! 4 manager/               MemoryManager, fixed, variable, owners, workers, segments,
 //!                          reservations, scratch, stats        unsafe: owner_ref, segment,
-//!                                                              scratch, worker
+//!                                                              cache, scratch, worker
 //! 3 arena                  pages and blocks out of region and free list, or the process heap
 //! 2 os/ region block process_heap
 //!                          one mapping; index to address       unsafe
-//! 1 free_list/ magazine budget/ page_set
+//! 1 free_list/ magazine depot page_stack budget/ page_set
 //!                          numbers only: no memory, no unsafe; loom checks these
 //! 0 units error sync       typed indices and sizes; errors; the switch to loom's atomics
 //! ```
@@ -58,9 +58,11 @@
 compile_error!("offheap counts bytes in 64 bits: it needs a 64-bit target");
 
 mod budget;
+mod depot;
 mod error;
 mod free_list;
 mod magazine;
+mod page_stack;
 mod sync;
 mod units;
 
@@ -84,6 +86,7 @@ mod region;
 #[doc(hidden)]
 pub mod model {
     pub use crate::budget::{Account, Budget, Kept, Opened, Refused, Tentative};
+    pub use crate::depot::{Depot, Shelf};
     pub use crate::free_list::{FreeList, HeldPages, HeldRun, SetIndex, Summary};
     pub use crate::magazine::{Fences, MAGAZINE_PAGES, Magazine};
     pub use crate::sync::full_fence;

@@ -1,4 +1,4 @@
-//! A worker's array of free pages, which others can empty without slowing the worker down.
+//! A worker's stack of free pages, which others can empty without slowing the worker down.
 //!
 //! # Protocol
 //!
@@ -11,29 +11,31 @@
 //!    call that takes all threads of the process through such a fence, the drainer makes it (the
 //!    heavy fence), and the worker only keeps the compiler from reordering (the light fence).
 //! 4. Leaving is Release and finding the other one gone is Acquire, so each sees what the other did
-//!    to the array and to the pages.
-//! 5. Pages on their way between the magazine and the free list travel while the magazine is
-//!    entered or drained. So a drainer that finds it empty knows that nothing is on its way.
+//!    to the stack and to the pages.
+//! 5. Pages on their way between the magazine and the free list or a depot travel while the
+//!    magazine is entered or drained. So a drainer that finds it empty knows that nothing is on its
+//!    way.
 
 use crate::free_list::HeldRun;
-use crate::sync::{AtomicU64, Ordering, Patience, compiler_fence, full_fence, words};
-use crate::units::{PageCount, PageIndex};
+use crate::page_stack::PageStack;
+use crate::sync::{AtomicU64, Ordering, Patience, compiler_fence, full_fence};
 
-/// The pages that a magazine holds at most.
-pub const MAGAZINE_PAGES: usize = 64;
+/// The pages that a magazine holds at most, once it has grown. Few in the models.
+pub const MAGAZINE_PAGES: usize = if cfg!(offheap_loom) { 4 } else { 1024 };
 
-/// An array of free pages of one worker.
+/// The room of a magazine that has not grown yet.
+pub const FIRST_ROOM_PAGES: usize = if cfg!(offheap_loom) { 4 } else { 64 };
+
+/// A stack of free pages of one worker.
 pub struct Magazine {
     /// 1 while the worker is in.
     busy: AtomicU64,
     /// 1 while a drainer has, or waits for, the magazine.
     drained: AtomicU64,
-    /// The number of pages, in the slots from 0 on.
-    length: AtomicU64,
-    slots: Box<[AtomicU64]>,
-    /// 1 once it takes no more pages.
-    sealed: AtomicU64,
     fences: Fences,
+    /// 1 if it was found empty since it was last found full.
+    turned: AtomicU64,
+    stack: PageStack<MAGAZINE_PAGES>,
 }
 
 /// Who pays for the order between a worker and a drainer (Protocol, 3).
@@ -60,36 +62,51 @@ impl Magazine {
     /// An empty magazine.
     #[must_use]
     pub fn new(fences: Fences) -> Self {
-        let [busy, drained, length, sealed] = [0, 0, 0, 0].map(AtomicU64::new);
-        let slots = words((0..MAGAZINE_PAGES).map(|_| 0));
-        Self { busy, drained, length, slots, sealed, fences }
+        let [busy, drained, turned] = [0, 0, 0].map(AtomicU64::new);
+        Self { busy, drained, fences, turned, stack: PageStack::new(FIRST_ROOM_PAGES) }
     }
 
     /// The number of pages in it, for statistics; exact for whoever has it in hand.
     #[must_use]
     pub fn pages(&self) -> usize {
-        // ORDERING: Relaxed. A number to show, or read by the one who has the magazine.
-        usize::try_from(self.length.load(Ordering::Relaxed)).unwrap_or(0)
+        self.stack.pages()
     }
 
     /// Takes the magazine in hand. For its worker's thread alone, and not while that has it
     /// already (Protocol, 1).
     #[inline]
     pub fn enter(&self) -> Entered<'_> {
+        if !self.try_enter() {
+            self.wait_and_enter();
+        }
+        Entered(self)
+    }
+
+    /// Enters, and steps back if there is a drainer.
+    #[inline]
+    fn try_enter(&self) -> bool {
+        // ORDERING: Relaxed. The fence orders it before the reading (Protocol, 3).
+        self.busy.store(1, Ordering::Relaxed);
+        match self.fences {
+            Fences::Heavy => compiler_fence(),
+            Fences::Symmetric => full_fence(),
+        }
+        let entered = !self.is_drained();
+        if !entered {
+            self.leave();
+        }
+        entered
+    }
+
+    #[cold]
+    fn wait_and_enter(&self) {
         let mut patience = Patience::new();
         loop {
-            // ORDERING: Relaxed. The fence orders it before the reading (Protocol, 3).
-            self.busy.store(1, Ordering::Relaxed);
-            match self.fences {
-                Fences::Heavy => compiler_fence(),
-                Fences::Symmetric => full_fence(),
-            }
-            if !self.is_drained() {
-                return Entered(self);
-            }
-            self.leave();
             while self.is_drained() {
                 patience.wait();
+            }
+            if self.try_enter() {
+                return;
             }
         }
     }
@@ -102,9 +119,10 @@ impl Magazine {
 
     /// Announces a drainer; `None` while there is another one (Protocol, 2).
     pub fn announce(&self) -> Option<Announced<'_>> {
-        // ORDERING: Acquire. Pairs with the Release of the last drainer (Protocol, 4).
-        let announced = self.drained.fetch_or(1, Ordering::Acquire) == 0;
-        announced.then_some(Announced(self))
+        // ORDERING: Acquire. Pairs with the Release of the last drainer (Protocol, 4). On failure
+        // nothing is read.
+        let set = self.drained.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed);
+        set.is_ok().then(|| Announced(self))
     }
 
     #[inline]
@@ -112,49 +130,61 @@ impl Magazine {
         // ORDERING: Release. Pairs with the Acquire in `Announced::wait` (Protocol, 4).
         self.busy.store(0, Ordering::Release);
     }
-
-    #[inline]
-    fn pop(&self) -> Option<HeldRun> {
-        let last = self.pages().checked_sub(1)?;
-        // ORDERING: Relaxed, both. Whoever calls has the magazine in hand (Protocol, 1 and 2).
-        let page = self.slots[last].load(Ordering::Relaxed);
-        // ORDERING: see above.
-        self.length.store(last as u64, Ordering::Relaxed);
-        // A slot below the length has a page that was pushed, and that is popped here.
-        let index = PageIndex::new(u32::try_from(page).unwrap_or(u32::MAX));
-        Some(HeldRun::reassemble(index, PageCount::ONE))
-    }
 }
 
 impl Entered<'_> {
     /// Takes the page that came last.
     #[inline]
     pub fn pop(&self) -> Option<HeldRun> {
-        self.0.pop()
+        self.0.stack.pop()
     }
 
     /// Adds a page.
     ///
     /// # Errors
     ///
-    /// Hands the page back if there is no room, or the magazine is sealed.
+    /// Hands the page back if there is no room.
     #[inline]
     pub fn push(&self, page: HeldRun) -> Result<(), HeldRun> {
-        debug_assert_eq!(page.pages(), PageCount::ONE);
-        let length = self.0.pages();
-        let Some(slot) = self.0.slots.get(length).filter(|_| !self.is_sealed()) else {
-            return Err(page);
-        };
-        // ORDERING: Relaxed, both. The magazine is in our hands (Protocol, 1).
-        slot.store(u64::from(page.first().get()), Ordering::Relaxed);
-        // ORDERING: see above.
-        self.0.length.store(length as u64 + 1, Ordering::Relaxed);
-        Ok(())
+        self.0.stack.push(page)
     }
 
-    fn is_sealed(&self) -> bool {
+    /// Takes up to `pages` pages, those that came last first.
+    pub fn pop_many(&self, pages: usize) -> impl Iterator<Item = HeldRun> {
+        self.0.stack.pop_many(pages)
+    }
+
+    /// Whether it takes no page at all, because it was drained.
+    #[must_use]
+    pub fn is_shut(&self) -> bool {
+        self.0.stack.room() == 0
+    }
+
+    /// Has it take pages again, unless it is sealed.
+    pub fn open(&self) {
+        self.0.stack.open(FIRST_ROOM_PAGES);
+    }
+
+    /// Notes that it was found empty.
+    pub fn note_empty(&self) {
         // ORDERING: Relaxed. The magazine is in our hands (Protocol, 1).
-        self.0.sealed.load(Ordering::Relaxed) != 0
+        self.0.turned.store(1, Ordering::Relaxed);
+    }
+
+    /// Makes more room in a magazine that was found full, up to `pages_max`, if it was found empty
+    /// since it last was; returns whether there is room now. So it grows for a worker whose pages
+    /// come back to it, and not for one that only allocates, or only releases.
+    pub fn grow(&self, pages_max: usize) -> bool {
+        let room = self.0.stack.room();
+        // ORDERING: Relaxed, both. The magazine is in our hands (Protocol, 1).
+        let turned = self.0.turned.load(Ordering::Relaxed) == 1;
+        // ORDERING: see above.
+        self.0.turned.store(0, Ordering::Relaxed);
+        let grows = turned && room < pages_max.min(MAGAZINE_PAGES);
+        if grows {
+            self.0.stack.open((room * 2).min(pages_max));
+        }
+        grows && self.0.stack.pages() < self.0.stack.room()
     }
 }
 
@@ -186,14 +216,15 @@ impl Drop for Announced<'_> {
 }
 
 impl Drained<'_> {
-    /// Takes all pages out.
-    pub fn take_all(&self) -> Vec<HeldRun> {
-        std::iter::from_fn(|| self.0.0.pop()).collect()
+    /// Takes all pages out, and has it take no more until its worker opens it again.
+    pub fn take_all(&self) -> impl Iterator<Item = HeldRun> {
+        let stack = &self.0.0.stack;
+        stack.shut();
+        stack.pop_many(MAGAZINE_PAGES)
     }
 
-    /// Has it take no more pages.
+    /// Has it take no more pages ever.
     pub fn seal(&self) {
-        // ORDERING: Relaxed. The magazine is in our hands (Protocol, 2).
-        self.0.0.sealed.store(1, Ordering::Relaxed);
+        self.0.0.stack.seal();
     }
 }

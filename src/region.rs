@@ -54,6 +54,7 @@ impl Region {
     }
 
     /// The run whose memory `block` is.
+    #[inline]
     pub(crate) fn run(&self, block: Block) -> HeldRun {
         let pages = self.page_size.pages_within(block.size());
         // `block` came from a run of ours and is consumed here.
@@ -61,6 +62,7 @@ impl Region {
     }
 
     /// The first page of `block`.
+    #[inline]
     pub(crate) fn first_page(&self, block: &Block) -> PageIndex {
         let offset = block.base().as_ptr() as usize - self.mapping.base().as_ptr() as usize;
         let pages_before = self.page_size.pages_within(offset);
@@ -72,6 +74,12 @@ impl Region {
         self.page_size
     }
 
+    /// What the way to a single page needs to know of the region.
+    pub(crate) fn frames(&self) -> PageFrames {
+        let (base, page_size) = (self.mapping.base(), self.page_size);
+        PageFrames { base, page_size, page_bytes: page_size.bytes() }
+    }
+
     pub(crate) fn resident_bytes(&self) -> Option<usize> {
         self.mapping.resident_bytes()
     }
@@ -81,5 +89,57 @@ impl Region {
         let offset = self.page_size.bytes_of(PageCount::new(page.get()));
         // SAFETY: `block` checked that the page lies within the mapping.
         unsafe { self.mapping.base().add(offset) }
+    }
+}
+
+/// The places of the pages of a region, copied out of it for the way to a single page.
+#[derive(Clone, Copy)]
+pub(crate) struct PageFrames {
+    base: NonNull<u8>,
+    page_size: PageSize,
+    page_bytes: usize,
+}
+
+// SAFETY: an address and a size; whoever uses them vouches for the region.
+unsafe impl Send for PageFrames {}
+// SAFETY: as for `Send`.
+unsafe impl Sync for PageFrames {}
+
+impl PageFrames {
+    /// Those of no region, in which no block is a page.
+    pub(crate) fn none(page_size: PageSize) -> Self {
+        Self { base: NonNull::dangling(), page_size, page_bytes: 0 }
+    }
+
+    /// The size of a page in bytes; 0 if there is none.
+    #[inline]
+    pub(crate) fn page_bytes(self) -> usize {
+        self.page_bytes
+    }
+
+    /// The memory of `page`.
+    ///
+    /// # Safety
+    ///
+    /// 1. The region that the frames are of lives as long as the block.
+    /// 2. `page` is one page of the free list of that region.
+    #[inline]
+    pub(crate) unsafe fn block(self, page: HeldRun) -> Block {
+        let offset = self.page_size.bytes_of(PageCount::new(page.first().get()));
+        // SAFETY: the page lies within the mapping, by the caller's contract, 1 and 2.
+        let base = unsafe { self.base.add(offset) };
+        // SAFETY: 1: in bounds, as above; initialized and alive by the mapping's invariant and the
+        // caller's contract, 1. 2: `page` is held once and is consumed here.
+        unsafe { Block::new(base, self.page_bytes) }
+    }
+
+    /// The page whose memory `block` is: a block of one page of the region.
+    #[inline]
+    pub(crate) fn page(self, block: Block) -> HeldRun {
+        let offset = block.base().as_ptr() as usize - self.base.as_ptr() as usize;
+        let page = self.page_size.pages_within(offset);
+        // All pages of the region can be numbered. `block` is consumed here.
+        let index = PageIndex::new(page.map_or(u32::MAX, PageCount::get));
+        HeldRun::reassemble(index, PageCount::ONE)
     }
 }

@@ -1,15 +1,16 @@
 //! The one switch between the standard atomics and loom's.
 
 #[cfg(offheap_loom)]
-pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 #[cfg(not(offheap_loom))]
-pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
+pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Reads a word that, after its creation, only read-modify-writes change.
 ///
 /// loom explores fewer executions of `load; compare_exchange` loops than exist. A second mode of
 /// the models (`cfg(offheap_loom_rmw)`) therefore turns each such load into a read-modify-write
 /// that changes nothing, which takes its place in the modification order like any other.
+#[inline]
 pub(crate) fn read(word: &AtomicU64, order: Ordering) -> u64 {
     #[cfg(offheap_loom_rmw)]
     return word.fetch_or(0, order);
@@ -19,6 +20,7 @@ pub(crate) fn read(word: &AtomicU64, order: Ordering) -> u64 {
 
 /// Orders everything before it before everything after it, and before what every other thread does
 /// after its own such fence.
+#[inline]
 pub fn full_fence() {
     #[cfg(offheap_loom)]
     loom::sync::atomic::fence(Ordering::SeqCst);
@@ -28,6 +30,7 @@ pub fn full_fence() {
 
 /// Keeps the compiler from reordering: the light side of a fence whose heavy side is a call to the
 /// system. loom has no such call, so both sides are full fences there.
+#[inline]
 pub(crate) fn compiler_fence() {
     #[cfg(offheap_loom)]
     full_fence();
@@ -66,6 +69,28 @@ impl Patience {
             std::thread::sleep(SLEEP);
         }
     }
+}
+
+/// A number that this thread keeps: threads that begin one after the other have neighbouring ones.
+#[cfg(not(offheap_loom))]
+#[inline]
+pub(crate) fn thread_number() -> usize {
+    thread_local! {
+        static NUMBER: std::cell::Cell<usize> = const { std::cell::Cell::new(usize::MAX) };
+    }
+    #[cold]
+    fn next() -> usize {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        // ORDERING: Relaxed. Only the numbers have to differ.
+        usize::try_from(NEXT.fetch_add(1, Ordering::Relaxed)).unwrap_or(0)
+    }
+    let number = NUMBER.get();
+    if number != usize::MAX {
+        return number;
+    }
+    let number = next();
+    NUMBER.set(number);
+    number
 }
 
 /// A boxed slice of words with these initial values.

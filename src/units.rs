@@ -24,22 +24,26 @@ const _: () = assert!(PAGE_BYTES_MIN <= PAGE_BYTES_DEFAULT && PAGE_BYTES_DEFAULT
 pub struct PageIndex(u32);
 
 impl PageIndex {
+    #[inline]
     pub(crate) const fn new(index: u32) -> Self {
         Self(index)
     }
 
     /// The position as a number.
+    #[inline]
     #[must_use]
     pub const fn get(self) -> u32 {
         self.0
     }
 
     /// The chunk that the page lies in.
+    #[inline]
     pub(crate) const fn chunk(self) -> ChunkIndex {
         ChunkIndex(self.0 / PAGES_PER_CHUNK)
     }
 
     /// The page's bit in the word of its chunk.
+    #[inline]
     pub(crate) const fn bit(self) -> u32 {
         self.0 % PAGES_PER_CHUNK
     }
@@ -51,18 +55,21 @@ pub struct ChunkIndex(u32);
 
 impl ChunkIndex {
     /// The chunk at this position.
+    #[inline]
     #[must_use]
     pub const fn new(index: u32) -> Self {
         Self(index)
     }
 
     /// The position as a number.
+    #[inline]
     #[must_use]
     pub const fn get(self) -> u32 {
         self.0
     }
 
     /// The page at `bit` of this chunk.
+    #[inline]
     pub(crate) const fn page(self, bit: u32) -> PageIndex {
         PageIndex(self.0 * PAGES_PER_CHUNK + bit)
     }
@@ -76,12 +83,14 @@ impl PageCount {
     pub(crate) const ONE: Self = Self(1);
 
     /// This many pages.
+    #[inline]
     #[must_use]
     pub const fn new(count: u32) -> Self {
         Self(count)
     }
 
     /// The count as a number.
+    #[inline]
     #[must_use]
     pub const fn get(self) -> u32 {
         self.0
@@ -108,6 +117,7 @@ impl PageSize {
         Ok(Self { shift: bytes.trailing_zeros() })
     }
 
+    #[inline]
     pub(crate) const fn bytes(self) -> usize {
         1 << self.shift
     }
@@ -118,16 +128,19 @@ impl PageSize {
     }
 
     /// The bytes of `pages`.
+    #[inline]
     pub(crate) const fn bytes_of(self, pages: PageCount) -> usize {
         (pages.0 as usize) << self.shift
     }
 
     /// The fewest pages that hold `bytes`; `None` if that is more than a region can have.
+    #[inline]
     pub(crate) fn pages_to_hold(self, bytes: usize) -> Option<PageCount> {
         u32::try_from(bytes.div_ceil(self.bytes())).ok().map(PageCount)
     }
 
     /// The most pages that `bytes` hold; `None` if that is more than a region can have.
+    #[inline]
     pub(crate) fn pages_within(self, bytes: usize) -> Option<PageCount> {
         u32::try_from(bytes >> self.shift).ok().map(PageCount)
     }

@@ -41,7 +41,7 @@ pub struct Config {
     pub largest_fit: bool,
     /// Heap mode instead of off-heap mode.
     pub heap: bool,
-    /// The zero policy.
+    /// The zero policy, and how many pages owners keep at hand.
     pub zero_policy: u8,
     /// The owners.
     pub owners: [OwnerConfig; OWNERS],
@@ -113,6 +113,7 @@ impl Config {
             .mode(if self.heap { MemoryMode::Heap } else { MemoryMode::OffHeap })
             .strategy(if self.largest_fit { Strategy::LargestFit } else { Strategy::SmallestFit })
             .zero_policy(self.zero_policy())
+            .depot_pages(usize::from(self.zero_policy / 3))
             // Small regions, made and dropped by the thousand.
             .huge_pages(HugePages::Never)
     }

@@ -62,6 +62,14 @@ impl Pages {
         self.used(pages.into_runs().next().expect("at least one page"))
     }
 
+    /// Takes `count` pages that reservations say are free.
+    pub fn take_reserved_pages(&self, count: u32) {
+        assert_eq!(self.free_list.free_pages(), count, "what was credited is seen to be free");
+        for _ in 0..count {
+            let _: HeldRun = self.take_page();
+        }
+    }
+
     /// Takes all pages of a region of one chunk, as pages.
     #[must_use]
     pub fn take_chunk(&self) -> Vec<HeldRun> {

@@ -98,9 +98,23 @@ impl Account {
     /// The bytes it could take now.
     #[must_use]
     pub fn free_bytes(&self, budget: &Budget) -> u64 {
-        let used = self.used_bytes();
+        self.free_bytes_with(budget, 0, 0)
+    }
+
+    /// The bytes it could take now, had it given `returned` bytes back, and all accounts together
+    /// `credited` bytes to `budget`.
+    #[must_use]
+    pub fn free_bytes_with(&self, budget: &Budget, returned: u64, credited: u64) -> u64 {
+        let used = self.used_bytes().saturating_sub(returned);
         let guaranteed = self.minimum().saturating_sub(used);
-        (guaranteed + budget.free_bytes()).min(self.limit().saturating_sub(used))
+        (guaranteed + budget.free_bytes() + credited).min(self.limit().saturating_sub(used))
+    }
+
+    /// What of `returned` bytes would go back to the budget.
+    #[must_use]
+    pub fn credit_of(&self, returned: u64) -> u64 {
+        let (minimum, used) = (self.minimum(), self.used_bytes());
+        beyond(minimum, used) - beyond(minimum, used.saturating_sub(returned))
     }
 
     /// Takes `bytes` for good.

@@ -114,6 +114,7 @@ impl HeldRun {
     ///
     /// Only for a holder that took a `HeldRun` apart and vouches, by owning the memory itself,
     /// that it is the only one with these pages.
+    #[inline]
     pub(crate) fn reassemble(first: PageIndex, pages: PageCount) -> Self {
         Self { first, pages }
     }
@@ -129,6 +130,16 @@ impl HeldPages {
                 rest &= rest - 1;
                 HeldRun { first: self.chunk.page(bit), pages: PageCount::ONE }
             })
+        })
+    }
+
+    /// The pages one by one, from the highest down.
+    pub fn into_runs_from_top(self) -> impl Iterator<Item = HeldRun> {
+        let mut rest = self.mask.into_bits();
+        std::iter::from_fn(move || {
+            let bit = rest.checked_ilog2()?;
+            rest ^= 1 << bit;
+            Some(HeldRun { first: self.chunk.page(bit), pages: PageCount::ONE })
         })
     }
 

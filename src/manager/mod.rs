@@ -2,10 +2,13 @@
 
 mod access;
 mod builder;
+mod cache;
+mod drain;
 mod fixed;
 mod holdings;
 mod owner;
 mod owner_ref;
+mod refusal;
 mod registration;
 mod reservation;
 mod scratch;
@@ -36,8 +39,9 @@ pub use stats::{ManagerStats, OccupancyMap, OwnerStats};
 pub use variable::VariableSizeManager;
 pub use worker::Worker;
 
+use cache::CacheLimits;
+use drain::{Caches, End, Whose};
 use owner::OwnerShared;
-use worker::WorkerShared;
 
 /// Owns memory under a hard budget and hands it out to owners, as pages and as blocks.
 ///
@@ -78,10 +82,10 @@ pub(crate) struct Shared {
     /// All owners, for errors and statistics. Locked when one comes or goes, never on the way to
     /// memory.
     owners: Mutex<Vec<Weak<OwnerShared>>>,
-    /// All workers, to drain them before anybody is refused. Locked when one comes or goes, and on
-    /// the way to a refusal.
-    workers: Mutex<Vec<Weak<WorkerShared>>>,
-    /// How their magazines are entered.
+    /// Who keeps free pages at hand.
+    caches: Mutex<Caches>,
+    cache_limits: CacheLimits,
+    /// How magazines are entered.
     fences: Fences,
 }
 
@@ -126,11 +130,10 @@ impl MemoryManager {
         self.shared.mode
     }
 
-    /// The bytes that are neither held by an owner nor promised to one as its minimum. What lies in
-    /// workers' magazines counts as held, although nobody is refused for it.
+    /// The bytes that are neither held by an owner nor promised to one as its minimum.
     #[must_use]
     pub fn available_memory(&self) -> usize {
-        to_usize(self.shared.budget.free_bytes())
+        to_usize(self.shared.budget.free_bytes() + self.shared.credit_of_cached())
     }
 
     /// The bytes that are `fraction` of the capacity, rounded down.
@@ -173,7 +176,7 @@ impl MemoryManager {
     ///
     /// Who holds what, if anybody does.
     pub fn verify_empty(&self) -> Result<(), LeakError> {
-        self.shared.drain_workers();
+        self.shared.drained(Whose::Everybodys, End::Shut, || {});
         match self.shared.holders() {
             holders if holders.is_empty() => Ok(()),
             holders => Err(LeakError { holders }),
@@ -189,7 +192,7 @@ impl MemoryManager {
     /// requests that are under way are waited for.
     pub fn shutdown(&self) -> Result<(), LeakError> {
         self.shared.budget.close();
-        self.shared.seal_workers();
+        self.shared.seal_caches();
         self.shared.wait_until_agreed();
         self.verify_empty()
     }

@@ -5,17 +5,19 @@ use std::sync::Arc;
 
 use crate::arena::{Arena, NoMemory};
 use crate::block::Block;
-use crate::budget::{Account, Budget, Refused};
-use crate::error::{AllocationError, Holder, Reason, Refusal, ReservationError};
-use crate::sync::Patience;
+use crate::budget::{Account, Budget, Kept, Refused, Tentative};
+use crate::error::{AllocationError, Reason, ReservationError};
 use crate::units::PageCount;
 
+use super::cache::OwnerPages;
+use super::drain::{End, Whose};
 use super::holdings::Holdings;
 use super::owner_ref::Charge;
+use super::refusal::Why;
 use super::reservation::Reservation;
 use super::scratch::Scratch;
 use super::segment::{self, MemorySegment};
-use super::worker::{Drain, Worker};
+use super::worker::Worker;
 use super::{MemoryMode, Shared, to_usize};
 
 /// How often a block is searched for while the error would say that there is one.
@@ -28,20 +30,34 @@ const SEARCHES_MAX: usize = 8;
 #[derive(Clone)]
 pub struct Owner {
     shared: Arc<OwnerShared>,
+    /// One for all clones, which goes with the last of them.
+    _handle: Arc<Handle>,
+}
+
+/// That there is a handle on an owner.
+struct Handle(Arc<OwnerShared>);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.close_depot();
+    }
 }
 
 /// What all handles and segments of an owner share.
 pub(crate) struct OwnerShared {
     name: Arc<str>,
     account: Account,
+    pages: OwnerPages,
     manager: Arc<Shared>,
 }
 
 impl Owner {
     pub(super) fn new(name: Arc<str>, account: Account, manager: Arc<Shared>) -> Self {
-        let shared = Arc::new(OwnerShared { name, account, manager });
+        let pages = OwnerPages::new(&manager.arena);
+        let shared = Arc::new(OwnerShared { name, account, pages, manager });
         shared.manager.register(&shared);
-        Self { shared }
+        let handle = Arc::new(Handle(Arc::clone(&shared)));
+        Self { shared, _handle: handle }
     }
 
     /// An owner without a minimum that may hold all there is.
@@ -56,14 +72,13 @@ impl Owner {
         &self.shared.name
     }
 
-    /// The bytes it holds, as pages, blocks and reservations, and in its workers' magazines.
+    /// The bytes it holds, as pages, blocks and reservations.
     #[must_use]
     pub fn used_memory(&self) -> usize {
-        to_usize(self.shared.account.used_bytes())
+        self.shared.used_bytes()
     }
 
-    /// The bytes it could take now, as far as its limit and the budget are concerned, not counting
-    /// the free pages in workers' magazines.
+    /// The bytes it could take now, as far as its limit and the budget are concerned.
     #[must_use]
     pub fn available_memory(&self) -> usize {
         self.shared.available_bytes()
@@ -92,12 +107,11 @@ impl Owner {
     /// # Errors
     ///
     /// If the budget or the limit has less than a page left, or the manager has been shut down.
+    #[inline]
     pub fn allocate_page(&self) -> Result<MemorySegment, AllocationError> {
-        let bytes = self.page_size();
-        let charge = self.shared.charge(bytes)?;
-        match self.shared.manager.arena.page() {
-            Ok(block) => Ok(MemorySegment::new(block, charge)),
-            Err(no_memory) => Err(self.shared.give_up(charge, bytes, no_memory)),
+        match self.shared.page_at_hand() {
+            Some(page) => Ok(page),
+            None => self.shared.allocate_page(),
         }
     }
 
@@ -144,10 +158,11 @@ impl Owner {
     pub fn allocate_up_to(&self, bytes: usize) -> Result<MemorySegment, AllocationError> {
         let page_size = self.shared.manager.page_size;
         let wanted = bytes.min(page_size.bytes_of(self.shared.manager.pages));
-        // What lies in magazines is neither in the budget nor in a hole.
-        self.shared.manager.drain_workers();
+        // What is kept at hand is neither in the budget nor in a hole.
+        self.shared.manager.drained(Whose::Everybodys, End::Shut, || {});
         loop {
-            let within = page_size.bytes_of(self.shared.pages_within(self.available_memory()));
+            let available = to_usize(self.shared.account.free_bytes(self.shared.budget()));
+            let within = page_size.bytes_of(self.shared.pages_within(available));
             let rounded = page_size.bytes_of(self.shared.pages_for(wanted)?);
             let granted = rounded.min(within).max(page_size.bytes());
             let pages = self.shared.pages_within(granted);
@@ -245,8 +260,15 @@ impl OwnerShared {
         &self.manager.budget
     }
 
+    #[inline]
     pub(super) fn manager(&self) -> &Shared {
         &self.manager
+    }
+
+    /// The single pages that it keeps at hand.
+    #[inline]
+    pub(super) fn pages(&self) -> &OwnerPages {
+        &self.pages
     }
 
     /// Gives blocks back to where they came from.
@@ -254,45 +276,50 @@ impl OwnerShared {
         self.manager.arena.release(blocks);
     }
 
-    pub(super) fn available_bytes(&self) -> usize {
-        to_usize(self.account.free_bytes(&self.manager.budget))
+    /// Overwrites a block with zeros if its last holder's bytes may still be there.
+    #[cold]
+    pub(super) fn make_ready(&self, block: &mut Block) {
+        self.manager.arena.make_ready(block);
     }
 
-    pub(super) fn holder(&self) -> Holder {
-        Holder {
-            name: Arc::clone(&self.name),
-            used_bytes: to_usize(self.account.used_bytes()),
-            minimum_bytes: to_usize(self.account.minimum()),
-            limit_bytes: to_usize(self.account.limit()),
-        }
-    }
-
-    /// This owner as a holder, if it holds anything.
-    pub(super) fn as_holder(&self) -> Option<Holder> {
-        Some(self.holder()).filter(|holder| holder.used_bytes > 0)
+    /// Takes bytes off the account that were left on it for pages at hand, and credits them. The
+    /// account holds more than that, and so keeps the owner alive.
+    pub(super) fn credit_cached(&self, bytes: usize) {
+        let kept = self.account.release(&self.manager.budget, bytes as u64);
+        debug_assert_eq!(kept, Kept::Something, "nobody would let go of the owner");
     }
 
     fn charge(self: &Arc<Self>, bytes: usize) -> Result<Charge, AllocationError> {
-        self.unless_cached(|| Charge::new(self, bytes))
-            .map_err(|refused| self.refusal(bytes, refused.into()))
+        self.unless_cached(|| Charge::new(self, bytes).map_err(Why::from))
+            .map_err(|why| self.refusal(bytes, why))
     }
 
-    /// What `attempt` comes to once no free page lies in a worker's magazine.
-    pub(super) fn unless_cached<T>(
-        &self,
-        attempt: impl Fn() -> Result<T, Refused>,
-    ) -> Result<T, Refused> {
-        let mut patience = Patience::new();
-        loop {
-            let refused = match attempt() {
-                Err(refused @ (Refused::Budget { .. } | Refused::Account { .. })) => refused,
-                answer => return answer,
-            };
-            match self.manager.drain_workers() {
-                Drain::NoWorkers => return Err(refused),
-                Drain::Nothing => return attempt(),
-                Drain::Something => patience.wait(),
+    /// What `attempt` comes to, after what is kept at hand was brought back if it takes that.
+    pub(super) fn unless_cached<T>(&self, attempt: impl Fn() -> Result<T, Why>) -> Result<T, Why> {
+        let everybodys = |why| {
+            let answer = self.manager.drained(Whose::Everybodys, End::Shut, &attempt);
+            answer.unwrap_or(Err(why))
+        };
+        match attempt() {
+            Err(why @ Why::Refused(Refused::Account { .. })) => {
+                match self.manager.drained(Whose::Owners(self), End::Shut, &attempt) {
+                    Some(Err(why)) if why.is_about_everybody() => everybodys(why),
+                    answer => answer.unwrap_or(Err(why)),
+                }
             }
+            Err(why) if why.is_about_everybody() => everybodys(why),
+            answer => answer,
+        }
+    }
+
+    /// One page from the free list.
+    #[cold]
+    fn allocate_page(self: &Arc<Self>) -> Result<MemorySegment, AllocationError> {
+        let bytes = self.manager.page_size.bytes();
+        let charge = self.charge(bytes)?;
+        match self.manager.arena.page() {
+            Ok(block) => Ok(MemorySegment::new(block, charge)),
+            Err(no_memory) => Err(self.give_up(charge, bytes, no_memory)),
         }
     }
 
@@ -312,24 +339,28 @@ impl OwnerShared {
                 Err(no_memory) => Err(self.give_up(charge, bytes, no_memory)),
             };
         }
-        loop {
-            let (mut charge, tentative) = self
-                .unless_cached(|| Charge::begin(self, bytes))
-                .map_err(|refused| self.refusal(bytes, refused.into()))?;
-            match self.search(bytes, &search) {
-                Ok(mut block) => {
-                    charge.shrink(bytes - block.size());
-                    self.account.settle(&self.manager.budget, tentative);
-                    arena.make_ready(&mut block);
-                    return Ok(MemorySegment::new(block, charge));
-                }
-                Err(reason) => {
-                    charge.undo(tentative);
-                    // A page in a magazine may be what a hole lacks.
-                    if self.manager.drain_workers() != Drain::Something {
-                        return Err(self.refusal(bytes, Why::Reason(reason)));
-                    }
-                }
+        // A page that is kept at hand may be what the budget lacks, or a hole.
+        let (mut block, mut charge, tentative) = self
+            .unless_cached(|| self.find_one(bytes, &search))
+            .map_err(|why| self.refusal(bytes, why))?;
+        charge.shrink(bytes - block.size());
+        self.account.settle(&self.manager.budget, tentative);
+        arena.make_ready(&mut block);
+        Ok(MemorySegment::new(block, charge))
+    }
+
+    /// A block, and the request in flight that it is for.
+    fn find_one(
+        self: &Arc<Self>,
+        bytes: usize,
+        search: &impl Fn(&Arena) -> Result<Block, NoMemory>,
+    ) -> Result<(Block, Charge, Tentative), Why> {
+        let (charge, tentative) = Charge::begin(self, bytes)?;
+        match self.search(bytes, search) {
+            Ok(block) => Ok((block, charge, tentative)),
+            Err(reason) => {
+                charge.undo(tentative);
+                Err(Why::Reason(reason))
             }
         }
     }
@@ -385,64 +416,11 @@ impl OwnerShared {
         // Nothing that an owner may hold is more than the capacity, whose pages can be counted.
         self.manager.page_size.pages_within(bytes).unwrap_or(self.manager.pages)
     }
-
-    /// Gives a charge back for which the process allocator had no memory.
-    fn give_up(&self, charge: Charge, bytes: usize, no_memory: NoMemory) -> AllocationError {
-        charge.release();
-        let reason = match no_memory {
-            NoMemory::ProcessAllocator => Reason::ProcessAllocator,
-            NoMemory::Fragmented => unreachable!("pages that are reserved are found one by one"),
-        };
-        self.refusal(bytes, Why::Reason(reason))
-    }
-
-    fn refusal(&self, requested_bytes: usize, why: Why) -> AllocationError {
-        AllocationError::new(self.refused(requested_bytes, why))
-    }
-
-    /// A refusal in numbers.
-    pub(super) fn refused(&self, requested_bytes: usize, why: Why) -> Refusal {
-        let Holder { name, used_bytes, minimum_bytes, limit_bytes } = self.holder();
-        let left_of_limit = limit_bytes.saturating_sub(used_bytes);
-        let (available_bytes, reason) = match why {
-            Why::Refused(Refused::Budget { free }) => {
-                let guaranteed = minimum_bytes.saturating_sub(used_bytes);
-                ((to_usize(free) + guaranteed).min(left_of_limit), Reason::Budget)
-            }
-            Why::Refused(Refused::Account { free }) => {
-                (self.available_bytes().min(to_usize(free)), Reason::OwnerLimit)
-            }
-            Why::Refused(Refused::Closed) => (0, Reason::ShutDown),
-            Why::Reason(reason) => (self.available_bytes(), reason),
-        };
-        Refusal {
-            owner: name,
-            requested_bytes,
-            available_bytes,
-            owner_used_bytes: used_bytes,
-            owner_limit_bytes: limit_bytes,
-            capacity_bytes: to_usize(self.manager.budget.limit()),
-            reason,
-            holders: self.manager.holders(),
-        }
-    }
 }
 
 impl Drop for OwnerShared {
     fn drop(&mut self) {
         self.account.close(&self.manager.budget);
         self.manager.unregister_the_gone();
-    }
-}
-
-/// Why a request is refused, on whichever floor that was found.
-pub(super) enum Why {
-    Refused(Refused),
-    Reason(Reason),
-}
-
-impl From<Refused> for Why {
-    fn from(refused: Refused) -> Self {
-        Self::Refused(refused)
     }
 }

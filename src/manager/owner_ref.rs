@@ -17,29 +17,61 @@ use crate::budget::{Kept, Opened, Refused, Tentative};
 
 use super::owner::OwnerShared;
 
-/// Bytes that an owner's account was charged with, and so a reference to the owner.
+/// The address of an owner that is known to live, by whatever says so.
 ///
 /// # Invariants
 ///
-/// - `owner` came from an `Arc`, with access to its counts.
-/// - The account of the owner holds `bytes` for this value; so, by (Protocol, 1), the owner lives
-///   as long as this value.
-#[must_use = "a dropped `Charge` stays on its owner's account forever"]
-pub(super) struct Charge {
-    owner: *const OwnerShared,
-    bytes: u64,
-}
+/// - It came from an `Arc`, with access to its counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct OwnerPointer(*const OwnerShared);
 
 const _: () = {
     const fn may_be_shared_and_dropped_anywhere<T: Send + Sync>() {}
     may_be_shared_and_dropped_anywhere::<OwnerShared>();
 };
 
-// SAFETY: a `Charge` is a shared reference to an `OwnerShared`, which is `Sync`, and perhaps the
-// last one, which drops it on this thread, and it is `Send` (both checked above).
-unsafe impl Send for Charge {}
-// SAFETY: as for `Send`; `&Charge` only reads.
-unsafe impl Sync for Charge {}
+// SAFETY: an `OwnerPointer` stands for a shared reference to an `OwnerShared`, which is `Sync`, and
+// perhaps for the last one, which drops it on this thread, and it is `Send` (both checked above).
+unsafe impl Send for OwnerPointer {}
+// SAFETY: as for `Send`; `&OwnerPointer` only reads.
+unsafe impl Sync for OwnerPointer {}
+
+impl OwnerPointer {
+    fn of(owner: &Arc<OwnerShared>) -> Self {
+        // INVARIANT: from an `Arc`.
+        Self(Arc::as_ptr(owner))
+    }
+
+    /// Whether it is the address of `owner`.
+    #[inline]
+    pub(super) fn is_of(self, owner: &Arc<OwnerShared>) -> bool {
+        self == Self::of(owner)
+    }
+
+    /// The owner.
+    ///
+    /// # Safety
+    ///
+    /// 1. The owner's account holds something for the caller for as long as `'a`.
+    #[inline]
+    pub(super) unsafe fn get<'a>(self) -> &'a OwnerShared {
+        // SAFETY: it came from an `Arc`, by the type invariant, whose owner lives as long as its
+        // account holds something, by (Protocol, 1) and the caller's contract, 1.
+        unsafe { &*self.0 }
+    }
+}
+
+/// Bytes that an owner's account was charged with, and so a reference to the owner.
+///
+/// # Invariants
+///
+/// - The account of the owner holds `bytes` for this value; so, by (Protocol, 1), the owner lives
+///   as long as this value.
+#[must_use = "a dropped `Charge` stays on its owner's account forever"]
+pub(super) struct Charge {
+    owner: OwnerPointer,
+    bytes: u64,
+}
 
 impl Charge {
     /// Charges `bytes`, at least one, to the owner.
@@ -61,7 +93,7 @@ impl Charge {
         Ok((Self::opened(owner, bytes, opened), tentative))
     }
 
-    /// The charge for `bytes` of pages that leave a magazine.
+    /// The charge for `bytes` of free pages that an owner kept at hand.
     ///
     /// # Safety
     ///
@@ -69,13 +101,35 @@ impl Charge {
     ///    other charge was made of since.
     ///
     /// [`into_cached`]: Self::into_cached
+    #[inline]
     pub(super) unsafe fn of_cached(owner: &Arc<OwnerShared>, bytes: usize) -> Self {
         // INVARIANT: by the caller's contract, 1, the account holds them, and so `owner` lives.
-        Self { owner: Arc::as_ptr(owner), bytes: bytes as u64 }
+        Self { owner: OwnerPointer::of(owner), bytes: bytes as u64 }
     }
 
-    /// Leaves the bytes on the account, for pages that are put in a magazine of its owner.
+    /// The charge that was left to a segment.
+    ///
+    /// # Safety
+    ///
+    /// 1. `owner` and `bytes` are of a charge that was taken apart by [`into_owner`], and no other
+    ///    charge was made of them since.
+    ///
+    /// [`into_owner`]: Self::into_owner
+    #[inline]
+    pub(super) unsafe fn of_segment(owner: OwnerPointer, bytes: usize) -> Self {
+        // INVARIANT: by the caller's contract, 1.
+        Self { owner, bytes: bytes as u64 }
+    }
+
+    /// Leaves the bytes on the account, for free pages that its owner keeps at hand.
+    #[inline]
     pub(super) fn into_cached(self) {}
+
+    /// Leaves the bytes on the account, for a segment of that size.
+    #[inline]
+    pub(super) fn into_owner(self) -> OwnerPointer {
+        self.owner
+    }
 
     fn opened(owner: &Arc<OwnerShared>, bytes: u64, opened: Opened) -> Self {
         if opened == Opened::First {
@@ -83,12 +137,13 @@ impl Charge {
             mem::forget(Arc::clone(owner));
         }
         // INVARIANT: the caller has just charged `bytes` to the account of `owner`.
-        Self { owner: Arc::as_ptr(owner), bytes }
+        Self { owner: OwnerPointer::of(owner), bytes }
     }
 
+    #[inline]
     pub(super) fn owner(&self) -> &OwnerShared {
-        // SAFETY: the owner lives as long as this value, by the type invariant.
-        unsafe { &*self.owner }
+        // SAFETY: 1: the account holds `bytes` for this value, by the type invariant.
+        unsafe { self.owner.get() }
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -129,14 +184,9 @@ impl Charge {
         self.bytes += other.bytes;
     }
 
-    /// Whether it is a charge of this owner.
-    pub(super) fn is_of(&self, owner: &Arc<OwnerShared>) -> bool {
-        std::ptr::eq(self.owner, Arc::as_ptr(owner))
-    }
-
     /// Whether both are charges of one owner.
     pub(super) fn same_owner(&self, other: &Self) -> bool {
-        std::ptr::eq(self.owner, other.owner)
+        self.owner == other.owner
     }
 
     /// Gives all bytes back.
@@ -159,19 +209,19 @@ impl Charge {
 
     /// A handle on the owner.
     fn keep_owner(&self) -> Arc<OwnerShared> {
-        // SAFETY: `owner` came from an `Arc` and has a strong count, by the type invariant and
+        // SAFETY: `owner` came from an `Arc` and has a strong count, by the invariants and
         // (Protocol, 1).
-        unsafe { Arc::increment_strong_count(self.owner) };
+        unsafe { Arc::increment_strong_count(self.owner.0) };
         // SAFETY: as above; the count that was just added is the handle's.
-        unsafe { Arc::from_raw(self.owner) }
+        unsafe { Arc::from_raw(self.owner.0) }
     }
 
     /// Gives up the account's own count if it holds nothing any more (Protocol, 1).
     fn let_go(self, kept: Kept) {
         if kept == Kept::Nothing {
-            // SAFETY: `owner` came from an `Arc`, by the type invariant. We made the account hold
+            // SAFETY: `owner` came from an `Arc`, by its invariant. We made the account hold
             // nothing, so its count is ours to give up, by (Protocol, 1).
-            unsafe { Arc::decrement_strong_count(self.owner) };
+            unsafe { Arc::decrement_strong_count(self.owner.0) };
         }
     }
 }

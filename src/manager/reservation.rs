@@ -5,8 +5,8 @@ use std::fmt;
 use crate::error::{Reason, ReservationError};
 
 use super::Owner;
-use super::owner::Why;
 use super::owner_ref::Charge;
+use super::refusal::Why;
 
 /// Bytes of the budget that an owner holds without memory behind them.
 ///
@@ -53,8 +53,8 @@ impl Reservation {
             return Ok(());
         }
         let charge = shared
-            .unless_cached(|| Charge::new(shared, bytes))
-            .map_err(|refused| ReservationError::new(shared.refused(bytes, refused.into())))?;
+            .unless_cached(|| Charge::new(shared, bytes).map_err(Why::from))
+            .map_err(|why| ReservationError::new(shared.refused(bytes, why)))?;
         match &mut self.charge {
             Some(mine) => mine.merge(charge),
             none => *none = Some(charge),

@@ -12,7 +12,7 @@ use crate::arena::ZeroPolicy;
 use crate::error::{AllocationError, Reason};
 use crate::units::PAGE_BYTES_MIN;
 
-use super::owner::Why;
+use super::refusal::Why;
 use super::{MemoryMode, MemorySegment, Owner, Reservation};
 
 /// What a [`Bump`] adds to the bytes that it was asked to hold: its own footer, and room for the

@@ -11,8 +11,9 @@ use crate::block::Block;
 use crate::error::OutOfBounds;
 
 use super::access;
+use super::cache;
 use super::owner::OwnerShared;
-use super::owner_ref::Charge;
+use super::owner_ref::{Charge, OwnerPointer};
 
 /// A page or a block that is held by a caller.
 ///
@@ -43,12 +44,16 @@ use super::owner_ref::Charge;
 ///
 /// # Invariants
 ///
-/// - `charge` is there until drop, and `block` is of the arena of its owner.
+/// - The account of `owner` holds the size of `block` for this value, and `block` is of the arena
+///   of that owner.
 #[must_use = "a dropped segment goes back at once"]
 pub struct MemorySegment {
     block: Block,
-    charge: ManuallyDrop<Charge>,
+    owner: OwnerPointer,
 }
+
+const _: () = assert!(size_of::<MemorySegment>() == 24);
+const _: () = assert!(size_of::<Option<MemorySegment>>() == 24);
 
 /// Declares the accessors of one number type, little and big endian.
 macro_rules! numbers {
@@ -183,7 +188,8 @@ impl MemorySegment {
     /// The name of the owner that it was allocated for.
     #[must_use]
     pub fn owner_name(&self) -> &str {
-        self.charge.owner().name()
+        // SAFETY: 1: by the type invariant, as long as `self` lives.
+        unsafe { self.owner.get() }.name()
     }
 
     /// `length` bytes from `offset` on.
@@ -337,22 +343,31 @@ impl MemorySegment {
 }
 
 impl MemorySegment {
+    #[inline]
     pub(super) fn new(block: Block, charge: Charge) -> Self {
         debug_assert_eq!(block.size() as u64, charge.bytes());
-        // INVARIANT: the callers took `block` from the arena of the owner that they charged.
-        Self { block, charge: ManuallyDrop::new(charge) }
+        // INVARIANT: the callers took `block` from the arena of the owner that they charged with
+        // its size.
+        Self { block, owner: charge.into_owner() }
     }
 
     /// Whether it was allocated for this owner.
+    #[inline]
     pub(super) fn is_of(&self, owner: &Arc<OwnerShared>) -> bool {
-        self.charge.is_of(owner)
+        self.owner.is_of(owner)
     }
 
+    #[inline]
     pub(super) fn into_parts(self) -> (Block, Charge) {
-        let mut this = ManuallyDrop::new(self);
-        let block = this.block.take();
-        // SAFETY: `this` is not dropped and not used again, so the charge is taken once.
-        let charge = unsafe { ManuallyDrop::take(&mut this.charge) };
+        ManuallyDrop::new(self).take_parts()
+    }
+
+    /// Takes the parts out of a segment that is not used afterwards.
+    #[inline]
+    fn take_parts(&mut self) -> (Block, Charge) {
+        let block = self.block.take();
+        // SAFETY: 1: by the type invariant, and the callers do not use `self` again.
+        let charge = unsafe { Charge::of_segment(self.owner, block.size()) };
         (block, charge)
     }
 
@@ -363,13 +378,10 @@ impl MemorySegment {
 }
 
 impl Drop for MemorySegment {
+    #[inline]
     fn drop(&mut self) {
-        let block = self.block.take();
-        // SAFETY: this is the drop of the segment, and `into_parts` prevents it from running, so
-        // the charge is taken once.
-        let charge = unsafe { ManuallyDrop::take(&mut self.charge) };
-        charge.owner().take_back([block]);
-        charge.release();
+        let (block, charge) = self.take_parts();
+        cache::release(block, charge);
     }
 }
 

@@ -16,18 +16,18 @@ pub struct ManagerStats {
     pub page_bytes: usize,
     /// The pages that the capacity holds.
     pub total_pages: usize,
-    /// The bytes that owners hold or are promised.
+    /// The bytes that owners hold, are promised, or keep at hand as free pages.
     pub reserved_bytes: usize,
-    /// Of these, the bytes of free pages in workers' magazines.
+    /// The bytes of free pages at hand, in depots and magazines: whoever needs them gets them.
     pub cached_bytes: usize,
     /// The bytes that are neither held nor promised.
     pub available_bytes: usize,
-    /// The most bytes that owners ever held or were promised.
+    /// The most bytes that owners ever held, were promised, or kept at hand.
     pub peak_reserved_bytes: usize,
     /// The bytes of the region that the kernel counts as resident; `None` in heap mode and where
     /// the system does not tell.
     pub resident_bytes: Option<usize>,
-    /// The free pages of the region; `None` in heap mode.
+    /// The pages of the free list, which those at hand are not in; `None` in heap mode.
     pub free_pages: Option<usize>,
     /// The size of the largest block that an owner without a limit or a minimum could allocate, in
     /// bytes.
@@ -53,7 +53,7 @@ pub struct OwnerStats {
     pub limit_bytes: usize,
 }
 
-/// Which pages of a region are free, for pictures.
+/// Which pages of a region are in the free list, for pictures: those at hand are not.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct OccupancyMap {
@@ -124,7 +124,7 @@ impl MemoryManager {
         self.shared.arena.resident_bytes()
     }
 
-    /// The most bytes that owners ever held or were promised.
+    /// The most bytes that owners ever held, were promised, or kept at hand.
     #[must_use]
     pub fn peak_reserved_memory(&self) -> usize {
         to_usize(self.shared.budget.peak_bytes())

@@ -5,6 +5,8 @@ mod churn;
 #[cfg(test)]
 mod conflicts;
 #[cfg(test)]
+mod depots;
+#[cfg(test)]
 mod exhaustion;
 #[cfg(test)]
 mod flink_memory_manager;

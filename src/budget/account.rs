@@ -2,18 +2,21 @@
 
 use crate::sync::{AtomicU64, Ordering, Patience, read};
 
+use super::allowance::Allowance;
+use super::purse::Purse;
 use super::tally::{CHANGE, IN_FLIGHT, Tally};
 use super::{Budget, Refused};
 
 /// The bytes that one owner holds.
 ///
-/// All fields are atomics, although two of them never change: a thread that gives bytes back may
+/// All fields are atomics, although some of them never change: a thread that gives bytes back may
 /// see the account freed by another before it returns, and a reference to nothing but atomics is
 /// one that the compiler does not expect to stay valid for a whole call (`Arc` rests on the same).
 pub struct Account {
     tally: AtomicU64,
     minimum: AtomicU64,
     limit: AtomicU64,
+    allowance: Allowance,
 }
 
 /// Whether an account went from holding nothing to holding something.
@@ -41,6 +44,14 @@ pub enum Kept {
 #[derive(Debug)]
 pub struct Tentative {
     bytes: u64,
+    source: Source,
+}
+
+/// Where a request in flight is counted, beside its account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Source {
+    Allowance,
+    Budget,
 }
 
 impl Account {
@@ -53,20 +64,45 @@ impl Account {
         budget.reserve(minimum)?;
         debug_assert!(minimum <= limit && limit <= budget.limit());
         let [tally, minimum, limit] = [0, minimum, limit].map(AtomicU64::new);
-        Ok(Self { tally, minimum, limit })
+        Ok(Self { tally, minimum, limit, allowance: Allowance::new(0) })
     }
 
     /// An account that may hold `limit` bytes, none of them guaranteed.
     #[must_use]
     pub fn without_minimum(limit: u64) -> Self {
         let [tally, minimum, limit] = [0, 0, limit].map(AtomicU64::new);
-        Self { tally, minimum, limit }
+        Self { tally, minimum, limit, allowance: Allowance::new(0) }
+    }
+
+    /// The same account, with an allowance of up to twice `quantum` bytes, if that is not 0: bytes
+    /// that it took from the budget and does not use.
+    #[must_use]
+    pub fn with_allowance(mut self, quantum: u64) -> Self {
+        self.allowance = Allowance::new(quantum);
+        self
     }
 
     /// Gives the minimum back to `budget`.
     pub fn close(&mut self, budget: &Budget) {
         debug_assert_eq!(self.used_bytes(), 0, "an account was closed with bytes out");
-        budget.release(self.minimum());
+        budget.release(self.minimum() + self.allowance.take_all());
+    }
+
+    /// Gives the allowance back to `budget`, from which everything is taken until there is plenty
+    /// again.
+    pub fn collect_allowance(&self, budget: &Budget) {
+        self.allowance.collect(budget, Purse::shut());
+    }
+
+    /// Gives the allowance back to `budget`, and has none from now on.
+    pub fn end_allowance(&self, budget: &Budget) {
+        self.allowance.collect(budget, Purse::sealed());
+    }
+
+    /// The bytes that it took from the budget and does not use.
+    #[must_use]
+    pub fn allowance_bytes(&self) -> u64 {
+        self.allowance.bytes()
     }
 
     /// The bytes held, those of requests in flight among them.
@@ -75,10 +111,11 @@ impl Account {
         self.tally().reserved_bytes()
     }
 
-    /// What the account takes up of its budget: what it holds, and what it is guaranteed.
+    /// What the account takes up of its budget: what it holds, what it is guaranteed, and its
+    /// allowance.
     #[must_use]
     pub fn charged_bytes(&self) -> u64 {
-        self.used_bytes().max(self.minimum())
+        self.used_bytes().max(self.minimum()) + self.allowance_bytes()
     }
 
     /// The guaranteed bytes.
@@ -124,12 +161,18 @@ impl Account {
     /// If the limit or the budget does not allow it, or the budget is closed.
     pub fn reserve(&self, budget: &Budget, bytes: u64) -> Result<Opened, Refused> {
         if self.minimum() > 0 || self.limit() < budget.limit() {
-            let opened = self.raise(budget, bytes, Tally::reserved)?;
-            budget.settle();
+            let (source, opened) = self.raise(budget, bytes, Tally::reserved)?;
+            self.settle_at(budget, source);
             return Ok(opened);
         }
         // Nothing of our own can refuse, so nothing has to be in flight.
-        budget.reserve(bytes)?;
+        if !self.allowance.take(bytes) {
+            if self.ask_for_more(budget, bytes) {
+                budget.settle();
+            } else {
+                budget.reserve(bytes)?;
+            }
+        }
         // ORDERING: Relaxed. The budget's Acquire found the memory; this is the count.
         let old = self.tally.fetch_add(CHANGE.wrapping_add(bytes), Ordering::Relaxed);
         Ok(opened(Tally::from_bits(old)))
@@ -141,21 +184,21 @@ impl Account {
     ///
     /// As [`reserve`](Self::reserve).
     pub fn begin(&self, budget: &Budget, bytes: u64) -> Result<(Tentative, Opened), Refused> {
-        let opened = self.raise(budget, bytes, Tally::begun)?;
-        Ok((Tentative { bytes }, opened))
+        let (source, opened) = self.raise(budget, bytes, Tally::begun)?;
+        Ok((Tentative { bytes, source }, opened))
     }
 
     /// The request got what it asked for.
-    pub fn settle(&self, budget: &Budget, _tentative: Tentative) {
+    pub fn settle(&self, budget: &Budget, tentative: Tentative) {
         // ORDERING: Relaxed. Nothing is given back, and whoever waits for it reads this word only.
         self.tally.fetch_sub(IN_FLIGHT, Ordering::Relaxed);
-        budget.settle();
+        self.settle_at(budget, tentative.source);
     }
 
     /// The request failed: everything is as if it had not been made.
     pub fn undo(&self, budget: &Budget, tentative: Tentative) -> Kept {
         let (share, kept) = self.give_back(tentative.bytes, tentative.bytes + IN_FLIGHT);
-        budget.undo(share);
+        self.undo_at(budget, tentative.source, share);
         kept
     }
 
@@ -163,12 +206,17 @@ impl Account {
     /// keeps both alive, whatever other threads give back meanwhile.
     pub fn release(&self, budget: &Budget, bytes: u64) -> Kept {
         let (share, kept) = self.give_back(bytes, bytes);
-        budget.release(share);
+        self.credit(budget, share);
         kept
     }
 
-    /// Gives back `bytes` that were credited to the budget before, for an account without a
-    /// minimum. Once it has, the account may be gone with the next release of another thread.
+    /// Credits `bytes` that the account holds to its allowance or to `budget`.
+    pub fn credit(&self, budget: &Budget, bytes: u64) {
+        self.allowance.give(budget, bytes);
+    }
+
+    /// Gives back `bytes` that were credited before, for an account without a minimum. Once it
+    /// has, the account may be gone with the next release of another thread.
     pub fn release_credited(&self, bytes: u64) -> Kept {
         debug_assert_eq!(self.minimum(), 0, "what goes back to the budget is not known yet");
         self.give_back(bytes, bytes).1
@@ -181,7 +229,7 @@ impl Account {
         budget: &Budget,
         bytes: u64,
         next: impl Fn(Tally, u64) -> Tally,
-    ) -> Result<Opened, Refused> {
+    ) -> Result<(Source, Opened), Refused> {
         let mut patience = Patience::new();
         loop {
             let tally = self.tally();
@@ -199,14 +247,17 @@ impl Account {
                 continue;
             }
             let share = beyond(minimum, used + bytes) - beyond(minimum, used);
-            if let Err(refused) = budget.begin(share) {
+            let source = match self.begin_at(budget, share) {
+                Ok(source) => source,
                 // What the account needs of the budget depends on what it holds, if it has a
                 // minimum. Then the refusal stands if it held the same all the while.
-                if minimum == 0 || refused == Refused::Closed || self.tally() == tally {
+                Err(refused)
+                    if minimum == 0 || refused == Refused::Closed || self.tally() == tally =>
+                {
                     return Err(refused);
                 }
-                continue;
-            }
+                Err(_) => continue,
+            };
             match self.tally.compare_exchange(
                 tally.into_bits(),
                 next(tally, bytes).changed().into_bits(),
@@ -216,9 +267,45 @@ impl Account {
                 // ORDERING: Relaxed. The loop reads it again.
                 Ordering::Relaxed,
             ) {
-                Ok(_) => return Ok(opened(tally)),
-                Err(_) => budget.undo(share),
+                Ok(_) => return Ok((source, opened(tally))),
+                Err(_) => self.undo_at(budget, source, share),
             }
+        }
+    }
+
+    /// Takes `share` from the allowance, or else from the budget, for a request in flight.
+    fn begin_at(&self, budget: &Budget, share: u64) -> Result<Source, Refused> {
+        if self.allowance.begin(share) {
+            return Ok(Source::Allowance);
+        }
+        if !self.ask_for_more(budget, share) {
+            budget.begin(share)?;
+        }
+        Ok(Source::Budget)
+    }
+
+    /// Takes `bytes` from the budget for a request in flight there, and a quantum for the
+    /// allowance; whether it is time for that, and there is as much.
+    fn ask_for_more(&self, budget: &Budget, bytes: u64) -> bool {
+        let quantum = self.allowance.quantum_of(budget);
+        let asked = quantum > 0 && budget.begin(bytes + quantum).is_ok();
+        if asked {
+            self.allowance.keep(budget, quantum);
+        }
+        asked
+    }
+
+    fn settle_at(&self, budget: &Budget, source: Source) {
+        match source {
+            Source::Allowance => self.allowance.settle(),
+            Source::Budget => budget.settle(),
+        }
+    }
+
+    fn undo_at(&self, budget: &Budget, source: Source, share: u64) {
+        match source {
+            Source::Allowance => self.allowance.undo(share),
+            Source::Budget => budget.undo(share),
         }
     }
 

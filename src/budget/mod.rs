@@ -15,9 +15,14 @@
 //!    first `minimum` bytes were reserved when it was opened; only what lies beyond is taken from
 //!    the budget. Since that depends on what the account holds, a refusal by the budget stands
 //!    only if the account did not change meanwhile, which its version tells.
-//! 4. Closing is a bit of the same word: no reservation succeeds after it.
+//! 4. Closing is a bit of the same word: no reservation succeeds after it, but from allowances
+//!    that were not ended yet.
+//! 5. An account may take more from the budget than it needs, in quanta, and take from these
+//!    without asking (`allowance`).
 
 mod account;
+mod allowance;
+mod purse;
 mod tally;
 
 use crate::sync::{AtomicU64, Ordering, Patience, read};

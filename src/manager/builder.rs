@@ -19,6 +19,8 @@ const SHELVES_MAX: usize = 32;
 const SHELF_PAGES_MIN: usize = 4;
 /// The share of all pages that an owner keeps in its depot by default.
 const DEPOT_SHARE: usize = 32;
+/// The share of an owner's depot that it asks of the budget beyond what it needs.
+const QUANTA: usize = 4;
 /// The share of all pages that a worker's magazine grows to.
 const MAGAZINE_SHARE: usize = 8;
 
@@ -121,9 +123,12 @@ impl MemoryManagerBuilder {
     /// once, up to 32 of these, at most. With 0, every page goes straight to the free list and
     /// comes from there.
     ///
-    /// Nobody is refused for want of a page that lies in a depot, and it is not counted as used.
-    /// Pages at hand save an owner's threads the counters that they share: see [`Worker`] for what
-    /// saves more.
+    /// Beside the pages, an owner keeps up to half as much of the budget at hand that it does not
+    /// use, for blocks and reservations.
+    ///
+    /// Nobody is refused for want of what is at hand, and it is not counted as used. It saves an
+    /// owner's threads the counters that they share with others: see [`Worker`] for what saves
+    /// more.
     ///
     /// [`Worker`]: crate::Worker
     pub fn depot_pages(mut self, pages: usize) -> Self {
@@ -165,15 +170,14 @@ impl MemoryManagerBuilder {
             pages,
             mode: self.mode,
             strategy: self.strategy,
-            owners: Mutex::new(Vec::new()),
-            caches: Mutex::default(),
-            cache_limits: self.cache_limits(pages),
+            members: Mutex::default(),
+            cache_limits: self.cache_limits(pages, page_size),
             fences: Shared::fences(),
         };
         Ok(MemoryManager { shared: Arc::new(shared) })
     }
 
-    fn cache_limits(&self, pages: PageCount) -> CacheLimits {
+    fn cache_limits(&self, pages: PageCount, page_size: PageSize) -> CacheLimits {
         let total = match self.mode {
             MemoryMode::OffHeap => pages.get() as usize,
             MemoryMode::Heap => 0,
@@ -185,6 +189,11 @@ impl MemoryManagerBuilder {
             shelves,
             shelf_pages: (depot_pages / shelves.max(1)).min(SHELF_PAGES),
             magazine_pages: total / MAGAZINE_SHARE,
+            quantum_bytes: if shelves == 0 {
+                0
+            } else {
+                (depot_pages / QUANTA * page_size.bytes()) as u64
+            },
         }
     }
 

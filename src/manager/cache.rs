@@ -30,6 +30,8 @@ pub(crate) struct CacheLimits {
     pub(super) shelf_pages: usize,
     /// The pages in a worker's magazine.
     pub(super) magazine_pages: usize,
+    /// The bytes that an owner asks of the budget beyond what it needs; 0 for none.
+    pub(super) quantum_bytes: u64,
 }
 
 /// What the way to a single page needs to know, for an owner and for each of its workers.

@@ -8,14 +8,15 @@ use crate::os;
 use crate::sync::full_fence;
 
 use super::Shared;
+use super::cache::CacheLimits;
 use super::owner::OwnerShared;
 use super::worker::WorkerShared;
 
-/// Who keeps free pages at hand. Locked when one comes or goes, and on the way to a refusal, so
-/// that there is one drainer at a time and nobody comes while it is at work.
+/// Who keeps free pages and unused bytes at hand. Locked when one comes or goes, and on the way to
+/// a refusal, so that there is one drainer at a time and nobody comes while it is at work. Never
+/// on the way to memory.
 #[derive(Default)]
-pub(crate) struct Caches {
-    /// Owners with a depot.
+pub(crate) struct Members {
     owners: Vec<Weak<OwnerShared>>,
     workers: Vec<Weak<WorkerShared>>,
 }
@@ -37,9 +38,10 @@ pub(super) enum End {
     Sealed,
 }
 
-impl Caches {
-    fn is_empty(&self) -> bool {
-        self.owners.is_empty() && self.workers.is_empty()
+impl Members {
+    /// Whether nothing is kept at hand by anybody.
+    fn keep_nothing(&self, limits: CacheLimits) -> bool {
+        limits.shelves == 0 && limits.quantum_bytes == 0 && self.workers.is_empty()
     }
 }
 
@@ -73,15 +75,16 @@ impl Shared {
     ) -> Option<T> {
         // Their last handles may be these, and go when the lock is gone.
         let (owners, workers);
-        let caches = self.caches();
-        owners = upgrade(&caches.owners, |owner| whose.includes(owner));
-        workers = upgrade(&caches.workers, |worker| whose.includes(worker.owner()));
-        if owners.is_empty() && workers.is_empty() {
+        let members = self.members();
+        if members.keep_nothing(self.cache_limits) {
             return None;
         }
-        let magazines = self.magazines_of(&workers);
-        let shelves: Vec<(&Arc<OwnerShared>, Locked<'_>)> = owners
-            .iter()
+        owners = upgrade(&members.owners);
+        workers = upgrade(&members.workers);
+        let owners = || owners.iter().filter(|owner| whose.includes(owner));
+        let magazines =
+            self.magazines_of(workers.iter().filter(|worker| whose.includes(worker.owner())));
+        let shelves: Vec<(&Arc<OwnerShared>, Locked<'_>)> = owners()
             .filter_map(|owner| Some((owner, owner.pages().depot()?)))
             .flat_map(|(owner, depot)| depot.shelves().map(move |shelf| (owner, shelf.lock())))
             .collect();
@@ -97,6 +100,12 @@ impl Shared {
                 shelf.seal();
             }
         }
+        for owner in owners() {
+            match end {
+                End::Shut => owner.account().collect_allowance(&self.budget),
+                End::Sealed => owner.account().end_allowance(&self.budget),
+            }
+        }
         Some(attempt())
     }
 
@@ -109,12 +118,10 @@ impl Shared {
     /// without which they cannot be looked into.
     fn magazines_of<'a>(
         &self,
-        workers: &'a [Arc<WorkerShared>],
+        workers: impl Iterator<Item = &'a Arc<WorkerShared>>,
     ) -> Vec<(&'a WorkerShared, Drained<'a>)> {
-        let announced: Vec<_> = workers
-            .iter()
-            .filter_map(|worker| Some((&**worker, worker.magazine().announce()?)))
-            .collect();
+        let announced: Vec<_> =
+            workers.filter_map(|worker| Some((&**worker, worker.magazine().announce()?))).collect();
         if announced.is_empty() || !self.pass_fence() {
             return Vec::new();
         }
@@ -132,15 +139,32 @@ impl Shared {
         }
     }
 
+    /// Lets drainers, errors and statistics know of an owner.
+    pub(super) fn register(&self, owner: &Arc<OwnerShared>) {
+        self.members().owners.push(Arc::downgrade(owner));
+        self.seal_if_closed();
+    }
+
+    /// Forgets the owners that are gone.
+    pub(super) fn unregister_the_gone(&self) {
+        self.members().owners.retain(|owner| owner.strong_count() > 0);
+    }
+
+    /// The owners there are. The lock is gone when it returns, so that the last handle of one
+    /// of them may be dropped by the caller.
+    pub(super) fn owners(&self) -> Vec<Arc<OwnerShared>> {
+        upgrade(&self.members().owners)
+    }
+
     /// Lets drainers know of a worker.
     pub(super) fn register_worker(&self, worker: &Arc<WorkerShared>) {
-        self.caches().workers.push(Arc::downgrade(worker));
+        self.members().workers.push(Arc::downgrade(worker));
         self.seal_if_closed();
     }
 
     pub(super) fn unregister_worker(&self, worker: &Arc<WorkerShared>) {
         let mine = Arc::as_ptr(worker);
-        self.caches().workers.retain(|worker| !std::ptr::eq(worker.as_ptr(), mine));
+        self.members().workers.retain(|worker| !std::ptr::eq(worker.as_ptr(), mine));
     }
 
     /// Whoever shut the manager down may have looked for caches before there was this one.
@@ -152,26 +176,28 @@ impl Shared {
 
     /// The bytes of free pages that are kept at hand, by everybody.
     pub(super) fn cached_bytes(&self) -> usize {
-        let caches = self.caches();
-        let depots = upgrade(&caches.owners, |_| true);
-        let workers = upgrade(&caches.workers, |_| true);
-        drop(caches);
-        let on_shelves: usize = depots.iter().map(|owner| owner.pages_on_shelves()).sum();
-        let in_magazines: usize = workers.iter().map(|worker| worker.magazine().pages()).sum();
-        (on_shelves + in_magazines) * self.page_size.bytes()
+        self.owners().iter().map(|owner| owner.cached_bytes()).sum()
+    }
+
+    /// The bytes of the budget that owners took and neither use nor have pages for.
+    pub(super) fn allowance_bytes(&self) -> u64 {
+        self.owners().iter().map(|owner| owner.account().allowance_bytes()).sum()
     }
 
     /// The bytes that the budget would get back, were nothing kept at hand.
     pub(super) fn credit_of_cached(&self) -> u64 {
-        if self.caches().is_empty() {
+        if self.members().keep_nothing(self.cache_limits) {
             return 0;
         }
-        let owners = self.owners();
-        owners.iter().map(|owner| owner.account().credit_of(owner.cached_bytes() as u64)).sum()
+        let credit = |owner: &Arc<OwnerShared>| {
+            let account = owner.account();
+            account.credit_of(owner.cached_bytes() as u64) + account.allowance_bytes()
+        };
+        self.owners().iter().map(credit).sum()
     }
 
-    fn caches(&self) -> MutexGuard<'_, Caches> {
-        self.caches.lock().unwrap_or_else(PoisonError::into_inner)
+    fn members(&self) -> MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -184,18 +210,10 @@ impl OwnerShared {
         if limits.shelves == 0 {
             return None;
         }
-        let mut is_new = false;
-        let mut caches = self.manager().caches();
-        let depot = self.pages().make_depot(|| {
-            is_new = true;
-            Depot::new(limits.shelves, limits.shelf_pages)
-        });
-        if is_new {
-            caches.owners.retain(|owner| owner.strong_count() > 0);
-            caches.owners.push(Arc::downgrade(self));
-            drop(caches);
-            self.manager().seal_if_closed();
-        }
+        let members = self.manager().members();
+        let depot = self.pages().make_depot(|| Depot::new(limits.shelves, limits.shelf_pages));
+        drop(members);
+        self.manager().seal_if_closed();
         Some(depot)
     }
 
@@ -211,11 +229,9 @@ impl OwnerShared {
 
     /// The bytes of free pages that it and its workers keep at hand.
     pub(super) fn cached_bytes(&self) -> usize {
-        let caches = self.manager().caches();
-        let workers =
-            upgrade(&caches.workers, |worker| std::ptr::eq(Arc::as_ptr(worker.owner()), self));
-        drop(caches);
-        let in_magazines: usize = workers.iter().map(|worker| worker.magazine().pages()).sum();
+        let workers = upgrade(&self.manager().members().workers);
+        let mine = workers.iter().filter(|worker| std::ptr::eq(&**worker.owner(), self));
+        let in_magazines: usize = mine.map(|worker| worker.magazine().pages()).sum();
         (self.pages_on_shelves() + in_magazines) * self.manager().page_size.bytes()
     }
 
@@ -224,7 +240,7 @@ impl OwnerShared {
     }
 }
 
-/// Those of `all` that live and are `wanted`.
-fn upgrade<T>(all: &[Weak<T>], wanted: impl Fn(&Arc<T>) -> bool) -> Vec<Arc<T>> {
-    all.iter().filter_map(Weak::upgrade).filter(|one| wanted(one)).collect()
+/// Those of `all` that live.
+fn upgrade<T>(all: &[Weak<T>]) -> Vec<Arc<T>> {
+    all.iter().filter_map(Weak::upgrade).collect()
 }

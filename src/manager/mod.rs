@@ -17,7 +17,7 @@ mod stats;
 mod variable;
 mod worker;
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex};
 
 use crate::arena::Arena;
 use crate::budget::Budget;
@@ -40,8 +40,7 @@ pub use variable::VariableSizeManager;
 pub use worker::Worker;
 
 use cache::CacheLimits;
-use drain::{Caches, End, Whose};
-use owner::OwnerShared;
+use drain::{End, Members, Whose};
 
 /// Owns memory under a hard budget and hands it out to owners, as pages and as blocks.
 ///
@@ -79,11 +78,8 @@ pub(crate) struct Shared {
     pages: PageCount,
     mode: MemoryMode,
     strategy: Strategy,
-    /// All owners, for errors and statistics. Locked when one comes or goes, never on the way to
-    /// memory.
-    owners: Mutex<Vec<Weak<OwnerShared>>>,
-    /// Who keeps free pages at hand.
-    caches: Mutex<Caches>,
+    /// All owners and workers.
+    members: Mutex<Members>,
     cache_limits: CacheLimits,
     /// How magazines are entered.
     fences: Fences,
@@ -216,24 +212,6 @@ impl std::fmt::Debug for MemoryManager {
 }
 
 impl Shared {
-    /// The owners there are. The lock is gone when it returns, so that the last handle of one
-    /// of them may be dropped by the caller.
-    fn owners(&self) -> Vec<Arc<OwnerShared>> {
-        let owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
-        owners.iter().filter_map(Weak::upgrade).collect()
-    }
-
-    fn register(&self, owner: &Arc<OwnerShared>) {
-        let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
-        owners.push(Arc::downgrade(owner));
-    }
-
-    /// Forgets the owners that are gone.
-    fn unregister_the_gone(&self) {
-        let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
-        owners.retain(|owner| owner.strong_count() > 0);
-    }
-
     /// Waits until the accounts and the budget agree, which they do not while a request is between
     /// the two. Once the budget is closed there are no new ones.
     fn wait_until_agreed(&self) {

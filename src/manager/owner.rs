@@ -53,6 +53,7 @@ pub(crate) struct OwnerShared {
 
 impl Owner {
     pub(super) fn new(name: Arc<str>, account: Account, manager: Arc<Shared>) -> Self {
+        let account = account.with_allowance(manager.cache_limits.quantum_bytes);
         let pages = OwnerPages::new(&manager.arena);
         let shared = Arc::new(OwnerShared { name, account, pages, manager });
         shared.manager.register(&shared);

@@ -194,7 +194,7 @@ impl Charge {
         let owner = self.owner();
         if owner.account().minimum() == 0 {
             // All of it is the budget's, and can be credited while the owner is sure to live.
-            owner.budget().release(self.bytes);
+            owner.account().credit(owner.budget(), self.bytes);
             // The last access to the owner (Protocol, 3). The reference that it goes through is
             // to nothing but atomics (see `Account`).
             let kept = owner.account().release_credited(self.bytes);

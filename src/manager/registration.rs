@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::budget::{Account, Refused};
 use crate::error::OwnerError;
 
+use super::drain::{End, Whose};
 use super::{Owner, Shared, to_usize};
 
 /// The registration of an [`Owner`].
@@ -47,7 +48,14 @@ impl OwnerBuilder {
         }
         let minimum = minimum_bytes as u64;
         let limit = (limit_bytes as u64).min(manager.budget.limit()).max(minimum);
-        match Account::open(&manager.budget, minimum, limit) {
+        let attempt = || Account::open(&manager.budget, minimum, limit);
+        let opened = match attempt() {
+            Err(Refused::Budget { free }) => manager
+                .drained(Whose::Everybodys, End::Shut, attempt)
+                .unwrap_or(Err(Refused::Budget { free })),
+            answer => answer,
+        };
+        match opened {
             Ok(account) => Ok(Owner::new(name, account, manager)),
             Err(Refused::Closed) => Err(OwnerError::ShutDown { name }),
             Err(Refused::Budget { free } | Refused::Account { free }) => {

@@ -90,7 +90,9 @@ impl MemoryManager {
             capacity_bytes: self.capacity(),
             page_bytes: self.page_size(),
             total_pages: self.total_pages(),
-            reserved_bytes: to_usize(shared.budget.reserved_bytes()),
+            reserved_bytes: to_usize(
+                shared.budget.reserved_bytes().saturating_sub(shared.allowance_bytes()),
+            ),
             cached_bytes: shared.cached_bytes(),
             available_bytes: self.available_memory(),
             peak_reserved_bytes: to_usize(shared.budget.peak_bytes()),

@@ -1,0 +1,170 @@
+//! Allowances: bytes that an account keeps at hand are there for whoever would be refused.
+#![cfg(offheap_loom)]
+
+use loom::sync::Arc;
+use loom::thread;
+use offheap::model::{Account, Budget, Kept, Opened};
+use offheap_loom_tests::{Pages, check, fail};
+
+/// A budget, an account that keeps bytes at hand, one that does not, and pages behind them.
+struct Managed {
+    budget: Budget,
+    keeper: Account,
+    other: Account,
+    pages: Pages,
+}
+
+impl Managed {
+    /// The keeper holds `held` bytes and has `kept` at hand, up to two.
+    fn new(limit: u64, held: u64, kept: u64) -> Self {
+        let budget = Budget::new(limit);
+        let keeper = Account::open(&budget, 0, limit).unwrap().with_allowance(1);
+        let other = Account::open(&budget, 0, limit).unwrap();
+        let _: Opened = keeper.reserve(&budget, held + kept).unwrap();
+        for _ in 0..kept {
+            let _: Kept = keeper.release(&budget, 1);
+        }
+        keeper.collect_allowance(&budget);
+        budget.reserve(kept).unwrap();
+        let keeper = keeper.with_allowance(1);
+        for _ in 0..kept {
+            keeper.credit(&budget, 1);
+        }
+        assert_eq!((keeper.used_bytes(), keeper.allowance_bytes()), (held, kept));
+        let pages = Pages::new(u32::try_from(limit).unwrap());
+        Self { budget, keeper, other, pages }
+    }
+
+    /// Reserves `bytes` for the other account, as whoever would be refused does.
+    fn reserve_drained(&self, bytes: u64) -> bool {
+        self.other.reserve(&self.budget, bytes).is_ok() || {
+            self.keeper.collect_allowance(&self.budget);
+            self.other.reserve(&self.budget, bytes).is_ok()
+        }
+    }
+
+    /// Runs `step` in another thread, and meanwhile reserves `bytes`, which are there all the
+    /// while.
+    fn finds(make: impl Fn() -> Self + Send + Sync + 'static, bytes: u64, step: fn(&Self)) {
+        check(move || {
+            let managed = Arc::new(make());
+            let other = {
+                let managed = Arc::clone(&managed);
+                thread::spawn(move || step(&managed))
+            };
+            assert!(managed.reserve_drained(bytes), "it was there all the while");
+            other.join().unwrap();
+            let charged = managed.keeper.charged_bytes() + managed.other.charged_bytes();
+            assert_eq!(charged, managed.budget.reserved_bytes());
+            // It would wait for a request in flight.
+            assert!(managed.other.reserve(&managed.budget, managed.budget.limit()).is_err());
+        });
+    }
+}
+
+/// Goal: a byte that goes to the allowance while another one is taken from there is found.
+#[test]
+fn a_byte_that_moves_is_found() {
+    Managed::finds(
+        || Managed::new(2, 1, 1),
+        1,
+        |managed| {
+            let _: Kept = managed.keeper.release(&managed.budget, 1);
+            let _ = managed.keeper.reserve(&managed.budget, 1);
+        },
+    );
+}
+
+/// Goal: a request that takes from the allowance and then fails refuses nobody.
+#[test]
+fn a_failed_request_from_an_allowance_refuses_nobody() {
+    Managed::finds(
+        || Managed::new(2, 0, 2),
+        2,
+        |managed| fail(&managed.budget, &managed.keeper, 1),
+    );
+}
+
+/// Goal: a surplus on its way from the allowance to the budget refuses nobody.
+#[test]
+fn a_surplus_on_its_way_refuses_nobody() {
+    Managed::finds(
+        || Managed::new(3, 1, 2),
+        2,
+        |managed| {
+            let _: Kept = managed.keeper.release(&managed.budget, 1);
+        },
+    );
+}
+
+/// Goal: a quantum on its way from the budget to the allowance refuses nobody.
+#[test]
+fn a_quantum_on_its_way_refuses_nobody() {
+    Managed::finds(
+        || Managed::new(17, 0, 0),
+        16,
+        |managed| {
+            let _ = managed.keeper.reserve(&managed.budget, 1);
+        },
+    );
+}
+
+/// Goal: whoever takes a byte from the allowance finds the page that was released for it.
+#[test]
+fn what_is_taken_from_an_allowance_has_its_page() {
+    check(|| {
+        let managed = Arc::new(Managed::new(1, 1, 0));
+        let page = managed.pages.take_page();
+        let other = {
+            let managed = Arc::clone(&managed);
+            thread::spawn(move || {
+                managed.pages.release(page);
+                let _: Kept = managed.keeper.release(&managed.budget, 1);
+            })
+        };
+        if managed.keeper.reserve(&managed.budget, 1).is_ok() {
+            let _ = managed.pages.take_reserved_page();
+        } else if managed.reserve_drained(1) {
+            let _ = managed.pages.take_reserved_page();
+        }
+        other.join().unwrap();
+    });
+}
+
+/// Goal: the same for a page that a failed request gave back, before the bytes.
+#[test]
+fn what_a_failed_request_gave_back_to_an_allowance_has_its_page() {
+    check(|| {
+        let managed = Arc::new(Managed::new(1, 0, 1));
+        let other = {
+            let managed = Arc::clone(&managed);
+            thread::spawn(move || {
+                if let Ok((request, _)) = managed.keeper.begin(&managed.budget, 1) {
+                    managed.pages.release(managed.pages.take_page());
+                    let _: Kept = managed.keeper.undo(&managed.budget, request);
+                }
+            })
+        };
+        if managed.keeper.reserve(&managed.budget, 1).is_ok() {
+            let _ = managed.pages.take_reserved_page();
+        }
+        other.join().unwrap();
+    });
+}
+
+/// Goal: nothing is kept at hand once allowances have ended.
+#[test]
+fn nothing_stays_in_an_allowance_that_ended() {
+    check(|| {
+        let managed = Arc::new(Managed::new(2, 1, 1));
+        let other = {
+            let managed = Arc::clone(&managed);
+            thread::spawn(move || {
+                let _: Kept = managed.keeper.release(&managed.budget, 1);
+            })
+        };
+        managed.keeper.end_allowance(&managed.budget);
+        other.join().unwrap();
+        assert_eq!((managed.keeper.allowance_bytes(), managed.budget.free_bytes()), (0, 2));
+    });
+}

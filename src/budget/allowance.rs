@@ -1,0 +1,219 @@
+//! What a budget granted to one account beyond what it uses: accounts that are used by different
+//! threads take from their own, in between, and share no counter.
+//!
+//! # Protocol
+//!
+//! 1. As with the budget, giving is Release and taking is Acquire on the same word, so that whoever
+//!    takes bytes finds the memory for them; and a request that may still fail is in flight.
+//! 2. Before anybody is refused, a drainer shuts the allowance, waits until nothing is in flight,
+//!    and credits the budget with what is there. While it is shut nothing is given or taken; what
+//!    comes back goes to the budget. So the budget then says what is free.
+//! 3. What is on its way back to the budget for other reasons is in flight *there*, so that nobody
+//!    is refused for it.
+
+use crate::sync::{AtomicU64, Ordering, Patience, read};
+
+use super::Budget;
+use super::purse::{IN_FLIGHT, Purse};
+
+/// Bytes of a budget that one account may take without asking.
+pub(crate) struct Allowance {
+    purse: AtomicU64,
+    /// The bytes asked of the budget beyond what is needed, 0 for none: more than twice as many are
+    /// not kept. It never changes.
+    quantum: AtomicU64,
+}
+
+/// How many times the quantum must be free for the budget to grant one.
+const FREE_PER_QUANTUM: u64 = 16;
+
+impl Allowance {
+    pub(crate) fn new(quantum: u64) -> Self {
+        Self { purse: AtomicU64::new(Purse::EMPTY.into_bits()), quantum: AtomicU64::new(quantum) }
+    }
+
+    fn quantum(&self) -> u64 {
+        // ORDERING: Relaxed. It never changes.
+        self.quantum.load(Ordering::Relaxed)
+    }
+
+    /// The bytes at hand.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.purse().bytes()
+    }
+
+    /// Takes `bytes` for good; whether there were as many.
+    pub(crate) fn take(&self, bytes: u64) -> bool {
+        self.quantum() > 0 && self.exchange(|purse| purse.taken(bytes)).is_some()
+    }
+
+    /// Takes `bytes` for a request in flight, to be settled or undone; whether there were as many.
+    pub(crate) fn begin(&self, bytes: u64) -> bool {
+        self.quantum() > 0 && self.exchange(|purse| purse.begun(bytes)).is_some()
+    }
+
+    /// A request in flight keeps its bytes.
+    pub(crate) fn settle(&self) {
+        // ORDERING: Relaxed. As in `Budget::settle`.
+        self.purse.fetch_sub(IN_FLIGHT, Ordering::Relaxed);
+    }
+
+    /// A request in flight gives `bytes` back.
+    pub(crate) fn undo(&self, bytes: u64) {
+        // ORDERING: Release. As in `Budget::undo`.
+        self.purse.fetch_add(bytes.wrapping_sub(IN_FLIGHT), Ordering::Release);
+    }
+
+    /// Gives `bytes` back, to `budget` if they may not be kept here.
+    pub(crate) fn give(&self, budget: &Budget, bytes: u64) {
+        let quantum = self.quantum();
+        if quantum == 0 || bytes > 2 * quantum {
+            return budget.release(bytes);
+        }
+        match self.exchange(|purse| purse.given(bytes)) {
+            None => {
+                budget.release(bytes);
+                self.reopen(budget);
+            }
+            Some(purse) if purse.bytes() > 2 * quantum => self.give_surplus(budget),
+            Some(_) => {}
+        }
+    }
+
+    /// What to ask of `budget` beyond what is needed.
+    pub(crate) fn quantum_of(&self, budget: &Budget) -> u64 {
+        let quantum = self.quantum();
+        let plenty = quantum > 0 && budget.free_bytes() >= FREE_PER_QUANTUM * quantum;
+        if plenty && !self.purse().is_shut() { quantum } else { 0 }
+    }
+
+    /// Keeps a quantum that `budget` just granted.
+    pub(crate) fn keep(&self, budget: &Budget, quantum: u64) {
+        if quantum > 0 && self.exchange(|purse| purse.given(quantum)).is_none() {
+            budget.release(quantum);
+        }
+    }
+
+    /// Shuts it and credits `budget` with what is there, for a drainer (Protocol, 2).
+    pub(crate) fn collect(&self, budget: &Budget, end: Purse) {
+        // ORDERING: Relaxed. The exchange below acquires; until then nothing is done on the
+        // strength of it.
+        self.purse.fetch_or(end.into_bits(), Ordering::Relaxed);
+        let mut patience = Patience::new();
+        while self.purse().has_in_flight() {
+            patience.wait();
+        }
+        let bytes = self.take_all();
+        if bytes > 0 {
+            budget.release(bytes);
+        }
+    }
+
+    /// Takes all there is, of an allowance that is shut, or whose account is closed.
+    pub(crate) fn take_all(&self) -> u64 {
+        let mut purse = self.purse();
+        loop {
+            match self.replace(purse, purse.emptied()) {
+                Ok(()) => return purse.bytes(),
+                Err(now) => purse = now,
+            }
+        }
+    }
+
+    /// Opens what was shut for a drainer, once there is plenty again.
+    fn reopen(&self, budget: &Budget) {
+        if budget.free_bytes() >= FREE_PER_QUANTUM * self.quantum() {
+            self.exchange(Purse::opened);
+        }
+    }
+
+    /// Gives all but a quantum back to `budget` (Protocol, 3).
+    fn give_surplus(&self, budget: &Budget) {
+        if budget.begin(0).is_err() {
+            // It is closed, and whoever closed it collects this.
+            return;
+        }
+        let surplus = self.bytes().saturating_sub(self.quantum());
+        let taken = surplus > 0 && self.exchange(|purse| purse.taken(surplus)).is_some();
+        budget.undo(if taken { surplus } else { 0 });
+    }
+
+    /// Goes from one state to the `next`, which is returned, unless there is none.
+    fn exchange(&self, next: impl Fn(Purse) -> Option<Purse>) -> Option<Purse> {
+        let mut purse = self.purse();
+        loop {
+            let after = next(purse)?;
+            match self.replace(purse, after) {
+                Ok(()) => return Some(after),
+                Err(now) => purse = now,
+            }
+        }
+    }
+
+    fn replace(&self, purse: Purse, next: Purse) -> Result<(), Purse> {
+        let (from, to) = (purse.into_bits(), next.into_bits());
+        // ORDERING: AcqRel, then Relaxed. Acquire for what is taken and Release for what is given
+        // (Protocol, 1). On failure the loops try again with the new value only.
+        match self.purse.compare_exchange_weak(from, to, Ordering::AcqRel, Ordering::Relaxed) {
+            Ok(_) => Ok(()),
+            Err(now) => Err(Purse::from_bits(now)),
+        }
+    }
+
+    fn purse(&self) -> Purse {
+        // ORDERING: Relaxed. Whoever changes it acquires by that; others show it, or wait.
+        Purse::from_bits(read(&self.purse, Ordering::Relaxed))
+    }
+}
+
+#[cfg(all(test, not(offheap_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_is_taken_without_the_budget() {
+        let budget = Budget::new(1000);
+        let allowance = Allowance::new(10);
+        budget.reserve(30).unwrap();
+        allowance.give(&budget, 15);
+        assert_eq!((allowance.bytes(), budget.reserved_bytes()), (15, 30));
+        assert!(allowance.take(4) && !allowance.take(12));
+        allowance.give(&budget, 15);
+        assert_eq!((allowance.bytes(), budget.reserved_bytes()), (10, 14), "a surplus goes back");
+    }
+
+    #[test]
+    fn what_is_collected_goes_to_the_budget_until_there_is_plenty() {
+        let budget = Budget::new(1000);
+        let allowance = Allowance::new(10);
+        budget.reserve(1000).unwrap();
+        allowance.give(&budget, 10);
+        allowance.collect(&budget, Purse::shut());
+        assert_eq!((allowance.bytes(), budget.free_bytes()), (0, 10));
+        allowance.give(&budget, 10);
+        assert_eq!((allowance.bytes(), budget.free_bytes()), (0, 20), "it is shut");
+        assert_eq!(allowance.quantum_of(&budget), 0);
+        budget.release(300);
+        allowance.give(&budget, 10);
+        allowance.give(&budget, 10);
+        assert_eq!((allowance.bytes(), budget.free_bytes()), (10, 330), "it was opened");
+        allowance.collect(&budget, Purse::sealed());
+        allowance.give(&budget, 10);
+        allowance.give(&budget, 10);
+        assert_eq!(allowance.bytes(), 0, "it is sealed");
+    }
+
+    #[test]
+    fn a_request_in_flight_comes_back_or_stays() {
+        let budget = Budget::new(1000);
+        let allowance = Allowance::new(100);
+        budget.reserve(100).unwrap();
+        allowance.give(&budget, 100);
+        assert!(allowance.begin(60) && allowance.begin(40) && !allowance.begin(1));
+        allowance.undo(60);
+        allowance.settle();
+        assert_eq!(allowance.bytes(), 60);
+        allowance.collect(&budget, Purse::shut());
+        assert_eq!(budget.free_bytes(), 960);
+    }
+}

@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! program           what `cargo bench -p rivals` runs: the tables, their ratios, files
+//! publish           where tables go
 //! table plot        Markdown, SVG
-//! columns/          the work: pages, blocks, utilisation, residency, scratch
+//! columns/          the work: pages, blocks, utilisation, residency, traces, scratch
 //! interleave crew   rounds over all rows; threads that start together
+//! trace             what a query engine asked for
 //! peers/            an allocator a file, behind two small traits    unsafe: heap and its users
 //! ```
 
@@ -16,7 +18,9 @@ pub mod interleave;
 pub mod peers;
 pub mod plot;
 pub mod program;
+pub mod publish;
 pub mod table;
+pub mod trace;
 
 /// Block sizes and random numbers, as in the benches of `offheap` itself.
 #[allow(missing_docs, clippy::must_use_candidate, reason = "written as part of a bench")]

@@ -2,7 +2,6 @@
 #![allow(clippy::print_stdout, reason = "its output is what it is for")]
 
 use std::error::Error;
-use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
@@ -10,12 +9,13 @@ use std::time::Instant;
 use clap::{Parser, ValueEnum};
 
 use crate::columns::blocks::Live;
-use crate::columns::{blocks, pages, residency, scratch, utilisation};
+use crate::columns::{blocks, pages, residency, scratch, traces, utilisation};
 use crate::interleave::Plan;
 use crate::peers::{OURS, RMW, block_rows};
-use crate::plot;
+use crate::publish::{Folder, machine, target_folder};
 use crate::sizes::Sizes;
 use crate::table::{Column, Table, Unit, figure};
+use crate::trace::Trace;
 
 /// The same work on offheap and on other allocators, side by side in one run.
 #[derive(Parser, Debug)]
@@ -50,6 +50,7 @@ struct Arguments {
 enum Part {
     Pages,
     Blocks,
+    Traces,
     Scratch,
 }
 
@@ -127,22 +128,26 @@ impl Arguments {
     fn tables(&self) -> Result<(), Box<dyn Error>> {
         let start = Instant::now();
         let wants = |part| self.only.is_empty() || self.only.contains(&part);
+        let folder = Folder::open(self.output.as_deref())?;
         println!("{}\n", machine());
         if wants(Part::Pages) {
             let table = self.pages();
-            self.publish(&table, "pages")?;
-            println!("{}", in_rmw(&table));
+            folder.publish(&table, "pages")?;
+            folder.publish_text(&in_rmw(&table), "pages-rmw")?;
         }
         if wants(Part::Blocks) {
-            self.publish(&self.blocks()?, "blocks")?;
+            folder.publish(&self.blocks()?, "blocks")?;
+        }
+        if wants(Part::Traces) {
+            folder.publish(&self.traces()?, "traces")?;
         }
         if wants(Part::Scratch) {
-            self.publish(&self.scratch(), "scratch")?;
+            folder.publish(&self.scratch(), "scratch")?;
         }
         let seconds = start.elapsed().as_secs();
         println!("`~`: most samples were disturbed by other programs. {seconds} s in all.");
         println!("{}", machine());
-        println!("JSON and SVG files are in {}.", self.folder().display());
+        println!("JSON and SVG files are in {}.", folder.path().display());
         Ok(())
     }
 
@@ -191,6 +196,23 @@ impl Arguments {
         Ok(table)
     }
 
+    fn traces(&self) -> Result<Table, Box<dyn Error>> {
+        let title = "Block traces of a query engine, replayed: the smallest region over the peak \
+                     of live bytes, and ns a request (times ours)";
+        let traces = Trace::all()?;
+        let mut table = Table::new(title, block_rows()[0].name);
+        for trace in &traces {
+            table.push(format!("{}, region", trace.name), Unit::Times, traces::regions(trace));
+        }
+        // A repeat is a whole replay, which is far longer than a sample of the other tables.
+        let rounds = if self.quick { 1 } else { 15 };
+        for trace in &traces {
+            let readings = traces::measure(trace, Plan { rounds, ..self.plan() });
+            table.push(format!("{}, ns", trace.name), Unit::Nanos, readings);
+        }
+        Ok(table)
+    }
+
     /// What a process of its own is to be told.
     fn arguments_to_observe(&self, row: usize, sizes: SizesName) -> Vec<String> {
         let mut arguments = vec![
@@ -213,24 +235,6 @@ impl Arguments {
         }
         table
     }
-
-    fn publish(&self, table: &Table, name: &str) -> Result<(), Box<dyn Error>> {
-        println!("{}", table.markdown());
-        let folder = self.folder();
-        fs::create_dir_all(&folder)?;
-        fs::write(folder.join(format!("{name}.json")), serde_json::to_string_pretty(table)?)?;
-        plot::draw(table, &folder.join(format!("{name}.svg")))
-    }
-
-    fn folder(&self) -> PathBuf {
-        self.output.clone().unwrap_or_else(|| target_folder().join("rivals"))
-    }
-}
-
-/// Where cargo builds to: this program lies in `release/deps` of it.
-fn target_folder() -> PathBuf {
-    let program = std::env::current_exe().unwrap_or_default();
-    program.ancestors().nth(3).map_or_else(PathBuf::new, PathBuf::from)
 }
 
 /// Our rows, and the harness's, in atomic read-modify-writes: the unit is that of the first column.
@@ -246,20 +250,4 @@ fn in_rmw(pages: &Table) -> String {
         table.push(name.clone(), Unit::Times, in_rmw);
     }
     table.markdown()
-}
-
-/// The processor, the kernel and how busy they are.
-fn machine() -> String {
-    let read = |path| fs::read_to_string(path).unwrap_or_default();
-    let cpuinfo = read("/proc/cpuinfo");
-    let model =
-        cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let load = read("/proc/loadavg").split(' ').take(1).collect::<String>();
-    let kernel = read("/proc/sys/kernel/osrelease").trim().to_owned();
-    let huge_pages = read("/sys/kernel/mm/transparent_hugepage/enabled").trim().to_owned();
-    format!(
-        "{}, {threads} cores, Linux {kernel}, transparent huge pages {huge_pages}, load {load}",
-        model.unwrap_or("unknown processor")
-    )
 }

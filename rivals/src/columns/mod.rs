@@ -4,4 +4,5 @@ pub mod blocks;
 pub mod pages;
 pub mod residency;
 pub mod scratch;
+pub mod traces;
 pub mod utilisation;

@@ -25,7 +25,7 @@ pub fn observe(row: usize, live: Live, replacements: usize) -> Option<Residency>
     let rows = block_rows();
     let row = rows.get(row)?;
     let before = resident_bytes()?;
-    let mut replacing = (row.start)(live);
+    let mut replacing = row.replacing(live);
     replacing.touch_all();
     let (mut peak, mut sum) = (0.0_f64, 0.0);
     for _ in 0..replacements {

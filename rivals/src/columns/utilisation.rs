@@ -3,7 +3,7 @@
 use offheap::Strategy;
 
 use crate::interleave::median;
-use crate::peers::{BestFit, Blocks, OurBlocks, PAGE_BYTES};
+use crate::peers::{Blocks, Fit, FitTree, OurBlocks, PAGE_BYTES};
 use crate::sizes::{Random, Sizes};
 
 const REGION_PAGES: usize = 8192;
@@ -18,11 +18,12 @@ pub fn measure(sizes: Sizes, histories: u64) -> Vec<(&'static str, f64)> {
     let ours = |strategy| {
         middle(histories, |seed| fullness(OurBlocks::within(bytes, strategy), sizes, seed))
     };
-    let tree = middle(histories, |seed| fullness(BestFit::within(bytes), sizes, seed));
+    let tree = |fit| middle(histories, |seed| fullness(FitTree::within(bytes, fit), sizes, seed));
     vec![
         ("ours, smallest-fit", ours(Strategy::SmallestFit)),
-        ("ours, largest-fit, region 35 % full", ours(Strategy::LargestFit)),
-        ("best-fit tree under a mutex", tree),
+        ("ours, largest-fit", ours(Strategy::LargestFit)),
+        ("best-fit tree under a mutex", tree(Fit::Best)),
+        ("first-fit tree under a mutex", tree(Fit::First)),
     ]
 }
 

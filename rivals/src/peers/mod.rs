@@ -1,6 +1,6 @@
 //! The allocators, each behind [`Pages`], [`Blocks`] or both.
 
-mod best_fit;
+mod fit_tree;
 mod harness;
 mod heap;
 mod ours;
@@ -16,10 +16,10 @@ mod mimalloc;
 #[cfg(feature = "peers")]
 mod snmalloc;
 
-pub use best_fit::BestFit;
-pub use ours::{OurBlocks, RegionShare};
+pub use fit_tree::{Fit, FitTree};
+pub use ours::{OurBlocks, RegionShare, builder};
 
-use crate::columns::blocks::{BlockRow, Live};
+use crate::columns::blocks::BlockRow;
 use crate::columns::pages::{PageRow, Row};
 
 use heap::{HeapBlocks, HeapPages};
@@ -103,29 +103,25 @@ pub fn page_rows(threads: usize, pages_held: usize) -> Vec<Box<dyn PageRow>> {
 /// All allocators of blocks.
 #[must_use]
 pub fn block_rows() -> Vec<BlockRow> {
+    let tree = |fit| {
+        move |live_bytes| FitTree::within(RegionShare::SMALLEST_FIT.region_bytes(live_bytes), fit)
+    };
     let mut rows = vec![
-        BlockRow::new("ours, smallest-fit", |live: Live| {
-            live.replaced_in(OurBlocks::smallest_fit(live.bytes()))
-        }),
-        BlockRow::new("ours, largest-fit, region 35 % full", |live| {
-            live.replaced_in(OurBlocks::largest_fit(live.bytes()))
-        }),
-        BlockRow::new("best-fit tree under a mutex", |live| {
-            live.replaced_in(BestFit::within(RegionShare::SMALLEST_FIT.region_bytes(live.bytes())))
-        }),
+        BlockRow::new("ours, smallest-fit", OurBlocks::smallest_fit),
+        BlockRow::new("ours, largest-fit", OurBlocks::largest_fit),
+        BlockRow::new("best-fit tree under a mutex", tree(Fit::Best)),
+        BlockRow::new("first-fit tree under a mutex", tree(Fit::First)),
     ];
     #[cfg(feature = "peers")]
     rows.extend([
-        BlockRow::new("lgalloc", |live| live.replaced_in(lgalloc::Lgalloc::new())),
-        BlockRow::new("mimalloc", |live| live.replaced_in(HeapBlocks::<mimalloc::Mimalloc>::new())),
-        BlockRow::new("snmalloc", |live| live.replaced_in(HeapBlocks::<snmalloc::Snmalloc>::new())),
-        BlockRow::new("jemalloc", |live| live.replaced_in(HeapBlocks::<jemalloc::Jemalloc>::new())),
+        BlockRow::new("lgalloc", |_| lgalloc::Lgalloc::new()),
+        BlockRow::new("mimalloc", |_| HeapBlocks::<mimalloc::Mimalloc>::new()),
+        BlockRow::new("snmalloc", |_| HeapBlocks::<snmalloc::Snmalloc>::new()),
+        BlockRow::new("jemalloc", |_| HeapBlocks::<jemalloc::Jemalloc>::new()),
     ]);
     rows.extend([
-        BlockRow::new("glibc", |live| live.replaced_in(HeapBlocks::<system::Glibc>::new())),
-        BlockRow::new("mmap and munmap", |live| {
-            live.replaced_in(HeapBlocks::<system::Mmap>::new())
-        }),
+        BlockRow::new("glibc", |_| HeapBlocks::<system::Glibc>::new()),
+        BlockRow::new("mmap and munmap", |_| HeapBlocks::<system::Mmap>::new()),
     ]);
     rows
 }
@@ -133,6 +129,7 @@ pub fn block_rows() -> Vec<BlockRow> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::columns::blocks::Live;
     use crate::columns::pages::Kind;
     use crate::sizes::Sizes;
 
@@ -148,7 +145,7 @@ mod tests {
             });
         }
         for row in block_rows() {
-            let mut replacing = (row.start)(Live { mib: 64, sizes: Sizes::Any });
+            let mut replacing = row.replacing(Live { mib: 64, sizes: Sizes::Any });
             replacing.touch_all();
             replacing.replace(100);
             assert!(replacing.live_bytes() > 32 << 20, "{}", row.name);

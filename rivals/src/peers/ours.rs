@@ -1,6 +1,9 @@
 //! `offheap` itself.
 
-use offheap::{MemoryManager, MemorySegment, Owner, Strategy, VariableSizeManager, Worker};
+use offheap::{
+    MemoryManager, MemoryManagerBuilder, MemorySegment, Owner, Strategy, VariableSizeManager,
+    Worker,
+};
 
 use super::{Blocks, PAGE_BYTES, Pages, Peer};
 
@@ -9,7 +12,7 @@ pub struct ThroughOwner(Owner);
 
 impl ThroughOwner {
     pub fn new(pages: usize) -> Self {
-        Self(manager(pages * PAGE_BYTES, Strategy::SmallestFit).owner().clone())
+        Self(build(builder(pages * PAGE_BYTES)).owner().clone())
     }
 }
 
@@ -26,7 +29,7 @@ pub struct ThroughWorkers(Owner);
 
 impl ThroughWorkers {
     pub fn new(pages: usize) -> Self {
-        Self(manager(pages * PAGE_BYTES, Strategy::SmallestFit).owner().clone())
+        Self(build(builder(pages * PAGE_BYTES)).owner().clone())
     }
 }
 
@@ -74,20 +77,20 @@ impl OurBlocks {
     #[must_use]
     pub fn smallest_fit(live_bytes: usize) -> Self {
         let region_bytes = RegionShare::SMALLEST_FIT.region_bytes(live_bytes);
-        Self(manager(region_bytes, Strategy::SmallestFit))
+        Self(build(builder(region_bytes)))
     }
 
     /// For `live_bytes` in blocks, in a region that is much larger.
     #[must_use]
     pub fn largest_fit(live_bytes: usize) -> Self {
         let region_bytes = RegionShare::LARGEST_FIT.region_bytes(live_bytes);
-        Self(manager(region_bytes, Strategy::LargestFit))
+        Self(build(builder(region_bytes).strategy(Strategy::LargestFit)))
     }
 
-    /// A region of exactly this size.
+    /// A region of exactly this size, and no address space beyond it.
     #[must_use]
     pub fn within(region_bytes: usize, strategy: Strategy) -> Self {
-        Self(manager(region_bytes, strategy))
+        Self(build(without_spare(builder(region_bytes)).strategy(strategy)))
     }
 }
 
@@ -124,10 +127,16 @@ impl RegionShare {
     }
 }
 
-fn manager(bytes: usize, strategy: Strategy) -> VariableSizeManager {
-    let builder = MemoryManager::builder().capacity(bytes).page_size(PAGE_BYTES).strategy(strategy);
-    match VariableSizeManager::build(builder) {
-        Ok(manager) => manager,
-        Err(_) => std::process::abort(),
-    }
+/// How every manager of this package begins: as it comes, with pages of [`PAGE_BYTES`].
+pub fn builder(capacity_bytes: usize) -> MemoryManagerBuilder {
+    MemoryManager::builder().capacity(capacity_bytes).page_size(PAGE_BYTES)
+}
+
+/// The same with as much address space as capacity, for whoever asks how tightly blocks lie.
+fn without_spare(builder: MemoryManagerBuilder) -> MemoryManagerBuilder {
+    builder
+}
+
+fn build(builder: MemoryManagerBuilder) -> VariableSizeManager {
+    VariableSizeManager::build(builder).unwrap_or_else(|_| std::process::abort())
 }

@@ -4,8 +4,9 @@
 //! program           what `cargo bench -p rivals` runs: the tables, their ratios, files
 //! publish           where tables go
 //! table plot        Markdown, SVG
-//! columns/          the work: pages, blocks, utilisation, residency, traces, scratch
+//! columns/          the work, a file for each table or part of one
 //! interleave crew   rounds over all rows; threads that start together
+//! probe usage       what is observed in a process of its own          unsafe: usage
 //! trace             what a query engine asked for
 //! peers/            an allocator a file, behind two small traits    unsafe: heap and its users
 //! ```
@@ -17,10 +18,12 @@ pub mod crew;
 pub mod interleave;
 pub mod peers;
 pub mod plot;
+pub mod probe;
 pub mod program;
 pub mod publish;
 pub mod table;
 pub mod trace;
+pub mod usage;
 
 /// Block sizes and random numbers, as in the benches of `offheap` itself.
 #[allow(missing_docs, clippy::must_use_candidate, reason = "written as part of a bench")]

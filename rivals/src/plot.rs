@@ -75,6 +75,8 @@ impl Scale {
         let (name, from, to) = match column.unit {
             // From half of the smallest on, so that it has a bar too.
             Unit::Nanos => ("ns, logarithmic", (smallest / 2.0).ln(), largest.ln()),
+            Unit::Millis => ("ms", 0.0, largest),
+            Unit::Count => ("number", 0.0, largest),
             Unit::Percent => ("percent", 0.0, 100.0),
             Unit::Times => ("times", 0.0, largest),
         };
@@ -90,7 +92,9 @@ impl Scale {
 
     fn label(&self, value: f64, base: Option<f64>) -> String {
         match (self.unit, base) {
-            (Unit::Nanos, Some(base)) => format!("{} ({}×)", figure(value), figure(value / base)),
+            (Unit::Nanos | Unit::Millis, Some(base)) => {
+                format!("{} ({}×)", figure(value), figure(value / base))
+            }
             (Unit::Percent, _) => format!("{value:.1} %"),
             _ => figure(value),
         }

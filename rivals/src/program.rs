@@ -9,11 +9,14 @@ use std::time::Instant;
 use clap::{Parser, ValueEnum};
 
 use crate::columns::blocks::Live;
-use crate::columns::{blocks, pages, residency, scratch, traces, utilisation};
-use crate::interleave::Plan;
-use crate::peers::{OURS, RMW, block_rows};
+use crate::columns::bookkeeping::Bookkeeping;
+use crate::columns::first_touch::{self, FirstTouch};
+use crate::columns::residency::Residency;
+use crate::columns::{blocks, pages, scratch, traces, utilisation};
+use crate::interleave::{Plan, median};
+use crate::peers::{OURS, PAGE_BYTES, RMW, block_rows};
+use crate::probe::{Probe, SizesName};
 use crate::publish::{Folder, machine, target_folder};
-use crate::sizes::Sizes;
 use crate::table::{Column, Table, Unit, figure};
 use crate::trace::Trace;
 
@@ -39,11 +42,9 @@ struct Arguments {
     /// Cargo says so when it benches.
     #[arg(long, hide = true)]
     bench: bool,
-    /// Observe the residency of this row, print it and stop.
-    #[arg(long, hide = true, requires = "sizes")]
-    resident_row: Option<usize>,
+    /// Answer this question, which is JSON, and stop.
     #[arg(long, hide = true)]
-    sizes: Option<SizesName>,
+    probe: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
@@ -51,31 +52,9 @@ enum Part {
     Pages,
     Blocks,
     Traces,
+    FirstTouch,
     Scratch,
-}
-
-#[derive(Clone, Copy, ValueEnum, Debug)]
-enum SizesName {
-    Pow2,
-    Any,
-}
-
-impl SizesName {
-    const ALL: [Self; 2] = [Self::Pow2, Self::Any];
-
-    fn sizes(self) -> Sizes {
-        match self {
-            Self::Pow2 => Sizes::PowersOfTwo,
-            Self::Any => Sizes::Any,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Pow2 => "pow2",
-            Self::Any => "any",
-        }
-    }
+    Bookkeeping,
 }
 
 /// Runs as the arguments of the process say.
@@ -85,9 +64,9 @@ impl SizesName {
 /// If a process of its own fails, or a file cannot be written.
 pub fn run() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
-    if let (Some(row), Some(sizes)) = (arguments.resident_row, arguments.sizes) {
-        let found = residency::observe(row, arguments.live(sizes), arguments.replacements());
-        println!("{}", serde_json::to_string(&found)?);
+    if let Some(question) = &arguments.probe {
+        let probe: Probe = serde_json::from_str(question)?;
+        println!("{}", probe.answer()?);
         return Ok(());
     }
     if !arguments.bench {
@@ -141,8 +120,14 @@ impl Arguments {
         if wants(Part::Traces) {
             folder.publish(&self.traces()?, "traces")?;
         }
+        if wants(Part::FirstTouch) {
+            folder.publish(&self.first_touch()?, "first-touch")?;
+        }
         if wants(Part::Scratch) {
             folder.publish(&self.scratch(), "scratch")?;
+        }
+        if wants(Part::Bookkeeping) {
+            folder.publish(&Self::bookkeeping()?, "bookkeeping")?;
         }
         let seconds = start.elapsed().as_secs();
         println!("`~`: most samples were disturbed by other programs. {seconds} s in all.");
@@ -180,8 +165,9 @@ impl Arguments {
         for sizes in SizesName::ALL {
             let mut found = Vec::new();
             for (index, row) in rows.iter().enumerate() {
-                let residency =
-                    residency::in_own_process(&self.arguments_to_observe(index, sizes))?;
+                let (mib, replacements) = (self.live_mib.into(), self.replacements());
+                let probe = Probe::Residency { row: index, mib, sizes, replacements };
+                let residency: Residency = probe.ask()?;
                 if residency.refused_per_mille > 0.0 {
                     let refused = residency.refused_per_mille;
                     println!("{}, {}: {refused:.1} ‰ refused", row.name, sizes.name());
@@ -213,17 +199,33 @@ impl Arguments {
         Ok(table)
     }
 
-    /// What a process of its own is to be told.
-    fn arguments_to_observe(&self, row: usize, sizes: SizesName) -> Vec<String> {
-        let mut arguments = vec![
-            format!("--resident-row={row}"),
-            format!("--sizes={}", sizes.name()),
-            format!("--live-mib={}", self.live_mib),
-        ];
-        if self.quick {
-            arguments.push("--quick".to_owned());
+    fn first_touch(&self) -> Result<Table, Box<dyn Error>> {
+        let (mib, rounds) = if self.quick { (128, 1) } else { (1024, 7) };
+        let rows = first_touch::rows();
+        let before = rows.iter().position(|(name, _)| *name == first_touch::BEFORE).unwrap_or(0);
+        let mut found = vec![Vec::new(); rows.len()];
+        for _ in 0..rounds {
+            for (row, found) in found.iter_mut().enumerate() {
+                // So that each row finds the system's free memory as the same work left it.
+                Probe::FirstTouch { row: before, mib }.ask::<FirstTouch>()?;
+                found.push(Probe::FirstTouch { row, mib }.ask::<FirstTouch>()?);
+            }
         }
-        arguments
+        let title = format!(
+            "First touch of {mib} MiB: every 4 KiB written once, from before it is mapped (times \
+             ours)"
+        );
+        let mut table = Table::new(title, first_touch::OURS);
+        let mut push = |name, unit, figure: fn(&FirstTouch) -> f64| {
+            let middle = |found: &Vec<_>| median(found.iter().map(figure).collect());
+            let names = rows.iter().map(|(name, _)| *name);
+            table.push(name, unit, names.zip(found.iter().map(middle)));
+        };
+        push("CPU ms", Unit::Millis, |found| found.first.cpu_millis);
+        push("wall ms", Unit::Millis, |found| found.first.wall_millis);
+        push("page faults", Unit::Count, |found| found.first.faults);
+        push("written again, CPU ms", Unit::Millis, |found| found.again.cpu_millis);
+        Ok(table)
     }
 
     fn scratch(&self) -> Table {
@@ -234,6 +236,27 @@ impl Arguments {
             table.push(kind.name(), Unit::Nanos, scratch::measure(kind, self.plan()));
         }
         table
+    }
+
+    fn bookkeeping() -> Result<Table, Box<dyn Error>> {
+        let title = "What the library allocates for itself, in bytes; pages of 32 KiB";
+        let mut found = Vec::new();
+        for (name, mib) in
+            [("64 MiB", 64), ("1 GiB", 1 << 10), ("16 GiB", 16 << 10), ("256 GiB", 256 << 10)]
+        {
+            found.push((name, mib, Probe::Bookkeeping { mib }.ask::<Bookkeeping>()?));
+        }
+        let mut table = Table::new(title, "");
+        let mut push = |name, unit, figure: fn(&(&str, usize, Bookkeeping)) -> f64| {
+            table.push(name, unit, found.iter().map(|found| (found.0, figure(found))));
+        };
+        push("region and manager", Unit::Count, |(_, _, found)| found.manager as f64);
+        push("a page", Unit::Times, |(_, mib, found)| {
+            (found.manager * PAGE_BYTES) as f64 / (mib << 20) as f64
+        });
+        push("each owner", Unit::Count, |(_, _, found)| found.owner as f64);
+        push("each worker", Unit::Count, |(_, _, found)| found.worker as f64);
+        Ok(table)
     }
 }
 

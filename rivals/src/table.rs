@@ -33,10 +33,22 @@ pub struct Column {
 pub enum Unit {
     /// Nanoseconds, to be compared as ratios.
     Nanos,
+    /// Milliseconds, to be compared as ratios.
+    Millis,
+    /// A number of something.
+    Count,
     /// Percent.
     Percent,
     /// Times something.
     Times,
+}
+
+impl Unit {
+    /// Whether it is compared as ratios.
+    #[must_use]
+    pub fn is_time(self) -> bool {
+        matches!(self, Self::Nanos | Self::Millis)
+    }
 }
 
 /// A figure.
@@ -120,12 +132,13 @@ impl Column {
     fn text(&self, row: &str, baseline: &str) -> String {
         let Some(Cell { value, disturbed }) = self.cell(row) else { return String::new() };
         let mark = if disturbed { "~" } else { "" };
-        let base = self.cell(baseline).filter(|_| row != baseline && self.unit == Unit::Nanos);
+        let base = self.cell(baseline).filter(|_| row != baseline && self.unit.is_time());
         match (self.unit, base) {
-            (Unit::Nanos, Some(base)) => {
+            (Unit::Nanos | Unit::Millis, Some(base)) => {
                 format!("{mark}{} ({}×)", figure(value), figure(value / base.value))
             }
-            (Unit::Nanos, None) => format!("{mark}{}", figure(value)),
+            (Unit::Nanos | Unit::Millis, None) => format!("{mark}{}", figure(value)),
+            (Unit::Count, _) => format!("{value:.0}"),
             (Unit::Percent, _) => format!("{value:.1} %"),
             (Unit::Times, _) => format!("{value:.2}"),
         }

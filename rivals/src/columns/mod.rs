@@ -1,6 +1,8 @@
 //! The work that is measured, a file for each table or part of one.
 
 pub mod blocks;
+pub mod bookkeeping;
+pub mod first_touch;
 pub mod pages;
 pub mod residency;
 pub mod scratch;

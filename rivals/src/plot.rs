@@ -34,13 +34,13 @@ pub fn draw(table: &Table, path: &Path) -> Result<(), Box<dyn Error>> {
     let root = root.titled(&table.title, ("sans-serif", 18))?;
     let panels = root.split_evenly((lines, PANELS_PER_LINE));
     for (panel, column) in panels.iter().zip(&table.columns) {
-        draw_panel(panel, column, table.baseline)?;
+        draw_panel(panel, column, table)?;
     }
     root.present()?;
     Ok(())
 }
 
-fn draw_panel(panel: &Panel<'_>, column: &Column, baseline: &str) -> Result<(), Box<dyn Error>> {
+fn draw_panel(panel: &Panel<'_>, column: &Column, table: &Table) -> Result<(), Box<dyn Error>> {
     let scale = Scale::of(column);
     let heading = format!("{} ({})", column.name, scale.name);
     panel.draw(&Text::new(heading, (12, 12), ("sans-serif", 15).into_font()))?;
@@ -53,7 +53,7 @@ fn draw_panel(panel: &Panel<'_>, column: &Column, baseline: &str) -> Result<(), 
         panel.draw(&Text::new(row.replace('`', ""), (12, top + 2), font.clone()))?;
         let bar = [(BARS_FROM, top + 2), (end, top + BAR_HEIGHT - 4)];
         panel.draw(&Rectangle::new(bar, color.filled()))?;
-        let label = scale.label(cell.value, column.cell(baseline).map(|base| base.value));
+        let label = scale.label(cell.value, table.base_of(row, column));
         panel.draw(&Text::new(label, (end + 6, top + 2), font))?;
     }
     Ok(())
@@ -104,10 +104,11 @@ impl Scale {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::Baseline;
 
     #[test]
     fn a_picture_has_every_row_of_every_column() {
-        let mut table = Table::new("Pages", "ours");
+        let mut table = Table::new("Pages", Baseline::Row("ours"));
         table.push("pair", Unit::Nanos, [("ours", 2.0), ("theirs", 31.0)]);
         table.push("full", Unit::Percent, [("ours", 90.0)]);
         table.push("resident", Unit::Times, [("ours", 1.1)]);

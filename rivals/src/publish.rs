@@ -68,11 +68,18 @@ pub fn machine() -> String {
     let model =
         cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let load = read("/proc/loadavg").split(' ').take(1).collect::<String>();
     let kernel = read("/proc/sys/kernel/osrelease").trim().to_owned();
     let huge_pages = read("/sys/kernel/mm/transparent_hugepage/enabled").trim().to_owned();
     format!(
-        "{}, {threads} cores, Linux {kernel}, transparent huge pages {huge_pages}, load {load}",
-        model.unwrap_or("unknown processor")
+        "{}, {threads} cores, Linux {kernel}, transparent huge pages {huge_pages}, {}",
+        model.unwrap_or("unknown processor"),
+        load()
     )
+}
+
+/// How many threads want a core, on average over the last minute.
+#[must_use]
+pub fn load() -> String {
+    let loads = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    format!("load {}", loads.split(' ').next().unwrap_or_default())
 }

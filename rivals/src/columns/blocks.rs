@@ -39,6 +39,11 @@ impl Live {
         };
         (16 * self.bytes() / PAGE_BYTES / sixteenths_of_a_page).max(1)
     }
+
+    /// As many blocks, taken from `blocks`.
+    pub fn replaced_in<B: Blocks + 'static>(self, blocks: B) -> Box<dyn Replacing> {
+        Box::new(Replacement::new(blocks, self))
+    }
 }
 
 /// An allocator of blocks, and how to begin with it.
@@ -56,7 +61,7 @@ trait Maker {
 
 impl<B: Blocks + 'static, F: Fn(usize) -> B> Maker for F {
     fn replacing(&self, live: Live) -> Box<dyn Replacing> {
-        Box::new(Replacement::new(self(live.bytes()), live))
+        live.replaced_in(self(live.bytes()))
     }
 
     fn replaying<'a>(&self, trace: &'a Trace) -> Box<dyn Replaying + 'a> {
@@ -185,7 +190,12 @@ pub fn with_block_crew<R>(live: Live, lead: impl FnOnce(&mut Crew<'_>, &[BlockRo
 }
 
 fn work<'a>(row: &'a BlockRow, live: Live) -> Work<'a> {
-    let mut replacing = row.replacing(live);
+    aged(row.replacing(live), live)
+}
+
+/// The work of replacing blocks, once the holes are what such a history leaves.
+#[must_use]
+pub fn aged<'a>(mut replacing: Box<dyn Replacing>, live: Live) -> Work<'a> {
     replacing.replace((AGEING * live.blocks()) as u64);
     Box::new(move |repeats| replacing.replace(repeats))
 }

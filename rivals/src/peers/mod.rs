@@ -17,9 +17,9 @@ mod mimalloc;
 mod snmalloc;
 
 pub use fit_tree::{Fit, FitTree};
-pub use ours::{OurBlocks, RegionShare, builder};
+pub use ours::{OurBlocks, Ours, Owners, RegionShare, builder};
 
-use crate::columns::blocks::BlockRow;
+use crate::columns::blocks::{BlockRow, Live, Replacing};
 use crate::columns::pages::{PageRow, Row};
 
 use heap::{HeapBlocks, HeapPages};
@@ -67,20 +67,35 @@ pub trait Blocks {
 /// The row that all others are compared with.
 pub const OURS: &str = "ours, through a worker";
 
+/// The row of what is in all others.
+pub const HARNESS: &str = "harness alone";
+
 /// The row that is the unit of time: the harness and one atomic read-modify-write a page.
 pub const RMW: &str = "harness and one rmw";
+
+/// A region is so many times as large as what its threads hold together, so that nobody looks for
+/// the last free page. What is not touched costs nothing.
+const REGION_TIMES: usize = 4;
+
+/// A region for `pages_held` pages, of one owner for all threads or one for each.
+fn roomy(owners: Owners, pages_held: usize) -> Ours {
+    Ours::new(owners, REGION_TIMES * pages_held * PAGE_BYTES)
+}
 
 /// All allocators of pages. `pages_held` is what all threads together hold at most.
 #[must_use]
 pub fn page_rows(threads: usize, pages_held: usize) -> Vec<Box<dyn PageRow>> {
+    let ours = || roomy(Owners::One, pages_held);
+    // Pools of numbers are no larger than they need be: their size is what they have to walk.
+    let numbers = 2 * pages_held;
     let mut rows: Vec<Box<dyn PageRow>> = vec![
-        Row::boxed("harness alone", threads, harness::Nothing),
+        Row::boxed(HARNESS, threads, harness::Nothing),
         Row::boxed(RMW, threads, harness::OneRmw),
-        Row::boxed(OURS, threads, ours::ThroughWorkers::new(pages_held)),
-        Row::boxed("ours, through an owner", threads, ours::ThroughOwner::new(pages_held)),
-        Row::boxed("`Mutex<Vec>` of numbers", threads, pools::MutexVec::new(pages_held)),
-        Row::boxed("crossbeam `ArrayQueue`", threads, pools::array_queue(pages_held)),
-        Row::boxed("crossbeam `SegQueue`", threads, pools::seg_queue(pages_held)),
+        Row::boxed(OURS, threads, ours::ThroughWorkers(ours())),
+        Row::boxed("ours, through an owner", threads, ours::ThroughOwner(ours())),
+        Row::boxed("`Mutex<Vec>` of numbers", threads, pools::MutexVec::new(numbers)),
+        Row::boxed("crossbeam `ArrayQueue`", threads, pools::array_queue(numbers)),
+        Row::boxed("crossbeam `SegQueue`", threads, pools::seg_queue(numbers)),
     ];
     #[cfg(feature = "peers")]
     rows.extend([
@@ -97,6 +112,52 @@ pub fn page_rows(threads: usize, pages_held: usize) -> Vec<Box<dyn PageRow>> {
     rows.push(Row::boxed("glibc", threads, HeapPages::<system::Glibc, PAGE_BYTES>::new()));
     let mmap = HeapPages::<system::Mmap, 4096>::new();
     rows.push(Row::boxed("mmap and munmap, 4 KiB aligned", threads, mmap));
+    rows
+}
+
+/// The ways to pages that are compared from one number of threads to the next.
+#[must_use]
+pub fn scaling_rows(threads: usize, pages_held: usize) -> Vec<Box<dyn PageRow>> {
+    let ours = |owners| roomy(owners, pages_held);
+    let mut rows: Vec<Box<dyn PageRow>> = vec![
+        Row::boxed(RMW, threads, harness::OneRmw),
+        Row::boxed("workers of one owner", threads, ours::ThroughWorkers(ours(Owners::One))),
+        Row::boxed("workers, an owner each", threads, ours::ThroughWorkers(ours(Owners::Each))),
+        Row::boxed("one owner", threads, ours::ThroughOwner(ours(Owners::One))),
+        Row::boxed("an owner each", threads, ours::ThroughOwner(ours(Owners::Each))),
+    ];
+    #[cfg(feature = "peers")]
+    rows.extend([
+        Row::boxed("lgalloc", threads, lgalloc::Lgalloc::new()) as Box<dyn PageRow>,
+        Row::boxed("mimalloc", threads, HeapPages::<mimalloc::Mimalloc, PAGE_BYTES>::new()),
+        Row::boxed("jemalloc", threads, HeapPages::<jemalloc::Jemalloc, PAGE_BYTES>::new()),
+    ]);
+    rows.push(Row::boxed("glibc", threads, HeapPages::<system::Glibc, PAGE_BYTES>::new()));
+    rows
+}
+
+/// Blocks for each thread of several.
+pub type BlocksOfThreads = Box<dyn Fn(Live) -> Box<dyn Replacing> + Sync>;
+
+/// The ways to blocks that are compared from one number of threads to the next.
+#[must_use]
+pub fn block_scaling_rows(threads: usize, live: Live) -> Vec<(&'static str, BlocksOfThreads)> {
+    let ours = |owners| -> BlocksOfThreads {
+        let region_bytes = RegionShare::SMALLEST_FIT.region_bytes(threads * live.bytes());
+        let ours = Ours::new(owners, region_bytes);
+        Box::new(move |live| live.replaced_in(ours.owner()))
+    };
+    let mut rows = vec![("one owner", ours(Owners::One)), ("an owner each", ours(Owners::Each))];
+    #[cfg(feature = "peers")]
+    rows.extend::<[(&'static str, BlocksOfThreads); 3]>([
+        ("lgalloc", Box::new(|live| live.replaced_in(lgalloc::Lgalloc::new()))),
+        ("mimalloc", Box::new(|live| live.replaced_in(HeapBlocks::<mimalloc::Mimalloc>::new()))),
+        ("jemalloc", Box::new(|live| live.replaced_in(HeapBlocks::<jemalloc::Jemalloc>::new()))),
+    ]);
+    rows.push((
+        "glibc",
+        Box::new(|live: Live| live.replaced_in(HeapBlocks::<system::Glibc>::new())),
+    ));
     rows
 }
 
@@ -129,13 +190,12 @@ pub fn block_rows() -> Vec<BlockRow> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::columns::blocks::Live;
     use crate::columns::pages::Kind;
     use crate::sizes::Sizes;
 
     #[test]
     fn every_allocator_does_every_work() {
-        for row in page_rows(2, 4 * 1024) {
+        for row in page_rows(2, 2 * 1024).into_iter().chain(scaling_rows(2, 2 * 1024)) {
             for kind in [Kind::Pair, Kind::Lifo, Kind::Random] {
                 row.work(kind, 0)(2);
             }

@@ -7,37 +7,64 @@ use offheap::{
 
 use super::{Blocks, PAGE_BYTES, Pages, Peer};
 
-/// One owner for all threads.
-pub struct ThroughOwner(Owner);
+/// Who is charged with what threads allocate.
+#[derive(Clone, Copy, Debug)]
+pub enum Owners {
+    /// One owner for all threads.
+    One,
+    /// Each thread has its own.
+    Each,
+}
 
-impl ThroughOwner {
-    pub fn new(pages: usize) -> Self {
-        Self(build(builder(pages * PAGE_BYTES)).owner().clone())
+/// A manager for several threads.
+pub struct Ours {
+    manager: MemoryManager,
+    /// What all threads share, if they do.
+    owner: Option<Owner>,
+}
+
+impl Ours {
+    /// A manager for so many bytes.
+    #[must_use]
+    pub fn new(owners: Owners, region_bytes: usize) -> Self {
+        let manager = builder(region_bytes).build().unwrap_or_else(|_| std::process::abort());
+        let owner = match owners {
+            Owners::One => Some(register(&manager)),
+            Owners::Each => None,
+        };
+        Self { manager, owner }
+    }
+
+    /// What a thread allocates through.
+    #[must_use]
+    pub fn owner(&self) -> Owner {
+        self.owner.clone().unwrap_or_else(|| register(&self.manager))
     }
 }
+
+fn register(manager: &MemoryManager) -> Owner {
+    manager.owner("of the bench").register().unwrap_or_else(|_| std::process::abort())
+}
+
+/// Through the owner itself.
+pub struct ThroughOwner(pub Ours);
 
 impl Peer for ThroughOwner {
     type Page = MemorySegment;
 
     fn pages(&self) -> impl Pages<Page = MemorySegment> {
-        &self.0
+        self.0.owner()
     }
 }
 
-/// A worker for each thread, all of one owner.
-pub struct ThroughWorkers(Owner);
-
-impl ThroughWorkers {
-    pub fn new(pages: usize) -> Self {
-        Self(build(builder(pages * PAGE_BYTES)).owner().clone())
-    }
-}
+/// Through a worker for each thread.
+pub struct ThroughWorkers(pub Ours);
 
 impl Peer for ThroughWorkers {
     type Page = MemorySegment;
 
     fn pages(&self) -> impl Pages<Page = MemorySegment> {
-        self.0.worker()
+        self.0.owner().worker()
     }
 }
 
@@ -55,7 +82,7 @@ impl Pages for Worker {
     }
 }
 
-impl Pages for &Owner {
+impl Pages for Owner {
     type Page = MemorySegment;
 
     #[inline]
@@ -66,6 +93,22 @@ impl Pages for &Owner {
     #[inline]
     fn release(&mut self, page: MemorySegment) {
         drop(page);
+    }
+}
+
+impl Blocks for Owner {
+    type Block = MemorySegment;
+
+    fn allocate(&mut self, bytes: usize) -> Option<MemorySegment> {
+        Owner::allocate(self, bytes).ok()
+    }
+
+    fn release(&mut self, block: MemorySegment) {
+        drop(block);
+    }
+
+    fn touch(&mut self, block: &mut MemorySegment) {
+        block.iter_mut().step_by(4096).for_each(|byte| *byte = 1);
     }
 }
 

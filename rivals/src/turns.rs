@@ -23,8 +23,9 @@ pub struct Marks<'a> {
     pub end: &'a (dyn Fn() + Sync),
 }
 
-/// Calls `steps` with the number of each of `threads` threads, in that thread, and gives all
-/// threads their turns. Returns how many pages were allocated in the part that counts.
+/// Calls `steps` with the number of each of `threads` threads, in that thread at its first turn,
+/// and gives all threads their turns. Returns how many pages were allocated in the part that
+/// counts.
 pub fn take_turns<'a>(
     threads: usize,
     rounds: Rounds,
@@ -40,7 +41,7 @@ pub fn take_turns<'a>(
             .enumerate()
             .map(|(thread, turn)| {
                 let next = senders[(thread + 1) % senders.len()].clone();
-                scope.spawn(move || seat(thread, rounds, steps(thread), &turn, &next, marks))
+                scope.spawn(move || seat(thread, rounds, steps, &turn, &next, marks))
             })
             .collect();
         // The first turn.
@@ -49,14 +50,16 @@ pub fn take_turns<'a>(
     })
 }
 
-fn seat(
+fn seat<'a>(
     thread: usize,
     rounds: Rounds,
-    mut step: Step<'_>,
+    steps: &dyn Fn(usize) -> Step<'a>,
     turn: &Receiver<()>,
     next: &Sender<()>,
     marks: &Marks<'_>,
 ) -> usize {
+    // Made at the first turn, so that memory for it is taken in the same order each time.
+    let mut step = None;
     let mut pages = 0;
     for round in 0..=rounds.warm_up + rounds.counted {
         if turn.recv().is_err() {
@@ -69,7 +72,7 @@ fn seat(
             (marks.end)();
         }
         if round < rounds.warm_up + rounds.counted {
-            let allocated = step();
+            let allocated = step.get_or_insert_with(|| steps(thread))();
             pages += if round < rounds.warm_up { 0 } else { allocated };
         }
         // The last to be woken has gone home already.

@@ -5,6 +5,7 @@
 
 #[cfg(all(target_os = "linux", offheap_count))]
 mod counted {
+    use std::alloc::{GlobalAlloc, Layout, System};
     use std::collections::{BTreeSet, VecDeque};
     use std::error::Error;
     use std::path::PathBuf;
@@ -24,6 +25,31 @@ mod counted {
     const HELD_BLOCK_PAGES: usize = 2048;
     /// Threads in the tables that tell words apart.
     const THREADS: usize = 2;
+
+    /// The system's allocator, with a cache line of its own for the beginning of everything: so
+    /// that which words share a line is what their types say, and the same in every run.
+    struct LineByLine;
+
+    #[global_allocator]
+    static ALLOCATOR: LineByLine = LineByLine;
+
+    fn from_a_line_on(layout: Layout) -> Layout {
+        layout.align_to(64).map_or(layout, |layout| layout.pad_to_align())
+    }
+
+    // SAFETY: it hands every call on to the system's allocator, with the same layout for the same
+    // memory, which has at least the size and the alignment that were asked for.
+    unsafe impl GlobalAlloc for LineByLine {
+        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+            // SAFETY: by the caller's contract; the size is no less.
+            unsafe { System.alloc(from_a_line_on(layout)) }
+        }
+
+        unsafe fn dealloc(&self, base: *mut u8, layout: Layout) {
+            // SAFETY: by the caller's contract it came from `alloc`, with the layout from there.
+            unsafe { System.dealloc(base, from_a_line_on(layout)) };
+        }
+    }
 
     /// Counts touches of shared words.
     #[derive(Parser)]

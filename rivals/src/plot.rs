@@ -95,6 +95,7 @@ impl Scale {
             (Unit::Nanos | Unit::Millis, Some(base)) => {
                 format!("{} ({}×)", figure(value), figure(value / base))
             }
+            (Unit::Count, _) => format!("{value:.0}"),
             (Unit::Percent, _) => format!("{value:.1} %"),
             _ => figure(value),
         }

@@ -71,7 +71,7 @@ pub fn machine() -> String {
     let kernel = read("/proc/sys/kernel/osrelease").trim().to_owned();
     let huge_pages = read("/sys/kernel/mm/transparent_hugepage/enabled").trim().to_owned();
     format!(
-        "{}, {threads} cores, Linux {kernel}, transparent huge pages {huge_pages}, {}",
+        "{}, {threads} cores, Linux {kernel}, transparent huge pages {huge_pages}, load {}",
         model.unwrap_or("unknown processor"),
         load()
     )
@@ -81,5 +81,5 @@ pub fn machine() -> String {
 #[must_use]
 pub fn load() -> String {
     let loads = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    format!("load {}", loads.split(' ').next().unwrap_or_default())
+    loads.split(' ').next().unwrap_or_default().to_owned()
 }

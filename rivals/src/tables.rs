@@ -161,7 +161,8 @@ impl Settings {
     /// Bytes of a page.
     #[must_use]
     pub fn access(self) -> Table {
-        let title = "Access to a page of 32 KiB: ns a page (times the plain slice)";
+        let title =
+            "`u64` by `u64` over a page of 32 KiB: ns a page (times the sum of a plain slice)";
         let mut table = Table::new(title, Baseline::Row(access::SLICE));
         table.push("all of it", Unit::Nanos, access::measure(self.plan()));
         table
@@ -217,6 +218,9 @@ impl Settings {
         push("region and manager", Unit::Count, |(_, _, found)| found.manager as f64);
         push("a page", Unit::Times, |(_, mib, found)| {
             (found.manager * PAGE_BYTES) as f64 / (mib << 20) as f64
+        });
+        push("millionths of the region", Unit::Times, |(_, mib, found)| {
+            1e6 * found.manager as f64 / (mib << 20) as f64
         });
         push("each owner", Unit::Count, |(_, _, found)| found.owner as f64);
         push("each worker", Unit::Count, |(_, _, found)| found.worker as f64);

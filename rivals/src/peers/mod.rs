@@ -121,10 +121,14 @@ pub fn scaling_rows(threads: usize, pages_held: usize) -> Vec<Box<dyn PageRow>> 
     let ours = |owners| roomy(owners, pages_held);
     let mut rows: Vec<Box<dyn PageRow>> = vec![
         Row::boxed(RMW, threads, harness::OneRmw),
-        Row::boxed("workers of one owner", threads, ours::ThroughWorkers(ours(Owners::One))),
-        Row::boxed("workers, an owner each", threads, ours::ThroughWorkers(ours(Owners::Each))),
-        Row::boxed("one owner", threads, ours::ThroughOwner(ours(Owners::One))),
-        Row::boxed("an owner each", threads, ours::ThroughOwner(ours(Owners::Each))),
+        Row::boxed("ours, workers of one owner", threads, ours::ThroughWorkers(ours(Owners::One))),
+        Row::boxed(
+            "ours, workers, an owner each",
+            threads,
+            ours::ThroughWorkers(ours(Owners::Each)),
+        ),
+        Row::boxed("ours, one owner", threads, ours::ThroughOwner(ours(Owners::One))),
+        Row::boxed("ours, an owner each", threads, ours::ThroughOwner(ours(Owners::Each))),
     ];
     #[cfg(feature = "peers")]
     rows.extend([
@@ -147,7 +151,8 @@ pub fn block_scaling_rows(threads: usize, live: Live) -> Vec<(&'static str, Bloc
         let ours = Ours::new(owners, region_bytes);
         Box::new(move |live| live.replaced_in(ours.owner()))
     };
-    let mut rows = vec![("one owner", ours(Owners::One)), ("an owner each", ours(Owners::Each))];
+    let mut rows =
+        vec![("ours, one owner", ours(Owners::One)), ("ours, an owner each", ours(Owners::Each))];
     #[cfg(feature = "peers")]
     rows.extend::<[(&'static str, BlocksOfThreads); 3]>([
         ("lgalloc", Box::new(|live| live.replaced_in(lgalloc::Lgalloc::new()))),

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Counts how often which shared words are touched, and how often cache lines move between threads.
-# Arguments go to the program: --places names every line of the code, --output a folder.
+# `--places` names every line of the code, too.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target="${CARGO_TARGET_DIR:-$PWD/target}"

@@ -53,7 +53,8 @@ fn draw_panel(panel: &Panel<'_>, column: &Column, table: &Table) -> Result<(), B
         panel.draw(&Text::new(row.replace('`', ""), (12, top + 2), font.clone()))?;
         let bar = [(BARS_FROM, top + 2), (end, top + BAR_HEIGHT - 4)];
         panel.draw(&Rectangle::new(bar, color.filled()))?;
-        let label = scale.label(cell.value, table.base_of(row, column));
+        let mark = if cell.disturbed { "~" } else { "" };
+        let label = format!("{mark}{}", scale.label(cell.value, table.base_of(row, column)));
         panel.draw(&Text::new(label, (end + 6, top + 2), font))?;
     }
     Ok(())

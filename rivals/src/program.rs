@@ -14,7 +14,7 @@ use crate::tables::{Settings, in_rmw, net_in_rmw};
 
 /// The same work on offheap and on other allocators, side by side in one run.
 #[derive(Parser, Debug)]
-#[command(name = "cargo bench -p rivals --")]
+#[command(bin_name = "cargo bench -p rivals --")]
 struct Arguments {
     /// Fewer and shorter samples: for a look, not for figures to keep.
     #[arg(long)]
@@ -28,7 +28,7 @@ struct Arguments {
     /// Only these tables.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
-    /// The folder for JSON and SVG files: `target/rivals` by default.
+    /// The folder for Markdown, JSON and SVG files: `target/rivals` by default.
     #[arg(long)]
     output: Option<PathBuf>,
     /// Cargo says so when it benches.

@@ -93,6 +93,13 @@ pub mod model {
     pub use crate::units::{ChunkIndex, PageCount, PageIndex};
 }
 
+/// How often which words were touched.
+#[cfg(offheap_count)]
+#[doc(hidden)]
+pub mod touches {
+    pub use crate::sync::touches::{Touches, restart, start, stop};
+}
+
 #[cfg(not(offheap_loom))]
 pub use arena::ZeroPolicy;
 pub use error::{

@@ -1,15 +1,25 @@
-//! The one switch between the standard atomics and loom's.
+//! The one switch between the standard atomics, loom's, and those that count.
 
 #[cfg(offheap_loom)]
 pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 #[cfg(not(offheap_loom))]
-pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+pub(crate) use std::sync::atomic::Ordering;
+#[cfg(offheap_count)]
+use std::sync::atomic::{AtomicU32 as PlainU32, AtomicU64 as PlainU64};
+#[cfg(not(any(offheap_loom, offheap_count)))]
+pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64};
+
+#[cfg(offheap_count)]
+pub(crate) mod touches;
+#[cfg(offheap_count)]
+pub(crate) use touches::{AtomicU32, AtomicU64};
 
 /// Reads a word that, after its creation, only read-modify-writes change.
 ///
 /// loom explores fewer executions of `load; compare_exchange` loops than exist. A second mode of
 /// the models (`cfg(offheap_loom_rmw)`) therefore turns each such load into a read-modify-write
 /// that changes nothing, which takes its place in the modification order like any other.
+#[cfg_attr(offheap_count, track_caller)]
 #[inline]
 pub(crate) fn read(word: &AtomicU64, order: Ordering) -> u64 {
     #[cfg(offheap_loom_rmw)]

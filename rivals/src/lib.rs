@@ -1,10 +1,14 @@
 //! The same work on `offheap` and on the allocators that an engine could pick instead.
 //!
 //! ```text
-//! program           what `cargo bench -p rivals` runs: the tables, their ratios, files
+//! program tables    what `cargo bench -p rivals` runs, and the tables it fills
+//! publish           where tables go
 //! table plot        Markdown, SVG
-//! columns/          the work: pages, blocks, utilisation, residency, scratch
+//! columns/          the work, a file for each table or part of one
+//! turns             threads that take turns, for what is counted and not timed
 //! interleave crew   rounds over all rows; threads that start together
+//! probe usage       what is observed in a process of its own          unsafe: usage
+//! trace             what a query engine asked for
 //! peers/            an allocator a file, behind two small traits    unsafe: heap and its users
 //! ```
 
@@ -15,8 +19,14 @@ pub mod crew;
 pub mod interleave;
 pub mod peers;
 pub mod plot;
+pub mod probe;
 pub mod program;
+pub mod publish;
 pub mod table;
+pub mod tables;
+pub mod trace;
+pub mod turns;
+pub mod usage;
 
 /// Block sizes and random numbers, as in the benches of `offheap` itself.
 #[allow(missing_docs, clippy::must_use_candidate, reason = "written as part of a bench")]

@@ -34,13 +34,13 @@ pub fn draw(table: &Table, path: &Path) -> Result<(), Box<dyn Error>> {
     let root = root.titled(&table.title, ("sans-serif", 18))?;
     let panels = root.split_evenly((lines, PANELS_PER_LINE));
     for (panel, column) in panels.iter().zip(&table.columns) {
-        draw_panel(panel, column, table.baseline)?;
+        draw_panel(panel, column, table)?;
     }
     root.present()?;
     Ok(())
 }
 
-fn draw_panel(panel: &Panel<'_>, column: &Column, baseline: &str) -> Result<(), Box<dyn Error>> {
+fn draw_panel(panel: &Panel<'_>, column: &Column, table: &Table) -> Result<(), Box<dyn Error>> {
     let scale = Scale::of(column);
     let heading = format!("{} ({})", column.name, scale.name);
     panel.draw(&Text::new(heading, (12, 12), ("sans-serif", 15).into_font()))?;
@@ -53,7 +53,8 @@ fn draw_panel(panel: &Panel<'_>, column: &Column, baseline: &str) -> Result<(), 
         panel.draw(&Text::new(row.replace('`', ""), (12, top + 2), font.clone()))?;
         let bar = [(BARS_FROM, top + 2), (end, top + BAR_HEIGHT - 4)];
         panel.draw(&Rectangle::new(bar, color.filled()))?;
-        let label = scale.label(cell.value, column.cell(baseline).map(|base| base.value));
+        let mark = if cell.disturbed { "~" } else { "" };
+        let label = format!("{mark}{}", scale.label(cell.value, table.base_of(row, column)));
         panel.draw(&Text::new(label, (end + 6, top + 2), font))?;
     }
     Ok(())
@@ -75,6 +76,8 @@ impl Scale {
         let (name, from, to) = match column.unit {
             // From half of the smallest on, so that it has a bar too.
             Unit::Nanos => ("ns, logarithmic", (smallest / 2.0).ln(), largest.ln()),
+            Unit::Millis => ("ms", 0.0, largest),
+            Unit::Count => ("number", 0.0, largest),
             Unit::Percent => ("percent", 0.0, 100.0),
             Unit::Times => ("times", 0.0, largest),
         };
@@ -90,7 +93,10 @@ impl Scale {
 
     fn label(&self, value: f64, base: Option<f64>) -> String {
         match (self.unit, base) {
-            (Unit::Nanos, Some(base)) => format!("{} ({}×)", figure(value), figure(value / base)),
+            (Unit::Nanos | Unit::Millis, Some(base)) => {
+                format!("{} ({}×)", figure(value), figure(value / base))
+            }
+            (Unit::Count, _) => format!("{value:.0}"),
             (Unit::Percent, _) => format!("{value:.1} %"),
             _ => figure(value),
         }
@@ -100,10 +106,11 @@ impl Scale {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::Baseline;
 
     #[test]
     fn a_picture_has_every_row_of_every_column() {
-        let mut table = Table::new("Pages", "ours");
+        let mut table = Table::new("Pages", Baseline::Row("ours"));
         table.push("pair", Unit::Nanos, [("ours", 2.0), ("theirs", 31.0)]);
         table.push("full", Unit::Percent, [("ours", 90.0)]);
         table.push("resident", Unit::Times, [("ours", 1.1)]);

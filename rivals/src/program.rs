@@ -2,79 +2,54 @@
 #![allow(clippy::print_stdout, reason = "its output is what it is for")]
 
 use std::error::Error;
-use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
 
-use crate::columns::blocks::Live;
-use crate::columns::{blocks, pages, residency, scratch, utilisation};
-use crate::interleave::Plan;
-use crate::peers::{OURS, RMW, block_rows};
-use crate::plot;
-use crate::sizes::Sizes;
-use crate::table::{Column, Table, Unit, figure};
+use crate::probe::Probe;
+use crate::publish::{Folder, load, machine, target_folder};
+use crate::tables::{Settings, in_rmw, net_in_rmw};
 
 /// The same work on offheap and on other allocators, side by side in one run.
 #[derive(Parser, Debug)]
-#[command(name = "cargo bench -p rivals --")]
+#[command(bin_name = "cargo bench -p rivals --")]
 struct Arguments {
     /// Fewer and shorter samples: for a look, not for figures to keep.
     #[arg(long)]
     quick: bool,
-    /// Threads of the columns that have several.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: u16,
+    /// Threads: 2 in the table of pages, as many as there are cores for scaling.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
     /// Live blocks in MiB.
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u16).range(16..))]
     live_mib: u16,
     /// Only these tables.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
-    /// The folder for JSON and SVG files: `target/rivals` by default.
+    /// The folder for Markdown, JSON and SVG files: `target/rivals` by default.
     #[arg(long)]
     output: Option<PathBuf>,
     /// Cargo says so when it benches.
     #[arg(long, hide = true)]
     bench: bool,
-    /// Observe the residency of this row, print it and stop.
-    #[arg(long, hide = true, requires = "sizes")]
-    resident_row: Option<usize>,
+    /// Answer this question, which is JSON, and stop.
     #[arg(long, hide = true)]
-    sizes: Option<SizesName>,
+    probe: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
 enum Part {
     Pages,
     Blocks,
+    Utilisation,
+    Traces,
+    FirstTouch,
     Scratch,
-}
-
-#[derive(Clone, Copy, ValueEnum, Debug)]
-enum SizesName {
-    Pow2,
-    Any,
-}
-
-impl SizesName {
-    const ALL: [Self; 2] = [Self::Pow2, Self::Any];
-
-    fn sizes(self) -> Sizes {
-        match self {
-            Self::Pow2 => Sizes::PowersOfTwo,
-            Self::Any => Sizes::Any,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Pow2 => "pow2",
-            Self::Any => "any",
-        }
-    }
+    Access,
+    Bookkeeping,
+    Scaling,
 }
 
 /// Runs as the arguments of the process say.
@@ -84,9 +59,9 @@ impl SizesName {
 /// If a process of its own fails, or a file cannot be written.
 pub fn run() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
-    if let (Some(row), Some(sizes)) = (arguments.resident_row, arguments.sizes) {
-        let found = residency::observe(row, arguments.live(sizes), arguments.replacements());
-        println!("{}", serde_json::to_string(&found)?);
+    if let Some(question) = &arguments.probe {
+        let probe: Probe = serde_json::from_str(question)?;
+        println!("{}", probe.answer()?);
         return Ok(());
     }
     if !arguments.bench {
@@ -112,154 +87,65 @@ fn with_peers() -> Result<(), Box<dyn Error>> {
 }
 
 impl Arguments {
-    fn plan(&self) -> Plan {
-        if self.quick { Plan::QUICK } else { Plan::FULL }
-    }
-
-    fn live(&self, sizes: SizesName) -> Live {
-        Live { mib: self.live_mib.into(), sizes: sizes.sizes() }
-    }
-
-    fn replacements(&self) -> usize {
-        if self.quick { 200 } else { 1000 }
+    fn settings(&self) -> Settings {
+        Settings {
+            quick: self.quick,
+            threads: self.threads.map(usize::from),
+            live_mib: self.live_mib.into(),
+        }
     }
 
     fn tables(&self) -> Result<(), Box<dyn Error>> {
         let start = Instant::now();
         let wants = |part| self.only.is_empty() || self.only.contains(&part);
-        println!("{}\n", machine());
+        let folder = Folder::open(self.output.as_deref())?;
+        let (machine_before, settings) = (machine(), self.settings());
+        println!("{machine_before}\n");
         if wants(Part::Pages) {
-            let table = self.pages();
-            self.publish(&table, "pages")?;
-            println!("{}", in_rmw(&table));
+            let table = settings.pages();
+            folder.publish(&table, "pages")?;
+            folder.publish_text(&in_rmw(&table).markdown(), "pages-rmw")?;
+            folder.publish_text(&net_in_rmw(&table).markdown(), "pages-net")?;
         }
         if wants(Part::Blocks) {
-            self.publish(&self.blocks()?, "blocks")?;
+            folder.publish(&settings.blocks()?, "blocks")?;
+        }
+        if wants(Part::Utilisation) {
+            folder.publish(&settings.utilisation(), "utilisation")?;
+        }
+        if wants(Part::Traces) {
+            folder.publish(&settings.traces()?, "traces")?;
+        }
+        if wants(Part::FirstTouch) {
+            folder.publish(&settings.first_touch()?, "first-touch")?;
         }
         if wants(Part::Scratch) {
-            self.publish(&self.scratch(), "scratch")?;
+            folder.publish(&settings.scratch(), "scratch")?;
+        }
+        if wants(Part::Access) {
+            folder.publish(&settings.access(), "access")?;
+        }
+        if wants(Part::Bookkeeping) {
+            folder.publish(&settings.bookkeeping()?, "bookkeeping")?;
+        }
+        if wants(Part::Scaling) {
+            for (table, file) in settings.scaling() {
+                folder.publish(&table, file)?;
+            }
         }
         let seconds = start.elapsed().as_secs();
-        println!("`~`: most samples were disturbed by other programs. {seconds} s in all.");
-        println!("{}", machine());
-        println!("JSON and SVG files are in {}.", self.folder().display());
+        let how = if self.quick { "with `--quick`, so only for a look" } else { "in full" };
+        let taken = format!(
+            "Taken {how}, in {seconds} s, on {machine_before} before and {} after.\n",
+            load()
+        );
+        println!("`~`: most samples were disturbed by other programs.");
+        if self.only.is_empty() {
+            folder.publish_text(&taken, "machine")?;
+        } else {
+            println!("{taken}");
+        }
+        println!("Markdown, JSON and SVG files are in {}.", folder.path().display());
         Ok(())
     }
-
-    fn pages(&self) -> Table {
-        let title = "One page of 32 KiB, allocated and released: ns a page (times ours)";
-        let mut table = Table::new(title, OURS);
-        for column in pages::Column::all(self.threads.into()) {
-            table.push(column.name(), Unit::Nanos, column.measure(self.plan()));
-        }
-        table
-    }
-
-    fn blocks(&self) -> Result<Table, Box<dyn Error>> {
-        let mib = self.live_mib;
-        let title = format!(
-            "Blocks of 32 KiB to 4 MiB, replaced at random, {mib} MiB live: ns a replacement \
-             (times ours), utilisation when one is refused, resident over live bytes"
-        );
-        let rows = block_rows();
-        let mut table = Table::new(title, rows[0].name);
-        for sizes in SizesName::ALL {
-            let readings = blocks::measure(self.live(sizes), self.plan());
-            table.push(format!("{}, ns", sizes.name()), Unit::Nanos, readings);
-        }
-        for sizes in SizesName::ALL {
-            let histories = if self.quick { 3 } else { 11 };
-            let name = format!("{}, full at", sizes.name());
-            table.push(name, Unit::Percent, utilisation::measure(sizes.sizes(), histories));
-        }
-        for sizes in SizesName::ALL {
-            let mut found = Vec::new();
-            for (index, row) in rows.iter().enumerate() {
-                let residency =
-                    residency::in_own_process(&self.arguments_to_observe(index, sizes))?;
-                if residency.refused_per_mille > 0.0 {
-                    let refused = residency.refused_per_mille;
-                    println!("{}, {}: {refused:.1} ‰ refused", row.name, sizes.name());
-                }
-                found.push((row.name, residency));
-            }
-            let peaks = found.iter().map(|(name, residency)| (*name, residency.peak));
-            table.push(format!("{}, peak resident", sizes.name()), Unit::Times, peaks);
-            let means = found.iter().map(|(name, residency)| (*name, residency.mean));
-            table.push(format!("{}, mean resident", sizes.name()), Unit::Times, means);
-        }
-        Ok(table)
-    }
-
-    /// What a process of its own is to be told.
-    fn arguments_to_observe(&self, row: usize, sizes: SizesName) -> Vec<String> {
-        let mut arguments = vec![
-            format!("--resident-row={row}"),
-            format!("--sizes={}", sizes.name()),
-            format!("--live-mib={}", self.live_mib),
-        ];
-        if self.quick {
-            arguments.push("--quick".to_owned());
-        }
-        arguments
-    }
-
-    fn scratch(&self) -> Table {
-        let title = "Short-lived small objects, placed, written and forgotten together: ns an \
-                     object (times ours)";
-        let mut table = Table::new(title, scratch::OURS);
-        for kind in scratch::Kind::ALL {
-            table.push(kind.name(), Unit::Nanos, scratch::measure(kind, self.plan()));
-        }
-        table
-    }
-
-    fn publish(&self, table: &Table, name: &str) -> Result<(), Box<dyn Error>> {
-        println!("{}", table.markdown());
-        let folder = self.folder();
-        fs::create_dir_all(&folder)?;
-        fs::write(folder.join(format!("{name}.json")), serde_json::to_string_pretty(table)?)?;
-        plot::draw(table, &folder.join(format!("{name}.svg")))
-    }
-
-    fn folder(&self) -> PathBuf {
-        self.output.clone().unwrap_or_else(|| target_folder().join("rivals"))
-    }
-}
-
-/// Where cargo builds to: this program lies in `release/deps` of it.
-fn target_folder() -> PathBuf {
-    let program = std::env::current_exe().unwrap_or_default();
-    program.ancestors().nth(3).map_or_else(PathBuf::new, PathBuf::from)
-}
-
-/// Our rows, and the harness's, in atomic read-modify-writes: the unit is that of the first column.
-fn in_rmw(pages: &Table) -> String {
-    let unit = pages.columns.first().and_then(|column| column.cell(RMW));
-    let unit = unit.map_or(f64::NAN, |cell| cell.value);
-    let title = format!("The same in rmw a page; 1 rmw is {} ns", figure(unit));
-    let mut table = Table::new(title, "");
-    for Column { name, cells, .. } in &pages.columns {
-        let of_interest =
-            cells.iter().filter(|(row, _)| row.starts_with("ours") || row.starts_with("harness"));
-        let in_rmw = of_interest.map(|(row, cell)| (row.clone(), cell.value / unit));
-        table.push(name.clone(), Unit::Times, in_rmw);
-    }
-    table.markdown()
-}
-
-/// The processor, the kernel and how busy they are.
-fn machine() -> String {
-    let read = |path| fs::read_to_string(path).unwrap_or_default();
-    let cpuinfo = read("/proc/cpuinfo");
-    let model =
-        cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let load = read("/proc/loadavg").split(' ').take(1).collect::<String>();
-    let kernel = read("/proc/sys/kernel/osrelease").trim().to_owned();
-    let huge_pages = read("/sys/kernel/mm/transparent_hugepage/enabled").trim().to_owned();
-    format!(
-        "{}, {threads} cores, Linux {kernel}, transparent huge pages {huge_pages}, load {load}",
-        model.unwrap_or("unknown processor")
-    )
 }

@@ -11,10 +11,21 @@ use crate::interleave::Reading;
 pub struct Table {
     /// What it shows.
     pub title: String,
-    /// The row that the others are compared with.
-    pub baseline: &'static str,
+    /// What times are compared with.
+    pub baseline: Baseline,
     /// From left to right.
     pub columns: Vec<Column>,
+}
+
+/// What times are compared with, in a table.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Debug)]
+pub enum Baseline {
+    /// Nothing.
+    Nothing,
+    /// This row of the same column.
+    Row(&'static str),
+    /// The first column of the same row.
+    FirstColumn,
 }
 
 /// A kind of work.
@@ -33,10 +44,22 @@ pub struct Column {
 pub enum Unit {
     /// Nanoseconds, to be compared as ratios.
     Nanos,
+    /// Milliseconds, to be compared as ratios.
+    Millis,
+    /// A number of something.
+    Count,
     /// Percent.
     Percent,
     /// Times something.
     Times,
+}
+
+impl Unit {
+    /// Whether it is compared as ratios.
+    #[must_use]
+    pub fn is_time(self) -> bool {
+        matches!(self, Self::Nanos | Self::Millis)
+    }
 }
 
 /// A figure.
@@ -63,7 +86,7 @@ impl From<f64> for Cell {
 impl Table {
     /// A table without columns.
     #[must_use]
-    pub fn new(title: impl Into<String>, baseline: &'static str) -> Self {
+    pub fn new(title: impl Into<String>, baseline: Baseline) -> Self {
         Self { title: title.into(), baseline, columns: Vec::new() }
     }
 
@@ -90,6 +113,20 @@ impl Table {
         rows
     }
 
+    /// What the time of a row is compared with, in a column; `None` for the baseline itself.
+    #[must_use]
+    pub fn base_of(&self, row: &str, column: &Column) -> Option<f64> {
+        let base = match self.baseline {
+            Baseline::Nothing => return None,
+            Baseline::Row(base) => column.cell(base).filter(|_| row != base),
+            Baseline::FirstColumn => {
+                let first = self.columns.first().filter(|first| first.name != column.name);
+                first.and_then(|first| first.cell(row))
+            }
+        };
+        base.filter(|_| column.unit.is_time()).map(|base| base.value)
+    }
+
     /// The table, to paste. Times have their ratio to the baseline behind them.
     #[must_use]
     pub fn markdown(&self) -> String {
@@ -102,7 +139,7 @@ impl Table {
         for row in self.rows() {
             let _ = write!(text, "\n| {row} |");
             for column in &self.columns {
-                let _ = write!(text, " {} |", column.text(row, self.baseline));
+                let _ = write!(text, " {} |", column.text(row, self.base_of(row, column)));
             }
         }
         text.push('\n');
@@ -117,15 +154,15 @@ impl Column {
         self.cells.iter().find(|(name, _)| name == row).map(|(_, cell)| *cell)
     }
 
-    fn text(&self, row: &str, baseline: &str) -> String {
+    fn text(&self, row: &str, base: Option<f64>) -> String {
         let Some(Cell { value, disturbed }) = self.cell(row) else { return String::new() };
         let mark = if disturbed { "~" } else { "" };
-        let base = self.cell(baseline).filter(|_| row != baseline && self.unit == Unit::Nanos);
         match (self.unit, base) {
-            (Unit::Nanos, Some(base)) => {
-                format!("{mark}{} ({}×)", figure(value), figure(value / base.value))
+            (Unit::Nanos | Unit::Millis, Some(base)) => {
+                format!("{mark}{} ({}×)", figure(value), figure(value / base))
             }
-            (Unit::Nanos, None) => format!("{mark}{}", figure(value)),
+            (Unit::Nanos | Unit::Millis, None) => format!("{mark}{}", figure(value)),
+            (Unit::Count, _) => format!("{value:.0}"),
             (Unit::Percent, _) => format!("{value:.1} %"),
             (Unit::Times, _) => format!("{value:.2}"),
         }
@@ -148,7 +185,7 @@ mod tests {
 
     #[test]
     fn times_are_shown_beside_their_ratio_to_the_baseline() {
-        let mut table = Table::new("Pages", "ours");
+        let mut table = Table::new("Pages", Baseline::Row("ours"));
         table.push("pair", Unit::Nanos, [("ours", 2.0), ("theirs", 31.0)]);
         let noisy = Cell { value: 250.0, disturbed: true };
         table.push("random", Unit::Nanos, [("ours", 100.0.into()), ("others", noisy)]);
@@ -157,6 +194,17 @@ mod tests {
             \n| ours | 2.00 | 100 |  |\
             \n| theirs | 31.0 (15.5×) |  | 88.0 % |\
             \n| others |  | ~250 (2.50×) |  |\n";
+        assert_eq!(table.markdown(), expected);
+    }
+
+    #[test]
+    fn times_can_be_compared_with_the_first_column() {
+        let mut table = Table::new("Threads", Baseline::FirstColumn);
+        table.push("1T", Unit::Nanos, [("ours", 2.0), ("theirs", 3.0)]);
+        table.push("2T", Unit::Nanos, [("ours", 2.2), ("theirs", 30.0)]);
+        let expected = "Threads\n\n|  | 1T | 2T |\n|---|---:|---:|\
+            \n| ours | 2.00 | 2.20 (1.10×) |\
+            \n| theirs | 3.00 | 30.0 (10.0×) |\n";
         assert_eq!(table.markdown(), expected);
     }
 }

@@ -22,7 +22,7 @@ const DEPOT_SHARE: usize = 32;
 /// The share of an owner's depot that it asks of the budget beyond what it needs.
 const QUANTA: usize = 4;
 /// The share of all pages that a worker's magazine grows to.
-const MAGAZINE_SHARE: usize = 8;
+const MAGAZINE_SHARE: usize = 4;
 
 /// Where memory comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -21,7 +21,7 @@ const BATCH_PAGES: usize = FIRST_ROOM_PAGES / 2;
 /// [`release`](Self::release) go there, without an atomic read-modify-write. Dropping a segment
 /// works as always, on any thread, and is slower.
 ///
-/// The magazine has room for 64 pages at first. It grows to at most 1024 pages, and an eighth of
+/// The magazine has room for 64 pages at first. It grows to at most 1024 pages, and a quarter of
 /// the capacity, for a worker whose pages come back to it; a worker that only allocates, or only
 /// releases, exchanges batches with others through the depot of the owner.
 ///

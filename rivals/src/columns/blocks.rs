@@ -2,10 +2,12 @@
 
 use std::hint::black_box;
 
+use super::traces::{Replay, Replaying};
 use crate::crew::{Crew, Work, with_crew};
 use crate::interleave::{Plan, Reading, interleave};
 use crate::peers::{Blocks, PAGE_BYTES, block_rows};
 use crate::sizes::{Random, Sizes};
+use crate::trace::Trace;
 
 /// Replacements for each block before anything is measured, so that the holes are what such a
 /// history leaves.
@@ -48,14 +50,44 @@ impl Live {
 pub struct BlockRow {
     /// Its name in the table.
     pub name: &'static str,
-    /// Allocates what is to be live.
-    pub start: fn(Live) -> Box<dyn Replacing>,
+    maker: Box<dyn Maker + Sync>,
+}
+
+/// Makes allocators of one kind, each for so many live bytes.
+trait Maker {
+    fn replacing(&self, live: Live) -> Box<dyn Replacing>;
+    fn replaying<'a>(&self, trace: &'a Trace) -> Box<dyn Replaying + 'a>;
+}
+
+impl<B: Blocks + 'static, F: Fn(usize) -> B> Maker for F {
+    fn replacing(&self, live: Live) -> Box<dyn Replacing> {
+        live.replaced_in(self(live.bytes()))
+    }
+
+    fn replaying<'a>(&self, trace: &'a Trace) -> Box<dyn Replaying + 'a> {
+        Box::new(Replay::new(self(trace.peak().bytes), trace))
+    }
 }
 
 impl BlockRow {
-    /// A row of the table.
-    pub fn new(name: &'static str, start: fn(Live) -> Box<dyn Replacing>) -> Self {
-        Self { name, start }
+    /// A row of the table. `make` gets the bytes that are live at most.
+    pub fn new<B: Blocks + 'static>(
+        name: &'static str,
+        make: impl Fn(usize) -> B + Sync + 'static,
+    ) -> Self {
+        Self { name, maker: Box::new(make) }
+    }
+
+    /// Allocates what is to be live.
+    #[must_use]
+    pub fn replacing(&self, live: Live) -> Box<dyn Replacing> {
+        self.maker.replacing(live)
+    }
+
+    /// Gets ready for a trace.
+    #[must_use]
+    pub fn replaying<'a>(&self, trace: &'a Trace) -> Box<dyn Replaying + 'a> {
+        self.maker.replaying(trace)
     }
 }
 
@@ -158,7 +190,12 @@ pub fn with_block_crew<R>(live: Live, lead: impl FnOnce(&mut Crew<'_>, &[BlockRo
 }
 
 fn work<'a>(row: &'a BlockRow, live: Live) -> Work<'a> {
-    let mut replacing = (row.start)(live);
+    aged(row.replacing(live), live)
+}
+
+/// The work of replacing blocks, once the holes are what such a history leaves.
+#[must_use]
+pub fn aged<'a>(mut replacing: Box<dyn Replacing>, live: Live) -> Work<'a> {
     replacing.replace((AGEING * live.blocks()) as u64);
     Box::new(move |repeats| replacing.replace(repeats))
 }

@@ -76,17 +76,36 @@ impl Column {
         }
     }
 
-    /// Calls `lead` with a crew that has the work of every row.
-    pub fn with_crew<R>(self, lead: impl FnOnce(&mut Crew<'_>, &[Box<dyn PageRow>]) -> R) -> R {
-        let rows = page_rows(self.threads, self.threads * 2 * HELD_PAGES);
-        let works = |thread| rows.iter().map(|row| row.work(self.kind, thread)).collect();
-        with_crew(self.threads, &works, |crew| lead(crew, &rows))
+    /// The pages that all threads together hold at most.
+    #[must_use]
+    pub fn pages_held(self) -> usize {
+        self.threads * HELD_PAGES
     }
 
-    /// Names the rows and says how many nanoseconds each takes for a page.
+    /// Calls `lead` with a crew that has the work of every row of the table.
+    pub fn with_crew<R>(self, lead: impl FnOnce(&mut Crew<'_>, &[Box<dyn PageRow>]) -> R) -> R {
+        self.with_crew_of(&page_rows(self.threads, self.pages_held()), lead)
+    }
+
+    fn with_crew_of<R>(
+        self,
+        rows: &[Box<dyn PageRow>],
+        lead: impl FnOnce(&mut Crew<'_>, &[Box<dyn PageRow>]) -> R,
+    ) -> R {
+        let works = |thread| rows.iter().map(|row| row.work(self.kind, thread)).collect();
+        with_crew(self.threads, &works, |crew| lead(crew, rows))
+    }
+
+    /// Names the rows of the table and says how many nanoseconds each takes for a page.
     #[must_use]
     pub fn measure(self, plan: Plan) -> Vec<(String, Reading)> {
-        self.with_crew(|crew, rows| {
+        self.measure_rows(&page_rows(self.threads, self.pages_held()), plan)
+    }
+
+    /// Names these rows and says how many nanoseconds each takes for a page.
+    #[must_use]
+    pub fn measure_rows(self, rows: &[Box<dyn PageRow>], plan: Plan) -> Vec<(String, Reading)> {
+        self.with_crew_of(rows, |crew, rows| {
             let per_page = |reading: Reading| {
                 let nanos = reading.nanos / self.pages_per_repeat() as f64;
                 Reading { nanos, ..reading }

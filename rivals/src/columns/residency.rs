@@ -1,12 +1,10 @@
 //! Resident against live bytes, with every block touched, each allocator in its own process.
 
-use std::io;
-use std::process::Command;
-
 use serde::{Deserialize, Serialize};
 
 use super::blocks::Live;
 use crate::peers::block_rows;
+use crate::usage::resident_bytes;
 
 /// What a process found.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -25,7 +23,7 @@ pub fn observe(row: usize, live: Live, replacements: usize) -> Option<Residency>
     let rows = block_rows();
     let row = rows.get(row)?;
     let before = resident_bytes()?;
-    let mut replacing = (row.start)(live);
+    let mut replacing = row.replacing(live);
     replacing.touch_all();
     let (mut peak, mut sum) = (0.0_f64, 0.0);
     for _ in 0..replacements {
@@ -37,26 +35,4 @@ pub fn observe(row: usize, live: Live, replacements: usize) -> Option<Residency>
     }
     let mean = sum / replacements as f64;
     Some(Residency { peak, mean, refused_per_mille: replacing.refused_per_mille() })
-}
-
-/// Has a fresh process of this program [`observe`] a row; `arguments` tell it so.
-///
-/// # Errors
-///
-/// If the process cannot be started, fails, or prints something else.
-pub fn in_own_process(arguments: &[String]) -> io::Result<Residency> {
-    let output = Command::new(std::env::current_exe()?).args(arguments).output()?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    serde_json::from_str(&text).map_err(|error| {
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        io::Error::other(format!("{error} in {text:?}; the process said {stderr:?}"))
-    })
-}
-
-/// What the kernel counts as resident of this process, mapped files included.
-fn resident_bytes() -> Option<usize> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
-    let kib: usize = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kib << 10)
 }

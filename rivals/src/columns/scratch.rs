@@ -3,11 +3,11 @@
 use std::hint::black_box;
 
 use bumpalo::Bump;
-use offheap::{MemoryManager, MemoryMode, Owner, Scratch};
+use offheap::{MemoryMode, Owner, Scratch};
 
 use crate::crew::{Crew, Work, with_crew};
 use crate::interleave::{Plan, Reading, interleave};
-use crate::peers::PAGE_BYTES;
+use crate::peers::builder;
 
 const LIMIT_BYTES: usize = 16 << 20;
 /// Bytes to copy from, longer than the longest slice.
@@ -120,8 +120,7 @@ fn works(kind: Kind) -> Vec<Work<'static>> {
 }
 
 fn owner(mode: MemoryMode) -> Owner {
-    let builder = MemoryManager::builder().capacity(64 << 20).page_size(PAGE_BYTES).mode(mode);
-    let manager = builder.build().unwrap_or_else(|_| std::process::abort());
+    let manager = builder(64 << 20).mode(mode).build().unwrap_or_else(|_| std::process::abort());
     manager.owner("scratch").register().unwrap_or_else(|_| std::process::abort())
 }
 

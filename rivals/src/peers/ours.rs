@@ -1,40 +1,70 @@
 //! `offheap` itself.
 
-use offheap::{MemoryManager, MemorySegment, Owner, Strategy, VariableSizeManager, Worker};
+use offheap::{
+    MemoryManager, MemoryManagerBuilder, MemorySegment, Owner, Strategy, VariableSizeManager,
+    Worker,
+};
 
 use super::{Blocks, PAGE_BYTES, Pages, Peer};
 
-/// One owner for all threads.
-pub struct ThroughOwner(Owner);
+/// Who is charged with what threads allocate.
+#[derive(Clone, Copy, Debug)]
+pub enum Owners {
+    /// One owner for all threads.
+    One,
+    /// Each thread has its own.
+    Each,
+}
 
-impl ThroughOwner {
-    pub fn new(pages: usize) -> Self {
-        Self(manager(pages * PAGE_BYTES, Strategy::SmallestFit).owner().clone())
+/// A manager for several threads.
+pub struct Ours {
+    manager: MemoryManager,
+    /// What all threads share, if they do.
+    owner: Option<Owner>,
+}
+
+impl Ours {
+    /// A manager for so many bytes.
+    #[must_use]
+    pub fn new(owners: Owners, region_bytes: usize) -> Self {
+        let manager = builder(region_bytes).build().unwrap_or_else(|_| std::process::abort());
+        let owner = match owners {
+            Owners::One => Some(register(&manager)),
+            Owners::Each => None,
+        };
+        Self { manager, owner }
+    }
+
+    /// What a thread allocates through.
+    #[must_use]
+    pub fn owner(&self) -> Owner {
+        self.owner.clone().unwrap_or_else(|| register(&self.manager))
     }
 }
+
+fn register(manager: &MemoryManager) -> Owner {
+    manager.owner("of the bench").register().unwrap_or_else(|_| std::process::abort())
+}
+
+/// Through the owner itself.
+pub struct ThroughOwner(pub Ours);
 
 impl Peer for ThroughOwner {
     type Page = MemorySegment;
 
     fn pages(&self) -> impl Pages<Page = MemorySegment> {
-        &self.0
+        self.0.owner()
     }
 }
 
-/// A worker for each thread, all of one owner.
-pub struct ThroughWorkers(Owner);
-
-impl ThroughWorkers {
-    pub fn new(pages: usize) -> Self {
-        Self(manager(pages * PAGE_BYTES, Strategy::SmallestFit).owner().clone())
-    }
-}
+/// Through a worker for each thread.
+pub struct ThroughWorkers(pub Ours);
 
 impl Peer for ThroughWorkers {
     type Page = MemorySegment;
 
     fn pages(&self) -> impl Pages<Page = MemorySegment> {
-        self.0.worker()
+        self.0.owner().worker()
     }
 }
 
@@ -52,7 +82,7 @@ impl Pages for Worker {
     }
 }
 
-impl Pages for &Owner {
+impl Pages for Owner {
     type Page = MemorySegment;
 
     #[inline]
@@ -66,6 +96,22 @@ impl Pages for &Owner {
     }
 }
 
+impl Blocks for Owner {
+    type Block = MemorySegment;
+
+    fn allocate(&mut self, bytes: usize) -> Option<MemorySegment> {
+        Owner::allocate(self, bytes).ok()
+    }
+
+    fn release(&mut self, block: MemorySegment) {
+        drop(block);
+    }
+
+    fn touch(&mut self, block: &mut MemorySegment) {
+        block.iter_mut().step_by(4096).for_each(|byte| *byte = 1);
+    }
+}
+
 /// Blocks of a region of its own.
 pub struct OurBlocks(VariableSizeManager);
 
@@ -74,20 +120,20 @@ impl OurBlocks {
     #[must_use]
     pub fn smallest_fit(live_bytes: usize) -> Self {
         let region_bytes = RegionShare::SMALLEST_FIT.region_bytes(live_bytes);
-        Self(manager(region_bytes, Strategy::SmallestFit))
+        Self(build(builder(region_bytes)))
     }
 
     /// For `live_bytes` in blocks, in a region that is much larger.
     #[must_use]
     pub fn largest_fit(live_bytes: usize) -> Self {
         let region_bytes = RegionShare::LARGEST_FIT.region_bytes(live_bytes);
-        Self(manager(region_bytes, Strategy::LargestFit))
+        Self(build(builder(region_bytes).strategy(Strategy::LargestFit)))
     }
 
-    /// A region of exactly this size.
+    /// A region of exactly this size, and no address space beyond it.
     #[must_use]
     pub fn within(region_bytes: usize, strategy: Strategy) -> Self {
-        Self(manager(region_bytes, strategy))
+        Self(build(without_spare(builder(region_bytes)).strategy(strategy)))
     }
 }
 
@@ -124,10 +170,16 @@ impl RegionShare {
     }
 }
 
-fn manager(bytes: usize, strategy: Strategy) -> VariableSizeManager {
-    let builder = MemoryManager::builder().capacity(bytes).page_size(PAGE_BYTES).strategy(strategy);
-    match VariableSizeManager::build(builder) {
-        Ok(manager) => manager,
-        Err(_) => std::process::abort(),
-    }
+/// How every manager of this package begins: as it comes, with pages of [`PAGE_BYTES`].
+pub fn builder(capacity_bytes: usize) -> MemoryManagerBuilder {
+    MemoryManager::builder().capacity(capacity_bytes).page_size(PAGE_BYTES)
+}
+
+/// The same with as much address space as capacity, for whoever asks how tightly blocks lie.
+fn without_spare(builder: MemoryManagerBuilder) -> MemoryManagerBuilder {
+    builder
+}
+
+fn build(builder: MemoryManagerBuilder) -> VariableSizeManager {
+    VariableSizeManager::build(builder).unwrap_or_else(|_| std::process::abort())
 }

@@ -1,4 +1,4 @@
-//! The honest baseline: exact best fit in a tree of holes, under a mutex.
+//! The honest baselines: exact best fit, and first fit, in a tree of holes under a mutex.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -7,10 +7,20 @@ use memmap2::{Advice, MmapMut, MmapOptions};
 
 use super::{Blocks, PAGE_BYTES};
 
-/// A region whose blocks come from the smallest hole that fits, at the lowest address.
-pub struct BestFit {
+/// A region whose holes are kept in a tree.
+pub struct FitTree {
     holes: Mutex<Holes>,
+    fit: Fit,
     memory: MmapMut,
+}
+
+/// Which hole a block takes: one that it fits into.
+#[derive(Clone, Copy, Debug)]
+pub enum Fit {
+    /// The smallest, and of these the one at the lowest address.
+    Best,
+    /// The one at the lowest address.
+    First,
 }
 
 /// Pages from `first` on.
@@ -27,10 +37,10 @@ struct Holes {
     by_length: BTreeSet<(usize, usize)>,
 }
 
-impl BestFit {
+impl FitTree {
     /// A region of `bytes`, with huge pages like ours.
     #[must_use]
-    pub fn within(bytes: usize) -> Self {
+    pub fn within(bytes: usize, fit: Fit) -> Self {
         let mut options = MmapOptions::new();
         let memory = options.len(bytes).no_reserve_swap().map_anon();
         let memory = memory.unwrap_or_else(|_| std::process::abort());
@@ -38,7 +48,7 @@ impl BestFit {
         let _ = memory.advise(Advice::HugePage);
         let mut holes = Holes { by_place: BTreeMap::new(), by_length: BTreeSet::new() };
         holes.insert(0, bytes / PAGE_BYTES);
-        Self { holes: Mutex::new(holes), memory }
+        Self { holes: Mutex::new(holes), fit, memory }
     }
 
     fn holes(&self) -> std::sync::MutexGuard<'_, Holes> {
@@ -46,11 +56,11 @@ impl BestFit {
     }
 }
 
-impl Blocks for BestFit {
+impl Blocks for FitTree {
     type Block = Run;
 
     fn allocate(&mut self, bytes: usize) -> Option<Run> {
-        self.holes().take(bytes.div_ceil(PAGE_BYTES))
+        self.holes().take(bytes.div_ceil(PAGE_BYTES), self.fit)
     }
 
     fn release(&mut self, block: Run) {
@@ -75,8 +85,14 @@ impl Holes {
         self.by_length.remove(&(pages, first));
     }
 
-    fn take(&mut self, pages: usize) -> Option<Run> {
-        let &(length, first) = self.by_length.range((pages, 0)..).next()?;
+    fn take(&mut self, pages: usize, fit: Fit) -> Option<Run> {
+        let (length, first) = match fit {
+            Fit::Best => *self.by_length.range((pages, 0)..).next()?,
+            Fit::First => {
+                let (first, length) = self.by_place.iter().find(|(_, length)| **length >= pages)?;
+                (*length, *first)
+            }
+        };
         self.remove(first, length);
         if length > pages {
             self.insert(first + pages, length - pages);
@@ -105,12 +121,16 @@ mod tests {
 
     const PAGES: usize = 300;
 
-    /// Exact best fit, by looking at every page.
-    fn smallest_hole(free: &[bool], pages: usize) -> Option<usize> {
+    /// The hole that `fit` picks, by looking at every page.
+    fn pick(free: &[bool], pages: usize, fit: Fit) -> Option<usize> {
         let mut first = 0;
         let mut best: Option<(usize, usize)> = None;
         for run in free.chunk_by(|a, b| a == b) {
-            if run[0] && run.len() >= pages && best.is_none_or(|(length, _)| run.len() < length) {
+            let better = best.is_none_or(|(length, _)| match fit {
+                Fit::Best => run.len() < length,
+                Fit::First => false,
+            });
+            if run[0] && run.len() >= pages && better {
                 best = Some((run.len(), first));
             }
             first += run.len();
@@ -118,8 +138,7 @@ mod tests {
         best.map(|(_, first)| first)
     }
 
-    #[test]
-    fn the_tree_picks_what_a_scan_of_every_page_picks() {
+    fn picks_what_a_scan_picks(fit: Fit) {
         let mut holes = Holes { by_place: BTreeMap::new(), by_length: BTreeSet::new() };
         holes.insert(0, PAGES);
         let mut free = vec![true; PAGES];
@@ -127,8 +146,8 @@ mod tests {
         for _ in 0..20_000 {
             if random.below(2) == 0 {
                 let pages = random.pages(Sizes::Any).div_ceil(4);
-                let expected = smallest_hole(&free, pages);
-                let run = holes.take(pages);
+                let expected = pick(&free, pages, fit);
+                let run = holes.take(pages, fit);
                 assert_eq!(run.as_ref().map(|run| run.first), expected);
                 if let Some(run) = run {
                     free[run.first..run.first + run.pages].fill(false);
@@ -140,5 +159,11 @@ mod tests {
                 holes.give(run);
             }
         }
+    }
+
+    #[test]
+    fn the_tree_picks_what_a_scan_of_every_page_picks() {
+        picks_what_a_scan_picks(Fit::Best);
+        picks_what_a_scan_picks(Fit::First);
     }
 }

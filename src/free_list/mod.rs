@@ -42,6 +42,7 @@
 
 mod bin;
 mod claims;
+mod held;
 mod inspect;
 mod runs;
 mod search;
@@ -54,6 +55,7 @@ use crate::units::{ChunkIndex, PAGES_PER_CHUNK, PageCount, PageIndex};
 
 use bin::{Bin, LONG_PAGES};
 use claims::Claims;
+pub use held::{HeldPages, HeldRun};
 pub use strategy::Strategy;
 pub use summary::{SetIndex, Summary};
 use word::{ChunkWord, Hole, PageMask, chunk_parts};
@@ -65,30 +67,13 @@ pub struct FreeList {
     /// A bit per chunk: what it was opened for (Protocol, 7).
     roles: Box<[AtomicU64]>,
     /// Chunks by the lengths of the free runs that start in them.
-    bins: Summary,
+    bins: Box<Summary>,
     /// Chunks whose pages are all free.
-    whole: Summary,
+    whole: Box<Summary>,
     /// Chunks with role `Pages` that have a free page.
-    page_chunks: Summary,
+    page_chunks: Box<Summary>,
     claims: Claims,
     strategy: Strategy,
-}
-
-/// Adjacent pages that belong to whoever has this value.
-///
-/// Neither `Clone` nor constructible elsewhere, so releasing pages twice does not compile.
-#[must_use = "a dropped `HeldRun` is lost to its free list"]
-#[derive(PartialEq, Eq, Debug)]
-pub struct HeldRun {
-    first: PageIndex,
-    pages: PageCount,
-}
-
-/// Pages of one chunk, adjacent or not, that belong to whoever has this value.
-#[must_use = "dropped `HeldPages` are lost to their free list"]
-pub struct HeldPages {
-    chunk: ChunkIndex,
-    mask: PageMask,
 }
 
 /// What a chunk is used for as long as it is not whole.
@@ -112,48 +97,6 @@ enum Filed {
     PageChunk,
 }
 
-impl HeldRun {
-    /// The first page.
-    #[must_use]
-    pub fn first(&self) -> PageIndex {
-        self.first
-    }
-
-    /// The number of pages.
-    #[must_use]
-    pub fn pages(&self) -> PageCount {
-        self.pages
-    }
-
-    /// The run that a holder described by these numbers has.
-    ///
-    /// Only for a holder that took a `HeldRun` apart and vouches, by owning the memory itself,
-    /// that it is the only one with these pages.
-    pub(crate) fn reassemble(first: PageIndex, pages: PageCount) -> Self {
-        Self { first, pages }
-    }
-}
-
-impl HeldPages {
-    /// The pages one by one, from the lowest up.
-    pub fn into_runs(self) -> impl Iterator<Item = HeldRun> {
-        let mut rest = self.mask.into_bits();
-        std::iter::from_fn(move || {
-            (rest != 0).then(|| {
-                let bit = rest.trailing_zeros();
-                rest &= rest - 1;
-                HeldRun { first: self.chunk.page(bit), pages: PageCount::ONE }
-            })
-        })
-    }
-
-    /// The number of pages.
-    #[must_use]
-    pub const fn pages(&self) -> u32 {
-        self.mask.pages()
-    }
-}
-
 impl Filed {
     fn set(self) -> SetIndex {
         match self {
@@ -173,9 +116,9 @@ impl FreeList {
         let free_list = Self {
             chunks: words((0..count).map(|chunk| all_free(pages_in(chunk)))),
             roles: words((0..count.div_ceil(u64::BITS)).map(|_| 0)),
-            bins: Summary::new(Bin::COUNT, count),
-            whole: Summary::new(1, count),
-            page_chunks: Summary::new(1, count),
+            bins: Summary::new(Bin::COUNT, count).into(),
+            whole: Summary::new(1, count).into(),
+            page_chunks: Summary::new(1, count).into(),
             claims: Claims::new(),
             strategy,
         };
@@ -220,21 +163,26 @@ impl FreeList {
     }
 
     /// Releases pages of one chunk.
+    #[inline]
     fn release_in(&self, chunk: ChunkIndex, mask: PageMask) {
         let old = self.set_free(chunk, mask);
-        self.file(chunk, mask, old, old.released(mask));
+        if self.file_released(chunk, old, old.released(mask)) == Role::Blocks {
+            self.file_runs(chunk, mask, old.released(mask));
+        }
     }
 
     /// Releases a run that crosses chunks.
+    #[inline(never)]
     fn release_across(&self, first: PageIndex, pages: u32) {
         for part in chunk_parts(first, pages) {
             let mask = PageMask::of(part.hole);
             let old = self.set_free(part.chunk, mask);
-            self.file_chunk(part.chunk, old, old.released(mask));
+            self.file_released(part.chunk, old, old.released(mask));
         }
         self.file_runs_across(first, pages);
     }
 
+    #[inline]
     fn set_free(&self, chunk: ChunkIndex, mask: PageMask) -> ChunkWord {
         // ORDERING: AcqRel. Release: what we wrote to the pages happens before the next holder's
         // accesses (Protocol, 2). Acquire: the role we read next is the one it was opened with
@@ -247,6 +195,7 @@ impl FreeList {
 
     /// Takes what `pick` picks from the chunk's word, and again after each change of the word,
     /// until it is taken or `pick` gives up. A whole chunk gets `role`.
+    #[inline]
     fn take_with(
         &self,
         chunk: ChunkIndex,
@@ -254,20 +203,20 @@ impl FreeList {
         pick: impl Fn(ChunkWord) -> Option<PageMask>,
     ) -> Option<PageMask> {
         let (mask, old) = self.clear_free(chunk, pick)?;
-        if !self.open(chunk, old, role) {
-            self.file(chunk, mask, old, old.taken(mask));
+        // Taking pages makes nothing due but what is left of a run.
+        if !self.open(chunk, old, role) && self.role(chunk) == Role::Blocks {
+            self.file_runs(chunk, mask, old.taken(mask));
         }
         Some(mask)
     }
 
-    /// Takes the pages of `mask`, if they are free, as a part of a run of blocks. Its neighbours
-    /// are filed by whoever takes the run.
-    fn take_part(&self, chunk: ChunkIndex, mask: PageMask) -> bool {
-        let part = self.clear_free(chunk, |word| word.has_all(mask).then_some(mask));
-        if let Some((_, old)) = part {
-            self.open(chunk, old, Role::Blocks);
-        }
-        part.is_some()
+    /// Takes the pages of `mask`, if they are free, as a part of a run of blocks, and returns the
+    /// word before that. Its neighbours are filed by whoever takes the run.
+    #[inline]
+    fn take_part(&self, chunk: ChunkIndex, mask: PageMask) -> Option<ChunkWord> {
+        let (_, old) = self.clear_free(chunk, |word| word.has_all(mask).then_some(mask))?;
+        self.open(chunk, old, Role::Blocks);
+        Some(old)
     }
 
     /// Returns what was taken, and the word before that.
@@ -318,21 +267,12 @@ impl FreeList {
         self.file_opened(chunk, ChunkWord::from_bits(now));
     }
 
-    /// Files `chunk` where it is due since the pages of `mask` were taken or released, and its
-    /// word went from `old` to `new`.
-    #[inline]
-    fn file(&self, chunk: ChunkIndex, mask: PageMask, old: ChunkWord, new: ChunkWord) {
-        if self.file_chunk(chunk, old, new) == Role::Blocks {
-            self.file_runs(chunk, mask, new);
-        }
-    }
-
-    /// Files `chunk`, but not its runs, where it is due since its word went from `old` to `new`.
-    /// Returns its role.
-    #[inline]
-    fn file_chunk(&self, chunk: ChunkIndex, old: ChunkWord, new: ChunkWord) -> Role {
+    /// Files `chunk`, but not its runs, where it is due since pages were released and its word went
+    /// from `old` to `new`. Returns its role.
+    #[inline(always)]
+    fn file_released(&self, chunk: ChunkIndex, old: ChunkWord, new: ChunkWord) -> Role {
         let role = self.role(chunk);
-        if role == Role::Pages && old == ChunkWord::FULL && new != ChunkWord::FULL {
+        if role == Role::Pages && old == ChunkWord::FULL {
             self.insert(chunk, Filed::PageChunk);
         }
         if new == ChunkWord::WHOLE {
@@ -341,11 +281,14 @@ impl FreeList {
         role
     }
 
+    /// Not inlined: most of the time nothing becomes due.
+    #[inline(never)]
     fn insert(&self, chunk: ChunkIndex, set: Filed) {
         self.summary(set).insert(set.set(), chunk);
     }
 
     /// Takes `chunk` out of a set where it was found and was not due (Protocol, 5).
+    #[inline]
     fn unfile(&self, chunk: ChunkIndex, set: Filed) {
         self.summary(set).remove(set.set(), chunk);
         if self.is_due(chunk, set) {

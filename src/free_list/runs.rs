@@ -18,9 +18,6 @@ pub(super) struct SeenRun {
     pub(super) pages: u32,
 }
 
-/// What counts as free in a chunk: [`FreeList::word`] or [`FreeList::block_word`].
-type View = fn(&FreeList, ChunkIndex) -> ChunkWord;
-
 /// Reading.
 impl FreeList {
     /// The free pages of `chunk` that belong to runs of blocks.
@@ -32,8 +29,8 @@ impl FreeList {
         }
     }
 
-    /// The lowest run that starts in `chunk` and belongs in `bin`. Of a run that ends above the
-    /// chunk about `pages_max` pages are counted.
+    /// The lowest run that starts in `chunk` and belongs in `bin`. Where `bin` has runs of several
+    /// lengths, about `pages_max` pages are counted, and no fewer than tell it from other bins.
     pub(super) fn run_in_bin(
         &self,
         chunk: ChunkIndex,
@@ -45,15 +42,17 @@ impl FreeList {
             return None;
         }
         let low_end = self.low_end(chunk, word);
-        if let Some(hole) = bin.exact_pages().and_then(|pages| word.inner_hole(pages, low_end)) {
+        let exact_pages = bin.exact_pages();
+        if let Some(hole) = exact_pages.and_then(|pages| word.inner_hole(pages, low_end)) {
             return Some(SeenRun { first: chunk.page(hole.first_bit), pages: hole.pages });
         }
         let high = word.high_run();
-        if high == 0 || high == PAGES_PER_CHUNK && low_end == LowEnd::Open {
+        let starts_below = high == PAGES_PER_CHUNK && low_end == LowEnd::Open;
+        let count_to = exact_pages.map_or(pages_max.max(LONG_PAGES), |pages| pages + 1);
+        if high == 0 || starts_below || high >= count_to {
             return None;
         }
-        let pages =
-            high + self.pages_above(chunk, pages_max.saturating_sub(high), Self::block_word);
+        let pages = high + self.pages_above(chunk, count_to - high, Self::block_word);
         let first = chunk.page(PAGES_PER_CHUNK - high);
         (Bin::of(pages) == bin).then_some(SeenRun { first, pages })
     }
@@ -79,7 +78,14 @@ impl FreeList {
     }
 
     /// The free pages that follow `chunk`, counted until there are `pages_max`.
-    fn pages_above(&self, chunk: ChunkIndex, pages_max: u32, view: View) -> u32 {
+    /// `view` is [`Self::word`] or [`Self::block_word`].
+    #[inline]
+    fn pages_above(
+        &self,
+        chunk: ChunkIndex,
+        pages_max: u32,
+        view: impl Fn(&Self, ChunkIndex) -> ChunkWord,
+    ) -> u32 {
         let mut pages = 0;
         for above in chunk.get() + 1..self.chunk_count() {
             if pages >= pages_max {
@@ -95,7 +101,14 @@ impl FreeList {
     }
 
     /// The free pages that lead up to `chunk`, counted until there are `pages_max`.
-    fn pages_below(&self, chunk: ChunkIndex, pages_max: u32, view: View) -> u32 {
+    /// `view` is [`Self::word`] or [`Self::block_word`].
+    #[inline]
+    fn pages_below(
+        &self,
+        chunk: ChunkIndex,
+        pages_max: u32,
+        view: impl Fn(&Self, ChunkIndex) -> ChunkWord,
+    ) -> u32 {
         let mut pages = 0;
         for below in (0..chunk.get()).rev() {
             if pages >= pages_max {
@@ -115,18 +128,22 @@ impl FreeList {
 impl FreeList {
     /// Files the runs that have or adjoin pages of `mask`, which were taken or released just now
     /// and left `word` in `chunk` (Protocol, 6).
+    #[inline(never)]
     pub(super) fn file_runs(&self, chunk: ChunkIndex, mask: PageMask, word: ChunkWord) {
-        let crosses = |hole: Hole| hole.first_bit == 0 || hole.end_bit() == PAGES_PER_CHUNK;
-        let at_border = mask.has_any(PageMask::LOWEST) || mask.has_any(PageMask::HIGHEST);
-        if !at_border && !word.holes_beside(mask).any(crosses) {
-            for hole in word.holes_beside(mask) {
+        let mut meets_border = mask.has_any(PageMask::LOWEST) || mask.has_any(PageMask::HIGHEST);
+        for hole in word.holes_beside(mask) {
+            if hole.is_inner() {
                 self.bins.insert(Bin::of(hole.pages).set(), chunk);
+            } else {
+                meets_border = true;
             }
+        }
+        if !meets_border {
             return;
         }
         full_fence();
         let word = self.word(chunk);
-        for hole in word.holes_beside(mask) {
+        for hole in word.holes_beside(mask).filter(|hole| !hole.is_inner()) {
             self.file_run(chunk, hole);
         }
         if mask.has_any(PageMask::LOWEST) && !word.has_any(PageMask::LOWEST) {
@@ -138,6 +155,7 @@ impl FreeList {
     }
 
     /// Files the runs that adjoin the `pages` pages from `first` on, which were taken.
+    #[inline]
     pub(super) fn file_runs_beside(&self, first: PageIndex, pages: u32) {
         full_fence();
         let (chunk, bit) = (first.chunk(), first.bit());
@@ -155,9 +173,28 @@ impl FreeList {
         }
     }
 
-    /// Files the runs that have one of the `pages` pages from `first` on, which were released.
+    /// Files the runs that have one of the `pages` pages from `first` on, which were released and
+    /// cross chunks.
+    #[inline]
     pub(super) fn file_runs_across(&self, first: PageIndex, pages: u32) {
         full_fence();
+        let high = self.block_word(first.chunk()).high_run();
+        let in_chunk = PAGES_PER_CHUNK - first.bit();
+        if high >= in_chunk {
+            let hole = Hole { first_bit: PAGES_PER_CHUNK - high, pages: high };
+            let above = self.pages_above(first.chunk(), pages.max(LONG_PAGES), Self::block_word);
+            if in_chunk + above >= pages {
+                // Nobody has taken any of it yet, so it is all one run.
+                self.file_run_of(first.chunk(), hole, above);
+                return;
+            }
+        }
+        self.file_pieces(first, pages);
+    }
+
+    /// The same where some of the pages were taken again, or belong to chunks opened for pages.
+    #[cold]
+    fn file_pieces(&self, first: PageIndex, pages: u32) {
         // Whether the run that was filed last reaches up to the next chunk.
         let mut is_filed = false;
         for part in chunk_parts(first, pages) {
@@ -173,6 +210,7 @@ impl FreeList {
         }
     }
 
+    #[inline]
     fn file_holes_beside(&self, chunk: ChunkIndex, bit: u32) {
         let mask = PageMask::of(Hole { first_bit: bit, pages: 1 });
         let word = self.block_word(chunk);
@@ -200,9 +238,21 @@ impl FreeList {
     }
 
     /// Files the run whose pages in `chunk` are `hole`, in the chunk where it starts.
+    #[inline]
     fn file_run(&self, chunk: ChunkIndex, hole: Hole) {
+        let above = if hole.end_bit() == PAGES_PER_CHUNK {
+            self.pages_above(chunk, LONG_PAGES, Self::block_word)
+        } else {
+            0
+        };
+        self.file_run_of(chunk, hole, above);
+    }
+
+    /// The same, knowing how many of its pages lie above `chunk`.
+    #[inline]
+    fn file_run_of(&self, chunk: ChunkIndex, hole: Hole, above: u32) {
         let mut first = chunk.page(hole.first_bit).get();
-        let mut pages = hole.pages;
+        let mut pages = hole.pages + above;
         if hole.first_bit == 0 {
             let below = self.pages_below(chunk, LONG_PAGES, Self::block_word);
             if below >= LONG_PAGES {
@@ -210,9 +260,6 @@ impl FreeList {
                 return;
             }
             (first, pages) = (first - below, pages + below);
-        }
-        if hole.end_bit() == PAGES_PER_CHUNK {
-            pages += self.pages_above(chunk, LONG_PAGES.saturating_sub(pages), Self::block_word);
         }
         self.bins.insert(Bin::of(pages).set(), PageIndex::new(first).chunk());
     }

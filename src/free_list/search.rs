@@ -67,13 +67,15 @@ impl FreeList {
         }
         let mut bins = Bins::from(1);
         while let Some(bin) = self.next_bin(Strategy::SmallestFit, &bins) {
-            let Some(run) = self.seen_run(bin, 1, 1) else {
-                bins.skip(Strategy::SmallestFit, bin);
-                continue;
-            };
-            let chunk = run.first.chunk();
-            if let Some(mask) = self.take_with(chunk, Role::Pages, &pick) {
-                return Some(HeldPages { chunk, mask });
+            match self.look_in(bin, 1, 1) {
+                Look::Found(run) => {
+                    let chunk = run.first.chunk();
+                    if let Some(mask) = self.take_with(chunk, Role::Pages, &pick) {
+                        return Some(HeldPages { chunk, mask });
+                    }
+                }
+                Look::Again => {}
+                Look::Nothing => bins.skip(Strategy::SmallestFit, bin),
             }
         }
         None
@@ -94,6 +96,7 @@ impl FreeList {
     }
 
     /// The same without looking at every chunk: a run is only found where it is filed.
+    #[inline]
     fn take_hinted_run(&self, pages: PageCount) -> Option<HeldRun> {
         self.take_binned_run(pages, pages).or_else(|| {
             (pages.get() > PAGES_PER_CHUNK).then(|| self.take_around_page_chunk(pages)).flatten()
@@ -169,47 +172,50 @@ impl FreeList {
                 }
             }
             let bin = bin?;
-            match self.seen_run(bin, pages_min.get(), pages_max.get()) {
-                Some(run) => {
+            match self.look_in(bin, pages_min.get(), pages_max.get()) {
+                Look::Found(run) => {
                     if let Some(run) = self.claim_of(run, pages_max) {
+                        // It is the run's hint that is out of date now, and no search has to
+                        // stumble over it.
+                        self.unfile(run.first.chunk(), Filed::Run(bin));
                         return Some(run);
                     }
                 }
-                None => bins.skip(self.strategy, bin),
+                Look::Again => {}
+                Look::Nothing => bins.skip(self.strategy, bin),
             }
         }
     }
 
     /// The first choice among `bins` that may hold a chunk.
+    #[inline]
     fn next_bin(&self, strategy: Strategy, bins: &Bins) -> Option<Bin> {
-        let sets = bins.low..=bins.high;
-        if sets.is_empty() {
-            return None;
-        }
         let set = match strategy {
-            Strategy::SmallestFit => self.bins.first_set(sets),
-            Strategy::LargestFit => self.bins.last_set(sets),
+            Strategy::SmallestFit => self.bins.first_set(bins.low, bins.high),
+            Strategy::LargestFit => self.bins.last_set(bins.low, bins.high),
         };
         set.map(Bin::from_set)
     }
 
-    /// The lowest run of `bin` that has `pages_min` pages, if it is among the first few. Its pages
-    /// are counted until there are `pages_max`.
-    fn seen_run(&self, bin: Bin, pages_min: u32, pages_max: u32) -> Option<SeenRun> {
-        let mut chunk = self.bins.first(bin.set())?;
-        let mut misfits = 0;
-        loop {
-            match self.run_in_bin(chunk, bin, pages_max.max(LONG_PAGES)) {
-                Some(run) if run.pages >= pages_min => return Some(run),
-                Some(_) => misfits += 1,
-                None => self.unfile(chunk, Filed::Run(bin)),
+    /// Looks at the lowest chunk that is filed in `bin`, and at the next few where runs of a bin
+    /// differ in length, for a run of `pages_min` pages. Its pages are counted until there are
+    /// `pages_max`.
+    #[inline]
+    fn look_in(&self, bin: Bin, pages_min: u32, pages_max: u32) -> Look {
+        let mut chunk = self.bins.first(bin.set());
+        for _ in 0..MISFITS_MAX {
+            let Some(seen) = chunk else { break };
+            match self.run_in_bin(seen, bin, pages_max) {
+                Some(run) if run.pages >= pages_min => return Look::Found(run),
+                Some(_) => {}
+                None => {
+                    self.unfile(seen, Filed::Run(bin));
+                    return Look::Again;
+                }
             }
-            chunk = match misfits {
-                0 => self.bins.first(bin.set())?,
-                MISFITS_MAX => return None,
-                _ => self.bins.first_from(bin.set(), ChunkIndex::new(chunk.get() + 1))?,
-            };
+            chunk = self.bins.first_from(bin.set(), ChunkIndex::new(seen.get() + 1));
         }
+        Look::Nothing
     }
 
     /// The lowest whole chunk from `from` on.
@@ -292,7 +298,7 @@ impl FreeList {
         }
         let claim = self.claims.enter();
         for (taken, part) in parts().enumerate() {
-            if !self.take_part(part.chunk, PageMask::of(part.hole)) {
+            if self.take_part(part.chunk, PageMask::of(part.hole)).is_none() {
                 for part in parts().take(taken) {
                     self.release_in(part.chunk, PageMask::of(part.hole));
                 }
@@ -306,11 +312,20 @@ impl FreeList {
     }
 
     /// Takes the first pages of `run`, `pages_max` or all it is known to have.
+    #[inline]
     fn claim_of(&self, run: SeenRun, pages_max: PageCount) -> Option<HeldRun> {
         let pages = PageCount::new(run.pages).min(pages_max);
         let first = run.first;
         self.claim(first, pages).then_some(HeldRun { first, pages })
     }
+}
+
+/// What a search found in a bin.
+enum Look {
+    Found(SeenRun),
+    /// A chunk that was filed there in vain.
+    Again,
+    Nothing,
 }
 
 /// The bins that a search still has to look at.

@@ -56,6 +56,11 @@ impl Hole {
     pub(crate) const fn end_bit(self) -> u32 {
         self.first_bit + self.pages
     }
+
+    /// Whether it meets neither end of the chunk.
+    pub(crate) const fn is_inner(self) -> bool {
+        self.first_bit > 0 && self.end_bit() < PAGES_PER_CHUNK
+    }
 }
 
 impl ChunkWord {
@@ -174,15 +179,21 @@ impl ChunkWord {
         let mut runs = self.0;
         let mut length = 1;
         // A bit of `runs` marks a page from which `length` pages are free.
-        while length < pages {
-            let step = length.min(pages - length);
-            runs &= runs >> step;
-            length += step;
+        while 2 * length <= pages {
+            runs &= runs >> length;
+            length *= 2;
         }
-        let after_taken = !(self.0 << 1 | low_end as u64);
-        let before_taken = !self.0 >> pages;
-        let first_bits = runs & after_taken & before_taken;
-        (first_bits != 0).then(|| Hole { first_bit: first_bits.trailing_zeros(), pages })
+        // Few runs are left to be measured: each has more than half of the pages.
+        let mut first_bits = runs & !(self.0 << 1 | low_end as u64);
+        while first_bits != 0 {
+            let first_bit = first_bits.trailing_zeros();
+            let hole = Hole { first_bit, pages };
+            if (self.0 >> first_bit).trailing_ones() == pages && hole.end_bit() < PAGES_PER_CHUNK {
+                return Some(hole);
+            }
+            first_bits &= first_bits - 1;
+        }
+        None
     }
 }
 
@@ -214,8 +225,7 @@ pub(crate) fn free_runs(words: impl Iterator<Item = ChunkWord>, mut visit: impl 
             let high = word.high_run();
             close(open, &mut visit);
             for hole in word.holes() {
-                let inner = hole.first_bit > 0 && hole.first_bit + hole.pages < PAGES_PER_CHUNK;
-                if inner {
+                if hole.is_inner() {
                     let first = base + u64::from(hole.first_bit);
                     visit(FreeRun { first, pages: u64::from(hole.pages) });
                 }

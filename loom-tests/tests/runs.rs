@@ -77,6 +77,49 @@ fn a_run_that_is_taken_while_it_grows_downward_is_filed_by_what_is_left() {
     });
 }
 
+/// Takes a run of `taken` pages, which is free all the while, as another thread releases `back`.
+fn take_as_others_release(pages: &Arc<Pages>, taken: u32, back: HeldRun) {
+    let other = {
+        let pages = Arc::clone(pages);
+        thread::spawn(move || pages.release(back))
+    };
+    let taken = pages.take_run(taken);
+    other.join().unwrap();
+    assert!(taken.is_some());
+    pages.check();
+}
+
+/// Goal: what is left above a run that was taken over a border is one run with what comes back
+/// beyond the next border.
+#[test]
+fn what_a_run_over_a_border_leaves_grows_over_the_next() {
+    check(|| {
+        let (pages, mut held) = held_by(130, &[63, 65, 1, 1]);
+        pages.release(held[1].take().unwrap());
+        take_as_others_release(&pages, 2, held[2].take().unwrap());
+    });
+}
+
+/// Goal: the same below it, where the page that comes back lies below a border.
+#[test]
+fn what_comes_back_below_a_run_of_two_chunks_that_is_taken_is_a_run_of_its_own() {
+    check(|| {
+        let (pages, mut held) = held_by(130, &[63, 1, 65, 1]);
+        pages.release(held[2].take().unwrap());
+        take_as_others_release(&pages, 65, held[1].take().unwrap());
+    });
+}
+
+/// Goal: the same where it lies in the chunk in which the run begins.
+#[test]
+fn what_comes_back_below_a_run_over_a_border_that_is_taken_is_a_run_of_its_own() {
+    check(|| {
+        let (pages, mut held) = held_by(66, &[62, 1, 2, 1]);
+        pages.release(held[2].take().unwrap());
+        take_as_others_release(&pages, 2, held[1].take().unwrap());
+    });
+}
+
 /// Goal: a run of two chunks is taken as it is released.
 #[test]
 fn a_run_that_is_taken_before_all_of_it_is_released_is_filed_by_what_is_left() {

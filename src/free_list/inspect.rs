@@ -51,6 +51,7 @@ impl FreeList {
             if result.is_ok() {
                 result = self.check_filed(first.chunk(), Filed::Run(Bin::of(pages)));
             }
+            1
         });
         result
     }

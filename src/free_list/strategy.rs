@@ -48,11 +48,17 @@ impl Best {
         Self { strategy, pages_min: u64::from(pages_min), run: None }
     }
 
-    /// Takes `run` into account. Runs come in address order, and the lower one of equals wins.
-    pub(crate) fn consider(&mut self, run: FreeRun) {
+    /// Takes `run` into account, and answers how long one must be to be better. Runs come in
+    /// address order, and the lower one of equals wins.
+    pub(crate) fn consider(&mut self, run: FreeRun) -> u32 {
         let better = |best: FreeRun| self.strategy.prefers(run.pages, best.pages);
         if run.pages >= self.pages_min && self.run.is_none_or(better) {
             self.run = Some(run);
         }
+        let wanted = match (self.strategy, self.run) {
+            (Strategy::LargestFit, Some(best)) => best.pages + 1,
+            _ => self.pages_min,
+        };
+        u32::try_from(wanted).unwrap_or(u32::MAX)
     }
 }

@@ -146,6 +146,21 @@ impl ChunkWord {
         length
     }
 
+    /// Whether `pages` adjacent pages are free.
+    pub(crate) const fn has_run(self, pages: u32) -> bool {
+        if pages > PAGES_PER_CHUNK {
+            return false;
+        }
+        let mut runs = self.0;
+        let mut length = 1;
+        while length < pages {
+            let step = if length < pages - length { length } else { pages - length };
+            runs &= runs >> step;
+            length += step;
+        }
+        runs != 0
+    }
+
     /// The free runs, from the low end up.
     pub(crate) fn holes(self) -> impl Iterator<Item = Hole> {
         self.holes_beside(PageMask::ALL)
@@ -213,34 +228,37 @@ pub(crate) struct FreeRun {
     pub(crate) pages: u64,
 }
 
-/// The maximal free runs of a sequence of chunk words, in address order.
-pub(crate) fn free_runs(words: impl Iterator<Item = ChunkWord>, mut visit: impl FnMut(FreeRun)) {
+/// Shows `visit` the maximal free runs of a sequence of chunk words. It answers how long a run
+/// inside one chunk must be to be shown from then on. They come in address order.
+pub(crate) fn free_runs(
+    words: impl Iterator<Item = ChunkWord>,
+    mut visit: impl FnMut(FreeRun) -> u32,
+) {
     let mut open = FreeRun { first: 0, pages: 0 };
+    let mut inner_min = 1;
     let mut base = 0;
     for word in words {
         if word == ChunkWord::WHOLE {
             open.pages += u64::from(PAGES_PER_CHUNK);
         } else {
             open.pages += u64::from(word.low_run());
-            let high = word.high_run();
-            close(open, &mut visit);
-            for hole in word.holes() {
-                if hole.is_inner() {
+            if open.pages > 0 {
+                inner_min = visit(open);
+            }
+            if word != ChunkWord::FULL && word.has_run(inner_min) {
+                for hole in word.holes().filter(|hole| hole.is_inner()) {
                     let first = base + u64::from(hole.first_bit);
-                    visit(FreeRun { first, pages: u64::from(hole.pages) });
+                    inner_min = visit(FreeRun { first, pages: u64::from(hole.pages) });
                 }
             }
+            let high = word.high_run();
             let first = base + u64::from(PAGES_PER_CHUNK - high);
             open = FreeRun { first, pages: u64::from(high) };
         }
         base += u64::from(PAGES_PER_CHUNK);
     }
-    close(open, &mut visit);
-}
-
-fn close(run: FreeRun, visit: &mut impl FnMut(FreeRun)) {
-    if run.pages > 0 {
-        visit(run);
+    if open.pages > 0 {
+        visit(open);
     }
 }
 
@@ -294,6 +312,7 @@ mod tests {
         let longest = runs.iter().map(|run| run.pages).max().unwrap_or(0);
         assert_eq!(word.longest_run(), longest, "{bits:#b}");
         for pages in 1..=64 {
+            assert_eq!(word.has_run(pages), pages <= longest, "{bits:#b}");
             for (low_end, lowest) in [(LowEnd::Closed, 0), (LowEnd::Open, 1)] {
                 let inner = |run: &&Hole| run.first_bit >= lowest && run.first_bit + run.pages < 64;
                 let expected = runs.iter().filter(inner).find(|run| run.pages == pages).copied();
@@ -374,10 +393,22 @@ mod tests {
                     _ => expected.push(FreeRun { first: page as u64, pages: 1 }),
                 }
             }
-            let mut found = Vec::new();
-            free_runs(bits.iter().map(|bits| ChunkWord::from_bits(*bits)), |run| found.push(run));
-            found.sort_by_key(|run| run.first);
-            prop_assert_eq!(found, expected);
+            for inner_min in [1, 3, 65] {
+                let mut found = Vec::new();
+                free_runs(bits.iter().map(|bits| ChunkWord::from_bits(*bits)), |run| {
+                    found.push(run);
+                    inner_min
+                });
+                found.sort_by_key(|run| run.first);
+                let wanted = |run: &&FreeRun| {
+                    let (low, high) = (run.first % 64, (run.first + run.pages) % 64);
+                    low == 0 || high == 0 || high < low || run.pages >= inner_min.into()
+                };
+                let must: Vec<_> = expected.iter().filter(wanted).collect();
+                prop_assert!(must.iter().all(|run| found.contains(run)));
+                prop_assert!(found.iter().all(|run| expected.contains(run)));
+                prop_assert!(inner_min > 1 || found == expected);
+            }
         }
 
         #[test]

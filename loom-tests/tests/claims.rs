@@ -9,11 +9,13 @@ use offheap_loom_tests::{Pages, check};
 /// Two chunks with exactly pages 63 and 64 free; everything else is held.
 fn two_pages_across_chunks() -> (Arc<Pages>, Vec<HeldRun>) {
     let pages = Arc::new(Pages::new(66));
-    // The second chunk is a partial one, and so the smallest run.
-    let mut held: Vec<_> = (0..2).map(|_| pages.take_run(1).unwrap()).collect();
     let low = pages.take_run(63).unwrap();
-    assert_eq!((low.first().get(), held[0].first().get()), (0, 64));
-    pages.release(held.swap_remove(0));
+    let mut held: Vec<_> = (0..3).map(|_| pages.take_run(1).unwrap()).collect();
+    for first in [63, 64] {
+        let page = held.remove(0);
+        assert_eq!(page.first().get(), first);
+        pages.release(page);
+    }
     held.push(low);
     (pages, held)
 }
@@ -43,20 +45,35 @@ fn one_run_has_one_winner() {
 #[test]
 fn a_claim_rolled_back_is_waited_for() {
     check(|| {
-        let (pages, mut held) = two_pages_across_chunks();
-        pages.release(held.swap_remove(0)); // pages 63 to 65 are free now
+        let (pages, held) = two_pages_across_chunks();
         let other = {
             let pages = Arc::clone(&pages);
-            thread::spawn(move || pages.take_run(3))
+            thread::spawn(move || pages.take_run(2))
         };
-        // The other thread may have page 63 when we take 64 and 65. It then fails, for there are
-        // no three pages left, and page 63 is free all the same.
-        let mine: Vec<_> = (0..3).filter_map(|_| pages.take_run(1)).collect();
+        // The other thread may have page 63 when we take 64. It then fails, for there are no two
+        // pages left, and page 63 is free all the same.
+        let mine: Vec<_> = (0..2).filter_map(|_| pages.take_run(1)).collect();
         let others = other.join().unwrap();
-        let expected = if others.is_some() { 0 } else { 3 };
+        let expected = if others.is_some() { 0 } else { 2 };
         assert_eq!(mine.len(), expected, "a free page was called missing");
         pages.free_list.release_runs(mine.into_iter().chain(others).chain(held));
         assert_eq!(pages.free_list.free_pages(), 66);
+        pages.check();
+    });
+}
+
+/// Goal: what a claim gave back is filed again.
+#[test]
+fn a_claim_rolled_back_leaves_no_run_unfiled() {
+    check(|| {
+        let (pages, _held) = two_pages_across_chunks();
+        let other = {
+            let pages = Arc::clone(&pages);
+            thread::spawn(move || pages.take_run(2))
+        };
+        let mine = pages.take_run(1);
+        let others = other.join().unwrap();
+        assert!(mine.is_some() != others.is_some());
         pages.check();
     });
 }

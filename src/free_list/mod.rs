@@ -1,10 +1,11 @@
 //! The lock-free set of free pages: one word per chunk, and hints that find the right chunk.
 //!
 //! ```text
-//!   bins (hints)            page chunks (hint)      64 bins: all chunks by longest free run;
-//!   |1|2|3| ... |63|64|     | |                     bin 64 are the whole chunks
-//!      |          |           |
-//!   [chunk 0][chunk 1][chunk 2] ...                 the words (truth): a set bit is a free page
+//!   bins (hints)               whole, page chunks (hints)     a bin holds the chunks in which a
+//!   |1|2|3| ... |128| ... |    | |   | |                      free run of its length starts
+//!      |   \\          |        |       |
+//!   [chunk 0][chunk 1][chunk 2][chunk 3] ...                  the words (truth): a set bit is a
+//!                                                             free page
 //! ```
 //!
 //! # Protocol
@@ -13,27 +14,37 @@
 //!    released by a `fetch_or` that sets them. Whoever cleared a bit holds the page.
 //! 2. Releasing is Release and taking is Acquire, on the same word, so what a holder wrote to a
 //!    page, and the release itself, happen before the next holder's first access.
-//! 3. Everything else is a hint. A chunk is *due* in some sets: a chunk with role `Pages` in
-//!    `page_chunks` while a page of it is free; one with role `Blocks` in the bin of its longest
-//!    free run; any chunk in bin 64 while it is whole. A chunk may be filed where it is not due,
-//!    but once all is quiet it is filed wherever it is due.
+//! 3. Everything else is a hint. A chunk is *due* in some sets: in `page_chunks` while its role is
+//!    `Pages` and a page of it is free; in `whole` while it is whole; in a bin while a run of that
+//!    length starts in it. Runs are maximal, cross chunks, and keep out of chunks with role
+//!    `Pages`. A chunk may be filed where it is not due, but once all is quiet it is filed wherever
+//!    it is due.
 //! 4. After changing a word, read the role, **then** file the chunk in every set where it is due
 //!    now and was not before; always with a read-modify-write.
 //! 5. Whoever finds a chunk filed where it is not due takes it out, **reads word and role again**,
 //!    and files it again if it is due after all. As both are read-modify-writes of the same hint,
 //!    the one who files comes second and stands, or comes first and is seen by the reading.
-//! 6. A role changes only with the compare-exchange that takes the first pages of a whole chunk.
+//! 6. Whoever took or released pages files the runs that have or adjoin them. Where such a run
+//!    meets the border of a chunk, a **full fence** comes between the change and the reading of
+//!    that word and its neighbours. Of all who changed pages of a run or beside it, the one whose
+//!    fence came last reads what all of them wrote, and so files it as it is. A run that meets no
+//!    border is in one word, and whoever changed that last knows it.
+//! 7. A role changes only with the compare-exchange that takes the first pages of a whole chunk.
 //!    Who changes it holds pages of the chunk until done, so nobody else can. Having stored the
 //!    role it reads the word with a read-modify-write and files by what it finds: a change before
 //!    that is in the word it reads, a change after it sees the new role, by 4.
-//! 7. A run that crosses chunks is taken chunk by chunk in ascending order. Where a page is gone,
+//! 8. A run that crosses chunks is taken chunk by chunk in ascending order. Where a page is gone,
 //!    all that was taken is released again **and the claim has failed**: the search starts over.
 //!    No search reports "no hole" while such a claim was in flight (`claims`).
-//! 8. A page that is reserved in a budget exists: pages are released before they are credited.
+//! 9. A page that is reserved in a budget exists: pages are released before they are credited.
 //!    So a search for single pages goes on until it finds one; each round that it loses, another
 //!    thread won a page.
 
+mod bin;
 mod claims;
+mod held;
+mod inspect;
+mod runs;
 mod search;
 mod strategy;
 mod summary;
@@ -42,7 +53,9 @@ mod word;
 use crate::sync::{AtomicU64, Ordering, read, words};
 use crate::units::{ChunkIndex, PAGES_PER_CHUNK, PageCount, PageIndex};
 
+use bin::{Bin, LONG_PAGES};
 use claims::Claims;
+pub use held::{HeldPages, HeldRun};
 pub use strategy::Strategy;
 pub use summary::{SetIndex, Summary};
 use word::{ChunkWord, Hole, PageMask, chunk_parts};
@@ -51,110 +64,44 @@ use word::{ChunkWord, Hole, PageMask, chunk_parts};
 pub struct FreeList {
     /// The truth, a word per chunk.
     chunks: Box<[AtomicU64]>,
-    /// A bit per chunk: what it was opened for (Protocol, 6).
+    /// A bit per chunk: what it was opened for (Protocol, 7).
     roles: Box<[AtomicU64]>,
-    /// Chunks with role `Blocks` by longest free run, and in bin 64 all whole chunks.
-    bins: Summary,
+    /// Chunks by the lengths of the free runs that start in them.
+    bins: Box<Summary>,
+    /// Chunks whose pages are all free.
+    whole: Box<Summary>,
     /// Chunks with role `Pages` that have a free page.
-    page_chunks: Summary,
+    page_chunks: Box<Summary>,
     claims: Claims,
     strategy: Strategy,
-}
-
-/// Adjacent pages that belong to whoever has this value.
-///
-/// Neither `Clone` nor constructible elsewhere, so releasing pages twice does not compile.
-#[must_use = "a dropped `HeldRun` is lost to its free list"]
-#[derive(PartialEq, Eq, Debug)]
-pub struct HeldRun {
-    first: PageIndex,
-    pages: PageCount,
-}
-
-/// Pages of one chunk, adjacent or not, that belong to whoever has this value.
-#[must_use = "dropped `HeldPages` are lost to their free list"]
-pub struct HeldPages {
-    chunk: ChunkIndex,
-    mask: PageMask,
 }
 
 /// What a chunk is used for as long as it is not whole.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Role {
-    /// Blocks: filed by longest free run.
+    /// Blocks: filed by free runs.
     Blocks,
-    /// Single pages: filed while a page is free. Filing such chunks by longest free run, too,
-    /// would cost every page a read-modify-write or two.
+    /// Single pages: filed while a page is free. Filing such chunks by free runs, too, would cost
+    /// every page a read-modify-write or two.
     Pages,
 }
 
 /// A set in which a chunk can be filed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Filed {
-    /// In the bin of this length.
-    Bin(u32),
+    /// In this bin.
+    Run(Bin),
+    /// Among the whole chunks.
+    Whole,
     /// Among the page chunks.
     PageChunk,
-}
-
-impl HeldRun {
-    /// The first page.
-    #[must_use]
-    pub fn first(&self) -> PageIndex {
-        self.first
-    }
-
-    /// The number of pages.
-    #[must_use]
-    pub fn pages(&self) -> PageCount {
-        self.pages
-    }
-
-    /// The run that a holder described by these numbers has.
-    ///
-    /// Only for a holder that took a `HeldRun` apart and vouches, by owning the memory itself,
-    /// that it is the only one with these pages.
-    #[inline]
-    pub(crate) fn reassemble(first: PageIndex, pages: PageCount) -> Self {
-        Self { first, pages }
-    }
-}
-
-impl HeldPages {
-    /// The pages one by one, from the lowest up.
-    pub fn into_runs(self) -> impl Iterator<Item = HeldRun> {
-        let mut rest = self.mask.into_bits();
-        std::iter::from_fn(move || {
-            (rest != 0).then(|| {
-                let bit = rest.trailing_zeros();
-                rest &= rest - 1;
-                HeldRun { first: self.chunk.page(bit), pages: PageCount::ONE }
-            })
-        })
-    }
-
-    /// The pages one by one, from the highest down.
-    pub fn into_runs_from_top(self) -> impl Iterator<Item = HeldRun> {
-        let mut rest = self.mask.into_bits();
-        std::iter::from_fn(move || {
-            let bit = rest.checked_ilog2()?;
-            rest ^= 1 << bit;
-            Some(HeldRun { first: self.chunk.page(bit), pages: PageCount::ONE })
-        })
-    }
-
-    /// The number of pages.
-    #[must_use]
-    pub const fn pages(&self) -> u32 {
-        self.mask.pages()
-    }
 }
 
 impl Filed {
     fn set(self) -> SetIndex {
         match self {
-            Self::Bin(length) => SetIndex(length - 1),
-            Self::PageChunk => SetIndex(0),
+            Self::Run(bin) => bin.set(),
+            Self::Whole | Self::PageChunk => SetIndex(0),
         }
     }
 }
@@ -169,13 +116,19 @@ impl FreeList {
         let free_list = Self {
             chunks: words((0..count).map(|chunk| all_free(pages_in(chunk)))),
             roles: words((0..count.div_ceil(u64::BITS)).map(|_| 0)),
-            bins: Summary::new(PAGES_PER_CHUNK, count),
-            page_chunks: Summary::new(1, count),
+            bins: Summary::new(Bin::COUNT, count).into(),
+            whole: Summary::new(1, count).into(),
+            page_chunks: Summary::new(1, count).into(),
             claims: Claims::new(),
             strategy,
         };
-        for chunk in (0..count).map(ChunkIndex::new) {
-            free_list.file(chunk, ChunkWord::FULL, free_list.word(chunk));
+        for chunk in free_list.chunk_indices() {
+            if free_list.word(chunk) == ChunkWord::WHOLE {
+                free_list.insert(chunk, Filed::Whole);
+            }
+        }
+        if count > 0 {
+            free_list.insert(ChunkIndex::new(0), Filed::Run(Bin::of(pages.get())));
         }
         free_list
     }
@@ -187,55 +140,98 @@ impl FreeList {
     /// If one of the pages is free already. Safe code cannot bring that about.
     pub fn release_runs(&self, runs: impl IntoIterator<Item = HeldRun>) {
         let mut open: Option<(ChunkIndex, PageMask)> = None;
-        for run in runs {
-            for part in chunk_parts(run.first.get(), run.pages.get()) {
-                let mask = PageMask::of(part.hole);
-                open = match open {
-                    Some((chunk, pages)) if chunk == part.chunk => Some((chunk, pages.with(mask))),
-                    gathered => {
-                        if let Some((chunk, pages)) = gathered {
-                            self.release_in(chunk, pages);
-                        }
-                        Some((part.chunk, mask))
-                    }
-                };
+        for HeldRun { first, pages } in runs {
+            let bit = first.bit();
+            if pages.get() > PAGES_PER_CHUNK - bit {
+                self.release_across(first, pages.get());
+                continue;
             }
+            let mask = PageMask::of(Hole { first_bit: bit, pages: pages.get() });
+            open = match open {
+                Some((chunk, pages)) if chunk == first.chunk() => Some((chunk, pages.with(mask))),
+                gathered => {
+                    if let Some((chunk, pages)) = gathered {
+                        self.release_in(chunk, pages);
+                    }
+                    Some((first.chunk(), mask))
+                }
+            };
         }
         if let Some((chunk, pages)) = open {
             self.release_in(chunk, pages);
         }
     }
 
+    /// Releases pages of one chunk.
+    #[inline]
     fn release_in(&self, chunk: ChunkIndex, mask: PageMask) {
+        let old = self.set_free(chunk, mask);
+        if self.file_released(chunk, old, old.released(mask)) == Role::Blocks {
+            self.file_runs(chunk, mask, old.released(mask));
+        }
+    }
+
+    /// Releases a run that crosses chunks.
+    #[inline(never)]
+    fn release_across(&self, first: PageIndex, pages: u32) {
+        for part in chunk_parts(first, pages) {
+            let mask = PageMask::of(part.hole);
+            let old = self.set_free(part.chunk, mask);
+            self.file_released(part.chunk, old, old.released(mask));
+        }
+        self.file_runs_across(first, pages);
+    }
+
+    #[inline]
+    fn set_free(&self, chunk: ChunkIndex, mask: PageMask) -> ChunkWord {
         // ORDERING: AcqRel. Release: what we wrote to the pages happens before the next holder's
         // accesses (Protocol, 2). Acquire: the role we read next is the one it was opened with
-        // (Protocol, 4 and 6).
+        // (Protocol, 4 and 7).
         let old = self.chunk(chunk).fetch_or(mask.into_bits(), Ordering::AcqRel);
         let old = ChunkWord::from_bits(old);
         assert!(!old.has_any(mask), "pages of chunk {} were released twice", chunk.get());
-        self.file(chunk, old, old.released(mask));
-    }
-
-    /// Takes all pages of `mask` if they are free.
-    fn take_in(&self, chunk: ChunkIndex, mask: PageMask, role: Role) -> bool {
-        self.take_with(chunk, role, |word| word.has_all(mask).then_some(mask)).is_some()
+        old
     }
 
     /// Takes what `pick` picks from the chunk's word, and again after each change of the word,
     /// until it is taken or `pick` gives up. A whole chunk gets `role`.
+    #[inline]
     fn take_with(
         &self,
         chunk: ChunkIndex,
         role: Role,
         pick: impl Fn(ChunkWord) -> Option<PageMask>,
     ) -> Option<PageMask> {
+        let (mask, old) = self.clear_free(chunk, pick)?;
+        // Taking pages makes nothing due but what is left of a run.
+        if !self.open(chunk, old, role) && self.role(chunk) == Role::Blocks {
+            self.file_runs(chunk, mask, old.taken(mask));
+        }
+        Some(mask)
+    }
+
+    /// Takes the pages of `mask`, if they are free, as a part of a run of blocks, and returns the
+    /// word before that. Its neighbours are filed by whoever takes the run.
+    #[inline]
+    fn take_part(&self, chunk: ChunkIndex, mask: PageMask) -> Option<ChunkWord> {
+        let (_, old) = self.clear_free(chunk, |word| word.has_all(mask).then_some(mask))?;
+        self.open(chunk, old, Role::Blocks);
+        Some(old)
+    }
+
+    /// Returns what was taken, and the word before that.
+    #[inline]
+    fn clear_free(
+        &self,
+        chunk: ChunkIndex,
+        pick: impl Fn(ChunkWord) -> Option<PageMask>,
+    ) -> Option<(PageMask, ChunkWord)> {
         let mut word = self.word(chunk);
         loop {
             let mask = pick(word)?;
-            let taken = word.taken(mask);
             let exchanged = self.chunk(chunk).compare_exchange_weak(
                 word.into_bits(),
-                taken.into_bits(),
+                word.taken(mask).into_bits(),
                 // ORDERING: AcqRel. Acquire: pairs with the Release of whoever released these
                 // pages (Protocol, 2). Release: a search that sees them gone sees the claim that
                 // took them (`claims`, 3).
@@ -245,68 +241,77 @@ impl FreeList {
                 Ordering::Relaxed,
             );
             match exchanged {
-                Ok(_) => {
-                    self.file_taken(chunk, word, taken, role);
-                    return Some(mask);
-                }
+                Ok(_) => return Some((mask, word)),
                 Err(now) => word = ChunkWord::from_bits(now),
             }
         }
     }
 
-    fn file_taken(&self, chunk: ChunkIndex, old: ChunkWord, new: ChunkWord, role: Role) {
-        if old == ChunkWord::WHOLE && self.role(chunk) != role {
-            self.set_role(chunk, role);
-            // ORDERING: Release. Whoever changes the word after this sees the role (Protocol, 6).
-            // What was changed before this is in the value that it returns.
-            let now = self.chunk(chunk).fetch_or(0, Ordering::Release);
-            self.file(chunk, ChunkWord::FULL, ChunkWord::from_bits(now));
-        } else {
-            self.file(chunk, old, new);
+    /// If `chunk`, whose first pages were just taken if its word was `old`, had another role,
+    /// gives it `role` and files it.
+    #[inline]
+    fn open(&self, chunk: ChunkIndex, old: ChunkWord, role: Role) -> bool {
+        let changes = old == ChunkWord::WHOLE && self.role(chunk) != role;
+        if changes {
+            self.change_role(chunk, role);
         }
+        changes
     }
 
-    /// Files `chunk`, whose word went from `old` to `new`, where it is due now and was not before.
-    fn file(&self, chunk: ChunkIndex, old: ChunkWord, new: ChunkWord) {
-        let insert = |set: Filed| self.summary(set).insert(set.set(), chunk);
-        match self.role(chunk) {
-            Role::Pages => {
-                if old == ChunkWord::FULL && new != ChunkWord::FULL {
-                    insert(Filed::PageChunk);
-                }
-                if new == ChunkWord::WHOLE {
-                    insert(Filed::Bin(PAGES_PER_CHUNK));
-                }
-            }
-            Role::Blocks => {
-                let longest = new.longest_run();
-                if longest != 0 && longest != old.longest_run() {
-                    insert(Filed::Bin(longest));
-                }
-            }
+    #[cold]
+    fn change_role(&self, chunk: ChunkIndex, role: Role) {
+        self.set_role(chunk, role);
+        // ORDERING: Release. Whoever changes the word after this sees the role (Protocol, 7). What
+        // was changed before this is in the value that it returns.
+        let now = self.chunk(chunk).fetch_or(0, Ordering::Release);
+        self.file_opened(chunk, ChunkWord::from_bits(now));
+    }
+
+    /// Files `chunk`, but not its runs, where it is due since pages were released and its word went
+    /// from `old` to `new`. Returns its role.
+    #[inline(always)]
+    fn file_released(&self, chunk: ChunkIndex, old: ChunkWord, new: ChunkWord) -> Role {
+        let role = self.role(chunk);
+        if role == Role::Pages && old == ChunkWord::FULL {
+            self.insert(chunk, Filed::PageChunk);
         }
+        if new == ChunkWord::WHOLE {
+            self.insert(chunk, Filed::Whole);
+        }
+        role
+    }
+
+    /// Not inlined: most of the time nothing becomes due.
+    #[inline(never)]
+    fn insert(&self, chunk: ChunkIndex, set: Filed) {
+        self.summary(set).insert(set.set(), chunk);
     }
 
     /// Takes `chunk` out of a set where it was found and was not due (Protocol, 5).
+    #[inline]
     fn unfile(&self, chunk: ChunkIndex, set: Filed) {
         self.summary(set).remove(set.set(), chunk);
-        if self.is_due(chunk, self.word(chunk), set) {
-            self.summary(set).insert(set.set(), chunk);
+        if self.is_due(chunk, set) {
+            self.insert(chunk, set);
         }
     }
 
-    /// Whether `chunk`, having this word, belongs in `set`.
-    fn is_due(&self, chunk: ChunkIndex, word: ChunkWord, set: Filed) -> bool {
+    /// Whether `chunk` belongs in `set`.
+    fn is_due(&self, chunk: ChunkIndex, set: Filed) -> bool {
         match set {
-            Filed::Bin(PAGES_PER_CHUNK) => word == ChunkWord::WHOLE,
-            Filed::Bin(length) => self.role(chunk) == Role::Blocks && word.longest_run() == length,
-            Filed::PageChunk => self.role(chunk) == Role::Pages && word != ChunkWord::FULL,
+            Filed::Run(bin) => self.run_in_bin(chunk, bin, LONG_PAGES).is_some(),
+            Filed::Whole => self.word(chunk) == ChunkWord::WHOLE,
+            Filed::PageChunk => {
+                let word = self.word(chunk);
+                self.role(chunk) == Role::Pages && word != ChunkWord::FULL
+            }
         }
     }
 
     fn summary(&self, set: Filed) -> &Summary {
         match set {
-            Filed::Bin(_) => &self.bins,
+            Filed::Run(_) => &self.bins,
+            Filed::Whole => &self.whole,
             Filed::PageChunk => &self.page_chunks,
         }
     }
@@ -314,7 +319,7 @@ impl FreeList {
     fn role(&self, chunk: ChunkIndex) -> Role {
         let (word, bit) = self.role_bit(chunk);
         // ORDERING: Relaxed. Read after the chunk's word was acquired, which orders it after the
-        // store that matters (Protocol, 6); any other value only costs a detour.
+        // store that matters (Protocol, 7); any other value only costs a detour.
         match read(word, Ordering::Relaxed) & bit {
             0 => Role::Blocks,
             _ => Role::Pages,
@@ -325,7 +330,7 @@ impl FreeList {
         let (word, bit) = self.role_bit(chunk);
         match role {
             // ORDERING: Relaxed, both. The read-modify-write of the chunk's word that follows
-            // publishes it (Protocol, 6).
+            // publishes it (Protocol, 7).
             Role::Blocks => word.fetch_and(!bit, Ordering::Relaxed),
             // ORDERING: see above.
             Role::Pages => word.fetch_or(bit, Ordering::Relaxed),
@@ -338,7 +343,7 @@ impl FreeList {
     }
 
     fn word(&self, chunk: ChunkIndex) -> ChunkWord {
-        // ORDERING: Acquire. What is read after it, the role (Protocol, 5 and 6) and the claims
+        // ORDERING: Acquire. What is read after it, the role (Protocol, 5 and 7) and the claims
         // in flight (`claims`, 3), is at least as new as the word.
         ChunkWord::from_bits(read(self.chunk(chunk), Ordering::Acquire))
     }
@@ -347,56 +352,13 @@ impl FreeList {
         &self.chunks[chunk.get() as usize]
     }
 
-    fn chunk_indices(&self) -> impl Iterator<Item = ChunkIndex> + use<> {
+    fn chunk_count(&self) -> u32 {
         // `new` made one word per chunk of a `PageCount`, so the number fits.
-        (0..u32::try_from(self.chunks.len()).unwrap_or(u32::MAX)).map(ChunkIndex::new)
-    }
-}
-
-/// Looking at the whole list. Exact when nobody changes it meanwhile.
-impl FreeList {
-    /// The word of each chunk: a set bit is a free page.
-    pub fn free_words(&self) -> impl Iterator<Item = u64> {
-        self.chunk_indices().map(|chunk| self.word(chunk).into_bits())
+        u32::try_from(self.chunks.len()).unwrap_or(u32::MAX)
     }
 
-    /// The number of free pages.
-    #[must_use]
-    pub fn free_pages(&self) -> u32 {
-        self.chunk_indices().map(|chunk| self.word(chunk).free_pages()).sum()
-    }
-
-    /// The number of chunks per bin: entry `n` counts those whose longest free run is `n` pages.
-    #[must_use]
-    pub fn chunks_per_bin(&self) -> Vec<u32> {
-        let mut counts = vec![0; PAGES_PER_CHUNK as usize + 1];
-        for chunk in self.chunk_indices() {
-            counts[self.word(chunk).longest_run() as usize] += 1;
-        }
-        counts
-    }
-
-    /// Checks that every chunk is filed wherever it is due. Call it in a quiet moment: while
-    /// pages come and go a filing can be on its way.
-    ///
-    /// # Errors
-    ///
-    /// A sentence about the first chunk that is not.
-    pub fn check(&self) -> Result<(), String> {
-        for chunk in self.chunk_indices() {
-            let word = self.word(chunk);
-            for set in (1..=PAGES_PER_CHUNK).map(Filed::Bin).chain([Filed::PageChunk]) {
-                let is_filed = self.summary(set).contains(set.set(), chunk);
-                if self.is_due(chunk, word, set) && !is_filed {
-                    let (role, free) = (self.role(chunk), word.into_bits());
-                    let chunk = chunk.get();
-                    return Err(format!(
-                        "chunk {chunk} (free pages {free:#x}, {role:?}) is not filed in {set:?}"
-                    ));
-                }
-            }
-        }
-        Ok(())
+    fn chunk_indices(&self) -> impl Iterator<Item = ChunkIndex> + use<> {
+        (0..self.chunk_count()).map(ChunkIndex::new)
     }
 }
 
@@ -446,10 +408,14 @@ mod tests {
     #[test]
     fn a_chunk_filed_nowhere_is_complained_about_and_still_found() {
         let free_list = free_list(100);
-        let whole = Filed::Bin(64);
-        free_list.bins.remove(whole.set(), ChunkIndex::new(0));
-        let complaint = free_list.check().unwrap_err();
-        assert!(complaint.contains("chunk 0") && complaint.contains("Bin(64)"), "{complaint}");
+        for set in [Filed::Whole, Filed::Run(Bin::of(100))] {
+            free_list.summary(set).remove(set.set(), ChunkIndex::new(0));
+            let complaint = free_list.check().unwrap_err();
+            free_list.insert(ChunkIndex::new(0), set);
+            let set = format!("{set:?}");
+            assert!(complaint.contains("chunk 0") && complaint.contains(&set), "{complaint}");
+        }
+        free_list.bins.remove(Bin::of(100).set(), ChunkIndex::new(0));
         let block = free_list.take_run(PageCount::new(64)).unwrap();
         assert_eq!(block.first().get(), 0, "the words know it");
     }

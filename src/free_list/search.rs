@@ -3,9 +3,15 @@
 use crate::sync::Patience;
 use crate::units::{ChunkIndex, PAGES_PER_CHUNK, PageCount, PageIndex};
 
+use super::bin::{Bin, LONG_PAGES};
+use super::runs::SeenRun;
 use super::strategy::{Best, Strategy};
 use super::word::{ChunkWord, FreeRun, Hole, PageMask, chunk_parts, free_runs};
 use super::{Filed, FreeList, HeldPages, HeldRun, Role};
+
+/// How many runs of a bin a search looks at that are too short, where the runs of a bin differ in
+/// length; and how many whole chunks it looks around.
+const MISFITS_MAX: u32 = 8;
 
 /// Single pages.
 impl FreeList {
@@ -54,14 +60,22 @@ impl FreeList {
         &self,
         pick: impl Fn(ChunkWord) -> Option<PageMask>,
     ) -> Option<HeldPages> {
-        let whole = 1 << (PAGES_PER_CHUNK - 1);
-        for bins in [whole, !whole] {
-            let found = self.try_bins(Strategy::SmallestFit, bins, |chunk| {
-                let mask = self.take_with(chunk, Role::Pages, &pick)?;
-                Some(HeldPages { chunk, mask })
-            });
-            if found.is_some() {
-                return found;
+        while let Some(chunk) = self.first_whole(ChunkIndex::new(0)) {
+            if let Some(mask) = self.take_with(chunk, Role::Pages, &pick) {
+                return Some(HeldPages { chunk, mask });
+            }
+        }
+        let mut bins = Bins::from(1);
+        while let Some(bin) = self.next_bin(Strategy::SmallestFit, &bins) {
+            match self.look_in(bin, 1, 1) {
+                Look::Found(run) => {
+                    let chunk = run.first.chunk();
+                    if let Some(mask) = self.take_with(chunk, Role::Pages, &pick) {
+                        return Some(HeldPages { chunk, mask });
+                    }
+                }
+                Look::Again => {}
+                Look::Nothing => bins.skip(Strategy::SmallestFit, bin),
             }
         }
         None
@@ -76,8 +90,16 @@ impl FreeList {
     /// A hole inside an opened block chunk comes first, then a whole chunk, then whatever run
     /// there is, crossing chunks or inside page chunks.
     pub fn take_run(&self, pages: PageCount) -> Option<HeldRun> {
-        self.take_binned_run(pages).or_else(|| {
+        self.take_hinted_run(pages).or_else(|| {
             self.take_searched_run(|| self.best_run(self.strategy, pages).map(|run| (run, pages)))
+        })
+    }
+
+    /// The same without looking at every chunk: a run is only found where it is filed.
+    #[inline]
+    fn take_hinted_run(&self, pages: PageCount) -> Option<HeldRun> {
+        self.take_binned_run(pages, pages).or_else(|| {
+            (pages.get() > PAGES_PER_CHUNK).then(|| self.take_around_page_chunk(pages)).flatten()
         })
     }
 
@@ -96,18 +118,15 @@ impl FreeList {
     }
 
     fn try_run_up_to(&self, pages_max: PageCount) -> Option<HeldRun> {
-        if self.strategy == Strategy::SmallestFit
-            && let Some(run) = self.take_binned_run(pages_max)
-        {
-            return Some(run);
-        }
-        self.take_searched_run(|| {
-            let exact = match self.strategy {
-                Strategy::SmallestFit => self.best_run(Strategy::SmallestFit, pages_max),
-                Strategy::LargestFit => None,
-            };
-            let run = exact.or_else(|| self.best_run(Strategy::LargestFit, PageCount::ONE))?;
-            Some((run, capped(run.pages, pages_max)))
+        self.take_hinted_run(pages_max).or_else(|| {
+            self.take_searched_run(|| {
+                let exact = match self.strategy {
+                    Strategy::SmallestFit => self.best_run(Strategy::SmallestFit, pages_max),
+                    Strategy::LargestFit => None,
+                };
+                let run = exact.or_else(|| self.best_run(Strategy::LargestFit, PageCount::ONE))?;
+                Some((run, capped(run.pages, pages_max)))
+            })
         })
     }
 
@@ -129,15 +148,7 @@ impl FreeList {
     }
 
     fn take_scrap(&self, pages_max: PageCount) -> Option<HeldRun> {
-        let shortest = |word: ChunkWord| {
-            let hole = word.pick_hole(1, Strategy::SmallestFit)?;
-            Some(PageMask::of(Hole { pages: hole.pages.min(pages_max.get()), ..hole }))
-        };
-        let scrap = self.try_bins(Strategy::SmallestFit, u64::MAX, |chunk| {
-            let mask = self.take_with(chunk, Role::Blocks, shortest)?;
-            Some(run_of(chunk, mask))
-        });
-        scrap.or_else(|| {
+        self.take_binned_run(PageCount::ONE, pages_max).or_else(|| {
             self.take_searched_run(|| {
                 let run = self.best_run(Strategy::SmallestFit, PageCount::ONE)?;
                 Some((run, capped(run.pages, pages_max)))
@@ -145,46 +156,105 @@ impl FreeList {
         })
     }
 
-    /// Takes a run inside one chunk, by the bins.
-    fn take_binned_run(&self, pages: PageCount) -> Option<HeldRun> {
-        let pages = pages.get();
-        if pages == 0 || pages > PAGES_PER_CHUNK {
-            return None;
-        }
-        let low_end = |word: ChunkWord| {
-            let hole = word.pick_hole(pages, self.strategy)?;
-            Some(PageMask::of(Hole { pages, ..hole }))
-        };
-        let fitting_bins = u64::MAX << (pages - 1);
-        self.try_bins(self.strategy, fitting_bins, |chunk| {
-            let mask = self.take_with(chunk, Role::Blocks, low_end)?;
-            Some(run_of(chunk, mask))
-        })
-    }
-
-    /// Offers to `take` the chunks of the non-empty ones of `bins`, the strategy's first choice
-    /// first, until it takes one or no chunk is left.
-    fn try_bins<T>(
-        &self,
-        strategy: Strategy,
-        bins: u64,
-        take: impl Fn(ChunkIndex) -> Option<T>,
-    ) -> Option<T> {
-        let mut bins_left = bins;
+    /// Takes the first pages, `pages_max` or as many as there are, of the run of at least
+    /// `pages_min` pages that the strategy picks among those that are filed.
+    fn take_binned_run(&self, pages_min: PageCount, pages_max: PageCount) -> Option<HeldRun> {
+        let mut bins = Bins::from(pages_min.get());
+        let mut page_chunks_left = pages_min.get() <= PAGES_PER_CHUNK;
         loop {
-            let bin = strategy.first_bin(self.bins.sets() & bins_left)?;
-            let set = Filed::Bin(bin);
-            match self.bins.first(set.set()) {
-                Some(chunk) if self.is_due(chunk, self.word(chunk), set) => {
-                    if let Some(taken) = take(chunk) {
-                        return Some(taken);
+            let bin = self.next_bin(self.strategy, &bins);
+            let whole_first = bin.is_none_or(|bin| self.strategy.prefers(Bin::of(64), bin));
+            if page_chunks_left && whole_first {
+                page_chunks_left = false;
+                let run = self.first_whole_page_chunk();
+                if let Some(run) = run.and_then(|run| self.claim_of(run, pages_max)) {
+                    return Some(run);
+                }
+            }
+            let bin = bin?;
+            match self.look_in(bin, pages_min.get(), pages_max.get()) {
+                Look::Found(run) => {
+                    if let Some(run) = self.claim_of(run, pages_max) {
+                        // It is the run's hint that is out of date now, and no search has to
+                        // stumble over it.
+                        self.unfile(run.first.chunk(), Filed::Run(bin));
+                        return Some(run);
                     }
                 }
-                Some(chunk) => self.unfile(chunk, set),
-                // Another thread is about to fill it or to clear its bit: not worth the wait.
-                None => bins_left &= !(1 << (bin - 1)),
+                Look::Again => {}
+                Look::Nothing => bins.skip(self.strategy, bin),
             }
         }
+    }
+
+    /// The first choice among `bins` that may hold a chunk.
+    #[inline]
+    fn next_bin(&self, strategy: Strategy, bins: &Bins) -> Option<Bin> {
+        let set = match strategy {
+            Strategy::SmallestFit => self.bins.first_set(bins.low, bins.high),
+            Strategy::LargestFit => self.bins.last_set(bins.low, bins.high),
+        };
+        set.map(Bin::from_set)
+    }
+
+    /// Looks at the lowest chunk that is filed in `bin`, and at the next few where runs of a bin
+    /// differ in length, for a run of `pages_min` pages. Its pages are counted until there are
+    /// `pages_max`.
+    #[inline]
+    fn look_in(&self, bin: Bin, pages_min: u32, pages_max: u32) -> Look {
+        let mut chunk = self.bins.first(bin.set());
+        for _ in 0..MISFITS_MAX {
+            let Some(seen) = chunk else { break };
+            match self.run_in_bin(seen, bin, pages_max) {
+                Some(run) if run.pages >= pages_min => return Look::Found(run),
+                Some(_) => {}
+                None => {
+                    self.unfile(seen, Filed::Run(bin));
+                    return Look::Again;
+                }
+            }
+            chunk = self.bins.first_from(bin.set(), ChunkIndex::new(seen.get() + 1));
+        }
+        Look::Nothing
+    }
+
+    /// The lowest whole chunk from `from` on.
+    fn first_whole(&self, from: ChunkIndex) -> Option<ChunkIndex> {
+        loop {
+            let chunk = self.whole.first_from(Filed::Whole.set(), from)?;
+            if self.is_due(chunk, Filed::Whole) {
+                return Some(chunk);
+            }
+            self.unfile(chunk, Filed::Whole);
+        }
+    }
+
+    /// The lowest whole chunk, if it is one that was opened for pages and so is part of no run.
+    fn first_whole_page_chunk(&self) -> Option<SeenRun> {
+        let chunk = self.first_whole(ChunkIndex::new(0))?;
+        (self.role(chunk) == Role::Pages)
+            .then(|| SeenRun { first: chunk.page(0), pages: PAGES_PER_CHUNK })
+    }
+
+    /// Takes a run of more than a chunk from around a whole chunk that was opened for pages, if
+    /// there is one around the first few of those.
+    fn take_around_page_chunk(&self, pages: PageCount) -> Option<HeldRun> {
+        let mut best: Option<SeenRun> = None;
+        let mut from = ChunkIndex::new(0);
+        for _ in 0..MISFITS_MAX {
+            let Some(chunk) = self.first_whole(from) else { break };
+            from = ChunkIndex::new(chunk.get() + 1);
+            if self.role(chunk) == Role::Pages {
+                let run = self.run_around(chunk, pages.get().max(LONG_PAGES));
+                let better = |best: SeenRun| self.strategy.prefers(run.pages, best.pages);
+                if run.pages >= pages.get() && best.is_none_or(better) {
+                    best = Some(run);
+                }
+                let last = PageIndex::new(run.first.get() + (run.pages - 1));
+                from = ChunkIndex::new(last.chunk().get() + 1);
+            }
+        }
+        self.claim_of(best?, pages)
     }
 
     /// Takes the first `PageCount` pages of the run that `search` finds, until a claim succeeds
@@ -218,16 +288,17 @@ impl FreeList {
         best.run
     }
 
-    /// Takes `pages` pages from `first` on, or none of them (Protocol, 7).
+    /// Takes `pages` pages from `first` on, or none of them (Protocol, 8).
     fn claim(&self, first: PageIndex, pages: PageCount) -> bool {
-        let parts = || chunk_parts(first.get(), pages.get());
+        let parts = || chunk_parts(first, pages.get());
         if pages.get() <= PAGES_PER_CHUNK - first.bit() {
-            return parts()
-                .all(|part| self.take_in(part.chunk, PageMask::of(part.hole), Role::Blocks));
+            let mask = PageMask::of(Hole { first_bit: first.bit(), pages: pages.get() });
+            let all_of_it = |word: ChunkWord| word.has_all(mask).then_some(mask);
+            return self.take_with(first.chunk(), Role::Blocks, all_of_it).is_some();
         }
         let claim = self.claims.enter();
         for (taken, part) in parts().enumerate() {
-            if !self.take_in(part.chunk, PageMask::of(part.hole), Role::Blocks) {
+            if self.take_part(part.chunk, PageMask::of(part.hole)).is_none() {
                 for part in parts().take(taken) {
                     self.release_in(part.chunk, PageMask::of(part.hole));
                 }
@@ -236,7 +307,49 @@ impl FreeList {
             }
         }
         claim.complete();
+        self.file_runs_beside(first, pages.get());
         true
+    }
+
+    /// Takes the first pages of `run`, `pages_max` or all it is known to have.
+    #[inline]
+    fn claim_of(&self, run: SeenRun, pages_max: PageCount) -> Option<HeldRun> {
+        let pages = PageCount::new(run.pages).min(pages_max);
+        let first = run.first;
+        self.claim(first, pages).then_some(HeldRun { first, pages })
+    }
+}
+
+/// What a search found in a bin.
+enum Look {
+    Found(SeenRun),
+    /// A chunk that was filed there in vain.
+    Again,
+    Nothing,
+}
+
+/// The bins that a search still has to look at.
+struct Bins {
+    low: u32,
+    high: u32,
+}
+
+impl Bins {
+    /// All that may have a run of `pages`.
+    fn from(pages: u32) -> Self {
+        Self { low: Bin::of(pages).set().0, high: Bin::LONG.set().0 }
+    }
+
+    /// Leaves out `bin`, the strategy's first choice.
+    fn skip(&mut self, strategy: Strategy, bin: Bin) {
+        match strategy {
+            Strategy::SmallestFit => self.low = bin.set().0 + 1,
+            // Bin 0 is left out by an empty range.
+            Strategy::LargestFit => match bin.set().0.checked_sub(1) {
+                Some(high) => self.high = high,
+                None => self.low = 1,
+            },
+        }
     }
 }
 
@@ -249,11 +362,6 @@ fn until_found<T>(search: impl Fn() -> Option<T>) -> T {
         }
         patience.wait();
     }
-}
-
-fn run_of(chunk: ChunkIndex, mask: PageMask) -> HeldRun {
-    let first = chunk.page(mask.into_bits().trailing_zeros());
-    HeldRun { first, pages: PageCount::new(mask.pages()) }
 }
 
 fn capped(pages: u64, pages_max: PageCount) -> PageCount {

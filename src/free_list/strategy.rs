@@ -9,17 +9,19 @@ use super::word::FreeRun;
 pub enum Strategy {
     /// The smallest hole that fits, so that large runs stay whole. Best for blocks of known size.
     ///
-    /// Up to a chunk (64 pages), a block goes to the smallest bin that fits: among the chunks that
-    /// blocks have opened, the lowest of those whose longest free run is the shortest, and there
-    /// the smallest hole. Then come whole chunks, then the smallest run of all, crossing chunks or
-    /// among single pages; larger blocks begin with that.
+    /// A hole is a run of free pages, wherever it begins and however many chunks of 64 pages it
+    /// crosses. Up to 128 pages the smallest is taken exactly, and the lowest of equals. Longer
+    /// holes are told apart by a quarter of a doubling, and from 1024 pages on not at all: there
+    /// the lowest of the first size that fits is taken.
+    ///
+    /// Chunks that single pages have opened are left to pages: their holes come last, but for those
+    /// that pages have left whole, each of which counts as a hole of 64 pages.
     #[default]
     SmallestFit,
     /// The largest hole there is: what remains of it is large as well. Best for requests that
     /// grow, or that take what they can get.
     ///
-    /// Up to a chunk, a block goes to the largest bin, whole chunks first, and there to the largest
-    /// hole; larger blocks go to the longest run of all.
+    /// Holes are those of `SmallestFit`, told apart in the same way, in the opposite order.
     LargestFit,
 }
 
@@ -29,15 +31,6 @@ impl Strategy {
         match self {
             Self::SmallestFit => pages < best,
             Self::LargestFit => pages > best,
-        }
-    }
-
-    /// The first bin to look at among those in `bins`, a bit per bin from bin 1 on.
-    pub(crate) fn first_bin(self, bins: u64) -> Option<u32> {
-        match (self, bins) {
-            (_, 0) => None,
-            (Self::SmallestFit, _) => Some(bins.trailing_zeros() + 1),
-            (Self::LargestFit, _) => Some(u64::BITS - bins.leading_zeros()),
         }
     }
 }
@@ -55,29 +48,17 @@ impl Best {
         Self { strategy, pages_min: u64::from(pages_min), run: None }
     }
 
-    /// Takes `run` into account. Runs come in address order, and the lower one of equals wins.
-    pub(crate) fn consider(&mut self, run: FreeRun) {
+    /// Takes `run` into account, and answers how long one must be to be better. Runs come in
+    /// address order, and the lower one of equals wins.
+    pub(crate) fn consider(&mut self, run: FreeRun) -> u32 {
         let better = |best: FreeRun| self.strategy.prefers(run.pages, best.pages);
         if run.pages >= self.pages_min && self.run.is_none_or(better) {
             self.run = Some(run);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn smallest_fit_looks_at_the_smallest_bin_first_and_largest_fit_at_the_largest() {
-        for low in 0..64 {
-            for high in low..64 {
-                let bins = 1_u64 << low | 1 << high;
-                assert_eq!(Strategy::SmallestFit.first_bin(bins), Some(low + 1));
-                assert_eq!(Strategy::LargestFit.first_bin(bins), Some(high + 1));
-            }
-        }
-        assert_eq!(Strategy::SmallestFit.first_bin(0), None);
-        assert_eq!(Strategy::LargestFit.first_bin(0), None);
+        let wanted = match (self.strategy, self.run) {
+            (Strategy::LargestFit, Some(best)) => best.pages + 1,
+            _ => self.pages_min,
+        };
+        u32::try_from(wanted).unwrap_or(u32::MAX)
     }
 }

@@ -1,8 +1,6 @@
 //! The free pages of one chunk as a pure value: 64 bits, a set bit is a free page.
 
-use crate::units::{ChunkIndex, PAGES_PER_CHUNK};
-
-use super::Strategy;
+use crate::units::{ChunkIndex, PAGES_PER_CHUNK, PageIndex};
 
 /// The word of a chunk.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -20,6 +18,13 @@ pub(crate) struct Hole {
 }
 
 impl PageMask {
+    /// Every page of a chunk.
+    pub(crate) const ALL: Self = Self(u64::MAX);
+    /// The first page of a chunk.
+    pub(crate) const LOWEST: Self = Self(1);
+    /// The last page of a chunk.
+    pub(crate) const HIGHEST: Self = Self(1 << (PAGES_PER_CHUNK - 1));
+
     /// The pages of `hole`.
     pub(crate) fn of(hole: Hole) -> Self {
         debug_assert!(hole.pages > 0 && hole.first_bit + hole.pages <= PAGES_PER_CHUNK);
@@ -38,6 +43,23 @@ impl PageMask {
 
     pub(crate) const fn pages(self) -> u32 {
         self.0.count_ones()
+    }
+
+    /// Whether any page of `other` is among them.
+    pub(crate) const fn has_any(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+impl Hole {
+    /// The bit after its last page.
+    pub(crate) const fn end_bit(self) -> u32 {
+        self.first_bit + self.pages
+    }
+
+    /// Whether it meets neither end of the chunk.
+    pub(crate) const fn is_inner(self) -> bool {
+        self.first_bit > 0 && self.end_bit() < PAGES_PER_CHUNK
     }
 }
 
@@ -124,31 +146,79 @@ impl ChunkWord {
         length
     }
 
+    /// Whether `pages` adjacent pages are free.
+    pub(crate) const fn has_run(self, pages: u32) -> bool {
+        if pages > PAGES_PER_CHUNK {
+            return false;
+        }
+        let mut runs = self.0;
+        let mut length = 1;
+        while length < pages {
+            let step = if length < pages - length { length } else { pages - length };
+            runs &= runs >> step;
+            length += step;
+        }
+        runs != 0
+    }
+
     /// The free runs, from the low end up.
     pub(crate) fn holes(self) -> impl Iterator<Item = Hole> {
-        let mut rest = self.0;
+        self.holes_beside(PageMask::ALL)
+    }
+
+    /// The free runs that have or adjoin a page of `mask`, from the low end up.
+    pub(crate) fn holes_beside(self, mask: PageMask) -> impl Iterator<Item = Hole> {
+        let beside = mask.0 | mask.0 << 1 | mask.0 >> 1;
+        let mut rest = self.0 & beside;
         std::iter::from_fn(move || {
             if rest == 0 {
                 return None;
             }
-            let first_bit = rest.trailing_zeros();
-            let pages = (rest >> first_bit).trailing_ones();
+            let bit = rest.trailing_zeros();
+            // What is taken below `bit`, of which the highest ends the run's way down.
+            let taken_below = !self.0 & !(u64::MAX << bit);
+            let first_bit = u64::BITS - taken_below.leading_zeros();
+            let pages = (self.0 >> first_bit).trailing_ones();
             let hole = Hole { first_bit, pages };
             rest &= !PageMask::of(hole).0;
             Some(hole)
         })
     }
 
-    /// The hole that `strategy` picks for `pages`, the lower one of equals; `None` if none fits.
-    pub(crate) fn pick_hole(self, pages: u32, strategy: Strategy) -> Option<Hole> {
-        let mut picked: Option<Hole> = None;
-        for hole in self.holes().filter(|hole| hole.pages >= pages) {
-            if picked.is_none_or(|best| strategy.prefers(hole.pages, best.pages)) {
-                picked = Some(hole);
-            }
+    /// The lowest run of exactly `pages` that ends below the last page of the chunk and does
+    /// not begin below its first.
+    pub(crate) fn inner_hole(self, pages: u32, low_end: LowEnd) -> Option<Hole> {
+        if pages >= PAGES_PER_CHUNK {
+            return None;
         }
-        picked
+        let mut runs = self.0;
+        let mut length = 1;
+        // A bit of `runs` marks a page from which `length` pages are free.
+        while 2 * length <= pages {
+            runs &= runs >> length;
+            length *= 2;
+        }
+        // Few runs are left to be measured: each has more than half of the pages.
+        let mut first_bits = runs & !(self.0 << 1 | low_end as u64);
+        while first_bits != 0 {
+            let first_bit = first_bits.trailing_zeros();
+            let hole = Hole { first_bit, pages };
+            if (self.0 >> first_bit).trailing_ones() == pages && hole.end_bit() < PAGES_PER_CHUNK {
+                return Some(hole);
+            }
+            first_bits &= first_bits - 1;
+        }
+        None
     }
+}
+
+/// What lies below the first page of a chunk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum LowEnd {
+    /// No free page: a run may begin with the chunk's first page.
+    Closed = 0,
+    /// A free page, to whose run the chunk's first page belongs, if it is free.
+    Open = 1,
 }
 
 /// A maximal free run of pages, however many chunks it crosses.
@@ -158,35 +228,37 @@ pub(crate) struct FreeRun {
     pub(crate) pages: u64,
 }
 
-/// The maximal free runs of a sequence of chunk words, in address order.
-pub(crate) fn free_runs(words: impl Iterator<Item = ChunkWord>, mut visit: impl FnMut(FreeRun)) {
+/// Shows `visit` the maximal free runs of a sequence of chunk words. It answers how long a run
+/// inside one chunk must be to be shown from then on. They come in address order.
+pub(crate) fn free_runs(
+    words: impl Iterator<Item = ChunkWord>,
+    mut visit: impl FnMut(FreeRun) -> u32,
+) {
     let mut open = FreeRun { first: 0, pages: 0 };
+    let mut inner_min = 1;
     let mut base = 0;
     for word in words {
         if word == ChunkWord::WHOLE {
             open.pages += u64::from(PAGES_PER_CHUNK);
         } else {
             open.pages += u64::from(word.low_run());
-            let high = word.high_run();
-            close(open, &mut visit);
-            for hole in word.holes() {
-                let inner = hole.first_bit > 0 && hole.first_bit + hole.pages < PAGES_PER_CHUNK;
-                if inner {
+            if open.pages > 0 {
+                inner_min = visit(open);
+            }
+            if word != ChunkWord::FULL && word.has_run(inner_min) {
+                for hole in word.holes().filter(|hole| hole.is_inner()) {
                     let first = base + u64::from(hole.first_bit);
-                    visit(FreeRun { first, pages: u64::from(hole.pages) });
+                    inner_min = visit(FreeRun { first, pages: u64::from(hole.pages) });
                 }
             }
+            let high = word.high_run();
             let first = base + u64::from(PAGES_PER_CHUNK - high);
             open = FreeRun { first, pages: u64::from(high) };
         }
         base += u64::from(PAGES_PER_CHUNK);
     }
-    close(open, &mut visit);
-}
-
-fn close(run: FreeRun, visit: &mut impl FnMut(FreeRun)) {
-    if run.pages > 0 {
-        visit(run);
+    if open.pages > 0 {
+        visit(open);
     }
 }
 
@@ -198,20 +270,20 @@ pub(crate) struct ChunkPart {
 }
 
 /// Cuts `pages` pages from `first` on into their parts per chunk, in ascending order.
-pub(crate) fn chunk_parts(first: u32, pages: u32) -> impl DoubleEndedIterator<Item = ChunkPart> {
-    let end = u64::from(first) + u64::from(pages);
-    let last_chunk = end.div_ceil(u64::from(PAGES_PER_CHUNK));
-    let first_chunk = u64::from(first / PAGES_PER_CHUNK);
-    (first_chunk..last_chunk).map(move |chunk| {
-        let base = chunk * u64::from(PAGES_PER_CHUNK);
-        let from = u64::from(first).max(base);
-        let to = end.min(base + u64::from(PAGES_PER_CHUNK));
-        // No cast below loses anything: a chunk index fits as its pages do, a bit is below 64.
-        #[allow(clippy::cast_possible_truncation)]
-        ChunkPart {
-            chunk: ChunkIndex::new(chunk as u32),
-            hole: Hole { first_bit: (from - base) as u32, pages: (to - from) as u32 },
-        }
+#[inline]
+pub(crate) fn chunk_parts(first: PageIndex, pages: u32) -> impl Iterator<Item = ChunkPart> {
+    let mut next = first;
+    let mut left = pages;
+    std::iter::from_fn(move || {
+        (left > 0).then(|| {
+            let pages = left.min(PAGES_PER_CHUNK - next.bit());
+            let hole = Hole { first_bit: next.bit(), pages };
+            let part = ChunkPart { chunk: next.chunk(), hole };
+            left -= pages;
+            // Nothing is cut from here if it wraps: then that was the last page there can be.
+            next = PageIndex::new(next.get().wrapping_add(pages));
+            part
+        })
     })
 }
 
@@ -240,11 +312,12 @@ mod tests {
         let longest = runs.iter().map(|run| run.pages).max().unwrap_or(0);
         assert_eq!(word.longest_run(), longest, "{bits:#b}");
         for pages in 1..=64 {
-            let fits = || runs.iter().filter(|run| run.pages >= pages);
-            let tightest = fits().min_by_key(|run| (run.pages, run.first_bit)).copied();
-            let widest = fits().max_by_key(|run| (run.pages, 64 - run.first_bit)).copied();
-            assert_eq!(word.pick_hole(pages, Strategy::SmallestFit), tightest, "{bits:#b}");
-            assert_eq!(word.pick_hole(pages, Strategy::LargestFit), widest, "{bits:#b}");
+            assert_eq!(word.has_run(pages), pages <= longest, "{bits:#b}");
+            for (low_end, lowest) in [(LowEnd::Closed, 0), (LowEnd::Open, 1)] {
+                let inner = |run: &&Hole| run.first_bit >= lowest && run.first_bit + run.pages < 64;
+                let expected = runs.iter().filter(inner).find(|run| run.pages == pages).copied();
+                assert_eq!(word.inner_hole(pages, low_end), expected, "{bits:#b}");
+            }
         }
     }
 
@@ -287,6 +360,20 @@ mod tests {
         }
 
         #[test]
+        fn holes_beside_a_mask_are_those_that_have_or_adjoin_its_pages(bits: u64, mask: u64) {
+            for mask in [mask, mask & mask >> 7, 1, 1 << 63] {
+                let mask_pages = PageMask(mask);
+                let beside: Vec<_> = ChunkWord(bits).holes_beside(mask_pages).collect();
+                let adjoins = |hole: &Hole| {
+                    let (low, high) = (hole.first_bit, hole.first_bit + hole.pages);
+                    (low.saturating_sub(1)..(high + 1).min(64)).any(|bit| mask >> bit & 1 == 1)
+                };
+                let expected: Vec<_> = runs_by_hand(bits).into_iter().filter(adjoins).collect();
+                prop_assert_eq!(beside, expected);
+            }
+        }
+
+        #[test]
         fn taking_and_releasing_are_each_others_undo(bits: u64, wanted: u64) {
             let word = ChunkWord::from_bits(bits);
             let mask = PageMask(bits & wanted);
@@ -306,16 +393,28 @@ mod tests {
                     _ => expected.push(FreeRun { first: page as u64, pages: 1 }),
                 }
             }
-            let mut found = Vec::new();
-            free_runs(bits.iter().map(|bits| ChunkWord::from_bits(*bits)), |run| found.push(run));
-            found.sort_by_key(|run| run.first);
-            prop_assert_eq!(found, expected);
+            for inner_min in [1, 3, 65] {
+                let mut found = Vec::new();
+                free_runs(bits.iter().map(|bits| ChunkWord::from_bits(*bits)), |run| {
+                    found.push(run);
+                    inner_min
+                });
+                found.sort_by_key(|run| run.first);
+                let wanted = |run: &&FreeRun| {
+                    let (low, high) = (run.first % 64, (run.first + run.pages) % 64);
+                    low == 0 || high == 0 || high < low || run.pages >= inner_min.into()
+                };
+                let must: Vec<_> = expected.iter().filter(wanted).collect();
+                prop_assert!(must.iter().all(|run| found.contains(run)));
+                prop_assert!(found.iter().all(|run| expected.contains(run)));
+                prop_assert!(inner_min > 1 || found == expected);
+            }
         }
 
         #[test]
         fn chunk_parts_add_up(first in 0_u32..1000, pages in 1_u32..1000) {
             let mut next = first;
-            for part in chunk_parts(first, pages) {
+            for part in chunk_parts(PageIndex::new(first), pages) {
                 prop_assert_eq!(part.chunk.page(part.hole.first_bit).get(), next);
                 next += part.hole.pages;
             }

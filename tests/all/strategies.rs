@@ -77,40 +77,21 @@ fn holes_in(map: &OccupancyMap) -> Vec<Range<usize>> {
     holes
 }
 
-/// What of the holes lies in one chunk.
-fn holes_of_chunk(holes: &[Range<usize>], chunk: usize) -> Vec<Range<usize>> {
-    let bounds = chunk * CHUNK..(chunk + 1) * CHUNK;
-    let clipped = |hole: &Range<usize>| hole.start.max(bounds.start)..hole.end.min(bounds.end);
-    holes.iter().map(clipped).filter(|hole| !hole.is_empty()).collect()
+/// The size class of a hole: its length up to 128 pages, and what a quarter of a doubling holds
+/// above.
+fn class(length: usize) -> (u32, usize) {
+    if length <= 128 { (0, length) } else { (length.ilog2(), length >> (length.ilog2() - 2)) }
 }
 
-/// The strategy's choice among holes: by length, then the lowest.
-fn choice(strategy: Strategy, holes: &[Range<usize>], pages: usize) -> Option<usize> {
-    let fitting = holes.iter().filter(|hole| hole.len() >= pages);
-    let hole = match strategy {
-        SmallestFit => fitting.min_by_key(|hole| hole.len()),
-        LargestFit => fitting.min_by_key(|hole| Reverse(hole.len())),
-    };
-    hole.map(|hole| hole.start)
-}
-
-/// Where a block of `pages` goes while all pages are taken as blocks: by the longest hole of each
-/// chunk if one chunk can hold it, and otherwise by all holes.
+/// Where a block of `pages` goes while all pages are taken as blocks: by class, then the lowest.
 fn expected(strategy: Strategy, map: &OccupancyMap, pages: usize) -> Option<usize> {
     let holes = holes_in(map);
-    let longest = |chunk: usize| {
-        let lengths = holes_of_chunk(&holes, chunk).into_iter().map(|hole| hole.len());
-        lengths.max().unwrap_or(0)
+    let fitting = holes.iter().filter(|hole| hole.len() >= pages);
+    let hole = match strategy {
+        SmallestFit => fitting.min_by_key(|hole| class(hole.len())),
+        LargestFit => fitting.min_by_key(|hole| Reverse(class(hole.len()))),
     };
-    let fitting = (0..map.free_words.len()).filter(|chunk| longest(*chunk) >= pages);
-    let chunk = match strategy {
-        SmallestFit => fitting.min_by_key(|chunk| longest(*chunk)),
-        LargestFit => fitting.min_by_key(|chunk| Reverse(longest(*chunk))),
-    };
-    match chunk {
-        Some(chunk) => choice(strategy, &holes_of_chunk(&holes, chunk), pages),
-        None => choice(strategy, &holes, pages),
-    }
+    hole.map(|hole| hole.start)
 }
 
 /// Checks where each strategy puts blocks of some lengths, with the same holes.
@@ -151,14 +132,17 @@ fn inside_one_chunk_the_smallest_hole_that_fits_is_taken_or_the_largest() {
 }
 
 #[test]
-fn among_chunks_the_one_with_the_shortest_longest_hole_that_fits_is_taken_or_the_longest() {
-    let holes = [10..20, 70..75, 140..147, 200..204];
+fn among_chunks_the_shortest_hole_that_fits_is_taken_or_the_longest() {
+    // The one of 3 pages lies beside a longer one.
+    let holes = [10..20, 40..43, 70..75, 140..147, 200..204];
     for takers in [Takers::Blocks, Takers::Pages] {
         assert_picks(
             4 * CHUNK,
             takers,
             &holes,
             &[
+                (1, Some(40), Some(10)),
+                (3, Some(40), Some(10)),
                 (4, Some(200), Some(10)),
                 (5, Some(70), Some(10)),
                 (6, Some(140), Some(10)),
@@ -167,20 +151,6 @@ fn among_chunks_the_one_with_the_shortest_longest_hole_that_fits_is_taken_or_the
             ],
         );
     }
-}
-
-/// Chunks are told apart by their longest hole, so that finding one takes no search.
-#[test]
-fn a_small_hole_beside_a_large_one_of_its_chunk_is_not_looked_for_elsewhere() {
-    let holes = [3..6, 20..40, 70..75];
-    assert_picks(
-        2 * CHUNK,
-        Takers::Blocks,
-        &holes,
-        &[(3, Some(70), Some(20)), (5, Some(70), Some(20)), (6, Some(20), Some(20))],
-    );
-    // The chunks of single pages are searched as one.
-    assert_picks(2 * CHUNK, Takers::Pages, &holes, &[(3, Some(3), Some(20))]);
 }
 
 #[test]
@@ -223,7 +193,7 @@ fn blocks_leave_the_chunks_of_single_pages_to_pages_while_a_chunk_is_whole() {
 }
 
 #[test]
-fn a_block_crosses_chunk_borders_where_no_chunk_has_room() {
+fn a_hole_across_a_chunk_border_is_a_hole_like_any_other() {
     for takers in [Takers::Blocks, Takers::Pages] {
         // 4 pages below the border and 6 above, 20 pages over the next.
         let holes = [60..70, 118..138];
@@ -231,46 +201,83 @@ fn a_block_crosses_chunk_borders_where_no_chunk_has_room() {
             3 * CHUNK,
             takers,
             &holes,
-            &[(11, Some(118), Some(118)), (20, Some(118), Some(118)), (21, None, None)],
+            &[
+                (1, Some(60), Some(118)),
+                (7, Some(60), Some(118)),
+                (11, Some(118), Some(118)),
+                (20, Some(118), Some(118)),
+                (21, None, None),
+            ],
+        );
+        let holes = [61..67, 124..133, 140..145];
+        assert_picks(
+            3 * CHUNK,
+            takers,
+            &holes,
+            &[(5, Some(140), Some(124)), (6, Some(61), Some(124))],
         );
     }
-    let picks = [(5, Some(64), Some(118)), (7, Some(118), Some(118))];
-    assert_picks(3 * CHUNK, Takers::Blocks, &[60..70, 118..138], &picks);
-    assert_picks(3 * CHUNK, Takers::Pages, &[60..70, 118..138], &[(7, Some(60), Some(118))]);
-    let holes = [61..67, 124..133];
-    assert_picks(3 * CHUNK, Takers::Blocks, &holes, &[(6, Some(61), Some(124))]);
+}
+
+#[test]
+fn long_holes_are_told_apart_by_a_quarter_of_their_length() {
+    // 200 and 195 pages are of one class, 250 of another.
+    let holes = [0..200, 210..460, 470..665];
+    let picks = [
+        (128, Some(0), Some(210)),
+        (195, Some(0), Some(210)),
+        (200, Some(0), Some(210)),
+        (201, Some(210), Some(210)),
+        (251, None, None),
+    ];
+    assert_picks(700, Takers::Blocks, &holes, &picks);
+    let holes = [0..195, 210..460, 470..670];
+    assert_picks(700, Takers::Blocks, &holes, &[(196, Some(470), Some(210))]);
+}
+
+#[test]
+fn chunks_that_pages_left_whole_make_room_for_long_blocks_too() {
+    for strategy in STRATEGIES {
+        let all = std::slice::from_ref(&(0..300));
+        let region = Region::with_holes(strategy, 300, Takers::Pages, all);
+        let block = region.owner.allocate(100 * PAGE).unwrap();
+        let next = region.owner.allocate(200 * PAGE).unwrap();
+        assert_eq!((region.index(&block), region.index(&next)), (0, 100));
+    }
 }
 
 #[test]
 fn blocks_above_a_chunk_take_the_best_run_wherever_it_begins() {
-    for takers in [Takers::Blocks, Takers::Pages] {
-        // Runs of 70, 130 and 100 pages.
-        let holes = [30..100, 110..240, 250..350];
-        assert_picks(
-            360,
-            takers,
-            &holes,
-            &[
-                (65, Some(30), Some(110)),
-                (70, Some(30), Some(110)),
-                (71, Some(250), Some(110)),
-                (101, Some(110), Some(110)),
-                (130, Some(110), Some(110)),
-                (131, None, None),
-            ],
-        );
-    }
+    // Runs of 70, 130 and 100 pages.
+    let holes = [30..100, 110..240, 250..350];
+    let above_70 = [
+        (71, Some(250), Some(110)),
+        (101, Some(110), Some(110)),
+        (130, Some(110), Some(110)),
+        (131, None, None),
+    ];
+    assert_picks(
+        360,
+        Takers::Blocks,
+        &holes,
+        &[(65, Some(30), Some(110)), (70, Some(30), Some(110))],
+    );
+    assert_picks(360, Takers::Blocks, &holes, &above_70);
+    assert_picks(360, Takers::Pages, &holes, &above_70);
+    // Of what pages left, the runs with a whole chunk come first, and any other one is found too.
+    assert_picks(360, Takers::Pages, &holes, &[(70, Some(250), Some(110))]);
+    assert_picks(360, Takers::Pages, &[30..100, 190..250], &[(70, Some(30), Some(30))]);
 }
 
 #[test]
 fn the_last_chunk_may_be_a_part_and_its_pages_count_all_the_same() {
     for strategy in STRATEGIES {
         let region = Region::all_free(strategy, 150);
-        // Chunk 2 has 22 pages: the smallest that fits, and never the largest.
-        let small = if strategy == SmallestFit { 128 } else { 0 };
-        assert_eq!(region.pick(10), Some(small));
-        assert_eq!(region.pick(22), Some(small));
-        assert_eq!(region.pick(23), Some(0));
+        let low = region.owner.allocate(130 * PAGE).unwrap();
+        assert_eq!(region.index(&low), 0);
+        assert_eq!(region.pick(20), Some(130));
+        assert_eq!(region.pick(21), None);
+        drop(low);
         assert_eq!(region.pick(150), Some(0));
         assert_eq!(region.pick(151), None);
     }

@@ -5,7 +5,7 @@ use super::summary::SetIndex;
 /// Runs of up to this many pages have a bin for each length.
 const EXACT_PAGES_MAX: u32 = 128;
 /// Runs of this many pages and more share the last bin: nobody counts how long they are.
-pub(crate) const LONG_PAGES: u32 = 1024;
+pub(crate) const LONG_PAGES: u32 = 256;
 /// Bins between two powers of two, where lengths share a bin.
 const BINS_PER_DOUBLING: u32 = 4;
 

@@ -35,6 +35,24 @@ pub enum ConfigError {
         /// The page size asked for, in bytes.
         page_bytes: usize,
     },
+    /// The address space factor is 0, or more than can be addressed and numbered.
+    AddressSpaceFactor {
+        /// The factor asked for.
+        factor: u32,
+        /// The largest factor for this capacity and page size.
+        factor_max: u32,
+        /// The capacity asked for, in bytes.
+        capacity_bytes: usize,
+    },
+    /// The operating system refused as much address space as was asked for by name.
+    AddressSpace {
+        /// The factor asked for.
+        factor: u32,
+        /// The address space that it comes to, in bytes.
+        address_space_bytes: usize,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// The operating system refused the region.
     Region {
         /// The capacity asked for, in bytes.
@@ -59,6 +77,14 @@ impl Display for ConfigError {
                 write!(f, "a page size of {page_bytes} bytes is not a power of two from ")?;
                 write!(f, "{PAGE_BYTES_MIN} to {PAGE_BYTES_MAX}")
             }
+            Self::AddressSpaceFactor { factor, factor_max, capacity_bytes } => {
+                write!(f, "an address space of {factor} times the capacity of {capacity_bytes} ")?;
+                write!(f, "bytes is not from 1 to {factor_max} times")
+            }
+            Self::AddressSpace { factor, address_space_bytes, source } => {
+                write!(f, "cannot map {address_space_bytes} bytes of address space, {factor} ")?;
+                write!(f, "times the capacity: {source}")
+            }
             Self::Region { capacity_bytes, source } => {
                 write!(f, "cannot map a region of {capacity_bytes} bytes: {source}")
             }
@@ -69,7 +95,7 @@ impl Display for ConfigError {
 impl Error for ConfigError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Region { source, .. } => Some(source),
+            Self::Region { source, .. } | Self::AddressSpace { source, .. } => Some(source),
             _ => None,
         }
     }

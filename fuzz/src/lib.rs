@@ -192,7 +192,7 @@ impl Run {
         let Some(owner) = &self.owners[index] else { return };
         let page = self.manager.page_size();
         let granted = bytes.div_ceil(page).min(self.model.free_bytes(index) / page);
-        let expected = granted.min(self.model.largest_hole()) * page;
+        let expected = self.model.grant(&self.manager, granted) * page;
         match owner.allocate_up_to(bytes) {
             Ok(segment) => {
                 assert_eq!(segment.size(), expected, "of {bytes} bytes wanted");

@@ -34,18 +34,22 @@
 //!    thread won a page.
 
 mod claims;
+mod pieces;
 mod search;
 mod strategy;
 mod summary;
 mod word;
 
-use crate::sync::{AtomicU64, Ordering, read, words};
-use crate::units::{ChunkIndex, PAGES_PER_CHUNK, PageCount, PageIndex};
+use std::ops::Range;
 
-use claims::Claims;
+use crate::sync::{AtomicU64, Ordering, read, words};
+use crate::units::{ChunkIndex, PAGES_PER_CHUNK, PageCount, PageIndex, Span};
+
+pub(crate) use claims::{Claim, Claims};
+pub use pieces::Lent;
 pub use strategy::Strategy;
 pub use summary::{SetIndex, Summary};
-use word::{ChunkWord, Hole, PageMask, chunk_parts};
+use word::{ChunkWord, PageMask, chunk_parts};
 
 /// The free pages of a region.
 pub struct FreeList {
@@ -110,6 +114,11 @@ impl HeldRun {
         self.pages
     }
 
+    /// Its pages, as numbers.
+    pub(crate) fn span(&self) -> Span {
+        Span { first: self.first, pages: self.pages }
+    }
+
     /// The run that a holder described by these numbers has.
     ///
     /// Only for a holder that took a `HeldRun` apart and vouches, by owning the memory itself,
@@ -150,13 +159,19 @@ impl Filed {
 
 impl FreeList {
     /// A free list of `pages` pages, all free.
+    #[cfg(any(test, offheap_loom))]
     #[must_use]
     pub fn new(pages: PageCount, strategy: Strategy) -> Self {
+        Self::with_free(pages, 0..pages.get(), strategy)
+    }
+
+    /// A free list of `pages` pages, of which those in `free` are free.
+    pub(crate) fn with_free(pages: PageCount, free: Range<u32>, strategy: Strategy) -> Self {
+        debug_assert!(free.start <= free.end && free.end <= pages.get());
         let count = pages.chunks();
-        let pages_in = |chunk: u32| (pages.get() - chunk * PAGES_PER_CHUNK).min(PAGES_PER_CHUNK);
-        let all_free = |pages| PageMask::of(Hole { first_bit: 0, pages }).into_bits();
+        let free_in = |chunk: u32| ChunkIndex::new(chunk).bits_of(&free);
         let free_list = Self {
-            chunks: words((0..count).map(|chunk| all_free(pages_in(chunk)))),
+            chunks: words((0..count).map(free_in)),
             roles: words((0..count.div_ceil(u64::BITS)).map(|_| 0)),
             bins: Summary::new(PAGES_PER_CHUNK, count),
             page_chunks: Summary::new(1, count),
@@ -336,7 +351,7 @@ impl FreeList {
         &self.chunks[chunk.get() as usize]
     }
 
-    fn chunk_indices(&self) -> impl Iterator<Item = ChunkIndex> + use<> {
+    fn chunk_indices(&self) -> impl DoubleEndedIterator<Item = ChunkIndex> + use<> {
         // `new` made one word per chunk of a `PageCount`, so the number fits.
         (0..u32::try_from(self.chunks.len()).unwrap_or(u32::MAX)).map(ChunkIndex::new)
     }

@@ -3,12 +3,12 @@
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
 mod linux;
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
-pub(crate) use linux::{Mapping, heavy_fence, register_heavy_fence};
+pub(crate) use linux::{CAN_GIVE_BACK, Mapping, heavy_fence, register_heavy_fence};
 
 #[cfg(not(all(target_os = "linux", not(offheap_portable))))]
 mod portable;
 #[cfg(not(all(target_os = "linux", not(offheap_portable))))]
-pub(crate) use portable::{Mapping, heavy_fence, register_heavy_fence};
+pub(crate) use portable::{CAN_GIVE_BACK, Mapping, heavy_fence, register_heavy_fence};
 
 /// Whether the region asks for transparent huge pages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -45,9 +45,15 @@ pub enum CoreDumps {
 #[derive(Clone, Copy)]
 pub(crate) struct MappingOptions {
     pub(crate) bytes: usize,
+    /// Where the spare address space begins: at `bytes` if there is none. What is given back later
+    /// is given back in pieces of `piece_bytes`, a power of two.
+    pub(crate) spare_from: usize,
+    pub(crate) piece_bytes: usize,
     /// The alignment of the first byte, a power of two.
     pub(crate) align: usize,
     pub(crate) huge_pages: HugePages,
-    pub(crate) populate: Populate,
     pub(crate) core_dumps: CoreDumps,
 }
+
+/// The size of a transparent huge page, where the system has small pages of 4 KiB.
+pub(crate) const HUGE_PAGE_BYTES: usize = 2 << 20;

@@ -21,6 +21,9 @@ mod owners;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+#[cfg(all(target_os = "linux", not(offheap_portable)))]
+mod residency;
+#[cfg(test)]
 mod scratch;
 #[cfg(test)]
 mod strategies;

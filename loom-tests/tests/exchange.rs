@@ -1,0 +1,169 @@
+//! Exchanges of warm pages against cold ones, beside those who allocate and release pages.
+#![cfg(offheap_loom)]
+
+use loom::cell::UnsafeCell;
+use loom::sync::Arc;
+use loom::thread;
+use offheap::Strategy;
+use offheap::model::{
+    Account, Budget, HeldRun, Kept, NoExchange, Opened, PageCount, PageIndex, Stock,
+};
+use offheap_loom_tests::check;
+
+/// A stock and, for each page, a cell that finds out about two holders at once, and about a
+/// hand-over without happens-before. What is given back to the system is emptied.
+struct Pages {
+    stock: Stock,
+    contents: Vec<UnsafeCell<u64>>,
+}
+
+// SAFETY: the cells are accessed by the holders of their pages only; loom checks that there is
+// one at a time.
+unsafe impl Sync for Pages {}
+
+impl Pages {
+    /// `capacity` warm pages, of which only those in `free` are free, and as many cold ones.
+    /// Returns the others.
+    fn new(capacity: u32, free: &[u32]) -> (Arc<Self>, Vec<HeldRun>) {
+        let (warm, mapped) = (PageCount::new(capacity), PageCount::new(2 * capacity));
+        let stock = Stock::new(warm, mapped, Strategy::SmallestFit);
+        let contents = (0..2 * capacity).map(|_| UnsafeCell::new(0)).collect();
+        let pages = Self { stock, contents };
+        let all: Vec<_> = pages.stock.take_pages(warm).into_runs().collect();
+        let (back, held): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|run| free.contains(&run.first().get()));
+        pages.stock.release_runs(back);
+        (Arc::new(pages), held)
+    }
+
+    fn write(&self, first: PageIndex, pages: PageCount, change: impl Fn(u64) -> u64) {
+        for page in first.get()..first.get() + pages.get() {
+            self.contents[page as usize].with_mut(|content| {
+                // SAFETY: the holder's own page; loom checks it.
+                unsafe { content.write(change(content.read())) };
+            });
+        }
+    }
+
+    fn used(&self, run: HeldRun) -> HeldRun {
+        self.write(run.first(), run.pages(), |content| content + 1);
+        run
+    }
+
+    fn exchange(&self, pages: u32, agrees: bool) -> Result<HeldRun, NoExchange> {
+        let run = self.stock.exchange(PageCount::new(pages), |exchange| {
+            if agrees {
+                for span in exchange.leaving.spans() {
+                    self.write(span.first, span.pages, |_| 0);
+                }
+            }
+            agrees
+        });
+        run.map(|run| self.used(run))
+    }
+
+    fn take_page(&self) -> HeldRun {
+        let page = self.stock.take_pages(PageCount::new(1)).into_runs().next();
+        self.used(page.expect("at least one page"))
+    }
+
+    fn release(&self, run: HeldRun) {
+        self.stock.release_runs([self.used(run)]);
+    }
+
+    /// Nothing is lost, and every cold page is empty.
+    fn check_all_free(&self) {
+        self.stock.check().expect("the lists agree with themselves");
+        let capacity = u32::try_from(self.contents.len() / 2).expect("few pages");
+        assert_eq!(self.stock.warm().free_pages(), capacity);
+        let cold = self.stock.cold().expect("spare pages").free_words().next().expect("a chunk");
+        for page in (0..2 * capacity).filter(|page| cold >> page & 1 == 1) {
+            self.contents[page as usize].with(|content| {
+                // SAFETY: all threads have ended.
+                let content = unsafe { content.read() };
+                assert_eq!(content, 0, "page {page} is cold and was not given back");
+            });
+        }
+    }
+}
+
+/// Goal: an exchange and the release and allocation of a page disturb each other in nothing: both
+/// have a reservation, so both succeed.
+#[test]
+fn an_exchange_and_a_page_find_what_is_reserved_for_them() {
+    check(|| {
+        let (pages, mut held) = Pages::new(3, &[0, 2]);
+        let other = {
+            let (pages, page) = (Arc::clone(&pages), held.remove(0));
+            thread::spawn(move || {
+                pages.release(page);
+                pages.take_page()
+            })
+        };
+        let block = pages.exchange(2, true).expect("two pages are reserved");
+        let page = other.join().unwrap();
+        assert_eq!(pages.stock.warm().free_pages(), 0);
+        [block, page].into_iter().for_each(|run| pages.release(run));
+        pages.check_all_free();
+    });
+}
+
+/// Goal: where the system refuses, both lists are as before, and a page that is reserved is found
+/// all the while.
+#[test]
+fn an_exchange_that_is_refused_takes_nothing_from_others() {
+    check(|| {
+        let (pages, held) = Pages::new(5, &[0, 2, 4]);
+        let other = {
+            let pages = Arc::clone(&pages);
+            thread::spawn(move || pages.take_page())
+        };
+        // Two of the three are reserved for us, so one is there for the other thread all the while.
+        assert_eq!(pages.exchange(2, false), Err(NoExchange::Refused));
+        let page = other.join().unwrap();
+        held.into_iter().chain([page]).for_each(|run| pages.release(run));
+        pages.check_all_free();
+    });
+}
+
+/// Goal: two exchanges at once both find a run and the pages for it.
+#[test]
+fn two_exchanges_share_both_lists() {
+    check(|| {
+        let (pages, held) = Pages::new(7, &[0, 2, 4, 6]);
+        let other = {
+            let pages = Arc::clone(&pages);
+            thread::spawn(move || pages.exchange(2, true))
+        };
+        let mine = pages.exchange(2, true).expect("two pages are reserved");
+        let others = other.join().unwrap().expect("two pages are reserved");
+        held.into_iter().chain([mine, others]).for_each(|run| pages.release(run));
+        pages.check_all_free();
+    });
+}
+
+/// Goal: what a budget says is free can be exchanged: pages are released before they are credited.
+#[test]
+fn whoever_has_a_reservation_can_exchange() {
+    check(|| {
+        let (pages, mut held) = Pages::new(3, &[2]);
+        let budget = Arc::new(Budget::new(3));
+        let holder = Account::without_minimum(3);
+        assert_eq!(holder.reserve(&budget, 2), Ok(Opened::First));
+        let other = {
+            let (pages, budget, page) = (Arc::clone(&pages), Arc::clone(&budget), held.remove(0));
+            thread::spawn(move || {
+                pages.release(page);
+                let _: Kept = holder.release(&budget, 1);
+            })
+        };
+        let account = Account::without_minimum(3);
+        if account.reserve(&budget, 2).is_ok() {
+            let block = pages.exchange(2, true).expect("two pages are reserved");
+            pages.release(block);
+        }
+        other.join().unwrap();
+        held.into_iter().for_each(|run| pages.release(run));
+        pages.check_all_free();
+    });
+}

@@ -1,0 +1,261 @@
+//! Pages and blocks out of a region, and what of it is resident.
+
+use std::io;
+
+use crate::block::Block;
+use crate::free_list::{HeldRun, Strategy};
+use crate::os::{CoreDumps, HugePages, Populate};
+use crate::page_set::PageSet;
+use crate::region::{Region, RegionOptions};
+use crate::stock::{Exchange, NoExchange, Stock};
+use crate::sync::{AtomicU64, Ordering, read};
+use crate::units::{ADDRESS_SPACE_BYTES_MAX, PageCount, PageSize, Span};
+
+use super::{NoMemory, ZeroPolicy};
+
+/// A region and its free pages.
+pub(crate) struct OffHeap {
+    region: Region,
+    stock: Stock,
+    strategy: Strategy,
+    zero_policy: ZeroPolicy,
+    /// The pages that were handed out since the system gave them to us: all others are known to be
+    /// zero. `None` where nobody asks.
+    written: Option<PageSet>,
+    exchanges: AtomicU64,
+    given_back_pages: AtomicU64,
+}
+
+/// What is asked of an off-heap arena.
+#[derive(Clone)]
+pub(crate) struct OffHeapOptions {
+    pub(crate) pages: PageCount,
+    pub(crate) page_size: PageSize,
+    pub(crate) strategy: Strategy,
+    pub(crate) zero_policy: ZeroPolicy,
+    pub(crate) address_space: AddressSpace,
+    pub(crate) huge_pages: HugePages,
+    pub(crate) populate: Populate,
+    pub(crate) core_dumps: CoreDumps,
+}
+
+/// How much address space a region takes, as a multiple of its pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum AddressSpace {
+    /// That much, or there is no region.
+    Exactly(u32),
+    /// That much, or half of it as often as it takes.
+    UpTo(u32),
+}
+
+/// What an arena can tell about its residency at no cost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct ResidencyStats {
+    pub(crate) mapped_bytes: usize,
+    pub(crate) touched_bytes: usize,
+    pub(crate) exchanges: u64,
+    pub(crate) given_back_bytes: u64,
+}
+
+impl AddressSpace {
+    /// The most that can be had for `pages`, at least 1.
+    pub(crate) fn factor_max(pages: PageCount, page_size: PageSize) -> u32 {
+        let by_number = u32::MAX / pages.get();
+        let by_bytes = ADDRESS_SPACE_BYTES_MAX / page_size.bytes_of(pages);
+        by_number.min(u32::try_from(by_bytes).unwrap_or(u32::MAX)).max(1)
+    }
+
+    /// The factors to try, one after the other.
+    fn factors(self, max: u32) -> impl Iterator<Item = u32> {
+        let (first, more) = match self {
+            Self::Exactly(factor) => (factor, false),
+            Self::UpTo(factor) => (factor.min(max), true),
+        };
+        std::iter::successors(Some(first), move |factor| (more && *factor > 1).then(|| factor / 2))
+    }
+}
+
+impl OffHeap {
+    pub(crate) fn new(options: &OffHeapOptions) -> io::Result<Self> {
+        let &OffHeapOptions { pages, page_size, strategy, zero_policy, address_space, .. } =
+            options;
+        let mapped = |factor: u32| PageCount::new(pages.get().saturating_mul(factor));
+        let max = AddressSpace::factor_max(pages, page_size);
+        let mut refused = io::Error::from(io::ErrorKind::Unsupported);
+        for factor in address_space.factors(max) {
+            let &OffHeapOptions { huge_pages, core_dumps, .. } = options;
+            let mapped = mapped(factor);
+            let region =
+                RegionOptions { pages: mapped, warm: pages, page_size, huge_pages, core_dumps };
+            match Region::new(&region) {
+                Ok(region) => {
+                    let units = region.units(pages);
+                    let off_heap = Self {
+                        region,
+                        stock: Stock::with_units(pages, mapped, strategy, units),
+                        strategy,
+                        zero_policy,
+                        written: (zero_policy == ZeroPolicy::OnAllocate)
+                            .then(|| PageSet::new(mapped)),
+                        exchanges: AtomicU64::new(0),
+                        given_back_pages: AtomicU64::new(0),
+                    };
+                    if options.populate == Populate::Eager {
+                        off_heap.populate()?;
+                    }
+                    return Ok(off_heap);
+                }
+                Err(error) => refused = error,
+            }
+        }
+        Err(refused)
+    }
+
+    pub(crate) fn stock(&self) -> &Stock {
+        &self.stock
+    }
+
+    pub(crate) fn zero_policy(&self) -> ZeroPolicy {
+        self.zero_policy
+    }
+
+    /// The resident bytes of the region; `None` where the system does not tell.
+    pub(crate) fn resident_bytes(&self) -> Option<usize> {
+        self.region.resident_bytes()
+    }
+
+    pub(crate) fn residency_stats(&self) -> ResidencyStats {
+        let page_bytes = self.region.page_size().bytes();
+        let touched = usize::try_from(self.stock.residency().marked_pages()).unwrap_or(usize::MAX);
+        ResidencyStats {
+            mapped_bytes: self.region.bytes(),
+            touched_bytes: touched.saturating_mul(page_bytes),
+            // ORDERING: Relaxed, both. Counts for statistics.
+            exchanges: read(&self.exchanges, Ordering::Relaxed),
+            // ORDERING: as above.
+            given_back_bytes: read(&self.given_back_pages, Ordering::Relaxed) * page_bytes as u64,
+        }
+    }
+
+    /// Takes `count` pages out of the free list without handing them out yet.
+    pub(crate) fn take_runs(&self, count: PageCount, mut take: impl FnMut(HeldRun)) {
+        let mut left = count.get();
+        while left > 0 {
+            let pages = self.stock.take_pages(PageCount::new(left));
+            left -= pages.pages();
+            pages.into_runs().for_each(&mut take);
+        }
+    }
+
+    /// Gives pages back to the free list that were never handed out, or were taken back.
+    pub(crate) fn release_runs(&self, runs: impl IntoIterator<Item = HeldRun>) {
+        self.stock.release_runs(runs);
+    }
+
+    /// A block of exactly `pages`, not yet as the policy wants it.
+    pub(super) fn block(&self, pages: PageCount) -> Result<Block, NoMemory> {
+        if pages == PageCount::ONE {
+            // A single page is a hole wherever it is, so it is found as surely as any page.
+            return Ok(self.hand_out(self.stock.take_run_of_one()));
+        }
+        match self.stock.take_run(pages) {
+            Some(run) => Ok(self.hand_out(run)),
+            None => self.exchange(pages).map(|run| self.hand_out(run)),
+        }
+    }
+
+    /// A block of at most `pages_max`, not yet as the policy wants it: all of it if the strategy
+    /// is the smallest fit and an exchange can bring it about, and otherwise the largest hole.
+    pub(super) fn block_up_to(&self, pages_max: PageCount) -> Block {
+        if self.strategy == Strategy::SmallestFit
+            && self.stock.cold().is_some()
+            && let Ok(block) = self.block(pages_max)
+        {
+            return block;
+        }
+        self.hand_out(self.stock.take_run_up_to(pages_max))
+    }
+
+    fn exchange(&self, pages: PageCount) -> Result<HeldRun, NoMemory> {
+        let run = self.stock.exchange(pages, |exchange| self.give_back_for(exchange).is_ok());
+        let run = run.map_err(|no_exchange| match no_exchange {
+            NoExchange::NoRun => NoMemory::Fragmented,
+            NoExchange::Refused => NoMemory::NotExchanged,
+        })?;
+        self.region.use_huge_pages_within(run.span(), self.stock.residency());
+        // ORDERING: Relaxed. A count for statistics.
+        self.exchanges.fetch_add(1, Ordering::Relaxed);
+        Ok(run)
+    }
+
+    /// Makes all pages resident that are free and are not.
+    fn populate(&self) -> io::Result<()> {
+        let mut result = Ok(());
+        self.stock.populate(|pages| {
+            result = self.region.populate(pages);
+            result.is_ok()
+        });
+        result
+    }
+
+    /// The system's part of an exchange.
+    fn give_back_for(&self, exchange: &Exchange<'_>) -> io::Result<()> {
+        let residency = self.stock.residency();
+        self.region.use_no_huge_page_across(exchange.run, residency)?;
+        self.region.give_back(&exchange.leaving, residency)?;
+        self.note_given_back(exchange.leaving.spans());
+        Ok(())
+    }
+
+    /// These pages are zero now.
+    fn note_given_back(&self, spans: &[Span]) {
+        let mut pages = 0;
+        for (chunk, bits) in spans.iter().flat_map(|span| span.chunks()) {
+            let marked = self.stock.residency().marked_of(chunk) & bits;
+            pages += u64::from(marked.count_ones());
+            if let Some(written) = &self.written {
+                written.remove_all(chunk, bits);
+            }
+        }
+        // ORDERING: Relaxed. A count for statistics.
+        self.given_back_pages.fetch_add(pages, Ordering::Relaxed);
+    }
+
+    fn hand_out(&self, run: HeldRun) -> Block {
+        self.region.block(run)
+    }
+
+    /// The memory of a run, as the policy wants it.
+    pub(crate) fn hand_out_ready(&self, run: HeldRun) -> Block {
+        let mut block = self.hand_out(run);
+        self.make_ready(&mut block);
+        block
+    }
+
+    pub(super) fn make_ready(&self, block: &mut Block) {
+        let Some(written) = &self.written else { return };
+        let page_size = self.region.page_size();
+        let first = self.region.first_page(block).get();
+        let pages = page_size.pages_within(block.size()).map_or(0, PageCount::get);
+        for (chunk, bits) in Span::new(first..first + pages).chunks() {
+            let mut rest = written.of(chunk) & bits;
+            written.insert_all(chunk, bits);
+            while rest != 0 {
+                let bit = rest.trailing_zeros();
+                let length = (rest >> bit).trailing_ones();
+                let page = chunk.page(bit).get() - first;
+                let bytes = |page| page_size.bytes_of(PageCount::new(page));
+                block.bytes_mut()[bytes(page)..bytes(page + length)].fill(0);
+                rest &= !chunk.bits_of(&(first + page..first + page + length));
+            }
+        }
+    }
+
+    /// The run of a block that a caller is done with.
+    pub(crate) fn take_back(&self, mut block: Block) -> HeldRun {
+        if self.zero_policy == ZeroPolicy::OnRelease {
+            block.wipe();
+        }
+        self.region.run(block)
+    }
+}

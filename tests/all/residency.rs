@@ -2,6 +2,7 @@
 //! capacity all the same.
 
 use std::process::Command;
+use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -154,16 +155,22 @@ fn threads_that_exchange_at_once_lose_no_page_and_are_never_refused_what_fits() 
     {
         let manager = builder(600, PAGE).strategy(strategy).zero_policy(policy).build().unwrap();
         let stop = AtomicBool::new(false);
+        // The kernel counts page by page: what moves meanwhile can be counted twice.
+        let moving = RwLock::new(());
         thread::scope(|scope| {
             let workers: Vec<_> = (1..=4)
                 .map(|seed| {
                     let owner = manager.owner("thread").limit(150 * PAGE).register().unwrap();
-                    scope.spawn(move || exchange_a_lot(&owner, seed, policy))
+                    let moving = &moving;
+                    scope.spawn(move || exchange_a_lot(&owner, seed, policy, moving))
                 })
                 .collect();
             let watcher = scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
+                    let nothing_moves = moving.write().unwrap();
                     assert_within_capacity(&manager);
+                    drop(nothing_moves);
+                    thread::yield_now();
                 }
             });
             let results: Vec<_> = workers.into_iter().map(thread::ScopedJoinHandle::join).collect();
@@ -175,10 +182,11 @@ fn threads_that_exchange_at_once_lose_no_page_and_are_never_refused_what_fits() 
     }
 }
 
-fn exchange_a_lot(owner: &Owner, seed: u64, policy: ZeroPolicy) {
+fn exchange_a_lot(owner: &Owner, seed: u64, policy: ZeroPolicy, moving: &RwLock<()>) {
     let mut random = Random::new(seed);
     let mut held: Vec<Stamped> = Vec::new();
     for step in 0..400 {
+        let _moving = moving.read().unwrap();
         let pages = 1 + random.below(30);
         while owner.available_memory() < pages * PAGE {
             held.swap_remove(random.below(held.len())).check();

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt::{self, Display, Formatter};
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::units::{PAGE_BYTES_MAX, PAGE_BYTES_MIN};
 
@@ -53,6 +54,20 @@ pub enum ConfigError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// The idle memory policy would trim to more than what makes it trim, or without a pause.
+    IdleMemory {
+        /// The idle bytes above which it trims.
+        above_bytes: usize,
+        /// The idle bytes that it leaves.
+        down_to_bytes: usize,
+        /// The pause, for a policy that has one.
+        every: Option<Duration>,
+    },
+    /// The operating system refused a thread for what is to happen in the background.
+    Thread {
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// The operating system refused the region.
     Region {
         /// The capacity asked for, in bytes.
@@ -85,6 +100,14 @@ impl Display for ConfigError {
                 write!(f, "cannot map {address_space_bytes} bytes of address space, {factor} ")?;
                 write!(f, "times the capacity: {source}")
             }
+            Self::IdleMemory { above_bytes, down_to_bytes, every } => {
+                write!(f, "idle memory above {above_bytes} bytes cannot be returned down to ")?;
+                write!(f, "{down_to_bytes} bytes")?;
+                every.map_or(Ok(()), |every| write!(f, " every {every:?}"))
+            }
+            Self::Thread { source } => {
+                write!(f, "cannot start a thread in the background: {source}")
+            }
             Self::Region { capacity_bytes, source } => {
                 write!(f, "cannot map a region of {capacity_bytes} bytes: {source}")
             }
@@ -95,7 +118,9 @@ impl Display for ConfigError {
 impl Error for ConfigError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Region { source, .. } | Self::AddressSpace { source, .. } => Some(source),
+            Self::Region { source, .. }
+            | Self::AddressSpace { source, .. }
+            | Self::Thread { source } => Some(source),
             _ => None,
         }
     }

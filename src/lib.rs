@@ -95,7 +95,7 @@ pub mod model {
 }
 
 #[cfg(not(offheap_loom))]
-pub use arena::ZeroPolicy;
+pub use arena::{IdleMemory, ZeroPolicy};
 pub use error::{
     AllocationError, ConfigError, FractionError, Holder, LeakError, OutOfBounds, OwnerError,
     Reason, Refusal, ReservationError,

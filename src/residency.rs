@@ -127,6 +127,11 @@ impl Units {
         edge(u64::from(unit))..edge(u64::from(unit) + 1)
     }
 
+    /// The chunks of a unit: one at least.
+    pub(crate) fn chunks_each(&self) -> u32 {
+        (1_u32 << self.shift).div_ceil(PAGES_PER_CHUNK)
+    }
+
     /// The units that `span` covers entirely.
     pub(crate) fn covered(&self, span: Span) -> Range<u32> {
         let pages = span.indices();

@@ -3,12 +3,14 @@
 //! Callers have reserved the bytes in a budget before they ask for memory, and credit them after
 //! they gave it back.
 
+mod idle;
 mod off_heap;
 
 use crate::block::Block;
 use crate::process_heap;
 use crate::units::{PageCount, PageSize};
 
+pub use idle::IdleMemory;
 pub(crate) use off_heap::{AddressSpace, OffHeap, OffHeapOptions};
 
 /// When pages are overwritten with zeros.

@@ -1,6 +1,7 @@
 //! Pages and blocks out of a region, and what of it is resident.
 
 use std::io;
+use std::sync::{Mutex, PoisonError};
 
 use crate::block::Block;
 use crate::free_list::{HeldRun, Strategy};
@@ -11,7 +12,8 @@ use crate::stock::{Exchange, NoExchange, Stock};
 use crate::sync::{AtomicU64, Ordering, read};
 use crate::units::{ADDRESS_SPACE_BYTES_MAX, PageCount, PageSize, Span};
 
-use super::{NoMemory, ZeroPolicy};
+use super::idle::OnRelease;
+use super::{IdleMemory, NoMemory, ZeroPolicy};
 
 /// A region and its free pages.
 pub(crate) struct OffHeap {
@@ -22,6 +24,10 @@ pub(crate) struct OffHeap {
     /// The pages that were handed out since the system gave them to us: all others are known to be
     /// zero. `None` where nobody asks.
     written: Option<PageSet>,
+    /// The policy of whoever releases, if there is one.
+    on_release: Option<OnRelease>,
+    /// Whoever has it trims: one at a time, as two would only find less each.
+    trimming: Mutex<()>,
     exchanges: AtomicU64,
     given_back_pages: AtomicU64,
 }
@@ -34,6 +40,7 @@ pub(crate) struct OffHeapOptions {
     pub(crate) strategy: Strategy,
     pub(crate) zero_policy: ZeroPolicy,
     pub(crate) address_space: AddressSpace,
+    pub(crate) idle_memory: IdleMemory,
     pub(crate) huge_pages: HugePages,
     pub(crate) populate: Populate,
     pub(crate) core_dumps: CoreDumps,
@@ -97,6 +104,8 @@ impl OffHeap {
                         zero_policy,
                         written: (zero_policy == ZeroPolicy::OnAllocate)
                             .then(|| PageSet::new(mapped)),
+                        on_release: OnRelease::new(options.idle_memory, page_size),
+                        trimming: Mutex::new(()),
                         exchanges: AtomicU64::new(0),
                         given_back_pages: AtomicU64::new(0),
                     };
@@ -148,8 +157,50 @@ impl OffHeap {
     }
 
     /// Gives pages back to the free list that were never handed out, or were taken back.
+    #[inline]
     pub(crate) fn release_runs(&self, runs: impl IntoIterator<Item = HeldRun>) {
-        self.stock.release_runs(runs);
+        match &self.on_release {
+            None => self.stock.release_runs(runs),
+            Some(policy) => {
+                let mut pages = 0;
+                let count = |run: &HeldRun| pages += u64::from(run.pages().get());
+                self.stock.release_runs(runs.into_iter().inspect(count));
+                if policy.is_due(pages)
+                    && let Ok(_only) = self.trimming.try_lock()
+                {
+                    policy.look(&self.stock, |idle_pages_max| self.trim_pages(idle_pages_max));
+                }
+            }
+        }
+    }
+
+    /// Gives free pages back to the system until at most `idle_bytes_max` of those that are left
+    /// may be resident; returns the bytes that it gave back. Waits for others who are at it.
+    pub(crate) fn trim(&self, idle_bytes_max: usize) -> usize {
+        let _only = self.trimming.lock().unwrap_or_else(PoisonError::into_inner);
+        let page_bytes = self.region.page_size().bytes();
+        let pages = self.trim_pages((idle_bytes_max / page_bytes) as u64);
+        usize::try_from(pages).unwrap_or(usize::MAX).saturating_mul(page_bytes)
+    }
+
+    /// The bytes of free pages that may be resident. Looks at every chunk.
+    pub(crate) fn idle_bytes(&self) -> usize {
+        let pages = usize::try_from(self.stock.idle_pages()).unwrap_or(usize::MAX);
+        pages.saturating_mul(self.region.page_size().bytes())
+    }
+
+    fn trim_pages(&self, idle_pages_max: u64) -> u64 {
+        self.stock.trim(idle_pages_max, |pages| {
+            let residency = self.stock.residency();
+            let given_back = self.region.give_back(pages, residency).is_ok();
+            if given_back {
+                self.note_given_back(pages.spans());
+                // None of it is resident now, so it can begin anew.
+                let spans = pages.spans().iter();
+                spans.for_each(|span| self.region.use_huge_pages_within(*span, residency));
+            }
+            given_back
+        })
     }
 
     /// A block of exactly `pages`, not yet as the policy wants it.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::arena::{AddressSpace, Arena, OffHeap, OffHeapOptions, ZeroPolicy};
+use crate::arena::{AddressSpace, Arena, IdleMemory, OffHeap, OffHeapOptions, ZeroPolicy};
 use crate::budget::Budget;
 use crate::error::ConfigError;
 use crate::free_list::Strategy;
@@ -11,6 +11,7 @@ use crate::units::{
     ADDRESS_SPACE_FACTOR_DEFAULT, CAPACITY_BYTES_MAX, PAGE_BYTES_DEFAULT, PageCount, PageSize,
 };
 
+use super::background::Background;
 use super::{MemoryManager, Shared};
 
 /// Where memory comes from.
@@ -39,6 +40,7 @@ pub struct MemoryManagerBuilder {
     zero_policy: ZeroPolicy,
     /// `None` if none was named.
     address_space_factor: Option<u32>,
+    idle_memory: IdleMemory,
     huge_pages: HugePages,
     populate: Populate,
     core_dumps: CoreDumps,
@@ -53,6 +55,7 @@ impl MemoryManagerBuilder {
             strategy: Strategy::default(),
             zero_policy: ZeroPolicy::default(),
             address_space_factor: None,
+            idle_memory: IdleMemory::default(),
             huge_pages: HugePages::default(),
             populate: Populate::default(),
             core_dumps: CoreDumps::default(),
@@ -112,6 +115,13 @@ impl MemoryManagerBuilder {
         self
     }
 
+    /// What becomes of memory that is free and still resident; it is kept by default.
+    /// [`MemoryManager::trim`] gives it back at any time.
+    pub fn idle_memory(mut self, policy: IdleMemory) -> Self {
+        self.idle_memory = policy;
+        self
+    }
+
     /// Whether the region asks for transparent huge pages; it does by default.
     pub fn huge_pages(mut self, huge_pages: HugePages) -> Self {
         self.huge_pages = huge_pages;
@@ -135,12 +145,13 @@ impl MemoryManagerBuilder {
     /// # Errors
     ///
     /// If the page size is not a power of two from 4 KiB to 1 MiB, the capacity holds no page or
-    /// is above what can be addressed, the address space factor is 0 or too large, or the operating
-    /// system refuses the region.
+    /// is above what can be addressed, the address space factor is 0 or too large, the idle memory
+    /// policy contradicts itself, or the operating system refuses the region or a thread.
     pub fn build(&self) -> Result<MemoryManager, ConfigError> {
         let page_size = PageSize::new(self.page_bytes)?;
         let pages = self.pages(page_size)?;
         let address_space = self.address_space(pages, page_size)?;
+        self.idle_memory.check()?;
         let arena = match self.mode {
             MemoryMode::Heap => Arena::Heap { page_size, zero_policy: self.zero_policy },
             MemoryMode::OffHeap => {
@@ -150,6 +161,7 @@ impl MemoryManagerBuilder {
                     strategy: self.strategy,
                     zero_policy: self.zero_policy,
                     address_space,
+                    idle_memory: self.idle_memory,
                     huge_pages: self.huge_pages,
                     populate: self.populate,
                     core_dumps: self.core_dumps,
@@ -167,8 +179,11 @@ impl MemoryManagerBuilder {
             owners: Mutex::new(Vec::new()),
             workers: Mutex::new(Vec::new()),
             fences: Shared::fences(),
+            background: Background::new(),
         };
-        Ok(MemoryManager { shared: Arc::new(shared) })
+        let manager = MemoryManager { shared: Arc::new(shared) };
+        manager.start_background(self.idle_memory)?;
+        Ok(manager)
     }
 
     fn off_heap(&self, options: &OffHeapOptions) -> Result<OffHeap, ConfigError> {

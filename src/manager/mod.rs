@@ -1,6 +1,7 @@
 //! The memory manager: one budget, one arena, and the owners that share them.
 
 mod access;
+mod background;
 mod builder;
 mod fixed;
 mod holdings;
@@ -8,6 +9,7 @@ mod owner;
 mod owner_ref;
 mod registration;
 mod reservation;
+mod residency;
 mod scratch;
 mod segment;
 mod stats;
@@ -36,6 +38,7 @@ pub use stats::{ManagerStats, OccupancyMap, OwnerStats};
 pub use variable::VariableSizeManager;
 pub use worker::Worker;
 
+use background::Background;
 use owner::OwnerShared;
 use worker::WorkerShared;
 
@@ -83,6 +86,8 @@ pub(crate) struct Shared {
     workers: Mutex<Vec<Weak<WorkerShared>>>,
     /// How their magazines are entered.
     fences: Fences,
+    /// The manager's own threads. They have no handle, so they end with it.
+    background: Background,
 }
 
 impl MemoryManager {

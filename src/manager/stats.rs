@@ -41,6 +41,9 @@ pub struct ManagerStats {
     /// were handed out since the system had them last, and, with transparent huge pages, what may
     /// have become resident with them. 0 in heap mode.
     pub touched_bytes: usize,
+    /// Of these, the bytes that are free: what a trim would give back. Pages in workers' magazines
+    /// do not count.
+    pub idle_bytes: usize,
     /// How many blocks took spare address space because they fitted no hole.
     pub exchanges: u64,
     /// The bytes that were given back to the system while the region stayed mapped.
@@ -125,6 +128,7 @@ impl MemoryManager {
             largest_free_block_bytes: shared.largest_hole_bytes().min(self.available_pages_bytes()),
             mapped_bytes: residency.mapped_bytes,
             touched_bytes: residency.touched_bytes,
+            idle_bytes: shared.arena.off_heap().map_or(0, OffHeap::idle_bytes),
             exchanges: residency.exchanges,
             given_back_bytes: residency.given_back_bytes,
             chunks_per_bin: stock.map(Stock::chunks_per_bin).unwrap_or_default(),

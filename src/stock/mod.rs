@@ -24,6 +24,7 @@
 
 mod exchange;
 mod populate;
+mod trim;
 mod window;
 
 use crate::free_list::{FreeList, HeldPages, HeldRun, Strategy};

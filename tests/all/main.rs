@@ -30,6 +30,9 @@ mod strategies;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+#[cfg(all(target_os = "linux", not(offheap_portable)))]
+mod trimming;
+#[cfg(test)]
 mod workers;
 #[cfg(test)]
 mod zeroing;

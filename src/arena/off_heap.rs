@@ -1,7 +1,9 @@
 //! Pages and blocks out of a region, and what of it is resident.
 
 use std::io;
+use std::panic::resume_unwind;
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use crate::block::Block;
 use crate::free_list::{HeldRun, Strategy};
@@ -43,6 +45,7 @@ pub(crate) struct OffHeapOptions {
     pub(crate) idle_memory: IdleMemory,
     pub(crate) huge_pages: HugePages,
     pub(crate) populate: Populate,
+    pub(crate) populate_threads: u32,
     pub(crate) core_dumps: CoreDumps,
 }
 
@@ -110,7 +113,7 @@ impl OffHeap {
                         given_back_pages: AtomicU64::new(0),
                     };
                     if options.populate == Populate::Eager {
-                        off_heap.populate()?;
+                        off_heap.populate_all(options.populate_threads)?;
                     }
                     return Ok(off_heap);
                 }
@@ -239,14 +242,40 @@ impl OffHeap {
         Ok(run)
     }
 
-    /// Makes all pages resident that are free and are not.
-    fn populate(&self) -> io::Result<()> {
-        let mut result = Ok(());
-        self.stock.populate(|pages| {
-            result = self.region.populate(pages);
-            result.is_ok()
-        });
-        result
+    /// The number of steps in which the capacity is populated.
+    pub(crate) fn populate_steps(&self) -> u32 {
+        self.stock.populate_steps()
+    }
+
+    /// Makes pages of a step resident that are free and are not.
+    pub(crate) fn populate(&self, step: u32) -> io::Result<()> {
+        self.stock.populate(step, |pages| self.region.populate(pages)).unwrap_or(Ok(()))
+    }
+
+    /// Makes the whole capacity resident, each thread a slice of it.
+    fn populate_all(&self, threads: u32) -> io::Result<()> {
+        let steps = self.populate_steps();
+        let slices = threads.clamp(1, steps);
+        let slice = |index: u32| {
+            let edge = |index| u64::from(steps) * u64::from(index) / u64::from(slices);
+            (edge(index)..edge(index + 1)).filter_map(|step| u32::try_from(step).ok())
+        };
+        let populate = |index| slice(index).try_for_each(|step| self.populate(step));
+        thread::scope(|scope| {
+            let start = |index| {
+                let started = thread::Builder::new().spawn_scoped(scope, move || populate(index));
+                // Without a thread for it, this one does it.
+                started.map_err(|_| index)
+            };
+            let others: Vec<_> = (1..slices).map(start).collect();
+            let mine = populate(0);
+            others.into_iter().fold(mine, |result, other| {
+                result.and(match other {
+                    Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                    Err(index) => populate(index),
+                })
+            })
+        })
     }
 
     /// The system's part of an exchange.

@@ -1,6 +1,8 @@
 //! Configuring a manager.
 
+use std::num::NonZero;
 use std::sync::{Arc, Mutex};
+use std::thread;
 
 use crate::arena::{AddressSpace, Arena, IdleMemory, OffHeap, OffHeapOptions, ZeroPolicy};
 use crate::budget::Budget;
@@ -13,6 +15,9 @@ use crate::units::{
 
 use super::background::Background;
 use super::{MemoryManager, Shared};
+
+/// More threads than this do not populate a region any faster.
+const POPULATE_THREADS_MAX: u32 = 64;
 
 /// Where memory comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -43,6 +48,8 @@ pub struct MemoryManagerBuilder {
     idle_memory: IdleMemory,
     huge_pages: HugePages,
     populate: Populate,
+    /// `None` if no number was named.
+    populate_threads: Option<u32>,
     core_dumps: CoreDumps,
 }
 
@@ -58,6 +65,7 @@ impl MemoryManagerBuilder {
             idle_memory: IdleMemory::default(),
             huge_pages: HugePages::default(),
             populate: Populate::default(),
+            populate_threads: None,
             core_dumps: CoreDumps::default(),
         }
     }
@@ -134,6 +142,13 @@ impl MemoryManagerBuilder {
         self
     }
 
+    /// How many threads populate the region. By default as many as the machine has cores while the
+    /// manager is built, and one in the background; from 1 to 64.
+    pub fn populate_threads(mut self, threads: u32) -> Self {
+        self.populate_threads = Some(threads);
+        self
+    }
+
     /// Whether core dumps contain the region; they do by default.
     pub fn core_dumps(mut self, core_dumps: CoreDumps) -> Self {
         self.core_dumps = core_dumps;
@@ -164,6 +179,7 @@ impl MemoryManagerBuilder {
                     idle_memory: self.idle_memory,
                     huge_pages: self.huge_pages,
                     populate: self.populate,
+                    populate_threads: self.threads(),
                     core_dumps: self.core_dumps,
                 };
                 Arena::OffHeap(self.off_heap(&options)?)
@@ -182,8 +198,20 @@ impl MemoryManagerBuilder {
             background: Background::new(),
         };
         let manager = MemoryManager { shared: Arc::new(shared) };
-        manager.start_background(self.idle_memory)?;
+        manager.start_trimming(self.idle_memory)?;
+        if self.populate == Populate::Background {
+            manager.start_populating(self.threads())?;
+        }
         Ok(manager)
+    }
+
+    fn threads(&self) -> u32 {
+        let cores = || thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = self.populate_threads.unwrap_or_else(|| match self.populate {
+            Populate::Lazy | Populate::Background => 1,
+            Populate::Eager => u32::try_from(cores()).unwrap_or(1),
+        });
+        threads.clamp(1, POPULATE_THREADS_MAX)
     }
 
     fn off_heap(&self, options: &OffHeapOptions) -> Result<OffHeap, ConfigError> {

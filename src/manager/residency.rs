@@ -32,14 +32,33 @@ impl MemoryManager {
         off_heap.trim(idle_bytes)
     }
 
-    /// Starts what happens in the background.
-    pub(super) fn start_background(&self, idle_memory: IdleMemory) -> Result<(), ConfigError> {
+    /// Starts the thread that returns idle memory, if there is one.
+    pub(super) fn start_trimming(&self, idle_memory: IdleMemory) -> Result<(), ConfigError> {
         if let IdleMemory::ReturnInBackground { above_bytes, down_to_bytes, every } = idle_memory
             && self.shared.arena.off_heap().is_some()
         {
             self.start("offheap-idle", every, move |shared| {
                 shared.trim_if_above(above_bytes, down_to_bytes);
                 Next::Again
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Starts threads that populate a slice of the capacity each.
+    pub(super) fn start_populating(&self, threads: u32) -> Result<(), ConfigError> {
+        let Some(off_heap) = self.shared.arena.off_heap() else { return Ok(()) };
+        let steps = off_heap.populate_steps();
+        let slice = steps.div_ceil(threads).max(1);
+        for from in (0..steps).step_by(slice as usize) {
+            let mut slice = from..steps.min(from.saturating_add(slice));
+            self.start("offheap-fill", Duration::ZERO, move |shared| {
+                let populated = slice.next().zip(shared.arena.off_heap());
+                match populated.map(|(step, off_heap)| off_heap.populate(step)) {
+                    Some(Ok(())) => Next::Again,
+                    // All is done, or the system has no more, and says so again when it is touched.
+                    Some(Err(_)) | None => Next::Done,
+                }
             })?;
         }
         Ok(())

@@ -27,8 +27,12 @@ pub enum Populate {
     /// As pages are first touched; at once on systems where the region is a plain allocation.
     #[default]
     Lazy,
-    /// All of it, before the manager is built.
+    /// All of the capacity, before the manager is built.
     Eager,
+    /// All of the capacity, by threads of the manager that it does not wait for. Pages that are in
+    /// use when they get there are left to their holders. Where the system refuses, pages become
+    /// resident as they are touched.
+    Background,
 }
 
 /// Whether core dumps contain the region.

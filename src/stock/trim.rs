@@ -61,15 +61,19 @@ impl Stock {
     }
 
     /// All chunks, those of one huge page together.
-    fn strides(
-        &self,
-    ) -> impl DoubleEndedIterator<Item = impl Iterator<Item = ChunkIndex> + use<>> + use<> {
-        let chunks = self.mapped.chunks();
-        let width = self.residency.units().map_or(1, Units::chunks_each);
-        (0..chunks.div_ceil(width)).map(move |stride| {
-            let from = stride * width;
-            (from..chunks.min(from + width)).map(ChunkIndex::new)
-        })
+    fn strides(&self) -> impl DoubleEndedIterator<Item = impl Iterator<Item = ChunkIndex> + use<>> {
+        let strides = self.mapped.chunks().div_ceil(self.stride_chunks());
+        (0..strides).map(|index| self.stride(index))
+    }
+
+    pub(super) fn stride(&self, index: u32) -> impl Iterator<Item = ChunkIndex> + use<> {
+        let from = index * self.stride_chunks();
+        let end = self.mapped.chunks().min(from + self.stride_chunks());
+        (from..end).map(ChunkIndex::new)
+    }
+
+    pub(super) fn stride_chunks(&self) -> u32 {
+        self.residency.units().map_or(1, Units::chunks_each)
     }
 
     /// The pages of `chunk` that are free and may be resident.

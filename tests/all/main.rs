@@ -19,6 +19,9 @@ mod grants;
 #[cfg(test)]
 mod owners;
 #[cfg(test)]
+#[cfg(all(target_os = "linux", not(offheap_portable)))]
+mod populating;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 #[cfg(all(target_os = "linux", not(offheap_portable)))]

@@ -1,7 +1,6 @@
 //! Free memory that goes back to the system, on request and by policy.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -10,7 +9,9 @@ use offheap::{
     MemorySegment, Owner, ZeroPolicy,
 };
 
-use crate::support::{PAGE, Random, Stamped, address, assert_empty};
+use crate::support::{
+    PAGE, Random, Stamped, address, assert_empty, counting_threads, wait_until_gone,
+};
 
 fn builder(pages: usize) -> MemoryManagerBuilder {
     MemoryManager::builder().capacity(pages * PAGE).page_size(PAGE).huge_pages(HugePages::Never)
@@ -212,20 +213,9 @@ fn policies_that_contradict_themselves_are_refused() {
     );
 }
 
-/// The threads of managers, which tests count, one test at a time.
-static THREADS: Mutex<()> = Mutex::new(());
-
-/// The threads of this process with this name.
-fn threads_named(name: &str) -> usize {
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    let names =
-        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    names.filter(|it| it.trim() == name).count()
-}
-
 #[test]
 fn a_thread_in_the_background_trims_and_ends_with_its_manager() {
-    let _only = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
+    let _only = counting_threads();
     let policy = IdleMemory::ReturnInBackground {
         above_bytes: 100 * PAGE,
         down_to_bytes: 10 * PAGE,
@@ -238,9 +228,8 @@ fn a_thread_in_the_background_trims_and_ends_with_its_manager() {
         thread::yield_now();
     }
     assert!(resident(&manager) <= 10 * PAGE);
-    assert_eq!(threads_named("offheap-idle"), 1);
     drop((owner, manager));
-    assert_eq!(threads_named("offheap-idle"), 0);
+    wait_until_gone("offheap-idle");
     // In the middle of a long pause, too, and when a segment is the last to go.
     let policy = IdleMemory::ReturnInBackground {
         above_bytes: 0,
@@ -251,13 +240,13 @@ fn a_thread_in_the_background_trims_and_ends_with_its_manager() {
     let page = owner_of(&manager).allocate_page().unwrap();
     drop(manager);
     drop(page);
-    assert_eq!(threads_named("offheap-idle"), 0);
+    wait_until_gone("offheap-idle");
 }
 
 /// The thread of a manager may have its last handle: it must not wait for itself.
 #[test]
 fn managers_that_go_while_their_thread_works_do_not_hang() {
-    let _only = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
+    let _only = counting_threads();
     let policy = IdleMemory::ReturnInBackground {
         above_bytes: 0,
         down_to_bytes: 0,
@@ -267,7 +256,5 @@ fn managers_that_go_while_their_thread_works_do_not_hang() {
         let manager = builder(64).idle_memory(policy).build().unwrap();
         drop(all_touched(&owner_of(&manager)));
     }
-    while threads_named("offheap-idle") > 0 {
-        thread::yield_now();
-    }
+    wait_until_gone("offheap-idle");
 }

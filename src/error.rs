@@ -68,6 +68,16 @@ pub enum ConfigError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// The operating system does not have the huge pages that were asked for by name.
+    HugeTlb {
+        /// The huge pages that the region takes, of 2 MiB each.
+        needed: usize,
+        /// The huge pages that are reserved and that nobody has; `None` if the system does not
+        /// tell.
+        free: Option<usize>,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// The operating system refused the region.
     Region {
         /// The capacity asked for, in bytes.
@@ -108,6 +118,14 @@ impl Display for ConfigError {
             Self::Thread { source } => {
                 write!(f, "cannot start a thread in the background: {source}")
             }
+            Self::HugeTlb { needed, free, source } => {
+                write!(f, "cannot map {needed} reserved huge pages of 2 MiB, ")?;
+                match free {
+                    Some(free) => write!(f, "{free} are free")?,
+                    None => f.write_str("the system does not tell how many are free")?,
+                }
+                write!(f, " (vm.nr_hugepages says how many it keeps): {source}")
+            }
             Self::Region { capacity_bytes, source } => {
                 write!(f, "cannot map a region of {capacity_bytes} bytes: {source}")
             }
@@ -120,6 +138,7 @@ impl Error for ConfigError {
         match self {
             Self::Region { source, .. }
             | Self::AddressSpace { source, .. }
+            | Self::HugeTlb { source, .. }
             | Self::Thread { source } => Some(source),
             _ => None,
         }

@@ -116,8 +116,8 @@ impl MemoryManagerBuilder {
     /// larger the factor, the more of them it takes.
     ///
     /// A limit on the address space of the process (`RLIMIT_AS`, strict overcommit) counts all
-    /// of it. It is 1, whatever is named here, in heap mode and on systems where the region is a
-    /// plain allocation.
+    /// of it. It is 1, whatever is named here, in heap mode, with [`HugePages::HugeTlb`] and on
+    /// systems where the region is a plain allocation.
     pub fn address_space_factor(mut self, factor: u32) -> Self {
         self.address_space_factor = Some(factor);
         self
@@ -186,7 +186,7 @@ impl MemoryManagerBuilder {
             }
         };
         let shared = Shared {
-            budget: Budget::new(self.capacity_bytes as u64),
+            budget: Budget::new(self.budget_bytes() as u64),
             arena,
             page_size,
             pages,
@@ -205,6 +205,17 @@ impl MemoryManagerBuilder {
         Ok(manager)
     }
 
+    /// The capacity, in whole huge pages where the region is made of such: a larger region could be
+    /// resident beyond the capacity, and a larger budget would promise pages that are not there.
+    fn budget_bytes(&self) -> usize {
+        self.capacity_bytes - self.capacity_bytes % self.granule_bytes()
+    }
+
+    fn granule_bytes(&self) -> usize {
+        let is_huge_tlb = self.huge_pages == HugePages::HugeTlb;
+        if is_huge_tlb && self.mode == MemoryMode::OffHeap { os::HUGE_PAGE_BYTES } else { 1 }
+    }
+
     fn threads(&self) -> u32 {
         let cores = || thread::available_parallelism().map_or(1, NonZero::get);
         let threads = self.populate_threads.unwrap_or_else(|| match self.populate {
@@ -217,6 +228,11 @@ impl MemoryManagerBuilder {
     fn off_heap(&self, options: &OffHeapOptions) -> Result<OffHeap, ConfigError> {
         let capacity_bytes = self.capacity_bytes;
         OffHeap::new(options).map_err(|source| match options.address_space {
+            _ if self.huge_pages == HugePages::HugeTlb => ConfigError::HugeTlb {
+                needed: options.page_size.bytes_of(options.pages) / os::HUGE_PAGE_BYTES,
+                free: os::free_huge_tlb_pages(),
+                source,
+            },
             AddressSpace::Exactly(factor) if factor > 1 => {
                 let bytes = options.page_size.bytes_of(options.pages);
                 let address_space_bytes = bytes.saturating_mul(factor as usize);
@@ -237,7 +253,9 @@ impl MemoryManagerBuilder {
                 let capacity_bytes = self.capacity_bytes;
                 Err(ConfigError::AddressSpaceFactor { factor, factor_max, capacity_bytes })
             }
-            _ if !os::CAN_GIVE_BACK => Ok(AddressSpace::Exactly(1)),
+            _ if !os::CAN_GIVE_BACK || self.huge_pages == HugePages::HugeTlb => {
+                Ok(AddressSpace::Exactly(1))
+            }
             Some(factor) => Ok(AddressSpace::Exactly(factor)),
             None => Ok(AddressSpace::UpTo(ADDRESS_SPACE_FACTOR_DEFAULT)),
         }
@@ -245,12 +263,13 @@ impl MemoryManagerBuilder {
 
     fn pages(&self, page_size: PageSize) -> Result<PageCount, ConfigError> {
         let (capacity_bytes, page_bytes) = (self.capacity_bytes, self.page_bytes);
-        if capacity_bytes < page_bytes {
+        if self.budget_bytes() < page_bytes {
+            let page_bytes = page_bytes.max(self.granule_bytes());
             return Err(ConfigError::CapacityTooSmall { capacity_bytes, page_bytes });
         }
         let capacity_bytes_max =
             CAPACITY_BYTES_MAX.min(page_size.bytes_of(PageCount::new(u32::MAX)));
-        match page_size.pages_within(capacity_bytes) {
+        match page_size.pages_within(self.budget_bytes()) {
             Some(pages) if capacity_bytes <= capacity_bytes_max => Ok(pages),
             _ => Err(ConfigError::CapacityTooLarge {
                 capacity_bytes,

@@ -31,6 +31,7 @@ pub(crate) struct Mapping {
     bytes: usize,
     os_page_bytes: usize,
     has_huge_pages: bool,
+    can_give_back: bool,
     /// Unmaps everything on drop; never turned into a reference to its bytes.
     _mmap: MmapRaw,
 }
@@ -53,10 +54,20 @@ impl Mapping {
         let tail = offset + bytes.next_multiple_of(OS_PAGE_BYTES_MAX);
         protect(start.wrapping_add(tail), total - tail)?;
         let base = NonNull::new(start.wrapping_add(offset)).ok_or_else(too_large)?;
+        let is_huge_tlb = options.huge_pages == HugePages::HugeTlb;
+        let mmap = if is_huge_tlb { with_huge_tlb(mmap, offset, bytes)? } else { mmap };
         let os_page_bytes = os_page_bytes();
         // INVARIANT: `offset` is at most `GUARD_BYTES + align`, so `bytes` from there lie
         // before the tail guard; anonymous memory is zero, which is initialized.
-        let mut mapping = Self { base, bytes, os_page_bytes, has_huge_pages: false, _mmap: mmap };
+        let mut mapping = Self {
+            base,
+            bytes,
+            os_page_bytes,
+            has_huge_pages: is_huge_tlb,
+            // The system would not keep such a page for us until we touch it again.
+            can_give_back: !is_huge_tlb,
+            _mmap: mmap,
+        };
         mapping.advise(&options);
         mapping.check_spare(&options)?;
         Ok(mapping)
@@ -84,8 +95,9 @@ impl Mapping {
     ///
     /// 1. The range lies within the mapping, and nobody else accesses it meanwhile.
     pub(crate) unsafe fn give_back(&self, range: Range<usize>) -> io::Result<()> {
-        if !(range.start | range.end).is_multiple_of(self.os_page_bytes) {
-            // The system would round the end up, and take what is not meant.
+        let is_whole = (range.start | range.end).is_multiple_of(self.os_page_bytes);
+        if !(is_whole && self.can_give_back) {
+            // The system would round an end that is not whole up, and take what is not meant.
             return Err(io::ErrorKind::Unsupported.into());
         }
         // SAFETY: the caller's contract, 1, is that of `madvise` for this advice.
@@ -134,7 +146,7 @@ impl Mapping {
         if options.huge_pages == HugePages::Transparent && (fits || !has_spare) {
             let advised = self.advise_on(0..self.bytes, libc::MADV_HUGEPAGE).is_ok();
             self.has_huge_pages = advised && fits;
-        } else {
+        } else if options.huge_pages != HugePages::HugeTlb {
             let _ = self.advise_on(0..self.bytes, libc::MADV_NOHUGEPAGE);
         }
         if options.core_dumps == CoreDumps::Exclude {
@@ -226,6 +238,47 @@ fn protect(start: *mut u8, bytes: usize) -> io::Result<()> {
     check(unsafe { libc::mprotect(start.cast(), bytes, libc::PROT_NONE) })
 }
 
+/// `mmap` with `bytes` bytes of it from `offset` on, whole huge pages, on reserved huge pages.
+fn with_huge_tlb(mmap: MmapRaw, offset: usize, bytes: usize) -> io::Result<MmapRaw> {
+    debug_assert!(bytes.is_multiple_of(HUGE_PAGE_BYTES));
+    // Asking first keeps what follows from failing, but for a race with other processes.
+    if free_huge_tlb_pages().is_some_and(|free| free < bytes / HUGE_PAGE_BYTES) {
+        return Err(io::Error::from_raw_os_error(libc::ENOMEM));
+    }
+    let (start, total) = (mmap.as_mut_ptr(), mmap.len());
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE
+        | libc::MAP_ANONYMOUS
+        | libc::MAP_FIXED
+        | libc::MAP_HUGETLB
+        | libc::MAP_HUGE_2MB;
+    let inside = start.wrapping_add(offset);
+    // SAFETY: the range is inside a fresh mapping that nobody else knows, so it may be replaced.
+    let mapped = unsafe { libc::mmap(inside.cast(), bytes, protection, flags, -1, 0) };
+    if mapped != libc::MAP_FAILED {
+        return Ok(mmap);
+    }
+    let refused = io::Error::last_os_error();
+    // What was inside may be unmapped now, and another thread's already. So only the rest goes; the
+    // addresses inside are lost, if the system left them as they were.
+    std::mem::forget(mmap);
+    let tail = offset + bytes;
+    for (from, bytes) in [(0, offset), (tail, total - tail)] {
+        // SAFETY: the two ends are still as they were mapped, and nobody else knows them.
+        unsafe { libc::munmap(start.wrapping_add(from).cast(), bytes) };
+    }
+    Err(refused)
+}
+
+/// The reserved huge pages that nobody has; `None` where the system does not tell.
+pub(crate) fn free_huge_tlb_pages() -> Option<usize> {
+    let read = |name| {
+        let path = format!("/sys/kernel/mm/hugepages/hugepages-2048kB/{name}");
+        std::fs::read_to_string(path).ok()?.trim().parse::<usize>().ok()
+    };
+    Some(read("free_hugepages")?.saturating_sub(read("resv_hugepages")?))
+}
+
 fn os_page_bytes() -> usize {
     // SAFETY: the call reads a number of the system.
     let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
@@ -236,7 +289,7 @@ fn check(status: libc::c_int) -> io::Result<()> {
     if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// The sum of `Rss` over the mappings of `smaps` that begin in `range`.
+/// The sum of what is resident over the mappings of `smaps` that begin in `range`.
 fn resident_bytes_in(smaps: &str, range: Range<usize>) -> usize {
     let mut inside = false;
     let mut kilobytes = 0;
@@ -245,7 +298,7 @@ fn resident_bytes_in(smaps: &str, range: Range<usize>) -> usize {
         let Some(first) = fields.next() else { continue };
         if let Some((start, _)) = first.split_once('-') {
             inside = usize::from_str_radix(start, 16).is_ok_and(|start| range.contains(&start));
-        } else if inside && first == "Rss:" {
+        } else if inside && matches!(first, "Rss:" | "Private_Hugetlb:" | "Shared_Hugetlb:") {
             kilobytes += fields.next().and_then(|field| field.parse().ok()).unwrap_or(0);
         }
     }
@@ -321,7 +374,7 @@ mod tests {
     fn smaps_is_summed_over_the_range() {
         let smaps = "1000-3000 rw-p 0 00:00 0\nSize: 8 kB\nRss:   4 kB\n\
                      3000-4000 ---p 0 00:00 0\nRss: 1 kB\nSwap: 9 kB\n\
-                     4000-5000 rw-p 0 00:00 0 [heap]\nRss: 32 kB\n";
+                     4000-5000 rw-p 0 00:00 0 [heap]\nRss: 30 kB\nPrivate_Hugetlb: 2 kB\n";
         assert_eq!(resident_bytes_in(smaps, 0x1000..0x4000), 5 << 10);
         assert_eq!(resident_bytes_in(smaps, 0x4000..0x5000), 32 << 10);
         assert_eq!(resident_bytes_in(smaps, 0x5000..0x6000), 0);

@@ -3,12 +3,16 @@
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
 mod linux;
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
-pub(crate) use linux::{CAN_GIVE_BACK, Mapping, heavy_fence, register_heavy_fence};
+pub(crate) use linux::{
+    CAN_GIVE_BACK, Mapping, free_huge_tlb_pages, heavy_fence, register_heavy_fence,
+};
 
 #[cfg(not(all(target_os = "linux", not(offheap_portable))))]
 mod portable;
 #[cfg(not(all(target_os = "linux", not(offheap_portable))))]
-pub(crate) use portable::{CAN_GIVE_BACK, Mapping, heavy_fence, register_heavy_fence};
+pub(crate) use portable::{
+    CAN_GIVE_BACK, Mapping, free_huge_tlb_pages, heavy_fence, register_heavy_fence,
+};
 
 /// Whether the region asks for transparent huge pages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -19,6 +23,11 @@ pub enum HugePages {
     Transparent,
     /// No: resident bytes grow by 4 KiB at a time.
     Never,
+    /// The region is made of huge pages of 2 MiB that the system keeps for those who ask for them
+    /// by name (`vm.nr_hugepages`), and cannot be built without. Nothing is as fast, and none of it
+    /// is ever given back before the manager goes: there is no spare address space, and a trim
+    /// returns nothing. The capacity is rounded down to whole huge pages.
+    HugeTlb,
 }
 
 /// When the region becomes resident.

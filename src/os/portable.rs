@@ -29,7 +29,7 @@ impl Mapping {
     pub(crate) fn new(options: MappingOptions) -> io::Result<Self> {
         let MappingOptions { bytes, spare_from, piece_bytes, align, huge_pages, core_dumps } =
             options;
-        if spare_from < bytes {
+        if spare_from < bytes || huge_pages == HugePages::HugeTlb {
             return Err(io::ErrorKind::Unsupported.into());
         }
         // These cannot be had without the system's help.
@@ -102,6 +102,11 @@ impl Drop for Mapping {
         // SAFETY: allocated with this layout, by the type invariant, and not used any more.
         unsafe { dealloc(self.base.as_ptr(), self.layout) };
     }
+}
+
+/// The reserved huge pages that nobody has: not to be told.
+pub(crate) fn free_huge_tlb_pages() -> Option<usize> {
+    None
 }
 
 /// Whether the system takes all threads of this process through a fence on request: it is not

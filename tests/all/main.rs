@@ -17,6 +17,9 @@ mod flink_shutdown;
 #[cfg(test)]
 mod grants;
 #[cfg(test)]
+#[cfg(all(target_os = "linux", not(offheap_portable)))]
+mod huge_tlb;
+#[cfg(test)]
 mod owners;
 #[cfg(test)]
 #[cfg(all(target_os = "linux", not(offheap_portable)))]

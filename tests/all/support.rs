@@ -1,7 +1,5 @@
 //! What the tests share: managers in both modes, seeded choices, stamps on memory.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use offheap::{ManagerStats, MemoryManager, MemoryMode, MemorySegment, OccupancyMap, Strategy};
 
 pub const STRATEGIES: [Strategy; 2] = [Strategy::SmallestFit, Strategy::LargestFit];
@@ -128,14 +126,15 @@ pub fn assert_disjoint<'a>(
 }
 
 /// Managers with threads of their own, in one test at a time, so that they can be counted.
-pub fn counting_threads() -> MutexGuard<'static, ()> {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+#[cfg(all(target_os = "linux", not(offheap_portable)))]
+pub fn counting_threads() -> std::sync::MutexGuard<'static, ()> {
+    static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// Waits until no thread of this process has this name. One that was in the middle of its work
 /// when its manager went ends after that.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(offheap_portable)))]
 pub fn wait_until_gone(name: &str) {
     let name_of = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm")).ok();
     loop {

@@ -22,14 +22,17 @@ struct Pages {
 unsafe impl Sync for Pages {}
 
 impl Pages {
-    /// `capacity` warm pages, of which only those in `free` are free, and as many cold ones.
+    /// `capacity` warm pages, of which only those in `free` are free, and `spare` cold ones.
     /// Returns the others.
-    fn new(capacity: u32, free: &[u32]) -> (Arc<Self>, Vec<HeldRun>) {
-        let (warm, mapped) = (PageCount::new(capacity), PageCount::new(2 * capacity));
+    fn new(capacity: u32, spare: u32, free: &[u32]) -> (Arc<Self>, Vec<HeldRun>) {
+        let (warm, mapped) = (PageCount::new(capacity), PageCount::new(capacity + spare));
         let stock = Stock::new(warm, mapped, Strategy::SmallestFit);
-        let contents = (0..2 * capacity).map(|_| UnsafeCell::new(0)).collect();
+        let contents = (0..capacity + spare).map(|_| UnsafeCell::new(0)).collect();
         let pages = Self { stock, contents };
-        let all: Vec<_> = pages.stock.take_pages(warm).into_runs().collect();
+        let mut all: Vec<HeldRun> = Vec::new();
+        while let Some(left) = capacity.checked_sub(all.len() as u32).filter(|left| *left > 0) {
+            all.extend(pages.stock.take_pages(PageCount::new(left)).into_runs());
+        }
         let (back, held): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|run| free.contains(&run.first().get()));
         pages.stock.release_runs(back);
@@ -72,13 +75,13 @@ impl Pages {
     }
 
     /// Nothing is lost, and every cold page is empty.
-    fn check_all_free(&self) {
+    fn check_all_free(&self, capacity: u32) {
         self.stock.check().expect("the lists agree with themselves");
-        let capacity = u32::try_from(self.contents.len() / 2).expect("few pages");
         assert_eq!(self.stock.warm().free_pages(), capacity);
-        let cold = self.stock.cold().expect("spare pages").free_words().next().expect("a chunk");
-        for page in (0..2 * capacity).filter(|page| cold >> page & 1 == 1) {
-            self.contents[page as usize].with(|content| {
+        let cold: Vec<_> = self.stock.cold().expect("spare pages").free_words().collect();
+        let is_cold = |page: &usize| cold[page / 64] >> (page % 64) & 1 == 1;
+        for page in (0..self.contents.len()).filter(is_cold) {
+            self.contents[page].with(|content| {
                 // SAFETY: all threads have ended.
                 let content = unsafe { content.read() };
                 assert_eq!(content, 0, "page {page} is cold and was not given back");
@@ -92,7 +95,7 @@ impl Pages {
 #[test]
 fn an_exchange_and_a_page_find_what_is_reserved_for_them() {
     check(|| {
-        let (pages, mut held) = Pages::new(3, &[0, 2]);
+        let (pages, mut held) = Pages::new(3, 3, &[0, 2]);
         let other = {
             let (pages, page) = (Arc::clone(&pages), held.remove(0));
             thread::spawn(move || {
@@ -104,7 +107,7 @@ fn an_exchange_and_a_page_find_what_is_reserved_for_them() {
         let page = other.join().unwrap();
         assert_eq!(pages.stock.warm().free_pages(), 0);
         [block, page].into_iter().for_each(|run| pages.release(run));
-        pages.check_all_free();
+        pages.check_all_free(3);
     });
 }
 
@@ -113,7 +116,7 @@ fn an_exchange_and_a_page_find_what_is_reserved_for_them() {
 #[test]
 fn an_exchange_that_is_refused_takes_nothing_from_others() {
     check(|| {
-        let (pages, held) = Pages::new(5, &[0, 2, 4]);
+        let (pages, held) = Pages::new(5, 5, &[0, 2, 4]);
         let other = {
             let pages = Arc::clone(&pages);
             thread::spawn(move || pages.take_page())
@@ -122,7 +125,7 @@ fn an_exchange_that_is_refused_takes_nothing_from_others() {
         assert_eq!(pages.exchange(2, false), Err(NoExchange::Refused));
         let page = other.join().unwrap();
         held.into_iter().chain([page]).for_each(|run| pages.release(run));
-        pages.check_all_free();
+        pages.check_all_free(5);
     });
 }
 
@@ -130,7 +133,7 @@ fn an_exchange_that_is_refused_takes_nothing_from_others() {
 #[test]
 fn two_exchanges_share_both_lists() {
     check(|| {
-        let (pages, held) = Pages::new(7, &[0, 2, 4, 6]);
+        let (pages, held) = Pages::new(7, 7, &[0, 2, 4, 6]);
         let other = {
             let pages = Arc::clone(&pages);
             thread::spawn(move || pages.exchange(2, true))
@@ -138,7 +141,7 @@ fn two_exchanges_share_both_lists() {
         let mine = pages.exchange(2, true).expect("two pages are reserved");
         let others = other.join().unwrap().expect("two pages are reserved");
         held.into_iter().chain([mine, others]).for_each(|run| pages.release(run));
-        pages.check_all_free();
+        pages.check_all_free(7);
     });
 }
 
@@ -146,7 +149,7 @@ fn two_exchanges_share_both_lists() {
 #[test]
 fn whoever_has_a_reservation_can_exchange() {
     check(|| {
-        let (pages, mut held) = Pages::new(3, &[2]);
+        let (pages, mut held) = Pages::new(3, 3, &[2]);
         let budget = Arc::new(Budget::new(3));
         let holder = Account::without_minimum(3);
         assert_eq!(holder.reserve(&budget, 2), Ok(Opened::First));
@@ -164,6 +167,46 @@ fn whoever_has_a_reservation_can_exchange() {
         }
         other.join().unwrap();
         held.into_iter().for_each(|run| pages.release(run));
-        pages.check_all_free();
+        pages.check_all_free(3);
+    });
+}
+
+/// Goal: an exchange does not report that there is no run while another one, which fails, has it in
+/// hand.
+#[test]
+fn a_run_that_comes_back_is_waited_for() {
+    check(|| {
+        // Page 6 is free, 7 and 8 are cold: there is room for one run of two pages.
+        let (pages, held) = Pages::new(7, 2, &[0, 2, 4, 6]);
+        let other = {
+            let pages = Arc::clone(&pages);
+            thread::spawn(move || assert!(pages.exchange(2, false).is_err()))
+        };
+        let mine = pages.exchange(2, true).expect("there is a run at every moment, if not free");
+        other.join().unwrap();
+        held.into_iter().chain([mine]).for_each(|run| pages.release(run));
+        pages.check_all_free(7);
+    });
+}
+
+/// Goal: a page that moves past the search for pieces is found: here one is released where it has
+/// looked, and one is taken where it has not.
+#[test]
+fn pieces_that_move_are_found() {
+    check(|| {
+        let (pages, mut held) = Pages::new(66, 3, &[0, 2]);
+        let other = {
+            let (pages, last) = (Arc::clone(&pages), held.pop().expect("page 65"));
+            thread::spawn(move || {
+                pages.release(last);
+                pages.take_page()
+            })
+        };
+        let block = pages.exchange(2, true).expect("two pages are reserved");
+        assert_eq!(block.pages().get(), 2);
+        let page = other.join().unwrap();
+        assert_eq!(pages.stock.warm().free_pages(), 0);
+        pages.stock.release_runs(held.into_iter().chain([block, page]));
+        pages.check_all_free(66);
     });
 }

@@ -13,7 +13,8 @@ use crate::units::PageSize;
 /// policy has two marks: it does nothing until idle memory is above the upper one, and then returns
 /// all that is above the lower one.
 ///
-/// Memory is returned in whole huge pages where possible. Without them it is returned page by page.
+/// Memory is returned in whole huge pages where possible. A part of one is not resident any more,
+/// but the kernel frees it only when memory is short.
 /// In heap mode there is no idle memory: the process allocator has it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum IdleMemory {

@@ -62,6 +62,8 @@ pub struct FreeList {
     /// Chunks with role `Pages` that have a free page.
     page_chunks: Summary,
     claims: Claims,
+    /// The chunks from the first one on that can have free pages: all others need no search.
+    reached: AtomicU64,
     strategy: Strategy,
 }
 
@@ -176,6 +178,7 @@ impl FreeList {
             bins: Summary::new(PAGES_PER_CHUNK, count),
             page_chunks: Summary::new(1, count),
             claims: Claims::new(),
+            reached: AtomicU64::new(u64::from(PageCount::new(free.end).chunks())),
             strategy,
         };
         for chunk in (0..count).map(ChunkIndex::new) {
@@ -351,8 +354,16 @@ impl FreeList {
         &self.chunks[chunk.get() as usize]
     }
 
+    /// The chunks that can have free pages.
     fn chunk_indices(&self) -> impl DoubleEndedIterator<Item = ChunkIndex> + use<> {
-        // `new` made one word per chunk of a `PageCount`, so the number fits.
+        // ORDERING: Relaxed. Whoever has a page there for the first time comes after `reach`, and
+        // so does whoever knows, by a reservation or by the chunk's word, that it was released.
+        let reached = read(&self.reached, Ordering::Relaxed);
+        // At most the number of words, of which `new` made one per chunk of a `PageCount`.
+        (0..u32::try_from(reached).unwrap_or(u32::MAX)).map(ChunkIndex::new)
+    }
+
+    fn all_chunks(&self) -> impl DoubleEndedIterator<Item = ChunkIndex> + use<> {
         (0..u32::try_from(self.chunks.len()).unwrap_or(u32::MAX)).map(ChunkIndex::new)
     }
 }
@@ -361,20 +372,20 @@ impl FreeList {
 impl FreeList {
     /// The word of each chunk: a set bit is a free page.
     pub fn free_words(&self) -> impl Iterator<Item = u64> {
-        self.chunk_indices().map(|chunk| self.word(chunk).into_bits())
+        self.all_chunks().map(|chunk| self.word(chunk).into_bits())
     }
 
     /// The number of free pages.
     #[must_use]
     pub fn free_pages(&self) -> u32 {
-        self.chunk_indices().map(|chunk| self.word(chunk).free_pages()).sum()
+        self.all_chunks().map(|chunk| self.word(chunk).free_pages()).sum()
     }
 
     /// The number of chunks per bin: entry `n` counts those whose longest free run is `n` pages.
     #[must_use]
     pub fn chunks_per_bin(&self) -> Vec<u32> {
         let mut counts = vec![0; PAGES_PER_CHUNK as usize + 1];
-        for chunk in self.chunk_indices() {
+        for chunk in self.all_chunks() {
             counts[self.word(chunk).longest_run() as usize] += 1;
         }
         counts
@@ -387,7 +398,7 @@ impl FreeList {
     ///
     /// A sentence about the first chunk that is not.
     pub fn check(&self) -> Result<(), String> {
-        for chunk in self.chunk_indices() {
+        for chunk in self.all_chunks() {
             let word = self.word(chunk);
             for set in (1..=PAGES_PER_CHUNK).map(Filed::Bin).chain([Filed::PageChunk]) {
                 let is_filed = self.summary(set).contains(set.set(), chunk);

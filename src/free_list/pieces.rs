@@ -2,7 +2,8 @@
 
 use std::marker::PhantomData;
 
-use crate::units::{ChunkIndex, PAGES_PER_CHUNK, Span, spans};
+use crate::sync::Ordering;
+use crate::units::{ChunkIndex, PAGES_PER_CHUNK, PageCount, Span, spans};
 
 use super::word::ChunkWord;
 use super::{Claims, FreeList, HeldPages, Role};
@@ -111,7 +112,15 @@ impl FreeList {
 
     /// All chunks.
     pub(crate) fn chunks(&self) -> impl DoubleEndedIterator<Item = ChunkIndex> + use<> {
-        self.chunk_indices()
+        self.all_chunks()
+    }
+
+    /// From now on pages up to this one can be released to this list. Before that, none may be.
+    pub(crate) fn reach(&self, end: u32) {
+        let chunks = u64::from(PageCount::new(end).chunks());
+        // ORDERING: Relaxed. What follows, up to the release of those pages, orders it (see
+        // `chunk_indices`).
+        self.reached.fetch_max(chunks, Ordering::Relaxed);
     }
 
     /// The free pages of `chunk`, as bits.

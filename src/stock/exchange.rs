@@ -49,6 +49,7 @@ impl Stock {
         let cold = self.cold.as_ref().ok_or(NoExchange::NoRun)?;
         let (incoming, claim) = self.take_cheapest(cold, pages).ok_or(NoExchange::NoRun)?;
         let run = incoming.run;
+        self.warm.reach(run.indices().end);
         let pieces = self.take_pieces(incoming.cold.iter().map(HeldPages::pages).sum());
         if !system(&Exchange { run, leaving: HeldPages::lend(&pieces) }) {
             // The pieces were warm all the while, resident or not (Protocol, 5).

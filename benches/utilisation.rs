@@ -107,6 +107,8 @@ fn main() {
             MemoryManager::builder()
                 .capacity(PAGES * PAGE_BYTES)
                 .page_size(PAGE_BYTES)
+                // With spare address space none is refused.
+                .address_space_factor(1)
                 .strategy(strategy),
         )
     };

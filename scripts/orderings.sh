@@ -15,7 +15,8 @@ weaker() { # an ordering
     case $1 in AcqRel) echo Acquire Release ;; *) echo Relaxed ;; esac
 }
 missed=0 caught=0
-for file in $(grep -rl 'Ordering::' src/free_list src/budget src/magazine.rs src/depot.rs src/page_stack.rs src/page_set.rs | sort); do
+for file in $(grep -rl 'Ordering::' src/free_list src/stock src/budget \
+    src/{magazine,depot,page_stack,page_set,residency}.rs | sort); do
     cp "$file" "$copy/original"
     tests_from=$(grep -n '^mod tests' "$file" | cut -d: -f1 || true)
     while IFS=: read -r line code; do

@@ -35,19 +35,21 @@
 //! 3 arena                  pages and blocks out of region and free list, or the process heap
 //! 2 os/ region block process_heap
 //!                          one mapping; index to address       unsafe
-//! 1 free_list/ magazine depot page_stack budget/ page_set
+//! 1 free_list/ stock/ residency magazine depot page_stack budget/ page_set
 //!                          numbers only: no memory, no unsafe; loom checks these
 //! 0 units error sync       typed indices and sizes; errors; the switch to loom's atomics
 //! ```
 //!
 //! The lock-free and arithmetic code sits *below* the memory: it moves indices, so it needs no
 //! unsafe, no mapping and no clean-up in a model or a fuzz run. Start reading at the
-//! `free_list` module: its head has the protocol that everything else rests on.
+//! `free_list` module: its head has the protocol that everything else rests on; `stock` and
+//! `residency` keep what is resident below the capacity.
 //!
 //! # How memory flows
 //!
 //! 1. An [`Owner`] charges the bytes to its account and to the budget. From here on the request
-//!    cannot fail for want of memory; only a block can still find no hole that is long enough.
+//!    cannot fail for want of memory; only a block can still find no hole that is long enough,
+//!    and then the `stock` makes one out of spare address space.
 //! 2. The arena takes pages from the free list, and the region turns their indices into memory.
 //! 3. The [`MemorySegment`] goes back, on any thread, in the opposite order: memory first, then
 //!    the bytes. So whoever has the bytes finds the memory.
@@ -62,7 +64,10 @@ mod depot;
 mod error;
 mod free_list;
 mod magazine;
+mod page_set;
 mod page_stack;
+mod residency;
+mod stock;
 mod sync;
 mod units;
 
@@ -75,8 +80,6 @@ mod manager;
 #[cfg(not(offheap_loom))]
 mod os;
 #[cfg(not(offheap_loom))]
-mod page_set;
-#[cfg(not(offheap_loom))]
 mod process_heap;
 #[cfg(not(offheap_loom))]
 mod region;
@@ -87,10 +90,11 @@ mod region;
 pub mod model {
     pub use crate::budget::{Account, Budget, Kept, Opened, Refused, Tentative};
     pub use crate::depot::{Depot, Shelf};
-    pub use crate::free_list::{FreeList, HeldPages, HeldRun, SetIndex, Summary};
+    pub use crate::free_list::{FreeList, HeldPages, HeldRun, Lent, SetIndex, Summary};
     pub use crate::magazine::{Fences, MAGAZINE_PAGES, Magazine};
+    pub use crate::stock::{Exchange, NoExchange, Stock};
     pub use crate::sync::full_fence;
-    pub use crate::units::{ChunkIndex, PageCount, PageIndex};
+    pub use crate::units::{ChunkIndex, PageCount, PageIndex, Span};
 }
 
 /// How often which words were touched.
@@ -101,7 +105,7 @@ pub mod touches {
 }
 
 #[cfg(not(offheap_loom))]
-pub use arena::ZeroPolicy;
+pub use arena::{IdleMemory, ZeroPolicy};
 pub use error::{
     AllocationError, ConfigError, FractionError, Holder, LeakError, OutOfBounds, OwnerError,
     Reason, Refusal, ReservationError,

@@ -1,15 +1,14 @@
 //! One mapping, cut into pages: the only place that turns an index into an address.
 
 use std::io;
+use std::ops::Range;
 use std::ptr::NonNull;
 
 use crate::block::Block;
-use crate::free_list::HeldRun;
-use crate::os::{CoreDumps, HugePages, Mapping, MappingOptions, Populate};
-use crate::units::{PageCount, PageIndex, PageSize};
-
-/// The size of a huge page: the least alignment, so that every huge page can be one.
-const HUGE_PAGE_BYTES: usize = 2 << 20;
+use crate::free_list::{HeldRun, Lent};
+use crate::os::{CoreDumps, HUGE_PAGE_BYTES, HugePages, Mapping, MappingOptions};
+use crate::residency::{Residency, Units};
+use crate::units::{PageCount, PageIndex, PageSize, Span};
 
 /// Pages, numbered from 0.
 ///
@@ -22,22 +21,41 @@ pub(crate) struct Region {
     pages: PageCount,
 }
 
+/// What is asked of a region.
+#[derive(Clone, Copy)]
+pub(crate) struct RegionOptions {
+    /// The pages that are mapped.
+    pub(crate) pages: PageCount,
+    /// Those of them that may be resident from the start: the first ones.
+    pub(crate) warm: PageCount,
+    pub(crate) page_size: PageSize,
+    pub(crate) huge_pages: HugePages,
+    pub(crate) core_dumps: CoreDumps,
+}
+
 impl Region {
-    pub(crate) fn new(
-        pages: PageCount,
-        page_size: PageSize,
-        huge_pages: HugePages,
-        populate: Populate,
-        core_dumps: CoreDumps,
-    ) -> io::Result<Self> {
+    pub(crate) fn new(options: &RegionOptions) -> io::Result<Self> {
+        let &RegionOptions { pages, warm, page_size, huge_pages, core_dumps } = options;
         let mapping = Mapping::new(MappingOptions {
             bytes: page_size.bytes_of(pages),
+            spare_from: page_size.bytes_of(warm),
+            piece_bytes: page_size.bytes(),
+            // Every huge page can be one.
             align: page_size.chunk_bytes().max(HUGE_PAGE_BYTES),
             huge_pages,
-            populate,
             core_dumps,
         })?;
         Ok(Self { mapping, page_size, pages })
+    }
+
+    /// The pieces that can be a huge page, of which one that has both warm pages, the first ones,
+    /// and others is small; `None` where there are no huge pages.
+    pub(crate) fn units(&self, warm: PageCount) -> Option<Units> {
+        let pages = HUGE_PAGE_BYTES / self.page_size.bytes();
+        let one_kind = |unit: Range<u32>| !(unit.start < warm.get() && warm.get() < unit.end);
+        self.mapping
+            .has_huge_pages()
+            .then(|| Units::new(self.pages, pages.trailing_zeros(), one_kind))
     }
 
     /// The memory of `run`.
@@ -80,6 +98,11 @@ impl Region {
         PageFrames { base, page_size, page_bytes: page_size.bytes() }
     }
 
+    /// The bytes of address space that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.page_size.bytes_of(self.pages)
+    }
+
     pub(crate) fn resident_bytes(&self) -> Option<usize> {
         self.mapping.resident_bytes()
     }
@@ -89,6 +112,70 @@ impl Region {
         let offset = self.page_size.bytes_of(PageCount::new(page.get()));
         // SAFETY: `block` checked that the page lies within the mapping.
         unsafe { self.mapping.base().add(offset) }
+    }
+}
+
+/// Residency.
+impl Region {
+    /// Gives pages back to the system: they are zero then, and not resident. A huge page of which
+    /// others have a part is used no more.
+    ///
+    /// # Errors
+    ///
+    /// What the system says. Some of the pages may have been given back.
+    pub(crate) fn give_back(&self, lent: &Lent<'_>, residency: &Residency) -> io::Result<()> {
+        lent.spans().iter().try_for_each(|span| self.use_no_huge_page_across(*span, residency))?;
+        let resident = lent.spans().iter().filter(|span| residency.may_be_resident(**span));
+        resident.into_iter().try_for_each(|span| {
+            // SAFETY: 1: somebody holds these pages and lends them to us; `range` of pages of a
+            // region is within its mapping, which `give_back` checks.
+            unsafe { self.mapping.give_back(self.range(span.indices())) }
+        })
+    }
+
+    /// Has the system use no huge page that lies in `span` in part only.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub(crate) fn use_no_huge_page_across(
+        &self,
+        span: Span,
+        residency: &Residency,
+    ) -> io::Result<()> {
+        let Some(units) = residency.units() else { return Ok(()) };
+        units.cut(span).filter(|unit| !units.is_small(*unit)).try_for_each(|unit| {
+            self.mapping.forbid_huge_pages(self.range(units.pages_of(unit)))?;
+            units.set_small(unit);
+            Ok(())
+        })
+    }
+
+    /// Lets the system use huge pages in `span` again, whose pages the caller holds.
+    pub(crate) fn use_huge_pages_within(&self, span: Span, residency: &Residency) {
+        let Some(units) = residency.units() else { return };
+        for unit in units.covered(span).filter(|unit| units.is_small(*unit)) {
+            units.set_huge(unit);
+            self.mapping.allow_huge_pages(self.range(units.pages_of(unit)));
+        }
+    }
+
+    /// Makes pages resident.
+    ///
+    /// # Errors
+    ///
+    /// What the system says. Some of the pages may be resident.
+    pub(crate) fn populate(&self, lent: &Lent<'_>) -> io::Result<()> {
+        lent.spans().iter().try_for_each(|span| {
+            // SAFETY: 1: as in `give_back`.
+            unsafe { self.mapping.populate(self.range(span.indices())) }
+        })
+    }
+
+    /// The bytes of these pages.
+    fn range(&self, pages: Range<u32>) -> Range<usize> {
+        let offset = |page| self.page_size.bytes_of(PageCount::new(page));
+        offset(pages.start)..offset(pages.end)
     }
 }
 

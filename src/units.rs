@@ -1,5 +1,7 @@
 //! Typed indices and sizes: an index is not a count is not a size.
 
+use std::ops::Range;
+
 use crate::error::ConfigError;
 
 /// Pages in a chunk: the bits of one word.
@@ -15,6 +17,12 @@ pub(crate) const PAGE_BYTES_DEFAULT: usize = 32 << 10;
 /// The largest capacity: half of what a 64-bit process can address on today's machines, and small
 /// enough for a budget to count bytes in 48 bits.
 pub(crate) const CAPACITY_BYTES_MAX: usize = 1 << 46;
+
+/// The most address space that a region takes: again half of what there is.
+pub(crate) const ADDRESS_SPACE_BYTES_MAX: usize = 1 << 46;
+/// The address space of a manager that names none, as a multiple of its capacity. With twice the
+/// capacity no block failed in long simulations; the rest is for the worst of them.
+pub(crate) const ADDRESS_SPACE_FACTOR_DEFAULT: u32 = 4;
 
 const _: () = assert!(PAGE_BYTES_MIN.is_power_of_two() && PAGE_BYTES_MAX.is_power_of_two());
 const _: () = assert!(PAGE_BYTES_MIN <= PAGE_BYTES_DEFAULT && PAGE_BYTES_DEFAULT <= PAGE_BYTES_MAX);
@@ -73,6 +81,61 @@ impl ChunkIndex {
     pub(crate) const fn page(self, bit: u32) -> PageIndex {
         PageIndex(self.0 * PAGES_PER_CHUNK + bit)
     }
+
+    /// The bits of those of its pages that have an index in `pages`.
+    pub(crate) fn bits_of(self, pages: &Range<u32>) -> u64 {
+        let base = u64::from(self.0) * u64::from(PAGES_PER_CHUNK);
+        let bit = |page: u32| u64::from(page).saturating_sub(base).min(u64::from(u64::BITS));
+        let below = |bit: u64| if bit == u64::from(u64::BITS) { u64::MAX } else { (1 << bit) - 1 };
+        below(bit(pages.end)) & !below(bit(pages.start))
+    }
+}
+
+/// Adjacent pages, as numbers: whoever has it holds nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Span {
+    /// The first page.
+    pub first: PageIndex,
+    /// The number of pages.
+    pub pages: PageCount,
+}
+
+impl Span {
+    /// The pages with these indices.
+    pub(crate) const fn new(indices: Range<u32>) -> Self {
+        Self { first: PageIndex(indices.start), pages: PageCount(indices.end - indices.start) }
+    }
+
+    /// The indices of its pages. No page of a region has the last index there is, so the end can
+    /// be numbered.
+    pub(crate) const fn indices(self) -> Range<u32> {
+        self.first.0..self.first.0 + self.pages.0
+    }
+
+    /// The chunks that it lies in, each with the bits of its pages.
+    pub(crate) fn chunks(self) -> impl Iterator<Item = (ChunkIndex, u64)> {
+        let pages = self.indices();
+        let chunks = pages.start / PAGES_PER_CHUNK..pages.end.div_ceil(PAGES_PER_CHUNK);
+        chunks.map(ChunkIndex).map(move |chunk| (chunk, chunk.bits_of(&pages)))
+    }
+}
+
+/// The maximal spans of pages of chunks, which come in ascending order with the bits of the pages.
+pub(crate) fn spans(chunks: impl IntoIterator<Item = (ChunkIndex, u64)>) -> Vec<Span> {
+    let mut spans: Vec<Span> = Vec::new();
+    for (chunk, bits) in chunks {
+        let mut rest = bits;
+        while rest != 0 {
+            let bit = rest.trailing_zeros();
+            let length = (rest >> bit).trailing_ones();
+            rest &= !chunk.bits_of(&(chunk.page(bit).0..chunk.page(bit).0 + length));
+            match spans.last_mut() {
+                Some(last) if last.indices().end == chunk.page(bit).0 => last.pages.0 += length,
+                _ => spans.push(Span { first: chunk.page(bit), pages: PageCount(length) }),
+            }
+        }
+    }
+    spans
 }
 
 /// A number of pages.
@@ -183,5 +246,24 @@ mod tests {
         assert_eq!(PageCount(0).chunks(), 0);
         assert_eq!(PageCount(64).chunks(), 1);
         assert_eq!(PageCount(65).chunks(), 2);
+    }
+
+    #[test]
+    fn a_span_is_cut_into_chunks_and_put_together_again() {
+        for (first, pages) in [(0, 1), (0, 64), (3, 61), (63, 2), (64, 64), (1, 200), (127, 1)] {
+            let span = Span { first: PageIndex(first), pages: PageCount(pages) };
+            let parts: Vec<_> = span.chunks().collect();
+            for (chunk, bits) in &parts {
+                for bit in 0..PAGES_PER_CHUNK {
+                    let inside = span.indices().contains(&chunk.page(bit).get());
+                    assert_eq!(bits >> bit & 1 == 1, inside, "{span:?}, {chunk:?}, {bit}");
+                }
+            }
+            assert_eq!(spans(parts), [span]);
+        }
+        let holey = [(ChunkIndex(0), 0b1011 | 1 << 63), (ChunkIndex(1), 1), (ChunkIndex(3), 1)];
+        let firsts: Vec<_> = spans(holey).iter().map(|span| (span.first.0, span.pages.0)).collect();
+        assert_eq!(firsts, [(0, 2), (3, 1), (63, 2), (192, 1)]);
+        assert!(spans([(ChunkIndex(0), 0)]).is_empty());
     }
 }

@@ -1,5 +1,7 @@
 //! Block sizes and a seeded source of random numbers, the same for every bench.
 
+#![allow(dead_code)] // not every bench uses all of it
+
 /// Which sizes blocks have, from 1 to 128 pages.
 #[derive(Clone, Copy, Debug)]
 pub enum Sizes {

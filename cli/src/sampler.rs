@@ -117,7 +117,8 @@ fn watch(manager: &MemoryManager, events: &Receiver<(Instant, Event)>) -> Timeli
 
 impl Timeline {
     fn new(manager: &MemoryManager) -> Self {
-        let region_pages = manager.map().pages;
+        // Jobs take pages, and those never lie in the spare address space.
+        let region_pages = manager.map().pages.min(manager.total_pages());
         Self {
             region_pages,
             group_pages: region_pages.div_ceil(GROUPS_MAX).next_power_of_two(),
@@ -132,7 +133,7 @@ impl Timeline {
     fn sample(&mut self, manager: &MemoryManager, begin: Instant) {
         self.end = begin.elapsed().as_secs_f64();
         let used_bytes = manager.capacity() - manager.available_memory();
-        let levels = levels(&manager.map(), self.group_pages);
+        let levels = levels(&manager.map(), self.region_pages, self.group_pages);
         self.samples.push(Sample { at: self.end, used_bytes, levels });
     }
 
@@ -163,11 +164,11 @@ fn halve<T>(items: &mut Vec<T>) {
 }
 
 /// The level of every group: how many of its pages are in use, rounded up to the next shade.
-fn levels(map: &OccupancyMap, group_pages: usize) -> Vec<u8> {
-    let groups = map.pages.div_ceil(group_pages);
+fn levels(map: &OccupancyMap, region_pages: usize, group_pages: usize) -> Vec<u8> {
+    let groups = region_pages.div_ceil(group_pages);
     let level = |group: usize| {
         let first = group * group_pages;
-        let pages = group_pages.min(map.pages - first);
+        let pages = group_pages.min(region_pages - first);
         let used = pages - free_pages(map, first, pages);
         u8::try_from((used * usize::from(LEVEL_MAX)).div_ceil(pages)).unwrap_or(LEVEL_MAX)
     };
@@ -209,7 +210,7 @@ mod tests {
                         u8::try_from((used * 8).div_ceil(group.len())).unwrap()
                     })
                     .collect();
-                assert_eq!(levels(&map, group_pages), expected, "{pages} {group_pages}");
+                assert_eq!(levels(&map, pages, group_pages), expected, "{pages} {group_pages}");
             }
         }
     }

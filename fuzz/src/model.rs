@@ -1,6 +1,6 @@
 //! The plain model: a list of pages and a sum per owner.
 
-use offheap::{MemoryManager, MemoryMode, MemorySegment, ZeroPolicy};
+use offheap::{MemoryManager, MemoryMode, MemorySegment, Strategy, ZeroPolicy};
 
 use crate::Config;
 
@@ -8,8 +8,11 @@ use crate::Config;
 pub(crate) struct Model {
     page_bytes: usize,
     capacity: usize,
-    /// Free or taken, page by page; in heap mode only the number of pages matters.
+    /// Free or taken, page by page, with the spare address space, which is free here; in heap mode
+    /// only the number of pages matters.
     pages: Vec<Page>,
+    capacity_pages: usize,
+    strategy: Strategy,
     /// The address of the first page; 0 in heap mode.
     base: usize,
     zero_policy: ZeroPolicy,
@@ -35,7 +38,7 @@ struct OwnerModel {
 
 impl Model {
     pub(crate) fn new(manager: &MemoryManager, config: &Config) -> Self {
-        let pages = vec![Page::Free; manager.total_pages()];
+        let pages = vec![Page::Free; manager.total_pages().max(manager.map().pages)];
         let base = match manager.mode() {
             MemoryMode::Heap => 0,
             MemoryMode::OffHeap => {
@@ -50,6 +53,8 @@ impl Model {
             page_bytes: manager.page_size(),
             capacity: manager.capacity(),
             pages,
+            capacity_pages: manager.total_pages(),
+            strategy: config.strategy(),
             base,
             zero_policy: config.zero_policy(),
             owners: Vec::new(),
@@ -94,16 +99,33 @@ impl Model {
 
     /// The bytes of all whole pages.
     pub(crate) fn page_bytes_total(&self) -> usize {
-        self.pages.len() * self.page_bytes
+        self.capacity_pages * self.page_bytes
     }
 
-    /// The longest run of free pages. In heap mode there are no holes, only a budget.
+    /// The longest run of pages that nobody holds. In heap mode there are no holes, only a budget.
     pub(crate) fn largest_hole(&self) -> usize {
         if self.base == 0 {
             return self.pages.len();
         }
         let runs = self.pages.split(|page| *page == Page::Taken);
         runs.map(<[Page]>::len).max().unwrap_or(0)
+    }
+
+    /// The pages that a request for up to `pages` is granted, which are within the budget.
+    pub(crate) fn grant(&self, manager: &MemoryManager, pages: usize) -> usize {
+        if self.pages.len() == self.capacity_pages {
+            return pages.min(self.largest_hole());
+        }
+        if self.strategy == Strategy::SmallestFit && pages <= self.largest_hole() {
+            return pages;
+        }
+        // Without an exchange, which of the pages are spare matters: the manager knows, once its
+        // magazines are empty.
+        let _ = manager.verify_empty();
+        let map = manager.map();
+        let free: Vec<bool> = (0..map.pages).map(|page| map.is_free(page)).collect();
+        let holes = free.split(|is_free| !is_free);
+        pages.min(holes.map(<[bool]>::len).max().unwrap_or(0))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -137,9 +159,14 @@ impl Model {
         assert_eq!(manager.stats().largest_free_block_bytes, largest);
         if self.base != 0 {
             let map = manager.map();
+            let mut spare = 0;
             for (index, page) in self.pages.iter().enumerate() {
-                assert_eq!(map.is_free(index), *page == Page::Free, "page {index}");
+                let (is_free, is_spare) = (map.is_free(index), map.is_spare(index));
+                assert!(!(is_free && is_spare), "page {index}");
+                assert_eq!(is_free || is_spare, *page == Page::Free, "page {index}");
+                spare += usize::from(is_spare);
             }
+            assert_eq!(spare, self.pages.len() - self.capacity_pages);
         }
     }
 

@@ -41,7 +41,7 @@ pub struct Config {
     pub largest_fit: bool,
     /// Heap mode instead of off-heap mode.
     pub heap: bool,
-    /// The zero policy, and how many pages owners keep at hand.
+    /// The zero policy, how many pages owners keep at hand, and the spare address space.
     pub zero_policy: u8,
     /// The owners.
     pub owners: [OwnerConfig; OWNERS],
@@ -106,14 +106,24 @@ impl Config {
         }
     }
 
+    pub(crate) fn strategy(&self) -> Strategy {
+        if self.largest_fit { Strategy::LargestFit } else { Strategy::SmallestFit }
+    }
+
+    /// The address space as a multiple of the capacity.
+    fn address_space_factor(&self) -> u32 {
+        [1, 4, 2, 1][usize::from(self.zero_policy / 3 % 4)]
+    }
+
     pub(crate) fn builder(&self) -> MemoryManagerBuilder {
         MemoryManager::builder()
             .capacity(self.capacity_bytes())
             .page_size(self.page_bytes())
             .mode(if self.heap { MemoryMode::Heap } else { MemoryMode::OffHeap })
-            .strategy(if self.largest_fit { Strategy::LargestFit } else { Strategy::SmallestFit })
+            .strategy(self.strategy())
             .zero_policy(self.zero_policy())
             .depot_pages(usize::from(self.zero_policy / 3))
+            .address_space_factor(self.address_space_factor())
             // Small regions, made and dropped by the thousand.
             .huge_pages(HugePages::Never)
     }

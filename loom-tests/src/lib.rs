@@ -13,7 +13,13 @@ use offheap::model::{Account, Budget, FreeList, HeldRun, Kept, PageCount};
 
 /// Runs a model.
 pub fn check(model: impl Fn() + Send + Sync + 'static) {
+    check_within(usize::MAX, model);
+}
+
+/// Runs a model with so many steps that only this many preemptions can be explored at a time.
+pub fn check_within(preemptions_max: usize, model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = builder.preemption_bound.map(|bound| bound.min(preemptions_max));
     // A quiescent check reads every word there is, which takes more steps than loom expects.
     builder.max_branches = 5_000;
     builder.check(model);

@@ -1,6 +1,6 @@
 //! Pages that were taken out of a free list.
 
-use crate::units::{ChunkIndex, PageCount, PageIndex};
+use crate::units::{ChunkIndex, PageCount, PageIndex, Span};
 
 use super::word::PageMask;
 
@@ -32,6 +32,11 @@ impl HeldRun {
     #[must_use]
     pub fn pages(&self) -> PageCount {
         self.pages
+    }
+
+    /// Its pages, as numbers.
+    pub(crate) fn span(&self) -> Span {
+        Span { first: self.first, pages: self.pages }
     }
 
     /// The run that a holder described by these numbers has.

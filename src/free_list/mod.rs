@@ -44,18 +44,22 @@ mod bin;
 mod claims;
 mod held;
 mod inspect;
+mod pieces;
 mod runs;
 mod search;
 mod strategy;
 mod summary;
 mod word;
 
+use std::ops::Range;
+
 use crate::sync::{AtomicU64, Ordering, read, words};
 use crate::units::{ChunkIndex, PAGES_PER_CHUNK, PageCount, PageIndex};
 
 use bin::{Bin, LONG_PAGES};
-use claims::Claims;
+pub(crate) use claims::{Claim, Claims};
 pub use held::{HeldPages, HeldRun};
+pub use pieces::Lent;
 pub use strategy::Strategy;
 pub use summary::{SetIndex, Summary};
 use word::{ChunkWord, Hole, PageMask, chunk_parts};
@@ -73,6 +77,8 @@ pub struct FreeList {
     /// Chunks with role `Pages` that have a free page.
     page_chunks: Box<Summary>,
     claims: Claims,
+    /// The chunks from the first one on that can have free pages: all others need no search.
+    reached: AtomicU64,
     strategy: Strategy,
 }
 
@@ -108,27 +114,35 @@ impl Filed {
 
 impl FreeList {
     /// A free list of `pages` pages, all free.
+    #[cfg(any(test, offheap_loom))]
     #[must_use]
     pub fn new(pages: PageCount, strategy: Strategy) -> Self {
+        Self::with_free(pages, 0..pages.get(), strategy)
+    }
+
+    /// A free list of `pages` pages, of which those in `free` are free.
+    pub(crate) fn with_free(pages: PageCount, free: Range<u32>, strategy: Strategy) -> Self {
+        debug_assert!(free.start <= free.end && free.end <= pages.get());
         let count = pages.chunks();
-        let pages_in = |chunk: u32| (pages.get() - chunk * PAGES_PER_CHUNK).min(PAGES_PER_CHUNK);
-        let all_free = |pages| PageMask::of(Hole { first_bit: 0, pages }).into_bits();
+        let free_in = |chunk: u32| ChunkIndex::new(chunk).bits_of(&free);
         let free_list = Self {
-            chunks: words((0..count).map(|chunk| all_free(pages_in(chunk)))),
+            chunks: words((0..count).map(free_in)),
             roles: words((0..count.div_ceil(u64::BITS)).map(|_| 0)),
             bins: Summary::new(Bin::COUNT, count).into(),
             whole: Summary::new(1, count).into(),
             page_chunks: Summary::new(1, count).into(),
             claims: Claims::new(),
+            reached: AtomicU64::new(u64::from(PageCount::new(free.end).chunks())),
             strategy,
         };
-        for chunk in free_list.chunk_indices() {
+        for chunk in free_list.all_chunks() {
             if free_list.word(chunk) == ChunkWord::WHOLE {
                 free_list.insert(chunk, Filed::Whole);
             }
         }
-        if count > 0 {
-            free_list.insert(ChunkIndex::new(0), Filed::Run(Bin::of(pages.get())));
+        if !free.is_empty() {
+            let first = PageIndex::new(free.start);
+            free_list.insert(first.chunk(), Filed::Run(Bin::of(free.end - free.start)));
         }
         free_list
     }
@@ -357,8 +371,17 @@ impl FreeList {
         u32::try_from(self.chunks.len()).unwrap_or(u32::MAX)
     }
 
-    fn chunk_indices(&self) -> impl Iterator<Item = ChunkIndex> + use<> {
+    fn all_chunks(&self) -> impl DoubleEndedIterator<Item = ChunkIndex> + use<> {
         (0..self.chunk_count()).map(ChunkIndex::new)
+    }
+
+    /// The chunks that can have free pages.
+    fn chunk_indices(&self) -> impl DoubleEndedIterator<Item = ChunkIndex> + use<> {
+        // ORDERING: Relaxed. Whoever has a page there for the first time comes after `reach`, and
+        // so does whoever knows, by a reservation or by the chunk's word, that it was released.
+        let reached = read(&self.reached, Ordering::Relaxed);
+        // At most the number of words, of which `new` made one per chunk of a `PageCount`.
+        (0..u32::try_from(reached).unwrap_or(u32::MAX)).map(ChunkIndex::new)
     }
 }
 

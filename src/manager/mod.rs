@@ -1,6 +1,7 @@
 //! The memory manager: one budget, one arena, and the owners that share them.
 
 mod access;
+mod background;
 mod builder;
 mod cache;
 mod drain;
@@ -11,6 +12,7 @@ mod owner_ref;
 mod refusal;
 mod registration;
 mod reservation;
+mod residency;
 mod scratch;
 mod segment;
 mod stats;
@@ -39,6 +41,7 @@ pub use stats::{ManagerStats, OccupancyMap, OwnerStats};
 pub use variable::VariableSizeManager;
 pub use worker::Worker;
 
+use background::Background;
 use cache::CacheLimits;
 use drain::{End, Members, Whose};
 
@@ -83,6 +86,8 @@ pub(crate) struct Shared {
     cache_limits: CacheLimits,
     /// How magazines are entered.
     fences: Fences,
+    /// The manager's own threads. They have no handle, so they end with it.
+    background: Background,
 }
 
 impl MemoryManager {

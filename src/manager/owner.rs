@@ -133,12 +133,13 @@ impl Owner {
         self.shared.allocate_many(bytes, |arena| arena.pages(pages))
     }
 
-    /// Allocates one block of `bytes`, rounded up to pages, from the hole that the strategy picks.
+    /// Allocates one block of `bytes`, rounded up to pages, from the hole that the strategy picks,
+    /// or from spare address space if there is no hole.
     ///
     /// # Errors
     ///
-    /// If the budget or the limit has less left, no free block was large enough while it looked, or
-    /// the manager has been shut down.
+    /// If the budget or the limit has less left, no free block was large enough while it looked,
+    /// not even with the spare address space, or the manager has been shut down.
     pub fn allocate(&self, bytes: usize) -> Result<MemorySegment, AllocationError> {
         let pages = self.shared.pages_for(bytes)?;
         let rounded = self.shared.manager.page_size.bytes_of(pages);
@@ -149,8 +150,9 @@ impl Owner {
     /// limits and the strategy find.
     ///
     /// With [`Strategy::SmallestFit`](crate::Strategy::SmallestFit) that is all of `bytes` if
-    /// there is such a block, and otherwise, as always with
-    /// [`Strategy::LargestFit`](crate::Strategy::LargestFit), the largest there is.
+    /// there is such a block, or spare address space to make one of, and otherwise, as always with
+    /// [`Strategy::LargestFit`](crate::Strategy::LargestFit), the largest there is. The largest
+    /// there is never costs a system call.
     ///
     /// # Errors
     ///
@@ -378,6 +380,10 @@ impl OwnerShared {
             match search(&self.manager.arena) {
                 Ok(block) => return Ok(block),
                 Err(NoMemory::ProcessAllocator) => return Err(Reason::ProcessAllocator),
+                Err(NoMemory::NotExchanged) => {
+                    largest_free_block_bytes = self.manager.largest_hole_at_hand_bytes();
+                    break;
+                }
                 Err(NoMemory::Fragmented) => {}
             }
             largest_free_block_bytes = self.manager.largest_hole_bytes();

@@ -69,7 +69,9 @@ impl OwnerShared {
         charge.release();
         let reason = match no_memory {
             NoMemory::ProcessAllocator => Reason::ProcessAllocator,
-            NoMemory::Fragmented => unreachable!("pages that are reserved are found one by one"),
+            NoMemory::Fragmented | NoMemory::NotExchanged => {
+                unreachable!("pages that are reserved are found one by one")
+            }
         };
         self.refusal(bytes, Why::Reason(reason))
     }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::arena::OffHeap;
+use crate::stock::Stock;
 use crate::units::PageCount;
 
 use super::{MemoryManager, Shared, to_usize};
@@ -32,8 +34,22 @@ pub struct ManagerStats {
     /// The size of the largest block that an owner without a limit or a minimum could allocate, in
     /// bytes.
     pub largest_free_block_bytes: usize,
-    /// The number of chunks per bin: entry `n` counts those whose longest free run is `n` pages.
-    /// Empty in heap mode.
+    /// The address space of the region in bytes: a multiple of the capacity, see
+    /// [`address_space_factor`](crate::MemoryManagerBuilder::address_space_factor); 0 in heap mode.
+    pub mapped_bytes: usize,
+    /// The bytes that may be resident, as far as is known without asking the kernel: those that
+    /// were handed out since the system had them last, and, with transparent huge pages, what may
+    /// have become resident with them. 0 in heap mode.
+    pub touched_bytes: usize,
+    /// Of these, the bytes that are free: what a trim would give back. Pages in workers' magazines
+    /// do not count.
+    pub idle_bytes: usize,
+    /// How many blocks took spare address space because they fitted no hole.
+    pub exchanges: u64,
+    /// The bytes that were given back to the system while the region stayed mapped.
+    pub given_back_bytes: u64,
+    /// The number of chunks per bin: entry `n` counts those whose longest free run is `n` pages,
+    /// except those that are spare as a whole. Empty in heap mode.
     pub chunks_per_bin: Vec<u32>,
     /// The owners, in the order of their registration.
     pub owners: Vec<OwnerStats>,
@@ -57,18 +73,26 @@ pub struct OwnerStats {
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct OccupancyMap {
-    /// The number of pages of the region; 0 in heap mode.
+    /// The number of pages of the region, with its spare address space; 0 in heap mode.
     pub pages: usize,
     /// A word per chunk of 64 pages: bit `n` is set if the chunk's page `n` is free.
     pub free_words: Vec<u64>,
+    /// The same for pages that are spare: they are neither free nor in use until they are exchanged
+    /// for free ones.
+    pub spare_words: Vec<u64>,
 }
 
 impl OccupancyMap {
     /// Whether a page is free. A page outside the region is not.
     #[must_use]
     pub fn is_free(&self, page: usize) -> bool {
-        let word = self.free_words.get(page / 64);
-        word.is_some_and(|word| word >> (page % 64) & 1 == 1)
+        is_set(&self.free_words, page)
+    }
+
+    /// Whether a page is spare address space. A page outside the region is not.
+    #[must_use]
+    pub fn is_spare(&self, page: usize) -> bool {
+        is_set(&self.spare_words, page)
     }
 
     /// The number of free pages.
@@ -78,14 +102,19 @@ impl OccupancyMap {
     }
 }
 
+fn is_set(words: &[u64], page: usize) -> bool {
+    words.get(page / 64).is_some_and(|word| word >> (page % 64) & 1 == 1)
+}
+
 impl MemoryManager {
     /// The manager in numbers. Looks at every chunk, and asks the kernel for the residency, so it
     /// is for reports, not for decisions.
     #[must_use]
     pub fn stats(&self) -> ManagerStats {
         let shared = &*self.shared;
-        let free_list = shared.arena.free_list();
+        let stock = shared.arena.off_heap().map(OffHeap::stock);
         let owners = shared.owners();
+        let residency = shared.arena.off_heap().map(OffHeap::residency_stats).unwrap_or_default();
         ManagerStats {
             capacity_bytes: self.capacity(),
             page_bytes: self.page_size(),
@@ -97,9 +126,14 @@ impl MemoryManager {
             available_bytes: self.available_memory(),
             peak_reserved_bytes: to_usize(shared.budget.peak_bytes()),
             resident_bytes: self.resident_bytes(),
-            free_pages: free_list.map(|list| list.free_pages() as usize),
+            free_pages: stock.map(|stock| stock.warm().free_pages() as usize),
             largest_free_block_bytes: shared.largest_hole_bytes().min(self.available_pages_bytes()),
-            chunks_per_bin: free_list.map(|list| list.chunks_per_bin()).unwrap_or_default(),
+            mapped_bytes: residency.mapped_bytes,
+            touched_bytes: residency.touched_bytes,
+            idle_bytes: shared.arena.off_heap().map_or(0, OffHeap::idle_bytes),
+            exchanges: residency.exchanges,
+            given_back_bytes: residency.given_back_bytes,
+            chunks_per_bin: stock.map(Stock::chunks_per_bin).unwrap_or_default(),
             owners: owners
                 .iter()
                 .map(|owner| {
@@ -123,7 +157,7 @@ impl MemoryManager {
     /// `None` in heap mode and where the system does not tell.
     #[must_use]
     pub fn resident_bytes(&self) -> Option<usize> {
-        self.shared.arena.resident_bytes()
+        self.shared.arena.off_heap()?.resident_bytes()
     }
 
     /// The most bytes that owners ever held, were promised, or kept at hand.
@@ -135,11 +169,17 @@ impl MemoryManager {
     /// Which pages of the region are free.
     #[must_use]
     pub fn map(&self) -> OccupancyMap {
-        match self.shared.arena.free_list() {
-            None => OccupancyMap { pages: 0, free_words: Vec::new() },
-            Some(list) => {
-                OccupancyMap { pages: self.total_pages(), free_words: list.free_words().collect() }
-            }
+        let Some(stock) = self.shared.arena.off_heap().map(OffHeap::stock) else {
+            return OccupancyMap { pages: 0, free_words: Vec::new(), spare_words: Vec::new() };
+        };
+        let free_words: Vec<_> = stock.warm().free_words().collect();
+        OccupancyMap {
+            pages: stock.mapped_pages().get() as usize,
+            spare_words: match stock.cold() {
+                Some(cold) => cold.free_words().collect(),
+                None => vec![0; free_words.len()],
+            },
+            free_words,
         }
     }
 
@@ -158,9 +198,12 @@ impl MemoryManager {
             let counted = shared.budget.reserved_bytes();
             return Err(format!("owners hold or are promised {reserved} bytes, not {counted}"));
         }
-        let Some(free_list) = shared.arena.free_list() else { return Ok(()) };
-        free_list.check()?;
-        let taken = PageCount::new(shared.pages.get() - free_list.free_pages());
+        let Some(stock) = shared.arena.off_heap().map(OffHeap::stock) else { return Ok(()) };
+        stock.check()?;
+        let free = stock.warm().free_pages();
+        let Some(taken) = shared.pages.get().checked_sub(free).map(PageCount::new) else {
+            return Err(format!("{free} pages are free, more than the capacity has"));
+        };
         let taken_bytes = shared.page_size.bytes_of(taken);
         let used_bytes: u64 = owners.iter().map(|owner| owner.account().used_bytes()).sum();
         if taken_bytes as u64 > used_bytes {
@@ -173,16 +216,24 @@ impl MemoryManager {
 }
 
 impl Shared {
-    /// The bytes of the longest run of free pages, whoever they are promised to. In heap mode
-    /// there are no holes: all pages are one run.
+    /// The bytes of the longest block that there is room for, whoever it is promised to: a hole, or
+    /// what can be made one. In heap mode there are no holes: all pages are one run.
     pub(super) fn largest_hole_bytes(&self) -> usize {
-        match self.arena.free_list() {
-            Some(free_list) => {
-                let pages =
-                    PageCount::new(u32::try_from(free_list.largest_run()).unwrap_or(u32::MAX));
-                self.page_size.bytes_of(pages)
-            }
+        match self.arena.off_heap() {
+            Some(off_heap) => self.bytes_of_run(off_heap.stock().largest_run()),
             None => self.page_size.bytes_of(self.pages),
         }
+    }
+
+    /// The same without the spare address space.
+    pub(super) fn largest_hole_at_hand_bytes(&self) -> usize {
+        match self.arena.off_heap() {
+            Some(off_heap) => self.bytes_of_run(off_heap.stock().warm().largest_run()),
+            None => self.page_size.bytes_of(self.pages),
+        }
+    }
+
+    fn bytes_of_run(&self, pages: u64) -> usize {
+        self.page_size.bytes_of(PageCount::new(u32::try_from(pages).unwrap_or(u32::MAX)))
     }
 }

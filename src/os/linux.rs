@@ -6,13 +6,16 @@ use std::ptr::NonNull;
 
 use memmap2::{MmapOptions, MmapRaw};
 
-use super::{CoreDumps, HugePages, MappingOptions, Populate};
+use super::{CoreDumps, HUGE_PAGE_BYTES, HugePages, MappingOptions};
 
 /// Inaccessible bytes at each end, so that an overrun faults instead of reaching other memory.
 const GUARD_BYTES: usize = 128 << 10;
 /// The largest OS page of the machines that Linux runs on: guards begin and end on one.
 const OS_PAGE_BYTES_MAX: usize = 64 << 10;
 const NAME: &std::ffi::CStr = c"offheap";
+
+/// Whether memory can be given back to the system while it stays mapped.
+pub(crate) const CAN_GIVE_BACK: bool = true;
 
 /// ```text
 /// | guard and slack | bytes, aligned, readable and writable | guard and slack |
@@ -26,6 +29,9 @@ const NAME: &std::ffi::CStr = c"offheap";
 pub(crate) struct Mapping {
     base: NonNull<u8>,
     bytes: usize,
+    os_page_bytes: usize,
+    has_huge_pages: bool,
+    can_give_back: bool,
     /// Unmaps everything on drop; never turned into a reference to its bytes.
     _mmap: MmapRaw,
 }
@@ -48,11 +54,28 @@ impl Mapping {
         let tail = offset + bytes.next_multiple_of(OS_PAGE_BYTES_MAX);
         protect(start.wrapping_add(tail), total - tail)?;
         let base = NonNull::new(start.wrapping_add(offset)).ok_or_else(too_large)?;
+        let is_huge_tlb = options.huge_pages == HugePages::HugeTlb;
+        let mmap = if is_huge_tlb { with_huge_tlb(mmap, offset, bytes)? } else { mmap };
+        let os_page_bytes = os_page_bytes();
         // INVARIANT: `offset` is at most `GUARD_BYTES + align`, so `bytes` from there lie
         // before the tail guard; anonymous memory is zero, which is initialized.
-        let mapping = Self { base, bytes, _mmap: mmap };
-        mapping.advise(&options)?;
+        let mut mapping = Self {
+            base,
+            bytes,
+            os_page_bytes,
+            has_huge_pages: is_huge_tlb,
+            // The system would not keep such a page for us until we touch it again.
+            can_give_back: !is_huge_tlb,
+            _mmap: mmap,
+        };
+        mapping.advise(&options);
+        mapping.check_spare(&options)?;
         Ok(mapping)
+    }
+
+    /// Whether a byte that is touched can make the [`HUGE_PAGE_BYTES`] around it resident.
+    pub(crate) fn has_huge_pages(&self) -> bool {
+        self.has_huge_pages
     }
 
     pub(crate) fn base(&self) -> NonNull<u8> {
@@ -66,32 +89,46 @@ impl Mapping {
         Some(resident_bytes_in(&smaps, start..start + self.bytes))
     }
 
-    fn advise(&self, options: &MappingOptions) -> io::Result<()> {
-        // Advice and the name are wishes: an old kernel, or one built without them, refuses, and
-        // the memory is good all the same.
-        let _ = self.name();
-        match options.huge_pages {
-            HugePages::Transparent => drop(self.madvise(libc::MADV_HUGEPAGE)),
-            HugePages::Never => drop(self.madvise(libc::MADV_NOHUGEPAGE)),
+    /// Gives `range` back to the system: its bytes are zero from now on, and not resident.
+    ///
+    /// # Safety
+    ///
+    /// 1. The range lies within the mapping, and nobody else accesses it meanwhile.
+    pub(crate) unsafe fn give_back(&self, range: Range<usize>) -> io::Result<()> {
+        let is_whole = (range.start | range.end).is_multiple_of(self.os_page_bytes);
+        if !(is_whole && self.can_give_back) {
+            // The system would round an end that is not whole up, and take what is not meant.
+            return Err(io::ErrorKind::Unsupported.into());
         }
-        if options.core_dumps == CoreDumps::Exclude {
-            let _ = self.madvise(libc::MADV_DONTDUMP);
-        }
-        match options.populate {
-            Populate::Lazy => Ok(()),
-            Populate::Eager => self.populate(),
-        }
+        // SAFETY: the caller's contract, 1, is that of `madvise` for this advice.
+        unsafe { self.madvise(range, libc::MADV_DONTNEED) }
     }
 
-    fn populate(&self) -> io::Result<()> {
-        match self.madvise(libc::MADV_POPULATE_WRITE) {
+    /// Has the system use no huge page in `range` from now on. Those that are there stay.
+    pub(crate) fn forbid_huge_pages(&self, range: Range<usize>) -> io::Result<()> {
+        self.advise_on(range, libc::MADV_NOHUGEPAGE)
+    }
+
+    /// Lets the system use huge pages in `range`: a wish.
+    pub(crate) fn allow_huge_pages(&self, range: Range<usize>) {
+        let _ = self.advise_on(range, libc::MADV_HUGEPAGE);
+    }
+
+    /// Makes `range` resident, whatever it contains.
+    ///
+    /// # Safety
+    ///
+    /// 1. The range lies within the mapping, and nobody else accesses it meanwhile.
+    pub(crate) unsafe fn populate(&self, range: Range<usize>) -> io::Result<()> {
+        match self.advise_on(range.clone(), libc::MADV_POPULATE_WRITE) {
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
                 // A kernel before 5.14: touch every OS page.
-                for offset in (0..self.bytes).step_by(4 << 10) {
+                for offset in range.step_by(self.os_page_bytes) {
                     let byte = self.base.as_ptr().wrapping_add(offset);
-                    // SAFETY: in bounds by the loop; nobody else knows the memory yet, by being
-                    // called from `new` only.
-                    unsafe { byte.write_volatile(0) };
+                    // SAFETY: within the mapping, and nobody else's, by the caller's contract, 1.
+                    let old = unsafe { byte.read_volatile() };
+                    // SAFETY: as above.
+                    unsafe { byte.write_volatile(old) };
                 }
                 Ok(())
             }
@@ -99,10 +136,59 @@ impl Mapping {
         }
     }
 
-    fn madvise(&self, advice: libc::c_int) -> io::Result<()> {
-        // SAFETY: by the type invariant the range is ours, and none of the advice given here
-        // changes what it contains.
-        let status = unsafe { libc::madvise(self.base.as_ptr().cast(), self.bytes, advice) };
+    fn advise(&mut self, options: &MappingOptions) {
+        // Advice and the name are wishes: an old kernel, or one built without them, refuses, and
+        // the memory is good all the same.
+        let _ = self.name();
+        let has_spare = options.spare_from < self.bytes;
+        // With larger pages of the system, huge pages are too large to be kept apart.
+        let fits = self.os_page_bytes == 4 << 10;
+        if options.huge_pages == HugePages::Transparent && (fits || !has_spare) {
+            let advised = self.advise_on(0..self.bytes, libc::MADV_HUGEPAGE).is_ok();
+            self.has_huge_pages = advised && fits;
+        } else if options.huge_pages != HugePages::HugeTlb {
+            let _ = self.advise_on(0..self.bytes, libc::MADV_NOHUGEPAGE);
+        }
+        if options.core_dumps == CoreDumps::Exclude {
+            let _ = self.advise_on(0..self.bytes, libc::MADV_DONTDUMP);
+        }
+    }
+
+    /// Whether the spare address space can be used as such: what is not resident stays so, and what
+    /// is can be given back.
+    fn check_spare(&self, options: &MappingOptions) -> io::Result<()> {
+        let MappingOptions { bytes, spare_from, piece_bytes, .. } = *options;
+        if spare_from == bytes {
+            return Ok(());
+        }
+        if !piece_bytes.is_multiple_of(self.os_page_bytes) {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        let ragged = spare_from - spare_from % HUGE_PAGE_BYTES;
+        if self.has_huge_pages && ragged < spare_from {
+            self.forbid_huge_pages(ragged..bytes.min(ragged + HUGE_PAGE_BYTES))?;
+        }
+        // Fails where the process has all of its memory locked.
+        // SAFETY: within the mapping, which nobody knows yet.
+        unsafe { self.give_back(spare_from..bytes) }
+    }
+
+    /// Advice that does not change what the memory contains.
+    fn advise_on(&self, range: Range<usize>, advice: libc::c_int) -> io::Result<()> {
+        debug_assert_ne!(advice, libc::MADV_DONTNEED);
+        // SAFETY: `madvise` checks the range, and the advice does not change what it contains.
+        unsafe { self.madvise(range, advice) }
+    }
+
+    /// # Safety
+    ///
+    /// 1. If the advice changes what the memory contains, nobody else accesses the range meanwhile.
+    unsafe fn madvise(&self, range: Range<usize>, advice: libc::c_int) -> io::Result<()> {
+        assert!(range.start <= range.end && range.end <= self.bytes, "beyond the mapping");
+        let start = self.base.as_ptr().wrapping_add(range.start);
+        // SAFETY: the range is ours, checked above and by the type invariant; that it may change is
+        // the caller's contract, 1.
+        let status = unsafe { libc::madvise(start.cast(), range.len(), advice) };
         check(status)
     }
 
@@ -152,11 +238,58 @@ fn protect(start: *mut u8, bytes: usize) -> io::Result<()> {
     check(unsafe { libc::mprotect(start.cast(), bytes, libc::PROT_NONE) })
 }
 
+/// `mmap` with `bytes` bytes of it from `offset` on, whole huge pages, on reserved huge pages.
+fn with_huge_tlb(mmap: MmapRaw, offset: usize, bytes: usize) -> io::Result<MmapRaw> {
+    debug_assert!(bytes.is_multiple_of(HUGE_PAGE_BYTES));
+    // Asking first keeps what follows from failing, but for a race with other processes.
+    if free_huge_tlb_pages().is_some_and(|free| free < bytes / HUGE_PAGE_BYTES) {
+        return Err(io::Error::from_raw_os_error(libc::ENOMEM));
+    }
+    let (start, total) = (mmap.as_mut_ptr(), mmap.len());
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE
+        | libc::MAP_ANONYMOUS
+        | libc::MAP_FIXED
+        | libc::MAP_HUGETLB
+        | libc::MAP_HUGE_2MB;
+    let inside = start.wrapping_add(offset);
+    // SAFETY: the range is inside a fresh mapping that nobody else knows, so it may be replaced.
+    let mapped = unsafe { libc::mmap(inside.cast(), bytes, protection, flags, -1, 0) };
+    if mapped != libc::MAP_FAILED {
+        return Ok(mmap);
+    }
+    let refused = io::Error::last_os_error();
+    // What was inside may be unmapped now, and another thread's already. So only the rest goes; the
+    // addresses inside are lost, if the system left them as they were.
+    std::mem::forget(mmap);
+    let tail = offset + bytes;
+    for (from, bytes) in [(0, offset), (tail, total - tail)] {
+        // SAFETY: the two ends are still as they were mapped, and nobody else knows them.
+        unsafe { libc::munmap(start.wrapping_add(from).cast(), bytes) };
+    }
+    Err(refused)
+}
+
+/// The reserved huge pages that nobody has; `None` where the system does not tell.
+pub(crate) fn free_huge_tlb_pages() -> Option<usize> {
+    let read = |name| {
+        let path = format!("/sys/kernel/mm/hugepages/hugepages-2048kB/{name}");
+        std::fs::read_to_string(path).ok()?.trim().parse::<usize>().ok()
+    };
+    Some(read("free_hugepages")?.saturating_sub(read("resv_hugepages")?))
+}
+
+fn os_page_bytes() -> usize {
+    // SAFETY: the call reads a number of the system.
+    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(bytes).ok().filter(|bytes| bytes.is_power_of_two()).unwrap_or(4 << 10)
+}
+
 fn check(status: libc::c_int) -> io::Result<()> {
     if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// The sum of `Rss` over the mappings of `smaps` that begin in `range`.
+/// The sum of what is resident over the mappings of `smaps` that begin in `range`.
 fn resident_bytes_in(smaps: &str, range: Range<usize>) -> usize {
     let mut inside = false;
     let mut kilobytes = 0;
@@ -165,7 +298,7 @@ fn resident_bytes_in(smaps: &str, range: Range<usize>) -> usize {
         let Some(first) = fields.next() else { continue };
         if let Some((start, _)) = first.split_once('-') {
             inside = usize::from_str_radix(start, 16).is_ok_and(|start| range.contains(&start));
-        } else if inside && first == "Rss:" {
+        } else if inside && matches!(first, "Rss:" | "Private_Hugetlb:" | "Shared_Hugetlb:") {
             kilobytes += fields.next().and_then(|field| field.parse().ok()).unwrap_or(0);
         }
     }
@@ -179,9 +312,10 @@ mod tests {
     fn options(bytes: usize) -> MappingOptions {
         MappingOptions {
             bytes,
+            spare_from: bytes,
+            piece_bytes: 4 << 10,
             align: 2 << 20,
             huge_pages: HugePages::Never,
-            populate: Populate::Lazy,
             core_dumps: CoreDumps::Exclude,
         }
     }
@@ -219,8 +353,15 @@ mod tests {
         // SAFETY: the first byte of 64 KiB that only this test knows.
         unsafe { mapping.base().as_ptr().write(1) };
         assert_eq!(mapping.resident_bytes(), Some(4 << 10));
-        let populated = MappingOptions { populate: Populate::Eager, ..options(64 << 10) };
-        assert_eq!(Mapping::new(populated).unwrap().resident_bytes(), Some(64 << 10));
+        // SAFETY: as above.
+        unsafe { mapping.populate(0..64 << 10) }.unwrap();
+        assert_eq!(mapping.resident_bytes(), Some(64 << 10));
+        // SAFETY: as above.
+        unsafe { mapping.give_back(16 << 10..48 << 10) }.unwrap();
+        assert_eq!(mapping.resident_bytes(), Some(32 << 10));
+        // SAFETY: as above, and nothing is given back.
+        let part = unsafe { mapping.give_back(0..1 << 10) };
+        assert_eq!(part.unwrap_err().kind(), io::ErrorKind::Unsupported);
     }
 
     #[test]
@@ -233,7 +374,7 @@ mod tests {
     fn smaps_is_summed_over_the_range() {
         let smaps = "1000-3000 rw-p 0 00:00 0\nSize: 8 kB\nRss:   4 kB\n\
                      3000-4000 ---p 0 00:00 0\nRss: 1 kB\nSwap: 9 kB\n\
-                     4000-5000 rw-p 0 00:00 0 [heap]\nRss: 32 kB\n";
+                     4000-5000 rw-p 0 00:00 0 [heap]\nRss: 30 kB\nPrivate_Hugetlb: 2 kB\n";
         assert_eq!(resident_bytes_in(smaps, 0x1000..0x4000), 5 << 10);
         assert_eq!(resident_bytes_in(smaps, 0x4000..0x5000), 32 << 10);
         assert_eq!(resident_bytes_in(smaps, 0x5000..0x6000), 0);

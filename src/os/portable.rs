@@ -3,9 +3,13 @@
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::io;
+use std::ops::Range;
 use std::ptr::NonNull;
 
-use super::{CoreDumps, HugePages, MappingOptions, Populate};
+use super::{CoreDumps, HugePages, MappingOptions};
+
+/// Whether memory can be given back to the system while it stays mapped.
+pub(crate) const CAN_GIVE_BACK: bool = false;
 
 /// # Invariants
 ///
@@ -23,26 +27,67 @@ unsafe impl Sync for Mapping {}
 
 impl Mapping {
     pub(crate) fn new(options: MappingOptions) -> io::Result<Self> {
-        let MappingOptions { bytes, align, huge_pages, populate, core_dumps } = options;
-        // Of these, only eager population can be had without the system's help.
-        let _: (HugePages, CoreDumps) = (huge_pages, core_dumps);
+        let MappingOptions { bytes, spare_from, piece_bytes, align, huge_pages, core_dumps } =
+            options;
+        if spare_from < bytes || huge_pages == HugePages::HugeTlb {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        // These cannot be had without the system's help.
+        let _: (usize, HugePages, CoreDumps) = (piece_bytes, huge_pages, core_dumps);
         let out_of_memory = || io::Error::from(io::ErrorKind::OutOfMemory);
         let layout = Layout::from_size_align(bytes.max(1), align).map_err(|_| out_of_memory())?;
         // SAFETY: the size is not zero.
         let base = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(out_of_memory)?;
-        if populate == Populate::Eager {
-            for offset in (0..bytes).step_by(4 << 10) {
-                let byte = base.as_ptr().wrapping_add(offset);
-                // SAFETY: in bounds by the loop; nobody else knows the memory yet.
-                unsafe { byte.write_volatile(0) };
-            }
-        }
         // INVARIANT: just allocated, and zeroed.
         Ok(Self { base, layout })
     }
 
     pub(crate) fn base(&self) -> NonNull<u8> {
         self.base
+    }
+
+    #[expect(clippy::unused_self, reason = "the same signature as where there are some")]
+    pub(crate) fn has_huge_pages(&self) -> bool {
+        false
+    }
+
+    /// Gives `range` back to the system: cannot be had.
+    ///
+    /// # Safety
+    ///
+    /// 1. The range lies within the mapping, and nobody else accesses it meanwhile.
+    #[expect(clippy::unused_self, reason = "the same signature as where it can be had")]
+    pub(crate) unsafe fn give_back(&self, range: Range<usize>) -> io::Result<()> {
+        let _ = range;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as where there are some")]
+    pub(crate) fn forbid_huge_pages(&self, range: Range<usize>) -> io::Result<()> {
+        let _ = range;
+        Ok(())
+    }
+
+    #[expect(clippy::unused_self, reason = "the same signature as where there are some")]
+    pub(crate) fn allow_huge_pages(&self, range: Range<usize>) {
+        let _ = range;
+    }
+
+    /// Makes `range` resident, whatever it contains.
+    ///
+    /// # Safety
+    ///
+    /// 1. The range lies within the mapping, and nobody else accesses it meanwhile.
+    #[expect(clippy::unnecessary_wraps, reason = "the same signature as where it can fail")]
+    pub(crate) unsafe fn populate(&self, range: Range<usize>) -> io::Result<()> {
+        for offset in range.step_by(4 << 10) {
+            let byte = self.base.as_ptr().wrapping_add(offset);
+            // SAFETY: within the mapping, and nobody else's, by the caller's contract, 1.
+            let old = unsafe { byte.read_volatile() };
+            // SAFETY: as above.
+            unsafe { byte.write_volatile(old) };
+        }
+        Ok(())
     }
 
     /// The bytes that the kernel counts as resident: not to be told.
@@ -57,6 +102,11 @@ impl Drop for Mapping {
         // SAFETY: allocated with this layout, by the type invariant, and not used any more.
         unsafe { dealloc(self.base.as_ptr(), self.layout) };
     }
+}
+
+/// The reserved huge pages that nobody has: not to be told.
+pub(crate) fn free_huge_tlb_pages() -> Option<usize> {
+    None
 }
 
 /// Whether the system takes all threads of this process through a fence on request: it is not
@@ -78,9 +128,10 @@ mod tests {
     fn it_is_aligned_and_zero() {
         let options = MappingOptions {
             bytes: 96 << 10,
+            spare_from: 96 << 10,
+            piece_bytes: 4 << 10,
             align: 2 << 20,
             huge_pages: HugePages::Transparent,
-            populate: Populate::Eager,
             core_dumps: CoreDumps::Exclude,
         };
         let mapping = Mapping::new(options).unwrap();

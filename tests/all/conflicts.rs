@@ -9,6 +9,7 @@ use crate::support::{PAGE, Random, STRATEGIES, Stamped, address, assert_empty};
 
 fn manager(pages: usize, strategy: offheap::Strategy) -> MemoryManager {
     let builder = MemoryManager::builder().capacity(pages * PAGE).page_size(PAGE);
+    let builder = builder.address_space_factor(1);
     builder.strategy(strategy).build().unwrap()
 }
 

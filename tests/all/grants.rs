@@ -14,6 +14,7 @@ use crate::support::{
 /// An owner of 64 pages, of which only holes of 3, 9 and 5 pages are free, in this order.
 fn with_three_holes(strategy: Strategy) -> (MemoryManager, Owner, Vec<MemorySegment>) {
     let builder = MemoryManager::builder().capacity(64 * PAGE).page_size(PAGE);
+    let builder = builder.address_space_factor(1);
     let manager = builder.strategy(strategy).build().unwrap();
     let owner = manager.owner("owner").register().unwrap();
     let mut pages: Vec<_> = (0..64).map(|_| owner.allocate(PAGE).unwrap()).collect();
@@ -129,6 +130,7 @@ fn scattered_is_all_or_nothing() {
 fn every_other_page_is_scattered_one_by_one() {
     for strategy in STRATEGIES {
         let builder = MemoryManager::builder().capacity(150 * PAGE).page_size(PAGE);
+        let builder = builder.address_space_factor(1);
         let manager = builder.strategy(strategy).build().unwrap();
         let owner = manager.owner("owner").register().unwrap();
         let mut pages = owner.allocate_pages(150).unwrap();

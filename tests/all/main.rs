@@ -19,15 +19,27 @@ mod flink_shutdown;
 #[cfg(test)]
 mod grants;
 #[cfg(test)]
+#[cfg(all(target_os = "linux", not(offheap_portable)))]
+mod huge_tlb;
+#[cfg(test)]
 mod owners;
 #[cfg(test)]
+#[cfg(all(target_os = "linux", not(offheap_portable)))]
+mod populating;
+#[cfg(test)]
 mod refusals;
+#[cfg(test)]
+#[cfg(all(target_os = "linux", not(offheap_portable)))]
+mod residency;
 #[cfg(test)]
 mod scratch;
 #[cfg(test)]
 mod strategies;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+#[cfg(all(target_os = "linux", not(offheap_portable)))]
+mod trimming;
 #[cfg(test)]
 mod workers;
 #[cfg(test)]

@@ -214,6 +214,7 @@ fn the_limit_is_named_before_the_budget_where_both_stand_against_it() {
 fn a_block_that_finds_no_hole_is_told_the_largest() {
     for strategy in STRATEGIES {
         let builder = MemoryManager::builder().capacity(10 * PAGE).page_size(PAGE);
+        let builder = builder.address_space_factor(1);
         let manager = builder.strategy(strategy).build().unwrap();
         let owner = manager.owner("sorter").register().unwrap();
         let mut pages: Vec<_> = (0..10).map(|_| owner.allocate(PAGE).unwrap()).collect();

@@ -35,6 +35,7 @@ impl Region {
         holes: &[Range<usize>],
     ) -> Self {
         let builder = MemoryManager::builder().capacity(pages * PAGE).page_size(PAGE);
+        let builder = builder.address_space_factor(1);
         let manager = builder.strategy(strategy).build().unwrap();
         let owner = manager.owner("owner").register().unwrap();
         let mut all: Vec<_> = match takers {

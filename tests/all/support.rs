@@ -124,3 +124,24 @@ pub fn assert_disjoint<'a>(
     assert!(ranges.iter().all(|(at, bytes)| (at | bytes) % page_bytes == 0));
     ranges.iter().map(|(_, bytes)| bytes).sum()
 }
+
+/// Managers with threads of their own, in one test at a time, so that they can be counted.
+#[cfg(all(target_os = "linux", not(offheap_portable)))]
+pub fn counting_threads() -> std::sync::MutexGuard<'static, ()> {
+    static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Waits until no thread of this process has this name. One that was in the middle of its work
+/// when its manager went ends after that.
+#[cfg(all(target_os = "linux", not(offheap_portable)))]
+pub fn wait_until_gone(name: &str) {
+    let name_of = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm")).ok();
+    loop {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+        if !tasks.filter_map(|task| name_of(task.ok()?)).any(|it| it.trim() == name) {
+            return;
+        }
+        std::thread::yield_now();
+    }
+}

@@ -1,6 +1,6 @@
 //! What does it cost to replace a random block by another one, in a region that is 35 % full?
 //!
-//! Not fuller, because largest-fit leaves holes too small for the largest blocks above 45 %: see
+//! Not fuller, because largest-fit leaves holes too small for the largest blocks above 60 %: see
 //! the bench `utilisation`.
 #![allow(clippy::expect_used, missing_docs)]
 

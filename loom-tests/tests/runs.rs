@@ -35,6 +35,23 @@ fn neighbours_that_are_released_at_once_are_one_run() {
     });
 }
 
+/// Goal: the same with three of them, two of which are in one chunk: whoever looks beyond the
+/// border last looks at its own side again.
+#[test]
+fn three_neighbours_that_are_released_at_once_are_one_run() {
+    check(|| {
+        let (pages, mut held) = held_by(66, &[62, 1, 1, 1, 1]);
+        let others = [1, 3].map(|run| {
+            let (pages, run) = (Arc::clone(&pages), held[run].take().unwrap());
+            thread::spawn(move || pages.release(run))
+        });
+        pages.release(held[2].take().unwrap());
+        others.map(|other| other.join().unwrap());
+        pages.check();
+        assert_eq!(pages.free_list.largest_run(), 3);
+    });
+}
+
 /// Goal: the same where what joins them is a whole chunk.
 #[test]
 fn a_run_over_three_chunks_is_filed_where_it_starts() {
@@ -87,6 +104,17 @@ fn take_as_others_release(pages: &Arc<Pages>, taken: u32, back: HeldRun) {
     other.join().unwrap();
     assert!(taken.is_some());
     pages.check();
+}
+
+/// Goal: whoever takes a run and with it the hint that led there does not take the hint of another
+/// run of that length, which comes back in the same chunk.
+#[test]
+fn a_hint_that_is_taken_with_its_run_is_left_to_another_run() {
+    check(|| {
+        let (pages, mut held) = held_by(64, &[3, 1, 6, 1, 53]);
+        pages.release(held[1].take().unwrap());
+        take_as_others_release(&pages, 1, held[3].take().unwrap());
+    });
 }
 
 /// Goal: what is left above a run that was taken over a border is one run with what comes back

@@ -236,8 +236,13 @@ impl Summary {
             // We made it non-empty (Protocol, 1).
             at /= FAN_OUT;
         }
+        self.set_root(set);
+    }
+
+    #[inline]
+    fn set_root(&self, set: SetIndex) {
         let (root, bit) = self.root_of(set);
-        // ORDERING: Release. As above.
+        // ORDERING: Release. As in `insert_from`.
         root.fetch_or(bit, Ordering::Release);
     }
 
@@ -284,8 +289,7 @@ impl Summary {
         // set (Protocol, 3).
         root.fetch_and(!bit, Ordering::Acquire);
         if self.first_top_word(set).is_some() {
-            // ORDERING: Release. As in `insert_from`.
-            root.fetch_or(bit, Ordering::Release);
+            self.set_root(set);
         }
     }
 

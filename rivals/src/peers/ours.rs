@@ -114,7 +114,7 @@ pub struct RegionShare(usize);
 impl RegionShare {
     /// Smallest-fit and exact best fit find a hole for most blocks.
     pub const SMALLEST_FIT: Self = Self(75);
-    /// Above 45 %, largest-fit finds no hole for the largest blocks: see the bench `utilisation`.
+    /// Above 60 %, largest-fit finds no hole for the largest blocks: see the bench `utilisation`.
     pub const LARGEST_FIT: Self = Self(35);
 
     /// The region that `live_bytes` fill to this share.

@@ -106,6 +106,17 @@ fn take_as_others_release(pages: &Arc<Pages>, taken: u32, back: HeldRun) {
     pages.check();
 }
 
+/// Goal: whoever takes a run and with it the hint that led there does not take the hint of another
+/// run of that length, which comes back in the same chunk.
+#[test]
+fn a_hint_that_is_taken_with_its_run_is_left_to_another_run() {
+    check(|| {
+        let (pages, mut held) = held_by(64, &[3, 1, 6, 1, 53]);
+        pages.release(held[1].take().unwrap());
+        take_as_others_release(&pages, 1, held[3].take().unwrap());
+    });
+}
+
 /// Goal: what is left above a run that was taken over a border is one run with what comes back
 /// beyond the next border.
 #[test]

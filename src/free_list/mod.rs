@@ -26,9 +26,9 @@
 //!    the one who files comes second and stands, or comes first and is seen by the reading.
 //! 6. Whoever took or released pages files the runs that have or adjoin them. Where such a run
 //!    meets the border of a chunk, a **full fence** comes between the change and the reading of
-//!    that word and its neighbours. Of all who changed pages of a run or beside it, the one whose
-//!    fence came last reads what all of them wrote, and so files it as it is. A run that meets no
-//!    border is in one word, and whoever changed that last knows it.
+//!    the neighbours' words. Of all who changed pages of a run or beside it, the one whose fence
+//!    came last reads what all of them wrote, and so files it as it is. A run that meets no border
+//!    is in one word, and whoever changed that last knows it.
 //! 7. A role changes only with the compare-exchange that takes the first pages of a whole chunk.
 //!    Who changes it holds pages of the chunk until done, so nobody else can. Having stored the
 //!    role it reads the word with a read-modify-write and files by what it finds: a change before

@@ -141,8 +141,9 @@ impl FreeList {
         if !meets_border {
             return;
         }
+        // Whoever changes this word after us sees what we did to it, and files what his change
+        // meets; so ours will do as it was.
         full_fence();
-        let word = self.word(chunk);
         for hole in word.holes_beside(mask).filter(|hole| !hole.is_inner()) {
             self.file_run(chunk, hole);
         }

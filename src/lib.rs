@@ -90,7 +90,7 @@ mod region;
 pub mod model {
     pub use crate::budget::{Account, Budget, Kept, Opened, Refused, Tentative};
     pub use crate::depot::{Depot, Shelf};
-    pub use crate::free_list::{FreeList, HeldPages, HeldRun, Lent, SetIndex, Summary};
+    pub use crate::free_list::{FreeList, HeldPages, HeldRun, Lent, SetIndex, Summary, Words};
     pub use crate::magazine::{Fences, MAGAZINE_PAGES, Magazine};
     pub use crate::stock::{Exchange, NoExchange, Stock};
     pub use crate::sync::full_fence;

@@ -81,19 +81,3 @@ fn a_claim_rolled_back_leaves_no_run_unfiled() {
         pages.check();
     });
 }
-
-/// Goal: what a claim gave back is filed again.
-#[test]
-fn a_claim_rolled_back_leaves_no_run_unfiled() {
-    check(|| {
-        let (pages, _held) = two_pages_across_chunks();
-        let other = {
-            let pages = Arc::clone(&pages);
-            thread::spawn(move || pages.take_run(2))
-        };
-        let mine = pages.take_run(1);
-        let others = other.join().unwrap();
-        assert!(mine.is_some() != others.is_some());
-        pages.check();
-    });
-}

@@ -10,20 +10,20 @@ use super::{Filed, FreeList};
 impl FreeList {
     /// The word of each chunk: a set bit is a free page.
     pub fn free_words(&self) -> impl Iterator<Item = u64> {
-        self.all_chunks().map(|chunk| self.word(chunk).into_bits())
+        self.words.free_words()
     }
 
     /// The number of free pages.
     #[must_use]
     pub fn free_pages(&self) -> u32 {
-        self.all_chunks().map(|chunk| self.word(chunk).free_pages()).sum()
+        self.words.free_pages()
     }
 
     /// The number of chunks per bin: entry `n` counts those whose longest free run is `n` pages.
     #[must_use]
     pub fn chunks_per_bin(&self) -> Vec<u32> {
         let mut counts = vec![0; PAGES_PER_CHUNK as usize + 1];
-        for chunk in self.all_chunks() {
+        for chunk in self.words.chunks() {
             counts[self.word(chunk).longest_run() as usize] += 1;
         }
         counts
@@ -36,7 +36,7 @@ impl FreeList {
     ///
     /// A sentence about the first chunk that is not.
     pub fn check(&self) -> Result<(), String> {
-        for chunk in self.all_chunks() {
+        for chunk in self.words.chunks() {
             for set in [Filed::Whole, Filed::PageChunk] {
                 if self.is_due(chunk, set) {
                     self.check_filed(chunk, set)?;
@@ -44,7 +44,7 @@ impl FreeList {
             }
         }
         let mut result = Ok(());
-        free_runs(self.all_chunks().map(|chunk| self.block_word(chunk)), |run| {
+        free_runs(self.words.chunks().map(|chunk| self.block_word(chunk)), |run| {
             // Neither cast loses anything: the number of all pages fits.
             #[allow(clippy::cast_possible_truncation)]
             let (first, pages) = (PageIndex::new(run.first as u32), run.pages as u32);

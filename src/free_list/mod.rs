@@ -50,6 +50,7 @@ mod search;
 mod strategy;
 mod summary;
 mod word;
+mod words;
 
 use std::ops::Range;
 
@@ -63,11 +64,12 @@ pub use pieces::Lent;
 pub use strategy::Strategy;
 pub use summary::{SetIndex, Summary};
 use word::{ChunkWord, Hole, PageMask, chunk_parts};
+pub use words::Words;
 
 /// The free pages of a region.
 pub struct FreeList {
-    /// The truth, a word per chunk.
-    chunks: Box<[AtomicU64]>,
+    /// The truth.
+    words: Words,
     /// A bit per chunk: what it was opened for (Protocol, 7).
     roles: Box<[AtomicU64]>,
     /// Chunks by the lengths of the free runs that start in them.
@@ -76,7 +78,6 @@ pub struct FreeList {
     whole: Box<Summary>,
     /// Chunks with role `Pages` that have a free page.
     page_chunks: Box<Summary>,
-    claims: Claims,
     /// The chunks from the first one on that can have free pages: all others need no search.
     reached: AtomicU64,
     strategy: Strategy,
@@ -124,18 +125,16 @@ impl FreeList {
     pub(crate) fn with_free(pages: PageCount, free: Range<u32>, strategy: Strategy) -> Self {
         debug_assert!(free.start <= free.end && free.end <= pages.get());
         let count = pages.chunks();
-        let free_in = |chunk: u32| ChunkIndex::new(chunk).bits_of(&free);
         let free_list = Self {
-            chunks: words((0..count).map(free_in)),
+            words: Words::with_free(pages, free.clone()),
             roles: words((0..count.div_ceil(u64::BITS)).map(|_| 0)),
             bins: Summary::new(Bin::COUNT, count).into(),
             whole: Summary::new(1, count).into(),
             page_chunks: Summary::new(1, count).into(),
-            claims: Claims::new(),
             reached: AtomicU64::new(u64::from(PageCount::new(free.end).chunks())),
             strategy,
         };
-        for chunk in free_list.all_chunks() {
+        for chunk in free_list.words.chunks() {
             if free_list.word(chunk) == ChunkWord::WHOLE {
                 free_list.insert(chunk, Filed::Whole);
             }
@@ -179,7 +178,7 @@ impl FreeList {
     /// Releases pages of one chunk.
     #[inline]
     fn release_in(&self, chunk: ChunkIndex, mask: PageMask) {
-        let old = self.set_free(chunk, mask);
+        let old = self.words.set_free(chunk, mask);
         if self.file_released(chunk, old, old.released(mask)) == Role::Blocks {
             self.file_runs(chunk, mask, old.released(mask));
         }
@@ -190,21 +189,10 @@ impl FreeList {
     fn release_across(&self, first: PageIndex, pages: u32) {
         for part in chunk_parts(first, pages) {
             let mask = PageMask::of(part.hole);
-            let old = self.set_free(part.chunk, mask);
+            let old = self.words.set_free(part.chunk, mask);
             self.file_released(part.chunk, old, old.released(mask));
         }
         self.file_runs_across(first, pages);
-    }
-
-    #[inline]
-    fn set_free(&self, chunk: ChunkIndex, mask: PageMask) -> ChunkWord {
-        // ORDERING: AcqRel. Release: what we wrote to the pages happens before the next holder's
-        // accesses (Protocol, 2). Acquire: the role we read next is the one it was opened with
-        // (Protocol, 4 and 7).
-        let old = self.chunk(chunk).fetch_or(mask.into_bits(), Ordering::AcqRel);
-        let old = ChunkWord::from_bits(old);
-        assert!(!old.has_any(mask), "pages of chunk {} were released twice", chunk.get());
-        old
     }
 
     /// Takes what `pick` picks from the chunk's word, and again after each change of the word,
@@ -216,7 +204,7 @@ impl FreeList {
         role: Role,
         pick: impl Fn(ChunkWord) -> Option<PageMask>,
     ) -> Option<PageMask> {
-        let (mask, old) = self.clear_free(chunk, pick)?;
+        let (mask, old) = self.words.clear_free(chunk, pick)?;
         // Taking pages makes nothing due but what is left of a run.
         if !self.open(chunk, old, role) && self.role(chunk) == Role::Blocks {
             self.file_runs(chunk, mask, old.taken(mask));
@@ -228,37 +216,9 @@ impl FreeList {
     /// word before that. Its neighbours are filed by whoever takes the run.
     #[inline]
     fn take_part(&self, chunk: ChunkIndex, mask: PageMask) -> Option<ChunkWord> {
-        let (_, old) = self.clear_free(chunk, |word| word.has_all(mask).then_some(mask))?;
+        let (_, old) = self.words.clear_free(chunk, |word| word.has_all(mask).then_some(mask))?;
         self.open(chunk, old, Role::Blocks);
         Some(old)
-    }
-
-    /// Returns what was taken, and the word before that.
-    #[inline]
-    fn clear_free(
-        &self,
-        chunk: ChunkIndex,
-        pick: impl Fn(ChunkWord) -> Option<PageMask>,
-    ) -> Option<(PageMask, ChunkWord)> {
-        let mut word = self.word(chunk);
-        loop {
-            let mask = pick(word)?;
-            let exchanged = self.chunk(chunk).compare_exchange_weak(
-                word.into_bits(),
-                word.taken(mask).into_bits(),
-                // ORDERING: AcqRel. Acquire: pairs with the Release of whoever released these
-                // pages (Protocol, 2). Release: a search that sees them gone sees the claim that
-                // took them (`claims`, 3).
-                Ordering::AcqRel,
-                // ORDERING: Relaxed. The loop only compares it; a search that fails in the end
-                // reads the word again.
-                Ordering::Relaxed,
-            );
-            match exchanged {
-                Ok(_) => return Some((mask, word)),
-                Err(now) => word = ChunkWord::from_bits(now),
-            }
-        }
     }
 
     /// If `chunk`, whose first pages were just taken if its word was `old`, had another role,
@@ -275,10 +235,10 @@ impl FreeList {
     #[cold]
     fn change_role(&self, chunk: ChunkIndex, role: Role) {
         self.set_role(chunk, role);
-        // ORDERING: Release. Whoever changes the word after this sees the role (Protocol, 7). What
-        // was changed before this is in the value that it returns.
-        let now = self.chunk(chunk).fetch_or(0, Ordering::Release);
-        self.file_opened(chunk, ChunkWord::from_bits(now));
+        // Whoever changes the word after this sees the role (Protocol, 7). What was changed before
+        // this is in what it returns.
+        let now = self.words.reread(chunk);
+        self.file_opened(chunk, now);
     }
 
     /// Files `chunk`, but not its runs, where it is due since pages were released and its word went
@@ -357,22 +317,11 @@ impl FreeList {
     }
 
     fn word(&self, chunk: ChunkIndex) -> ChunkWord {
-        // ORDERING: Acquire. What is read after it, the role (Protocol, 5 and 7) and the claims
-        // in flight (`claims`, 3), is at least as new as the word.
-        ChunkWord::from_bits(read(self.chunk(chunk), Ordering::Acquire))
-    }
-
-    fn chunk(&self, chunk: ChunkIndex) -> &AtomicU64 {
-        &self.chunks[chunk.get() as usize]
+        self.words.word(chunk)
     }
 
     fn chunk_count(&self) -> u32 {
-        // `new` made one word per chunk of a `PageCount`, so the number fits.
-        u32::try_from(self.chunks.len()).unwrap_or(u32::MAX)
-    }
-
-    fn all_chunks(&self) -> impl DoubleEndedIterator<Item = ChunkIndex> + use<> {
-        (0..self.chunk_count()).map(ChunkIndex::new)
+        self.words.count()
     }
 
     /// The chunks that can have free pages.

@@ -96,7 +96,7 @@ impl FreeList {
         wanted: impl IntoIterator<Item = (ChunkIndex, u64)>,
         work: impl FnOnce(&[HeldPages]) -> T,
     ) -> T {
-        let claim = self.claims.enter();
+        let claim = self.words.claims().enter();
         let wanted = wanted.into_iter().filter(|(_, bits)| *bits != 0);
         let take = |(chunk, bits)| self.take_highest_of(chunk, bits, PAGES_PER_CHUNK);
         let pages: Vec<_> = wanted.filter_map(take).collect();
@@ -108,12 +108,12 @@ impl FreeList {
 
     /// Who is claiming pages right now, and may give some back.
     pub(crate) fn claims(&self) -> &Claims {
-        &self.claims
+        self.words.claims()
     }
 
     /// All chunks.
     pub(crate) fn chunks(&self) -> impl DoubleEndedIterator<Item = ChunkIndex> + use<> {
-        self.all_chunks()
+        self.words.chunks()
     }
 
     /// From now on pages up to this one can be released to this list. Before that, none may be.

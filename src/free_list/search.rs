@@ -265,7 +265,7 @@ impl FreeList {
     ) -> Option<HeldRun> {
         let mut patience = Patience::new();
         loop {
-            let sighting = self.claims.sight();
+            let sighting = self.words.claims().sight();
             match search() {
                 Some((run, pages)) => {
                     let first = u32::try_from(run.first).map(PageIndex::new);
@@ -274,7 +274,7 @@ impl FreeList {
                         return Some(HeldRun { first, pages });
                     }
                 }
-                None if self.claims.undisturbed(&sighting) => return None,
+                None if self.words.claims().undisturbed(&sighting) => return None,
                 None => patience.wait(),
             }
         }
@@ -296,7 +296,7 @@ impl FreeList {
             let all_of_it = |word: ChunkWord| word.has_all(mask).then_some(mask);
             return self.take_with(first.chunk(), Role::Blocks, all_of_it).is_some();
         }
-        let claim = self.claims.enter();
+        let claim = self.words.claims().enter();
         for (taken, part) in parts().enumerate() {
             if self.take_part(part.chunk, PageMask::of(part.hole)).is_none() {
                 for part in parts().take(taken) {

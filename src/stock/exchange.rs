@@ -1,6 +1,6 @@
 //! The exchange: cold pages that lie side by side against as many warm ones that do not.
 
-use crate::free_list::{Claim, FreeList, HeldPages, HeldRun, Lent};
+use crate::free_list::{Claim, HeldPages, HeldRun, Lent, Words};
 use crate::sync::Patience;
 use crate::units::{ChunkIndex, PageCount, Span, spans};
 
@@ -110,8 +110,8 @@ impl Stock {
     }
 
     /// The run with the fewest cold pages, which is the cheapest; but the lowest one once pages in
-    /// use have spread so far that no two thirds of the spare address space lie in one piece. So they
-    /// gather again at the low end, and long blocks find their place above them.
+    /// use have spread so far that no two thirds of the spare address space lie in one piece. So
+    /// they gather again at the low end, and long blocks find their place above them.
     fn choose_run(&self, unheld: &[Span], cold: &[Span], pages: PageCount) -> Option<Span> {
         let spare = self.mapped.get() - self.capacity.get();
         if unheld.iter().any(|span| span.pages.get() >= spare / 3 * 2) {
@@ -123,11 +123,7 @@ impl Stock {
 
     /// Takes the run that `choose_run` chooses. `None` only if there was none while nobody else
     /// had pages on their way back to either list (`claims`, 2).
-    fn take_chosen<'a>(
-        &self,
-        cold: &'a FreeList,
-        pages: PageCount,
-    ) -> Option<(Incoming, Claim<'a>)> {
+    fn take_chosen<'a>(&self, cold: &'a Words, pages: PageCount) -> Option<(Incoming, Claim<'a>)> {
         let mut patience = Patience::new();
         loop {
             let sightings =
@@ -150,12 +146,15 @@ impl Stock {
     }
 
     /// Takes all pages of `run`, each from the list where it is free, or none of them.
-    fn claim(&self, cold: &FreeList, run: Span) -> Option<Incoming> {
+    fn claim(&self, cold: &Words, run: Span) -> Option<Incoming> {
         let mut incoming = Incoming { run, warm: Vec::new(), cold: Vec::new() };
         let complete = run.chunks().all(|(chunk, bits)| {
             let warm_bits = self.warm.free_of(chunk) & bits;
-            take(&self.warm, chunk, warm_bits, &mut incoming.warm)
-                && take(cold, chunk, bits & !warm_bits, &mut incoming.cold)
+            let cold_bits = bits & !warm_bits;
+            let take_warm = || self.warm.take_all_of(chunk, warm_bits);
+            let take_cold = || cold.take_all_of(chunk, cold_bits);
+            add(&mut incoming.warm, warm_bits, take_warm)
+                && add(&mut incoming.cold, cold_bits, take_cold)
         });
         if complete {
             return Some(incoming);
@@ -164,19 +163,16 @@ impl Stock {
         None
     }
 
-    fn put_back(&self, cold: &FreeList, incoming: Incoming) {
+    fn put_back(&self, cold: &Words, incoming: Incoming) {
         incoming.warm.into_iter().for_each(|pages| self.warm.release_pages(pages));
         incoming.cold.into_iter().for_each(|pages| cold.release_pages(pages));
     }
 }
 
-/// Takes all of these pages, if there are any.
-fn take(list: &FreeList, chunk: ChunkIndex, bits: u64, taken: &mut Vec<HeldPages>) -> bool {
-    if bits == 0 {
-        return true;
-    }
-    let pages = list.take_all_of(chunk, bits);
-    let complete = pages.is_some();
+/// Adds what was taken for `bits`, if that are any pages; whether it is all of them.
+fn add(taken: &mut Vec<HeldPages>, bits: u64, take: impl FnOnce() -> Option<HeldPages>) -> bool {
+    let pages = if bits == 0 { None } else { take() };
+    let complete = bits == 0 || pages.is_some();
     taken.extend(pages);
     complete
 }

@@ -27,7 +27,7 @@ mod populate;
 mod trim;
 mod window;
 
-use crate::free_list::{FreeList, HeldPages, HeldRun, Strategy};
+use crate::free_list::{FreeList, HeldPages, HeldRun, Strategy, Words};
 use crate::residency::{Residency, Units};
 use crate::units::{ChunkIndex, PageCount, spans};
 
@@ -37,7 +37,7 @@ pub use exchange::{Exchange, NoExchange};
 pub struct Stock {
     warm: FreeList,
     /// `None` without spare address space.
-    cold: Option<FreeList>,
+    cold: Option<Words>,
     residency: Residency,
     /// The pages of the capacity: the number of warm pages.
     capacity: PageCount,
@@ -63,8 +63,7 @@ impl Stock {
         let cold = capacity.get()..mapped.get();
         Self {
             warm: FreeList::with_free(mapped, 0..capacity.get(), strategy),
-            cold: (!cold.is_empty())
-                .then(|| FreeList::with_free(mapped, cold, Strategy::SmallestFit)),
+            cold: (!cold.is_empty()).then(|| Words::with_free(mapped, cold)),
             residency: Residency::new(mapped, units),
             capacity,
             mapped,
@@ -77,9 +76,9 @@ impl Stock {
         &self.warm
     }
 
-    /// The spare address space.
+    /// The spare address space: nobody looks for a hole there, so it needs no hints.
     #[must_use]
-    pub fn cold(&self) -> Option<&FreeList> {
+    pub fn cold(&self) -> Option<&Words> {
         self.cold.as_ref()
     }
 
@@ -150,7 +149,7 @@ impl Stock {
     }
 
     /// The pages of each chunk that nobody holds, as bits.
-    fn unheld<'a>(&'a self, cold: &'a FreeList) -> impl Iterator<Item = (ChunkIndex, u64)> + 'a {
+    fn unheld<'a>(&'a self, cold: &'a Words) -> impl Iterator<Item = (ChunkIndex, u64)> + 'a {
         self.warm.chunks().map(|chunk| (chunk, self.warm.free_of(chunk) | cold.free_of(chunk)))
     }
 
@@ -168,7 +167,8 @@ impl Stock {
         counts
     }
 
-    /// Checks both lists, and that no page is missing from the cold one. Call it in a quiet moment.
+    /// Checks the warm list, and that no page is missing from the cold one. Call it in a quiet
+    /// moment.
     ///
     /// # Errors
     ///
@@ -176,7 +176,6 @@ impl Stock {
     pub fn check(&self) -> Result<(), String> {
         self.warm.check()?;
         let Some(cold) = &self.cold else { return Ok(()) };
-        cold.check()?;
         let (spare, free) = (self.mapped.get() - self.capacity.get(), cold.free_pages());
         if spare != free {
             return Err(format!("{free} pages are cold, not {spare}"));

@@ -1,0 +1,201 @@
+//! Requests that would be refused, while what they want moves between those who keep it at hand.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use offheap::{MemoryManager, MemoryMode};
+
+use crate::support::{PAGE, manager};
+
+/// How long each test tries to bring about what must not happen.
+const TRIES: Duration = Duration::from_secs(4);
+
+fn manager_with_depots(pages: usize, depot_pages: usize) -> MemoryManager {
+    let builder = MemoryManager::builder().capacity(pages * PAGE).page_size(PAGE);
+    builder.depot_pages(depot_pages).build().unwrap()
+}
+
+/// Runs `other` over and over in a thread, or several, until `test` returns.
+fn meanwhile(others: &[&(dyn Fn() + Sync)], test: impl FnOnce()) {
+    struct Stop<'a>(&'a AtomicBool);
+    impl Drop for Stop<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for other in others {
+            let stop = &stop;
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    other();
+                }
+            });
+        }
+        let _stop = Stop(&stop);
+        test();
+    });
+}
+
+/// Fails if `test` does not return: it runs in a thread that is then left behind.
+fn returns(test: impl FnOnce() + Send + 'static) {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        test();
+        sender.send(()).unwrap();
+    });
+    let done = receiver.recv_timeout(TRIES + Duration::from_secs(20));
+    assert!(done.is_ok(), "it hangs, or failed");
+}
+
+fn until_tired(mut attempt: impl FnMut()) {
+    let begun = Instant::now();
+    while begun.elapsed() < TRIES {
+        attempt();
+    }
+}
+
+/// A worker whose magazine is full opens the depot of its owner, which nobody has used yet.
+#[test]
+fn a_worker_that_opens_the_depot_does_not_wait_for_a_drainer_that_waits_for_it() {
+    returns(|| {
+        let manager = manager_with_depots(1000, 16);
+        let greedy = manager.owner("greedy").register().unwrap();
+        meanwhile(
+            &[&|| {
+                let owner = manager.owner("owner").register().unwrap();
+                let mut worker = owner.worker();
+                if let Ok(pages) = owner.allocate_pages(100) {
+                    pages.into_iter().for_each(|page| worker.release(page));
+                }
+            }],
+            || until_tired(|| drop(greedy.reserve_memory(1000 * PAGE).map_err(drop))),
+        );
+    });
+}
+
+/// The same, alone: the manager is shut down meanwhile.
+#[test]
+fn a_worker_that_opens_the_depot_during_shutdown_does_not_wait_for_itself() {
+    returns(|| {
+        let mut round = 0;
+        until_tired(|| {
+            round += 1;
+            let manager = manager_with_depots(20_000, 16);
+            let mut workers: Vec<_> = (0..200)
+                .map(|_| {
+                    let owner = manager.owner("owner").register().unwrap();
+                    let pages = owner.allocate_pages(66).unwrap();
+                    (owner.worker(), pages)
+                })
+                .collect();
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    thread::sleep(Duration::from_micros(round * 37 % 1000));
+                    drop(manager.shutdown());
+                });
+                scope.spawn(|| {
+                    for (worker, pages) in &mut workers {
+                        pages.drain(..).for_each(|page| worker.release(page));
+                    }
+                });
+            });
+        });
+    });
+}
+
+/// All but two pages are free all the while, or kept at hand by a worker that comes and goes.
+#[test]
+fn what_a_worker_kept_that_is_gone_refuses_nobody() {
+    let manager = manager(MemoryMode::OffHeap, 100, PAGE);
+    let owner = manager.owner("owner").register().unwrap();
+    let other = manager.owner("other").register().unwrap();
+    let work = || {
+        let mut worker = owner.worker();
+        let page = worker.allocate_page();
+        drop(page);
+    };
+    meanwhile(&[&work], || {
+        until_tired(|| drop(other.reserve_memory(99 * PAGE).unwrap()));
+    });
+}
+
+/// The same with a reservation, whose owner takes more of the budget than it needs.
+#[test]
+fn what_an_owner_took_beyond_its_need_refuses_nobody() {
+    let manager = manager_with_depots(200, 8);
+    let owner = manager.owner("owner").register().unwrap();
+    let _more: Vec<_> = (0..20).map(|_| manager.owner("idle").register().unwrap()).collect();
+    let other = manager.owner("other").register().unwrap();
+    let reserve = || drop(owner.reserve_memory(PAGE));
+    meanwhile(&[&reserve], || {
+        until_tired(|| drop(other.reserve_memory(199 * PAGE).unwrap()));
+    });
+}
+
+/// The same with an owner that goes.
+#[test]
+fn what_an_owner_kept_that_is_gone_refuses_nobody() {
+    let manager = manager_with_depots(200, 8);
+    let other = manager.owner("other").register().unwrap();
+    let come_and_go = || {
+        let owner = manager.owner("owner").register().unwrap();
+        drop(owner.reserve_memory(PAGE));
+    };
+    meanwhile(&[&come_and_go], || {
+        until_tired(|| drop(other.reserve_memory(199 * PAGE).unwrap()));
+    });
+}
+
+/// A block that was found while everything was drained, while owners go and others are refused.
+#[test]
+fn a_request_in_flight_does_not_wait_for_another_drainer() {
+    returns(|| {
+        let manager = manager_with_depots(200, 8);
+        let blocks = manager.owner("blocks").register().unwrap();
+        let greedy = manager.owner("greedy").register().unwrap();
+        let come_and_go = || {
+            let owners: Vec<_> = (0..60).flat_map(|_| manager.owner("owner").register()).collect();
+            for owner in &owners {
+                drop(owner.reserve_memory(PAGE));
+            }
+            thread::yield_now();
+        };
+        let block = || drop(blocks.allocate(190 * PAGE).map_err(drop));
+        let refused = || drop(greedy.reserve_memory(200 * PAGE).map_err(drop));
+        meanwhile(&[&come_and_go, &refused, &refused], || until_tired(block));
+    });
+}
+
+/// All but a page are free or at hand all the while.
+#[test]
+fn as_much_as_there_is_is_granted_while_others_keep_pages_at_hand() {
+    let manager = manager_with_depots(1000, 32);
+    let owner = manager.owner("owner").register().unwrap();
+    let other = manager.owner("other").limit(900 * PAGE).register().unwrap();
+    let work = || drop(owner.allocate_page());
+    meanwhile(&[&work], || {
+        until_tired(|| {
+            let block = other.reserve_memory(100 * PAGE).unwrap();
+            drop(block);
+            let most = other.allocate_up_to(900 * PAGE).unwrap();
+            assert!(most.size() >= 870 * PAGE, "{} pages", most.size() / PAGE);
+        });
+    });
+}
+
+/// One page is out all the while.
+#[test]
+fn who_holds_a_page_is_named_while_he_allocates_another() {
+    let manager = manager_with_depots(1000, 32);
+    let owner = manager.owner("owner").register().unwrap();
+    let page = owner.allocate_page().unwrap();
+    let work = || drop(owner.allocate_page());
+    meanwhile(&[&work], || {
+        until_tired(|| drop(manager.verify_empty().unwrap_err()));
+    });
+    drop(page);
+}

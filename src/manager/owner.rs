@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::arena::{Arena, NoMemory};
 use crate::block::Block;
-use crate::budget::{Account, Budget, Kept, Refused, Tentative};
+use crate::budget::{Account, Budget, Kept, Refused};
 use crate::error::{AllocationError, Reason, ReservationError};
 use crate::units::PageCount;
 
@@ -341,24 +341,28 @@ impl OwnerShared {
             };
         }
         // A page that is kept at hand may be what the budget lacks, or a hole.
-        let (mut block, mut charge, tentative) = self
+        let (mut block, charge) = self
             .unless_cached(|| self.find_one(bytes, &search))
             .map_err(|why| self.refusal(bytes, why))?;
-        charge.shrink(bytes - block.size());
-        self.account.settle(&self.manager.budget, tentative);
         arena.make_ready(&mut block);
         Ok(MemorySegment::new(block, charge))
     }
 
-    /// A block, and the request in flight that it is for.
+    /// A block, and the charge for it. Nothing is in flight afterwards: a drainer that makes this
+    /// attempt may let go of owners then, which takes a lock that another one may have, and that
+    /// one may wait for what is in flight.
     fn find_one(
         self: &Arc<Self>,
         bytes: usize,
         search: &impl Fn(&Arena) -> Result<Block, NoMemory>,
-    ) -> Result<(Block, Charge, Tentative), Why> {
-        let (charge, tentative) = Charge::begin(self, bytes)?;
+    ) -> Result<(Block, Charge), Why> {
+        let (mut charge, tentative) = Charge::begin(self, bytes)?;
         match self.search(bytes, search) {
-            Ok(block) => Ok((block, charge, tentative)),
+            Ok(block) => {
+                charge.shrink(bytes - block.size());
+                self.account.settle(&self.manager.budget, tentative);
+                Ok((block, charge))
+            }
             Err(reason) => {
                 charge.undo(tentative);
                 Err(Why::Reason(reason))

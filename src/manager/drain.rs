@@ -63,7 +63,7 @@ impl Shared {
     /// Brings the pages that are kept at hand back to the free list and the budget, and makes
     /// `attempt` while nobody can keep any. So what it is refused is not there: every page that an
     /// owner does not use is free, or is just being released by somebody who was not done with it
-    /// when the attempt was made. `None` if nobody keeps pages, and no attempt was made.
+    /// when the attempt was made.
     ///
     /// Not for a worker that has its own magazine in hand, nor for whoever has a shelf locked, or a
     /// request in flight, which a worker may wait for.
@@ -72,12 +72,13 @@ impl Shared {
         whose: Whose<'_>,
         end: End,
         attempt: impl FnOnce() -> T,
-    ) -> Option<T> {
+    ) -> T {
         // Their last handles may be these, and go when the lock is gone.
         let (owners, workers);
         let members = self.members();
         if members.keep_nothing(self.cache_limits) {
-            return None;
+            // Somebody may have until now, and given it back.
+            return attempt();
         }
         owners = upgrade(&members.owners);
         workers = upgrade(&members.workers);
@@ -106,7 +107,7 @@ impl Shared {
                 End::Sealed => owner.account().end_allowance(&self.budget),
             }
         }
-        Some(attempt())
+        attempt()
     }
 
     /// Has all caches hand over their pages and take no more.

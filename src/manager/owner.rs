@@ -297,18 +297,15 @@ impl OwnerShared {
 
     /// What `attempt` comes to, after what is kept at hand was brought back if it takes that.
     pub(super) fn unless_cached<T>(&self, attempt: impl Fn() -> Result<T, Why>) -> Result<T, Why> {
-        let everybodys = |why| {
-            let answer = self.manager.drained(Whose::Everybodys, End::Shut, &attempt);
-            answer.unwrap_or(Err(why))
-        };
+        let everybodys = || self.manager.drained(Whose::Everybodys, End::Shut, &attempt);
         match attempt() {
-            Err(why @ Why::Refused(Refused::Account { .. })) => {
+            Err(Why::Refused(Refused::Account { .. })) => {
                 match self.manager.drained(Whose::Owners(self), End::Shut, &attempt) {
-                    Some(Err(why)) if why.is_about_everybody() => everybodys(why),
-                    answer => answer.unwrap_or(Err(why)),
+                    Err(why) if why.is_about_everybody() => everybodys(),
+                    answer => answer,
                 }
             }
-            Err(why) if why.is_about_everybody() => everybodys(why),
+            Err(why) if why.is_about_everybody() => everybodys(),
             answer => answer,
         }
     }

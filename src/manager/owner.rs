@@ -39,7 +39,7 @@ struct Handle(Arc<OwnerShared>);
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.0.close_depot();
+        self.0.close_caches();
     }
 }
 

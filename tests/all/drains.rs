@@ -5,9 +5,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use offheap::{MemoryManager, MemoryMode};
+use offheap::{MemoryManager, MemoryMode, Owner, Worker};
 
-use crate::support::{PAGE, manager};
+use crate::support::{PAGE, Random, assert_empty, manager};
 
 /// How long each test tries to bring about what must not happen.
 const TRIES: Duration = Duration::from_secs(4);
@@ -198,4 +198,117 @@ fn who_holds_a_page_is_named_while_he_allocates_another() {
         until_tired(|| drop(manager.verify_empty().unwrap_err()));
     });
     drop(page);
+}
+
+/// An owner's minimum is there for the next one when it has gone.
+#[test]
+fn a_minimum_goes_with_its_owner_while_somebody_is_refused() {
+    let manager = manager_with_depots(200, 8);
+    let greedy = manager.owner("greedy").register().unwrap();
+    let _page = greedy.allocate_page().unwrap();
+    let refused = || drop(greedy.reserve_memory(200 * PAGE).unwrap_err());
+    meanwhile(&[&refused], || {
+        let one_after_the_other = || manager.owner("saver").minimum(150 * PAGE).register().unwrap();
+        until_tired(|| drop(one_after_the_other()));
+    });
+}
+
+/// The same.
+#[test]
+fn a_minimum_goes_with_its_owner_while_somebody_counts() {
+    let manager = manager_with_depots(200, 8);
+    let count = || assert!(manager.available_memory() <= 200 * PAGE);
+    meanwhile(&[&count], || {
+        let one_after_the_other = || manager.owner("saver").minimum(150 * PAGE).register().unwrap();
+        until_tired(|| drop(one_after_the_other()));
+    });
+}
+
+/// Everybody has a quota, in whatever form, and the quotas add up to the capacity: so nobody is
+/// ever refused.
+#[test]
+fn who_stays_within_his_quota_is_never_refused() {
+    let (threads, quota) = (4, 12);
+    for depot_pages in [0, 8, 48] {
+        let manager = manager_with_depots(threads * quota * 4, depot_pages);
+        let quota = quota * 4;
+        let shared = manager.owner("shared").register().unwrap();
+        thread::scope(|scope| {
+            for thread in 0..threads {
+                let (manager, shared) = (&manager, shared.clone());
+                scope.spawn(move || {
+                    let mut random = Random::new(thread as u64);
+                    let limited = manager.owner("limited").limit(quota * PAGE).register().unwrap();
+                    until_tired(|| stay_within(quota, manager, [&shared, &limited], &mut random));
+                });
+            }
+        });
+        drop(shared);
+        assert_empty(&manager);
+        assert_eq!(manager.stats().reserved_bytes, 0);
+    }
+}
+
+/// Holds at most `quota` pages at any moment.
+fn stay_within(quota: usize, manager: &MemoryManager, owners: [&Owner; 2], random: &mut Random) {
+    let minimum = random.below(quota / 2);
+    let own = if random.below(4) == 0 {
+        Some(manager.owner("own").minimum(minimum * PAGE).register().unwrap())
+    } else {
+        None
+    };
+    let owner = match (&own, random.below(2)) {
+        (Some(own), _) => own,
+        (None, which) => owners[which],
+    };
+    let mut worker = random.chance().then(|| owner.worker());
+    let mut pages = Vec::new();
+    let (mut blocks, mut reservations, mut held) = (Vec::new(), Vec::new(), 0);
+    for _ in 0..random.below(200) {
+        let left = quota - held;
+        match random.below(8) {
+            0..3 if left > 0 => {
+                let page = match &mut worker {
+                    Some(worker) => worker.allocate_page(),
+                    None => owner.allocate_page(),
+                };
+                pages.push(page.unwrap());
+                held += 1;
+            }
+            3 if left > 0 => {
+                let count = 1 + random.below(left);
+                pages.extend(owner.allocate_pages(count).unwrap());
+                held += count;
+            }
+            4 if left > 0 => {
+                blocks.push(owner.allocate(PAGE).unwrap());
+                held += 1;
+            }
+            5 if left > 0 => {
+                let count = 1 + random.below(left);
+                reservations.push((owner.reserve_memory(count * PAGE).unwrap(), count));
+                held += count;
+            }
+            6 => {
+                let count = random.below(pages.len() + 1);
+                held -= count;
+                let gone = pages.drain(..count);
+                match &mut worker {
+                    Some(worker) => gone.for_each(|page| Worker::release(worker, page)),
+                    None => drop(gone),
+                }
+            }
+            _ => {
+                if let Some((reservation, count)) = reservations.pop() {
+                    drop(reservation);
+                    held -= count;
+                }
+                held -= usize::from(blocks.pop().is_some());
+            }
+        }
+    }
+    if random.chance() {
+        drop(own);
+    }
+    drop((pages, blocks, reservations));
 }

@@ -312,3 +312,27 @@ fn stay_within(quota: usize, manager: &MemoryManager, owners: [&Owner; 2], rando
     }
     drop((pages, blocks, reservations));
 }
+
+/// Pages whose owner goes at the same time, and the drainers that empty its depot, let go of it.
+#[test]
+fn owners_go_with_their_last_page_while_others_drain() {
+    let manager = manager_with_depots(400, 32);
+    let greedy = manager.owner("greedy").register().unwrap();
+    let _page = greedy.allocate_page().unwrap();
+    let refused = || drop(greedy.reserve_memory(400 * PAGE).unwrap_err());
+    let (sender, receiver) = mpsc::sync_channel(8);
+    thread::scope(|scope| {
+        scope.spawn(|| receiver.into_iter().for_each(drop));
+        meanwhile(&[&refused], || {
+            until_tired(|| {
+                let owner = manager.owner("owner").register().unwrap();
+                let pages: Vec<_> = (0..4).flat_map(|_| owner.allocate_page()).collect();
+                sender.send(pages).unwrap();
+                drop(owner);
+            });
+        });
+        drop(sender);
+    });
+    assert_eq!(manager.stats().reserved_bytes, PAGE);
+    manager.check_consistency().unwrap();
+}

@@ -168,3 +168,27 @@ fn nothing_stays_in_an_allowance_that_ended() {
         assert_eq!((managed.keeper.allowance_bytes(), managed.budget.free_bytes()), (0, 2));
     });
 }
+
+/// Goal: what was collected stays with the budget until the attempt that it was collected for was
+/// made, also if there is plenty.
+#[test]
+fn a_byte_that_is_asked_for_again_after_collecting_refuses_nobody() {
+    Managed::finds(
+        || Managed::new(18, 1, 1),
+        17,
+        |managed| {
+            let _: Kept = managed.keeper.release(&managed.budget, 1);
+            let _ = managed.keeper.reserve(&managed.budget, 1);
+        },
+    );
+}
+
+/// Goal: an allowance that is ended by its owner while another one collects refuses nobody.
+#[test]
+fn an_allowance_that_ends_refuses_nobody() {
+    Managed::finds(
+        || Managed::new(2, 0, 2),
+        2,
+        |managed| managed.keeper.end_allowance(&managed.budget),
+    );
+}

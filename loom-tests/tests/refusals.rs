@@ -89,3 +89,54 @@ fn an_account_that_is_empty_after_closing_stays_empty() {
         assert!(!agreed || held_then == reserved, "they agreed, and then it held more");
     });
 }
+
+/// Goal: the same while somebody else gives as much back, which `Charge::release` credits before
+/// the account has it no more.
+#[test]
+fn an_account_that_is_empty_after_closing_stays_empty_while_another_one_is_emptied() {
+    check(|| {
+        let budget = Arc::new(Budget::new(2));
+        let (comes, goes) =
+            (Arc::new(Account::without_minimum(2)), Arc::new(Account::without_minimum(2)));
+        let _: Opened = goes.reserve(&budget, 1).unwrap();
+        let coming = {
+            let (budget, comes) = (Arc::clone(&budget), Arc::clone(&comes));
+            thread::spawn(move || comes.reserve(&budget, 1).is_ok())
+        };
+        let going = {
+            let (budget, goes) = (Arc::clone(&budget), Arc::clone(&goes));
+            thread::spawn(move || {
+                goes.credit(&budget, 1);
+                let _: Kept = goes.release_credited(1);
+            })
+        };
+        // As `MemoryManager::shutdown` does: close, wait until agreed, verify that nobody holds
+        // anything.
+        budget.close();
+        let reserved = budget.reserved_bytes();
+        let charged = comes.charged_bytes() + goes.charged_bytes();
+        let agreed = charged == reserved && budget.reserved_bytes() == reserved;
+        let empty = comes.used_bytes() == 0 && goes.used_bytes() == 0;
+        let came = coming.join().unwrap();
+        going.join().unwrap();
+        assert!(!agreed || !empty || !came, "it was said that nobody holds anything");
+    });
+}
+
+/// Goal: the same for a request within a minimum, which takes nothing of the budget.
+#[test]
+fn an_account_that_is_empty_after_closing_takes_nothing_of_its_minimum() {
+    check(|| {
+        let budget = Arc::new(Budget::new(2));
+        let account = Arc::new(Account::open(&budget, 1, 2).unwrap());
+        let other = {
+            let (budget, account) = (Arc::clone(&budget), Arc::clone(&account));
+            thread::spawn(move || account.reserve(&budget, 1).is_ok())
+        };
+        budget.close();
+        let agreed = budget.reserved_bytes() == account.charged_bytes();
+        let empty = account.used_bytes() == 0;
+        let reserved = other.join().unwrap();
+        assert!(!agreed || !empty || !reserved, "it was said that nobody holds anything");
+    });
+}

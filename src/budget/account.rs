@@ -88,10 +88,15 @@ impl Account {
         budget.release(self.minimum() + self.allowance.take_all());
     }
 
-    /// Gives the allowance back to `budget`, from which everything is taken until there is plenty
-    /// again.
+    /// Gives the allowance back to `budget`, from which everything is taken until it is let go of
+    /// and there is plenty again.
     pub fn collect_allowance(&self, budget: &Budget) {
-        self.allowance.collect(budget, Purse::shut());
+        self.allowance.collect(budget, Purse::held());
+    }
+
+    /// Lets the allowance be used again, after the attempt that it was collected for.
+    pub fn let_go_of_allowance(&self) {
+        self.allowance.let_go();
     }
 
     /// Gives the allowance back to `budget`, and has none from now on.

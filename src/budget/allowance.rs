@@ -7,14 +7,15 @@
 //!    takes bytes finds the memory for them; and a request that may still fail is in flight.
 //! 2. Before anybody is refused, a drainer shuts the allowance, waits until nothing is in flight,
 //!    and credits the budget with what is there. While it is shut nothing is given or taken; what
-//!    comes back goes to the budget. So the budget then says what is free.
+//!    comes back goes to the budget. So the budget then says what is free. Nobody opens it before
+//!    the drainer lets go of it.
 //! 3. What is on its way back to the budget for other reasons is in flight *there*, so that nobody
 //!    is refused for it.
 
 use crate::sync::{AtomicU64, Ordering, Patience, read};
 
 use super::Budget;
-use super::purse::{IN_FLIGHT, Purse};
+use super::purse::{HELD, IN_FLIGHT, Purse};
 
 /// Bytes of a budget that one account may take without asking.
 pub(crate) struct Allowance {
@@ -94,7 +95,8 @@ impl Allowance {
         }
     }
 
-    /// Shuts it and credits `budget` with what is there, for a drainer (Protocol, 2).
+    /// Shuts it and credits `budget` with what is there, for a drainer (Protocol, 2), or because
+    /// the owner goes (Protocol, 3).
     pub(crate) fn collect(&self, budget: &Budget, end: Purse) {
         // ORDERING: Relaxed. The exchange below acquires; until then nothing is done on the
         // strength of it.
@@ -103,10 +105,19 @@ impl Allowance {
         while self.purse().has_in_flight() {
             patience.wait();
         }
-        let bytes = self.take_all();
-        if bytes > 0 {
-            budget.release(bytes);
+        // Also if there is nothing: taking it acquires what whoever took it has in flight.
+        if budget.begin(0).is_ok() {
+            budget.undo(self.take_all());
+        } else {
+            // It is closed: nobody is refused for want of these.
+            budget.release(self.take_all());
         }
+    }
+
+    /// Lets it be opened again, after the attempt that it was collected for.
+    pub(crate) fn let_go(&self) {
+        // ORDERING: Relaxed. Whoever opens it changes this word, and nothing else is published.
+        self.purse.fetch_and(!HELD, Ordering::Relaxed);
     }
 
     /// Takes all there is, of an allowance that is shut, or whose account is closed.
@@ -188,7 +199,8 @@ mod tests {
         let allowance = Allowance::new(10);
         budget.reserve(1000).unwrap();
         allowance.give(&budget, 10);
-        allowance.collect(&budget, Purse::shut());
+        allowance.collect(&budget, Purse::held());
+        allowance.let_go();
         assert_eq!((allowance.bytes(), budget.free_bytes()), (0, 10));
         allowance.give(&budget, 10);
         assert_eq!((allowance.bytes(), budget.free_bytes()), (0, 20), "it is shut");
@@ -213,7 +225,7 @@ mod tests {
         allowance.undo(60);
         allowance.settle();
         assert_eq!(allowance.bytes(), 60);
-        allowance.collect(&budget, Purse::shut());
+        allowance.collect(&budget, Purse::held());
         assert_eq!(budget.free_bytes(), 960);
     }
 }

@@ -2,11 +2,12 @@
 
 use super::tally::RESERVED_BYTES_MAX;
 
-/// Bytes at hand, requests in flight, and whether it is shut, for now or for good.
+/// Bytes at hand, requests in flight, and whether it is shut, for now, for as long as a drainer is
+/// at work, or for good.
 ///
 /// ```text
-///  63    58   57       56      55       47 46              0
-/// |  0     | sealed | shut | in flight |   bytes at hand   |
+///  63   59   58     57       56      55       47 46              0
+/// |  0    | held | sealed | shut | in flight |   bytes at hand   |
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Purse(u64);
@@ -15,6 +16,8 @@ const BYTES_BITS: u32 = 47;
 const BYTES_MASK: u64 = (1 << BYTES_BITS) - 1;
 const SHUT: u64 = 1 << 56;
 const SEALED: u64 = 1 << 57;
+/// A drainer is at work; to take away from the word.
+pub(crate) const HELD: u64 = 1 << 58;
 const IN_FLIGHT_MASK: u64 = SHUT - 1 - BYTES_MASK;
 /// One request in flight, to add to or to subtract from the word.
 pub(crate) const IN_FLIGHT: u64 = 1 << BYTES_BITS;
@@ -68,14 +71,18 @@ impl Purse {
         Self(self.0 & !BYTES_MASK)
     }
 
-    /// Open again; `None` if it is sealed, or was open.
+    /// Open again; `None` if it is sealed or held, or was open.
     pub(crate) const fn opened(self) -> Option<Self> {
-        if self.0 & SEALED == 0 && self.is_shut() { Some(Self(self.0 & !SHUT)) } else { None }
+        if self.0 & (SEALED | HELD) == 0 && self.is_shut() {
+            Some(Self(self.0 & !SHUT))
+        } else {
+            None
+        }
     }
 
-    /// What to set to shut it.
-    pub(crate) const fn shut() -> Self {
-        Self(SHUT)
+    /// What to set to shut it until a drainer lets go of it.
+    pub(crate) const fn held() -> Self {
+        Self(SHUT | HELD)
     }
 
     /// What to set to shut it for good.
@@ -108,10 +115,11 @@ mod tests {
     fn what_is_shut_neither_gives_nor_takes_until_it_is_opened() {
         let open = Purse::EMPTY.given(100).unwrap();
         assert_eq!(open.opened(), None, "it is open");
-        let shut = with(open, Purse::shut());
+        let shut = with(open, Purse::from_bits(SHUT));
         assert_eq!((shut.taken(1), shut.begun(1), shut.given(1)), (None, None, None));
         assert_eq!(shut.opened(), Some(open));
-        assert_eq!(shut.emptied(), Purse::shut());
+        assert_eq!(shut.emptied(), Purse::from_bits(SHUT));
+        assert_eq!(with(open, Purse::held()).opened(), None);
         let sealed = with(open, Purse::sealed());
         assert!(sealed.is_shut());
         assert_eq!(sealed.opened(), None);

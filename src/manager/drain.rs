@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 
+use crate::budget::Budget;
 use crate::depot::{Depot, Locked};
 use crate::magazine::{Drained, Fences};
 use crate::os;
@@ -38,6 +39,25 @@ pub(super) enum End {
     Sealed,
 }
 
+/// An owner whose allowance was collected, and stays shut as long as this lives.
+struct Collected<'a>(&'a OwnerShared);
+
+impl<'a> Collected<'a> {
+    fn new(owner: &'a OwnerShared, budget: &Budget, end: End) -> Self {
+        match end {
+            End::Shut => owner.account().collect_allowance(budget),
+            End::Sealed => owner.account().end_allowance(budget),
+        }
+        Self(owner)
+    }
+}
+
+impl Drop for Collected<'_> {
+    fn drop(&mut self) {
+        self.0.account().let_go_of_allowance();
+    }
+}
+
 impl Members {
     /// Whether nothing is kept at hand by anybody.
     fn keep_nothing(&self, limits: CacheLimits) -> bool {
@@ -63,21 +83,17 @@ impl Shared {
     /// Brings the pages that are kept at hand back to the free list and the budget, and makes
     /// `attempt` while nobody can keep any. So what it is refused is not there: every page that an
     /// owner does not use is free, or is just being released by somebody who was not done with it
-    /// when the attempt was made. `None` if nobody keeps pages, and no attempt was made.
+    /// when the attempt was made.
     ///
     /// Not for a worker that has its own magazine in hand, nor for whoever has a shelf locked, or a
     /// request in flight, which a worker may wait for.
-    pub(super) fn drained<T>(
-        &self,
-        whose: Whose<'_>,
-        end: End,
-        attempt: impl FnOnce() -> T,
-    ) -> Option<T> {
+    pub(super) fn drained<T>(&self, whose: Whose<'_>, end: End, attempt: impl FnOnce() -> T) -> T {
         // Their last handles may be these, and go when the lock is gone.
         let (owners, workers);
         let members = self.members();
         if members.keep_nothing(self.cache_limits) {
-            return None;
+            // Somebody may have until now, and given it back.
+            return attempt();
         }
         owners = upgrade(&members.owners);
         workers = upgrade(&members.workers);
@@ -100,13 +116,9 @@ impl Shared {
                 shelf.seal();
             }
         }
-        for owner in owners() {
-            match end {
-                End::Shut => owner.account().collect_allowance(&self.budget),
-                End::Sealed => owner.account().end_allowance(&self.budget),
-            }
-        }
-        Some(attempt())
+        let _allowances: Vec<_> =
+            owners().map(|owner| Collected::new(owner, &self.budget, end)).collect();
+        attempt()
     }
 
     /// Has all caches hand over their pages and take no more.
@@ -217,9 +229,10 @@ impl OwnerShared {
         Some(depot)
     }
 
-    /// Gives back what lies in the depot, and has it take no more: without a handle on the owner,
-    /// nobody would take it from there.
-    pub(super) fn close_depot(self: &Arc<Self>) {
+    /// Gives back what is kept at hand, and keeps no more: without a handle on the owner, nobody
+    /// would take it from there, and no drainer finds an owner that is about to be gone.
+    pub(super) fn close_caches(self: &Arc<Self>) {
+        self.account().end_allowance(self.budget());
         for shelf in self.pages().depot().iter().flat_map(|depot| depot.shelves()) {
             let shelf = shelf.lock();
             self.give_back(shelf.take_all());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::arena::{Arena, NoMemory};
 use crate::block::Block;
-use crate::budget::{Account, Budget, Kept, Refused, Tentative};
+use crate::budget::{Account, Budget, Kept, Refused};
 use crate::error::{AllocationError, Reason, ReservationError};
 use crate::units::PageCount;
 
@@ -39,7 +39,7 @@ struct Handle(Arc<OwnerShared>);
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.0.close_depot();
+        self.0.close_caches();
     }
 }
 
@@ -299,18 +299,15 @@ impl OwnerShared {
 
     /// What `attempt` comes to, after what is kept at hand was brought back if it takes that.
     pub(super) fn unless_cached<T>(&self, attempt: impl Fn() -> Result<T, Why>) -> Result<T, Why> {
-        let everybodys = |why| {
-            let answer = self.manager.drained(Whose::Everybodys, End::Shut, &attempt);
-            answer.unwrap_or(Err(why))
-        };
+        let everybodys = || self.manager.drained(Whose::Everybodys, End::Shut, &attempt);
         match attempt() {
-            Err(why @ Why::Refused(Refused::Account { .. })) => {
+            Err(Why::Refused(Refused::Account { .. })) => {
                 match self.manager.drained(Whose::Owners(self), End::Shut, &attempt) {
-                    Some(Err(why)) if why.is_about_everybody() => everybodys(why),
-                    answer => answer.unwrap_or(Err(why)),
+                    Err(why) if why.is_about_everybody() => everybodys(),
+                    answer => answer,
                 }
             }
-            Err(why) if why.is_about_everybody() => everybodys(why),
+            Err(why) if why.is_about_everybody() => everybodys(),
             answer => answer,
         }
     }
@@ -343,24 +340,28 @@ impl OwnerShared {
             };
         }
         // A page that is kept at hand may be what the budget lacks, or a hole.
-        let (mut block, mut charge, tentative) = self
+        let (mut block, charge) = self
             .unless_cached(|| self.find_one(bytes, &search))
             .map_err(|why| self.refusal(bytes, why))?;
-        charge.shrink(bytes - block.size());
-        self.account.settle(&self.manager.budget, tentative);
         arena.make_ready(&mut block);
         Ok(MemorySegment::new(block, charge))
     }
 
-    /// A block, and the request in flight that it is for.
+    /// A block, and the charge for it. Nothing is in flight afterwards: a drainer that makes this
+    /// attempt may let go of owners then, which takes a lock that another one may have, and that
+    /// one may wait for what is in flight.
     fn find_one(
         self: &Arc<Self>,
         bytes: usize,
         search: &impl Fn(&Arena) -> Result<Block, NoMemory>,
-    ) -> Result<(Block, Charge, Tentative), Why> {
-        let (charge, tentative) = Charge::begin(self, bytes)?;
+    ) -> Result<(Block, Charge), Why> {
+        let (mut charge, tentative) = Charge::begin(self, bytes)?;
         match self.search(bytes, search) {
-            Ok(block) => Ok((block, charge, tentative)),
+            Ok(block) => {
+                charge.shrink(bytes - block.size());
+                self.account.settle(&self.manager.budget, tentative);
+                Ok((block, charge))
+            }
             Err(reason) => {
                 charge.undo(tentative);
                 Err(Why::Reason(reason))

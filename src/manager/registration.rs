@@ -50,9 +50,7 @@ impl OwnerBuilder {
         let limit = (limit_bytes as u64).min(manager.budget.limit()).max(minimum);
         let attempt = || Account::open(&manager.budget, minimum, limit);
         let opened = match attempt() {
-            Err(Refused::Budget { free }) => manager
-                .drained(Whose::Everybodys, End::Shut, attempt)
-                .unwrap_or(Err(Refused::Budget { free })),
+            Err(Refused::Budget { .. }) => manager.drained(Whose::Everybodys, End::Shut, attempt),
             answer => answer,
         };
         match opened {

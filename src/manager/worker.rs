@@ -69,6 +69,9 @@ pub(crate) struct WorkerShared {
 impl Worker {
     pub(super) fn new(owner: Owner) -> Self {
         let manager = owner.shared().manager();
+        // Here and not when a page is first released: that takes a lock, for which nobody waits
+        // with a magazine in hand.
+        owner.shared().open_depot();
         let magazine = Magazine::new(manager.fences);
         let source = *owner.shared().pages().source();
         let shared = Arc::new(WorkerShared { owner: Arc::clone(owner.shared()), source, magazine });
@@ -188,7 +191,7 @@ impl WorkerShared {
     /// Takes a batch out of the magazine: to the depot, as far as there is room, and otherwise back
     /// to the free list.
     fn flush(&self, magazine: &Entered<'_>) {
-        let depot = self.owner.pages().depot().or_else(|| self.owner.open_depot());
+        let depot = self.owner.pages().depot();
         let mut batch = magazine.pop_many(BATCH_PAGES);
         let mut left_over = None;
         if let Some(shelf) = depot.and_then(|depot| depot.try_lock(thread_number())) {

@@ -7,6 +7,8 @@ mod conflicts;
 #[cfg(test)]
 mod depots;
 #[cfg(test)]
+mod drains;
+#[cfg(test)]
 mod exhaustion;
 #[cfg(test)]
 mod flink_memory_manager;

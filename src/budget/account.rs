@@ -165,22 +165,18 @@ impl Account {
     ///
     /// If the limit or the budget does not allow it, or the budget is closed.
     pub fn reserve(&self, budget: &Budget, bytes: u64) -> Result<Opened, Refused> {
-        if self.minimum() > 0 || self.limit() < budget.limit() {
-            let (source, opened) = self.raise(budget, bytes, Tally::reserved)?;
-            self.settle_at(budget, source);
-            return Ok(opened);
-        }
-        // Nothing of our own can refuse, so nothing has to be in flight.
-        if !self.allowance.take(bytes) {
-            if self.ask_for_more(budget, bytes) {
-                budget.settle();
-            } else {
-                budget.reserve(bytes)?;
-            }
-        }
-        // ORDERING: Relaxed. The budget's Acquire found the memory; this is the count.
-        let old = self.tally.fetch_add(CHANGE.wrapping_add(bytes), Ordering::Relaxed);
-        Ok(opened(Tally::from_bits(old)))
+        let (source, opened) = if self.minimum() > 0 || self.limit() < budget.limit() {
+            self.raise(budget, bytes, Tally::reserved)?
+        } else {
+            // Nothing of our own can refuse.
+            let source = self.begin_at(budget, bytes)?;
+            // ORDERING: Relaxed. The budget's Acquire found the memory; this is the count.
+            let old = self.tally.fetch_add(CHANGE.wrapping_add(bytes), Ordering::Relaxed);
+            (source, opened(Tally::from_bits(old)))
+        };
+        // In flight until here, so that whoever closes the budget knows that it is over.
+        self.settle_at(budget, source);
+        Ok(opened)
     }
 
     /// Takes `bytes` for a request that may still fail.
@@ -266,9 +262,10 @@ impl Account {
             match self.tally.compare_exchange(
                 tally.into_bits(),
                 next(tally, bytes).changed().into_bits(),
-                // ORDERING: Release. Whoever reads this tally sees what the budget granted for it
-                // (above). We acquired this very word, version and all, when we read it.
-                Ordering::Release,
+                // ORDERING: AcqRel. Release: whoever reads this tally sees what the budget granted
+                // for it (above). Acquire: should the version have come round to the same value
+                // since we read it, what was given back since is seen, too.
+                Ordering::AcqRel,
                 // ORDERING: Relaxed. The loop reads it again.
                 Ordering::Relaxed,
             ) {

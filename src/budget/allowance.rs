@@ -43,11 +43,6 @@ impl Allowance {
         self.purse().bytes()
     }
 
-    /// Takes `bytes` for good; whether there were as many.
-    pub(crate) fn take(&self, bytes: u64) -> bool {
-        self.quantum() > 0 && self.exchange(|purse| purse.taken(bytes)).is_some()
-    }
-
     /// Takes `bytes` for a request in flight, to be settled or undone; whether there were as many.
     pub(crate) fn begin(&self, bytes: u64) -> bool {
         self.quantum() > 0 && self.exchange(|purse| purse.begun(bytes)).is_some()
@@ -55,8 +50,8 @@ impl Allowance {
 
     /// A request in flight keeps its bytes.
     pub(crate) fn settle(&self) {
-        // ORDERING: Relaxed. As in `Budget::settle`.
-        self.purse.fetch_sub(IN_FLIGHT, Ordering::Relaxed);
+        // ORDERING: Release. As in `Budget::settle`.
+        self.purse.fetch_sub(IN_FLIGHT, Ordering::Release);
     }
 
     /// A request in flight gives `bytes` back.
@@ -188,7 +183,8 @@ mod tests {
         budget.reserve(30).unwrap();
         allowance.give(&budget, 15);
         assert_eq!((allowance.bytes(), budget.reserved_bytes()), (15, 30));
-        assert!(allowance.take(4) && !allowance.take(12));
+        assert!(allowance.begin(4) && !allowance.begin(12));
+        allowance.settle();
         allowance.give(&budget, 15);
         assert_eq!((allowance.bytes(), budget.reserved_bytes()), (10, 14), "a surplus goes back");
     }

@@ -106,9 +106,9 @@ impl Budget {
 
     /// A request in flight keeps its bytes.
     fn settle(&self) {
-        // ORDERING: Relaxed. What a request gave back of its own accord was released before, and
-        // this continues that release sequence; otherwise nothing is given back.
-        let old = self.tally.fetch_sub(IN_FLIGHT, Ordering::Relaxed);
+        // ORDERING: Release. Whoever finds nothing in flight after closing sees what the accounts
+        // got (`wait_until_settled`).
+        let old = self.tally.fetch_sub(IN_FLIGHT, Ordering::Release);
         self.note_peak(Tally::from_bits(old - IN_FLIGHT));
     }
 
@@ -132,6 +132,15 @@ impl Budget {
         // ORDERING: Relaxed. Every reservation is a read-modify-write of this word, so it comes
         // before or after; nothing else is published.
         self.tally.fetch_or(Tally::closed().into_bits(), Ordering::Relaxed);
+    }
+
+    /// Waits until nothing is in flight. Once the budget is closed, and all allowances have ended,
+    /// nobody gets a byte after that.
+    pub fn wait_until_settled(&self) {
+        let mut patience = Patience::new();
+        while self.tally().has_in_flight() {
+            patience.wait();
+        }
     }
 
     /// Whether the budget is closed.

@@ -1,6 +1,6 @@
 //! Bringing back what owners and workers keep at hand, before anybody is refused for want of it.
 
-use std::sync::{Arc, MutexGuard, PoisonError, Weak};
+use std::sync::Arc;
 
 use crate::budget::Budget;
 use crate::depot::{Depot, Locked};
@@ -9,18 +9,9 @@ use crate::os;
 use crate::sync::full_fence;
 
 use super::Shared;
-use super::cache::CacheLimits;
+use super::members::Present;
 use super::owner::OwnerShared;
 use super::worker::WorkerShared;
-
-/// Who keeps free pages and unused bytes at hand. Locked when one comes or goes, and on the way to
-/// a refusal, so that there is one drainer at a time and nobody comes while it is at work. Never
-/// on the way to memory.
-#[derive(Default)]
-pub(crate) struct Members {
-    owners: Vec<Weak<OwnerShared>>,
-    workers: Vec<Weak<WorkerShared>>,
-}
 
 /// Whose pages are brought back.
 #[derive(Clone, Copy)]
@@ -58,13 +49,6 @@ impl Drop for Collected<'_> {
     }
 }
 
-impl Members {
-    /// Whether nothing is kept at hand by anybody.
-    fn keep_nothing(&self, limits: CacheLimits) -> bool {
-        limits.shelves == 0 && limits.quantum_bytes == 0 && self.workers.is_empty()
-    }
-}
-
 impl Whose<'_> {
     fn includes(self, owner: &Arc<OwnerShared>) -> bool {
         match self {
@@ -86,20 +70,33 @@ impl Shared {
     /// when the attempt was made.
     ///
     /// Not for a worker that has its own magazine in hand, nor for whoever has a shelf locked, or a
-    /// request in flight, which a worker may wait for.
-    pub(super) fn drained<T>(&self, whose: Whose<'_>, end: End, attempt: impl FnOnce() -> T) -> T {
-        // Their last handles may be these, and go when the lock is gone.
-        let (owners, workers);
-        let members = self.members();
-        if members.keep_nothing(self.cache_limits) {
-            // Somebody may have until now, and given it back.
-            return attempt();
-        }
-        owners = upgrade(&members.owners);
-        workers = upgrade(&members.workers);
-        let owners = || owners.iter().filter(|owner| whose.includes(owner));
-        let magazines =
-            self.magazines_of(workers.iter().filter(|worker| whose.includes(worker.owner())));
+    /// request in flight, which a worker may wait for; and not within another one's attempt, nor
+    /// while looking at those who are present.
+    pub(super) fn drained<T>(
+        &self,
+        whose: Whose<'_>,
+        end: End,
+        attempt: impl FnOnce(&Present) -> T,
+    ) -> T {
+        self.present(|present| {
+            if present.keep_nothing(self.cache_limits) {
+                // Somebody may have until now, and given it back.
+                return attempt(present);
+            }
+            self.drained_of(present, whose, end, attempt)
+        })
+    }
+
+    fn drained_of<T>(
+        &self,
+        present: &Present,
+        whose: Whose<'_>,
+        end: End,
+        attempt: impl FnOnce(&Present) -> T,
+    ) -> T {
+        let owners = || present.owners.iter().filter(|owner| whose.includes(owner));
+        let workers = present.workers.iter().filter(|worker| whose.includes(worker.owner()));
+        let magazines = self.magazines_of(workers);
         let shelves: Vec<(&Arc<OwnerShared>, Locked<'_>)> = owners()
             .filter_map(|owner| Some((owner, owner.pages().depot()?)))
             .flat_map(|(owner, depot)| depot.shelves().map(move |shelf| (owner, shelf.lock())))
@@ -118,12 +115,12 @@ impl Shared {
         }
         let _allowances: Vec<_> =
             owners().map(|owner| Collected::new(owner, &self.budget, end)).collect();
-        attempt()
+        attempt(present)
     }
 
     /// Has all caches hand over their pages and take no more.
     pub(super) fn seal_caches(&self) {
-        self.drained(Whose::Everybodys, End::Sealed, || {});
+        self.drained(Whose::Everybodys, End::Sealed, |_| {});
     }
 
     /// The magazines of `workers`, in our hands; none of them if the system refuses the fence
@@ -151,65 +148,11 @@ impl Shared {
         }
     }
 
-    /// Lets drainers, errors and statistics know of an owner.
-    pub(super) fn register(&self, owner: &Arc<OwnerShared>) {
-        self.members().owners.push(Arc::downgrade(owner));
-        self.seal_if_closed();
-    }
-
-    /// Forgets the owners that are gone.
-    pub(super) fn unregister_the_gone(&self) {
-        self.members().owners.retain(|owner| owner.strong_count() > 0);
-    }
-
-    /// The owners there are. The lock is gone when it returns, so that the last handle of one
-    /// of them may be dropped by the caller.
-    pub(super) fn owners(&self) -> Vec<Arc<OwnerShared>> {
-        upgrade(&self.members().owners)
-    }
-
-    /// Lets drainers know of a worker.
-    pub(super) fn register_worker(&self, worker: &Arc<WorkerShared>) {
-        self.members().workers.push(Arc::downgrade(worker));
-        self.seal_if_closed();
-    }
-
-    pub(super) fn unregister_worker(&self, worker: &Arc<WorkerShared>) {
-        let mine = Arc::as_ptr(worker);
-        self.members().workers.retain(|worker| !std::ptr::eq(worker.as_ptr(), mine));
-    }
-
     /// Whoever shut the manager down may have looked for caches before there was this one.
-    fn seal_if_closed(&self) {
+    pub(super) fn seal_if_closed(&self) {
         if self.budget.is_closed() {
             self.seal_caches();
         }
-    }
-
-    /// The bytes of free pages that are kept at hand, by everybody.
-    pub(super) fn cached_bytes(&self) -> usize {
-        self.owners().iter().map(|owner| owner.cached_bytes()).sum()
-    }
-
-    /// The bytes of the budget that owners took and neither use nor have pages for.
-    pub(super) fn allowance_bytes(&self) -> u64 {
-        self.owners().iter().map(|owner| owner.account().allowance_bytes()).sum()
-    }
-
-    /// The bytes that the budget would get back, were nothing kept at hand.
-    pub(super) fn credit_of_cached(&self) -> u64 {
-        if self.members().keep_nothing(self.cache_limits) {
-            return 0;
-        }
-        let credit = |owner: &Arc<OwnerShared>| {
-            let account = owner.account();
-            account.credit_of(owner.cached_bytes() as u64) + account.allowance_bytes()
-        };
-        self.owners().iter().map(credit).sum()
-    }
-
-    fn members(&self) -> MutexGuard<'_, Members> {
-        self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -222,9 +165,8 @@ impl OwnerShared {
         if limits.shelves == 0 {
             return None;
         }
-        let members = self.manager().members();
-        let depot = self.pages().make_depot(|| Depot::new(limits.shelves, limits.shelf_pages));
-        drop(members);
+        let make = || self.pages().make_depot(|| Depot::new(limits.shelves, limits.shelf_pages));
+        let depot = self.manager().while_nobody_drains(make);
         self.manager().seal_if_closed();
         Some(depot)
     }
@@ -239,21 +181,4 @@ impl OwnerShared {
             shelf.seal();
         }
     }
-
-    /// The bytes of free pages that it and its workers keep at hand.
-    pub(super) fn cached_bytes(&self) -> usize {
-        let workers = upgrade(&self.manager().members().workers);
-        let mine = workers.iter().filter(|worker| std::ptr::eq(&**worker.owner(), self));
-        let in_magazines: usize = mine.map(|worker| worker.magazine().pages()).sum();
-        (self.pages_on_shelves() + in_magazines) * self.manager().page_size.bytes()
-    }
-
-    fn pages_on_shelves(&self) -> usize {
-        self.pages().depot().map_or(0, Depot::pages)
-    }
-}
-
-/// Those of `all` that live.
-fn upgrade<T>(all: &[Weak<T>]) -> Vec<Arc<T>> {
-    all.iter().filter_map(Weak::upgrade).collect()
 }

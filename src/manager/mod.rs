@@ -7,6 +7,7 @@ mod cache;
 mod drain;
 mod fixed;
 mod holdings;
+mod members;
 mod owner;
 mod owner_ref;
 mod refusal;
@@ -23,10 +24,9 @@ use std::sync::{Arc, Mutex};
 
 use crate::arena::Arena;
 use crate::budget::Budget;
-use crate::error::{FractionError, Holder, LeakError};
+use crate::error::{FractionError, LeakError};
 use crate::free_list::Strategy;
 use crate::magazine::Fences;
-use crate::sync::Patience;
 use crate::units::{PageCount, PageSize};
 
 pub use builder::{MemoryManagerBuilder, MemoryMode};
@@ -43,7 +43,8 @@ pub use worker::Worker;
 
 use background::Background;
 use cache::CacheLimits;
-use drain::{End, Members, Whose};
+use drain::{End, Whose};
+use members::{Members, Present};
 
 /// Owns memory under a hard budget and hands it out to owners, as pages and as blocks.
 ///
@@ -134,7 +135,10 @@ impl MemoryManager {
     /// The bytes that are neither held by an owner nor promised to one as its minimum.
     #[must_use]
     pub fn available_memory(&self) -> usize {
-        to_usize(self.shared.budget.free_bytes() + self.shared.credit_of_cached())
+        to_usize(
+            self.shared
+                .present(|present| self.shared.budget.free_bytes() + present.credit_of_cached()),
+        )
     }
 
     /// The bytes that are `fraction` of the capacity, rounded down.
@@ -177,8 +181,7 @@ impl MemoryManager {
     ///
     /// Who holds what, if anybody does.
     pub fn verify_empty(&self) -> Result<(), LeakError> {
-        self.shared.drained(Whose::Everybodys, End::Shut, || {});
-        match self.shared.holders() {
+        match self.shared.drained(Whose::Everybodys, End::Shut, Present::holders) {
             holders if holders.is_empty() => Ok(()),
             holders => Err(LeakError { holders }),
         }
@@ -194,7 +197,7 @@ impl MemoryManager {
     pub fn shutdown(&self) -> Result<(), LeakError> {
         self.shared.budget.close();
         self.shared.seal_caches();
-        self.shared.wait_until_agreed();
+        self.shared.budget.wait_until_settled();
         self.verify_empty()
     }
 
@@ -213,31 +216,6 @@ impl std::fmt::Debug for MemoryManager {
             .field("available", &self.available_memory())
             .field("page_size", &self.page_size())
             .finish_non_exhaustive()
-    }
-}
-
-impl Shared {
-    /// Waits until the accounts and the budget agree, which they do not while a request is between
-    /// the two. Once the budget is closed there are no new ones.
-    fn wait_until_agreed(&self) {
-        let mut patience = Patience::new();
-        loop {
-            let reserved = self.budget.reserved_bytes();
-            let charged: u64 =
-                self.owners().iter().map(|owner| owner.account().charged_bytes()).sum();
-            if charged == reserved && self.budget.reserved_bytes() == reserved {
-                return;
-            }
-            patience.wait();
-        }
-    }
-
-    /// The owners that hold memory, the largest holder first.
-    fn holders(&self) -> Vec<Holder> {
-        let mut holders: Vec<Holder> =
-            self.owners().iter().filter_map(|owner| owner.as_holder()).collect();
-        holders.sort_by(|a, b| b.used_bytes.cmp(&a.used_bytes).then(a.name.cmp(&b.name)));
-        holders
     }
 }
 

@@ -76,13 +76,13 @@ impl Owner {
     /// The bytes it holds, as pages, blocks and reservations.
     #[must_use]
     pub fn used_memory(&self) -> usize {
-        self.shared.used_bytes()
+        self.shared.manager.present(|present| present.used_bytes_of(&self.shared))
     }
 
     /// The bytes it could take now, as far as its limit and the budget are concerned.
     #[must_use]
     pub fn available_memory(&self) -> usize {
-        self.shared.available_bytes()
+        self.shared.manager.present(|present| present.available_bytes_of(&self.shared))
     }
 
     /// The most bytes it may hold.
@@ -161,20 +161,8 @@ impl Owner {
     pub fn allocate_up_to(&self, bytes: usize) -> Result<MemorySegment, AllocationError> {
         let page_size = self.shared.manager.page_size;
         let wanted = bytes.min(page_size.bytes_of(self.shared.manager.pages));
-        // What is kept at hand is neither in the budget nor in a hole.
-        self.shared.manager.drained(Whose::Everybodys, End::Shut, || {});
-        loop {
-            let available = to_usize(self.shared.account.free_bytes(self.shared.budget()));
-            let within = page_size.bytes_of(self.shared.pages_within(available));
-            let rounded = page_size.bytes_of(self.shared.pages_for(wanted)?);
-            let granted = rounded.min(within).max(page_size.bytes());
-            let pages = self.shared.pages_within(granted);
-            match self.shared.allocate_one(granted, |arena| arena.block_up_to(pages)) {
-                // Somebody took of it since we asked. A page that is refused is the end of it.
-                Err(error) if error.is_for_want_of_memory() && granted > page_size.bytes() => {}
-                answer => return answer,
-            }
-        }
+        let wanted = page_size.bytes_of(self.shared.pages_for(wanted)?);
+        self.shared.allocate_up_to(wanted)
     }
 
     /// Allocates `bytes`, rounded up to pages, in as many blocks as it takes, all or none. If
@@ -299,10 +287,10 @@ impl OwnerShared {
 
     /// What `attempt` comes to, after what is kept at hand was brought back if it takes that.
     pub(super) fn unless_cached<T>(&self, attempt: impl Fn() -> Result<T, Why>) -> Result<T, Why> {
-        let everybodys = || self.manager.drained(Whose::Everybodys, End::Shut, &attempt);
+        let everybodys = || self.manager.drained(Whose::Everybodys, End::Shut, |_| attempt());
         match attempt() {
             Err(Why::Refused(Refused::Account { .. })) => {
-                match self.manager.drained(Whose::Owners(self), End::Shut, &attempt) {
+                match self.manager.drained(Whose::Owners(self), End::Shut, |_| attempt()) {
                     Err(why) if why.is_about_everybody() => everybodys(),
                     answer => answer,
                 }
@@ -345,6 +333,41 @@ impl OwnerShared {
             .map_err(|why| self.refusal(bytes, why))?;
         arena.make_ready(&mut block);
         Ok(MemorySegment::new(block, charge))
+    }
+
+    /// One block of as much of `wanted` bytes as there is.
+    fn allocate_up_to(self: &Arc<Self>, wanted: usize) -> Result<MemorySegment, AllocationError> {
+        let attempt = || self.find_up_to(wanted);
+        let found = match attempt() {
+            Ok(all) if all.0.size() == wanted => Ok(all),
+            Err(why) if !why.is_for_want_of_memory() => Err(why),
+            short => {
+                if let Ok((block, charge)) = short {
+                    self.take_back([block]);
+                    charge.release();
+                }
+                // What is kept at hand is neither in the budget nor in a hole.
+                self.manager.drained(Whose::Everybodys, End::Shut, |_| attempt())
+            }
+        };
+        let (mut block, charge) = found.map_err(|why| self.refusal(wanted, why))?;
+        self.manager.arena.make_ready(&mut block);
+        Ok(MemorySegment::new(block, charge))
+    }
+
+    fn find_up_to(self: &Arc<Self>, wanted: usize) -> Result<(Block, Charge), Why> {
+        let page_size = self.manager.page_size;
+        loop {
+            let available = to_usize(self.account.free_bytes(self.budget()));
+            let within = page_size.bytes_of(self.pages_within(available));
+            let granted = wanted.min(within).max(page_size.bytes());
+            let pages = self.pages_within(granted);
+            match self.find_one(granted, &|arena: &Arena| arena.block_up_to(pages)) {
+                // Somebody took of it since we asked. A page that is refused is the end of it.
+                Err(why) if why.is_for_want_of_memory() && granted > page_size.bytes() => {}
+                answer => return answer,
+            }
+        }
     }
 
     /// A block, and the charge for it. Nothing is in flight afterwards: a drainer that makes this
@@ -429,6 +452,5 @@ impl OwnerShared {
 impl Drop for OwnerShared {
     fn drop(&mut self) {
         self.account.close(&self.manager.budget);
-        self.manager.unregister_the_gone();
     }
 }

@@ -6,6 +6,7 @@ use crate::budget::{Account, Refused};
 use crate::error::OwnerError;
 
 use super::drain::{End, Whose};
+use super::members::Present;
 use super::{Owner, Shared, to_usize};
 
 /// The registration of an [`Owner`].
@@ -50,7 +51,9 @@ impl OwnerBuilder {
         let limit = (limit_bytes as u64).min(manager.budget.limit()).max(minimum);
         let attempt = || Account::open(&manager.budget, minimum, limit);
         let opened = match attempt() {
-            Err(Refused::Budget { .. }) => manager.drained(Whose::Everybodys, End::Shut, attempt),
+            Err(Refused::Budget { .. }) => {
+                manager.drained(Whose::Everybodys, End::Shut, |_| attempt())
+            }
             answer => answer,
         };
         match opened {
@@ -61,7 +64,7 @@ impl OwnerBuilder {
                     name,
                     minimum_bytes,
                     available_bytes: to_usize(free),
-                    holders: manager.holders(),
+                    holders: manager.present(Present::holders),
                 })
             }
         }

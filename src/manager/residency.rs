@@ -29,7 +29,7 @@ impl MemoryManager {
     #[expect(clippy::must_use_candidate, reason = "as for `trim`")]
     pub fn trim_to(&self, idle_bytes: usize) -> usize {
         let Some(off_heap) = self.shared.arena.off_heap() else { return 0 };
-        self.shared.drained(Whose::Everybodys, End::Shut, || {});
+        self.shared.drained(Whose::Everybodys, End::Shut, |_| {});
         off_heap.trim(idle_bytes)
     }
 

@@ -3,9 +3,13 @@
 use std::sync::Arc;
 
 use crate::arena::OffHeap;
+use crate::budget::Account;
+use crate::error::Holder;
 use crate::stock::Stock;
 use crate::units::PageCount;
 
+use super::members::Present;
+use super::owner::OwnerShared;
 use super::{MemoryManager, Shared, to_usize};
 
 /// A manager in numbers, at one moment. Numbers that change while they are read need not agree.
@@ -113,44 +117,28 @@ impl MemoryManager {
     pub fn stats(&self) -> ManagerStats {
         let shared = &*self.shared;
         let stock = shared.arena.off_heap().map(OffHeap::stock);
-        let owners = shared.owners();
         let residency = shared.arena.off_heap().map(OffHeap::residency_stats).unwrap_or_default();
+        let held = shared.present(|present| Held::new(shared, present));
+        let whole_pages = held.available_bytes / self.page_size() * self.page_size();
         ManagerStats {
             capacity_bytes: self.capacity(),
             page_bytes: self.page_size(),
             total_pages: self.total_pages(),
-            reserved_bytes: to_usize(
-                shared.budget.reserved_bytes().saturating_sub(shared.allowance_bytes()),
-            ),
-            cached_bytes: shared.cached_bytes(),
-            available_bytes: self.available_memory(),
+            reserved_bytes: held.reserved_bytes,
+            cached_bytes: held.cached_bytes,
+            available_bytes: held.available_bytes,
             peak_reserved_bytes: to_usize(shared.budget.peak_bytes()),
             resident_bytes: self.resident_bytes(),
             free_pages: stock.map(|stock| stock.warm().free_pages() as usize),
-            largest_free_block_bytes: shared.largest_hole_bytes().min(self.available_pages_bytes()),
+            largest_free_block_bytes: shared.largest_hole_bytes().min(whole_pages),
             mapped_bytes: residency.mapped_bytes,
             touched_bytes: residency.touched_bytes,
             idle_bytes: shared.arena.off_heap().map_or(0, OffHeap::idle_bytes),
             exchanges: residency.exchanges,
             given_back_bytes: residency.given_back_bytes,
             chunks_per_bin: stock.map(Stock::chunks_per_bin).unwrap_or_default(),
-            owners: owners
-                .iter()
-                .map(|owner| {
-                    let holder = owner.holder();
-                    OwnerStats {
-                        name: holder.name,
-                        used_bytes: holder.used_bytes,
-                        minimum_bytes: holder.minimum_bytes,
-                        limit_bytes: holder.limit_bytes,
-                    }
-                })
-                .collect(),
+            owners: held.owners,
         }
-    }
-
-    fn available_pages_bytes(&self) -> usize {
-        self.available_memory() / self.page_size() * self.page_size()
     }
 
     /// The bytes of the region that the kernel counts as resident (`Rss` in `/proc/self/smaps`);
@@ -192,8 +180,11 @@ impl MemoryManager {
     /// A sentence about the first thing that does not agree.
     pub fn check_consistency(&self) -> Result<(), String> {
         let shared = &*self.shared;
-        let owners = shared.owners();
-        let reserved: u64 = owners.iter().map(|owner| owner.account().charged_bytes()).sum();
+        let (reserved, used_bytes) = shared.present(|present| {
+            let accounts = || present.owners.iter().map(|owner| owner.account());
+            let reserved: u64 = accounts().map(Account::charged_bytes).sum();
+            (reserved, accounts().map(Account::used_bytes).sum::<u64>())
+        });
         if reserved != shared.budget.reserved_bytes() {
             let counted = shared.budget.reserved_bytes();
             return Err(format!("owners hold or are promised {reserved} bytes, not {counted}"));
@@ -205,13 +196,36 @@ impl MemoryManager {
             return Err(format!("{free} pages are free, more than the capacity has"));
         };
         let taken_bytes = shared.page_size.bytes_of(taken);
-        let used_bytes: u64 = owners.iter().map(|owner| owner.account().used_bytes()).sum();
         if taken_bytes as u64 > used_bytes {
             return Err(format!(
                 "pages of {taken_bytes} bytes are out for {used_bytes} bytes used"
             ));
         }
         Ok(())
+    }
+}
+
+/// What is held, at one moment.
+struct Held {
+    reserved_bytes: usize,
+    cached_bytes: usize,
+    available_bytes: usize,
+    owners: Vec<OwnerStats>,
+}
+
+impl Held {
+    fn new(shared: &Shared, present: &Present) -> Self {
+        let stats_of = |owner: &Arc<OwnerShared>| {
+            let Holder { name, used_bytes, minimum_bytes, limit_bytes } = present.holder(owner);
+            OwnerStats { name, used_bytes, minimum_bytes, limit_bytes }
+        };
+        let reserved = shared.budget.reserved_bytes();
+        Self {
+            reserved_bytes: to_usize(reserved.saturating_sub(present.allowance_bytes())),
+            cached_bytes: present.cached_bytes(),
+            available_bytes: to_usize(shared.budget.free_bytes() + present.credit_of_cached()),
+            owners: present.owners.iter().map(stats_of).collect(),
+        }
     }
 }
 

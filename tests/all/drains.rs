@@ -10,7 +10,7 @@ use offheap::{MemoryManager, MemoryMode, Owner, Worker};
 use crate::support::{PAGE, Random, assert_empty, manager};
 
 /// How long each test tries to bring about what must not happen.
-const TRIES: Duration = Duration::from_secs(4);
+const TRIES: Duration = Duration::from_secs(1);
 
 fn manager_with_depots(pages: usize, depot_pages: usize) -> MemoryManager {
     let builder = MemoryManager::builder().capacity(pages * PAGE).page_size(PAGE);

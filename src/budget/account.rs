@@ -137,19 +137,23 @@ impl Account {
         self.limit.load(Ordering::Relaxed)
     }
 
-    /// The bytes it could take now.
+    /// The bytes it could take at a moment at which no request is in flight at the budget.
     #[must_use]
-    pub fn free_bytes(&self, budget: &Budget) -> u64 {
-        self.free_bytes_with(budget, 0, 0)
+    pub fn settled_free_bytes(&self, budget: &Budget) -> u64 {
+        self.free_of(budget.settled_free_bytes(), 0)
     }
 
     /// The bytes it could take now, had it given `returned` bytes back, and all accounts together
     /// `credited` bytes to `budget`.
     #[must_use]
     pub fn free_bytes_with(&self, budget: &Budget, returned: u64, credited: u64) -> u64 {
+        self.free_of(budget.free_bytes() + credited, returned)
+    }
+
+    fn free_of(&self, budget_bytes: u64, returned: u64) -> u64 {
         let used = self.used_bytes().saturating_sub(returned);
         let guaranteed = self.minimum().saturating_sub(used);
-        (guaranteed + budget.free_bytes() + credited).min(self.limit().saturating_sub(used))
+        (guaranteed + budget_bytes).min(self.limit().saturating_sub(used))
     }
 
     /// What of `returned` bytes would go back to the budget.
@@ -418,7 +422,7 @@ mod tests {
                 } else {
                     after[who] += bytes;
                     let fits = after[who] <= mine.limit() && charged(after) <= 120;
-                    prop_assert_eq!(mine.free_bytes(&budget) >= bytes, fits);
+                    prop_assert_eq!(mine.settled_free_bytes(&budget) >= bytes, fits);
                     if what == 1 {
                         prop_assert_eq!(mine.reserve(&budget, bytes).is_ok(), fits);
                         used = if fits { after } else { used };

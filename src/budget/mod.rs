@@ -134,13 +134,22 @@ impl Budget {
         self.tally.fetch_or(Tally::closed().into_bits(), Ordering::Relaxed);
     }
 
+    /// The bytes that are free at a moment at which nothing is in flight.
+    fn settled_free_bytes(&self) -> u64 {
+        let mut patience = Patience::new();
+        loop {
+            let tally = self.tally();
+            if !tally.has_in_flight() {
+                return tally.free_bytes(self.limit);
+            }
+            patience.wait();
+        }
+    }
+
     /// Waits until nothing is in flight. Once the budget is closed, and all allowances have ended,
     /// nobody gets a byte after that.
     pub fn wait_until_settled(&self) {
-        let mut patience = Patience::new();
-        while self.tally().has_in_flight() {
-            patience.wait();
-        }
+        self.settled_free_bytes();
     }
 
     /// Whether the budget is closed.

@@ -358,7 +358,7 @@ impl OwnerShared {
     fn find_up_to(self: &Arc<Self>, wanted: usize) -> Result<(Block, Charge), Why> {
         let page_size = self.manager.page_size;
         loop {
-            let available = to_usize(self.account.free_bytes(self.budget()));
+            let available = to_usize(self.account.settled_free_bytes(self.budget()));
             let within = page_size.bytes_of(self.pages_within(available));
             let granted = wanted.min(within).max(page_size.bytes());
             let pages = self.pages_within(granted);

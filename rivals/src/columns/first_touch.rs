@@ -33,13 +33,9 @@ pub fn rows() -> Vec<(&'static str, Touch)> {
     let mut rows: Vec<(&'static str, Touch)> = vec![
         (OURS, |bytes| ours(builder(bytes))),
         ("ours, lazy, no huge pages", |bytes| ours(builder(bytes).huge_pages(HugePages::Never))),
-        ("ours, eager", |bytes| ours(eager(bytes))),
+        ("ours, eager by 1 thread", |bytes| ours(eager(bytes).populate_threads(1))),
+        ("ours, eager by 2 threads", |bytes| ours(eager(bytes).populate_threads(2))),
     ];
-    if eager_by_two(PAGE_BYTES).is_some() {
-        rows.push(("ours, eager by 2 threads", |bytes| {
-            ours(eager_by_two(bytes).unwrap_or_else(|| builder(bytes)))
-        }));
-    }
     let raw_rows: [(&'static str, Touch); 3] = [
         (BEFORE, |bytes| raw(MmapOptions::new().len(bytes), Advice::HugePage)),
         ("mmap, 4 KiB pages", |bytes| raw(MmapOptions::new().len(bytes), Advice::NoHugePage)),
@@ -54,11 +50,6 @@ pub fn rows() -> Vec<(&'static str, Touch)> {
 /// All of the region resident before it is handed out, by the thread that builds the manager.
 fn eager(bytes: usize) -> MemoryManagerBuilder {
     builder(bytes).populate(Populate::Eager)
-}
-
-/// The same by two threads; `None` as the builder knows of no threads that populate.
-fn eager_by_two(_: usize) -> Option<MemoryManagerBuilder> {
-    None
 }
 
 /// Pages of a manager, allocated through a worker.

@@ -174,6 +174,7 @@ pub fn block_rows() -> Vec<BlockRow> {
     };
     let mut rows = vec![
         BlockRow::new("ours, smallest-fit", OurBlocks::smallest_fit),
+        BlockRow::new("ours, capacity 3 % above live", OurBlocks::tight),
         BlockRow::new("ours, largest-fit", OurBlocks::largest_fit),
         BlockRow::new("best-fit tree under a mutex", tree(Fit::Best)),
         BlockRow::new("first-fit tree under a mutex", tree(Fit::First)),

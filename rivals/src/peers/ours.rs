@@ -123,6 +123,14 @@ impl OurBlocks {
         Self(build(builder(region_bytes)))
     }
 
+    /// For `live_bytes` in blocks, in hardly more capacity: what does not fit between others is
+    /// exchanged.
+    #[must_use]
+    pub fn tight(live_bytes: usize) -> Self {
+        let region_bytes = RegionShare::TIGHT.region_bytes(live_bytes);
+        Self(build(builder(region_bytes)))
+    }
+
     /// For `live_bytes` in blocks, in a region that is much larger.
     #[must_use]
     pub fn largest_fit(live_bytes: usize) -> Self {
@@ -160,6 +168,8 @@ pub struct RegionShare(usize);
 impl RegionShare {
     /// Smallest-fit and exact best fit find a hole for most blocks.
     pub const SMALLEST_FIT: Self = Self(75);
+    /// Only what is live, and a little for its ups and downs.
+    pub const TIGHT: Self = Self(97);
     /// Above 60 %, largest-fit finds no hole for the largest blocks: see the bench `utilisation`.
     pub const LARGEST_FIT: Self = Self(35);
 
@@ -177,7 +187,7 @@ pub fn builder(capacity_bytes: usize) -> MemoryManagerBuilder {
 
 /// The same with as much address space as capacity, for whoever asks how tightly blocks lie.
 fn without_spare(builder: MemoryManagerBuilder) -> MemoryManagerBuilder {
-    builder
+    builder.address_space_factor(1)
 }
 
 fn build(builder: MemoryManagerBuilder) -> VariableSizeManager {

@@ -10,8 +10,9 @@
 //! 3. Pages on their way between a shelf and the free list or a magazine travel while the shelf is
 //!    locked, and they are charged or credited before it is unlocked. So a drainer that has locked
 //!    all shelves of an owner, and has its workers' magazines in hand, finds every page there is.
-//! 4. Only one drainer locks several shelves. Whoever has one locked waits for no other shelf and
-//!    for no magazine, so no waiting goes in circles.
+//! 4. Only one drainer locks several shelves. Whoever has one locked waits for no other shelf, for
+//!    no magazine, and for no lock that a drainer has, so no waiting goes in circles. It may wait
+//!    for requests in flight, which wait for nothing of that kind either.
 //! 5. Clearing the lock is the last access: whoever locks the shelf next may be the one who lets
 //!    go of its owner, and so of the depot. A shelf is nothing but atomics (see `Account`).
 
@@ -58,6 +59,9 @@ impl Depot {
 
     #[cold]
     fn try_lock_another(&self, home: usize) -> Option<Locked<'_>> {
+        // Two threads of one home would meet there again and again.
+        #[cfg(not(offheap_loom))]
+        crate::sync::change_thread_number();
         self.others(home).find_map(Shelf::try_lock)
     }
 

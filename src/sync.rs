@@ -81,24 +81,32 @@ impl Patience {
     }
 }
 
-/// A number that this thread keeps: threads that begin one after the other have neighbouring ones.
+/// A number that this thread keeps until it [asks for another](change_thread_number): threads that
+/// begin one after the other have neighbouring ones.
 #[cfg(not(offheap_loom))]
 #[inline]
 pub(crate) fn thread_number() -> usize {
-    thread_local! {
-        static NUMBER: std::cell::Cell<usize> = const { std::cell::Cell::new(usize::MAX) };
-    }
-    #[cold]
-    fn next() -> usize {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        // ORDERING: Relaxed. Only the numbers have to differ.
-        usize::try_from(NEXT.fetch_add(1, Ordering::Relaxed)).unwrap_or(0)
-    }
     let number = NUMBER.get();
-    if number != usize::MAX {
-        return number;
-    }
-    let number = next();
+    if number == usize::MAX { first_thread_number() } else { number }
+}
+
+/// Gives this thread the next number, for whoever finds others in his place.
+#[cfg(not(offheap_loom))]
+pub(crate) fn change_thread_number() {
+    NUMBER.set(thread_number().wrapping_add(1) % usize::MAX);
+}
+
+#[cfg(not(offheap_loom))]
+thread_local! {
+    static NUMBER: std::cell::Cell<usize> = const { std::cell::Cell::new(usize::MAX) };
+}
+
+#[cfg(not(offheap_loom))]
+#[cold]
+fn first_thread_number() -> usize {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    // ORDERING: Relaxed. Only the numbers have to differ.
+    let number = usize::try_from(NEXT.fetch_add(1, Ordering::Relaxed)).unwrap_or(0);
     NUMBER.set(number);
     number
 }

@@ -80,6 +80,29 @@ fn blocks_keep_their_contents_where_all_fit() {
     }
 }
 
+/// The whole of each trace, with pages of the default size, in a capacity of exactly the pages that
+/// are live at the peak: where there is no hole, there is an exchange.
+#[test]
+fn nothing_is_refused_in_a_capacity_of_what_is_live() {
+    for strategy in [Strategy::SmallestFit, Strategy::LargestFit] {
+        for trace in Trace::all().unwrap() {
+            let builder = MemoryManager::builder().capacity(trace.peak().pages * (32 << 10));
+            let manager = builder.strategy(strategy).build().unwrap();
+            let owner = manager.owner("query").register().unwrap();
+            let mut held: Vec<Option<MemorySegment>> = (0..trace.blocks()).map(|_| None).collect();
+            for request in trace.requests() {
+                match *request {
+                    Request::Allocate { block, bytes } => {
+                        held[block] = Some(owner.allocate(bytes).unwrap());
+                    }
+                    Request::Release { block } => held[block] = None,
+                }
+            }
+            assert!(manager.stats().exchanges > 0, "{}: there was a hole for all", trace.name);
+        }
+    }
+}
+
 #[test]
 fn blocks_keep_their_contents_where_some_are_refused() {
     for strategy in [Strategy::SmallestFit, Strategy::LargestFit] {

@@ -1,6 +1,5 @@
 //! One page at a time: the columns of the page table. No page is touched.
 
-use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -206,7 +205,7 @@ impl<A: Pages> Held<A> {
 
     fn allocate(&mut self, pages: usize) {
         for _ in 0..pages {
-            let page = black_box(self.from.allocate());
+            let page = self.from.allocate();
             self.pages.push(page);
         }
     }
@@ -225,7 +224,7 @@ fn pair<'a>(pages: impl Pages + 'a) -> Work<'a> {
     held.allocate(1);
     Box::new(move |repeats| {
         for _ in 0..repeats {
-            let page = black_box(held.from.allocate());
+            let page = held.from.allocate();
             held.from.release(page);
         }
     })
@@ -269,7 +268,7 @@ fn produce<'a, A: Pages + 'a>(mut pages: A, lane: &'a Lane<A::Page>) -> Work<'a>
     Box::new(move |repeats| {
         for slot in slots.by_ref().take(to_usize(repeats)) {
             slot.exchange(false, |batch| {
-                batch.extend((0..BATCH_PAGES).map(|_| black_box(pages.allocate())));
+                batch.extend((0..BATCH_PAGES).map(|_| pages.allocate()));
             });
         }
     })

@@ -71,7 +71,7 @@ impl Peer for ThroughWorkers {
 impl Pages for Worker {
     type Page = MemorySegment;
 
-    #[inline]
+    #[inline(always)]
     fn allocate(&mut self) -> MemorySegment {
         self.allocate_page().unwrap_or_else(|_| std::process::abort())
     }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Weakens every memory ordering of floor 1 in turn and runs the models. Prints what went unnoticed;
-# exits 1 if that is more than what `scripts/orderings.allowed` lists with its argument.
+# Weakens every memory ordering of floor 1 in turn, or of the files that are named, and runs the
+# models. Prints what went unnoticed; exits 1 if that is more than what `scripts/orderings.allowed`
+# lists with its argument.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 allowed="$PWD/scripts/orderings.allowed"
@@ -15,8 +16,8 @@ weaker() { # an ordering
     case $1 in AcqRel) echo Acquire Release ;; *) echo Relaxed ;; esac
 }
 missed=0 caught=0
-for file in $(grep -rl 'Ordering::' src/free_list src/stock src/budget \
-    src/{magazine,depot,page_stack,page_set,residency}.rs | sort); do
+[ $# -gt 0 ] || set -- src/{free_list,stock,budget} src/{magazine,depot,page_stack,page_set,residency}.rs
+for file in $(grep -rl 'Ordering::' "$@" | sort); do
     cp "$file" "$copy/original"
     tests_from=$(grep -n '^mod tests' "$file" | cut -d: -f1 || true)
     while IFS=: read -r line code; do

@@ -263,28 +263,25 @@ impl OffHeap {
         self.stock.populate(step, |pages| self.region.populate(pages)).unwrap_or(Ok(()))
     }
 
-    /// Makes the whole capacity resident, each thread a slice of it.
+    /// Makes the whole capacity resident: each thread takes the next step until none is left.
     fn populate_all(&self, threads: u32) -> io::Result<()> {
         let steps = self.populate_steps();
-        let slices = threads.clamp(1, steps);
-        let slice = |index: u32| {
-            let edge = |index| u64::from(steps) * u64::from(index) / u64::from(slices);
-            (edge(index)..edge(index + 1)).filter_map(|step| u32::try_from(step).ok())
+        let next = AtomicU64::new(0);
+        let populate = || loop {
+            // ORDERING: Relaxed. Only the numbers have to differ.
+            let step = next.fetch_add(1, Ordering::Relaxed);
+            match u32::try_from(step).ok().filter(|step| *step < steps) {
+                Some(step) => self.populate(step)?,
+                None => return Ok(()),
+            }
         };
-        let populate = |index| slice(index).try_for_each(|step| self.populate(step));
         thread::scope(|scope| {
-            let start = |index| {
-                let started = thread::Builder::new().spawn_scoped(scope, move || populate(index));
-                // Without a thread for it, this one does it.
-                started.map_err(|_| index)
-            };
-            let others: Vec<_> = (1..slices).map(start).collect();
-            let mine = populate(0);
+            // Where there is no thread to be had, there is one less.
+            let start = |_| thread::Builder::new().spawn_scoped(scope, populate).ok();
+            let others: Vec<_> = (1..threads.clamp(1, steps)).filter_map(start).collect();
+            let mine = populate();
             others.into_iter().fold(mine, |result, other| {
-                result.and(match other {
-                    Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
-                    Err(index) => populate(index),
-                })
+                result.and(other.join().unwrap_or_else(|panic| resume_unwind(panic)))
             })
         })
     }

@@ -46,7 +46,7 @@ fn three_neighbours_that_are_released_at_once_are_one_run() {
             thread::spawn(move || pages.release(run))
         });
         pages.release(held[2].take().unwrap());
-        others.map(|other| other.join().unwrap());
+        others.into_iter().for_each(|other| other.join().unwrap());
         pages.check();
         assert_eq!(pages.free_list.largest_run(), 3);
     });

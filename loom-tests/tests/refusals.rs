@@ -137,3 +137,22 @@ fn an_account_that_is_empty_after_closing_takes_nothing_of_its_minimum() {
         assert!(!empty || !reserved, "it was said that nobody holds anything");
     });
 }
+
+/// Goal: a minimum goes back once, with the last byte or with the account, whichever is later.
+#[test]
+fn a_minimum_goes_back_once_whoever_comes_last() {
+    check(|| {
+        let budget = Arc::new(Budget::new(2));
+        let account = Arc::new(Account::open(&budget, 1, 2).unwrap());
+        let _: Opened = account.reserve(&budget, 2).unwrap();
+        let other = {
+            let (budget, account) = (Arc::clone(&budget), Arc::clone(&account));
+            thread::spawn(move || {
+                let _: Kept = account.release(&budget, 2);
+            })
+        };
+        account.close(&budget);
+        other.join().unwrap();
+        assert_eq!((budget.free_bytes(), account.charged_bytes()), (2, 0));
+    });
+}

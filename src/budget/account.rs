@@ -82,10 +82,15 @@ impl Account {
         self
     }
 
-    /// Gives the minimum back to `budget`.
-    pub fn close(&mut self, budget: &Budget) {
-        debug_assert_eq!(self.used_bytes(), 0, "an account was closed with bytes out");
-        budget.release(self.minimum() + self.allowance.take_all());
+    /// Ends the guarantee: the minimum goes back to `budget` at once, or with the last byte that is
+    /// held. Nothing may be taken any more.
+    pub fn close(&self, budget: &Budget) {
+        // ORDERING: Acquire. Pairs with the Release in `give_back`: the memory of the minimum was
+        // given back before, and is passed on with the credit below.
+        let old = self.tally.fetch_or(Tally::closed().into_bits(), Ordering::Acquire);
+        if Tally::from_bits(old).reserved_bytes() == 0 {
+            budget.release(self.minimum());
+        }
     }
 
     /// Gives the allowance back to `budget`, from which everything is taken until it is let go of
@@ -120,7 +125,10 @@ impl Account {
     /// allowance.
     #[must_use]
     pub fn charged_bytes(&self) -> u64 {
-        self.used_bytes().max(self.minimum()) + self.allowance_bytes()
+        let tally = self.tally();
+        let ended = tally.is_closed() && tally.reserved_bytes() == 0;
+        let guaranteed = if ended { 0 } else { self.minimum() };
+        tally.reserved_bytes().max(guaranteed) + self.allowance_bytes()
     }
 
     /// The guaranteed bytes.
@@ -324,11 +332,17 @@ impl Account {
         // accesses. Acquire: whoever empties the account may let go of it, after everybody
         // else's accesses.
         let old = self.tally.fetch_add(CHANGE.wrapping_sub(off), Ordering::AcqRel);
-        let used = Tally::from_bits(old).reserved_bytes();
+        let old = Tally::from_bits(old);
+        let used = old.reserved_bytes();
         debug_assert!(used >= bytes, "an account gave back more than it held");
         let left = used - bytes;
-        let kept = if left == 0 { Kept::Nothing } else { Kept::Something };
-        (beyond(minimum, used) - beyond(minimum, left), kept)
+        let share = beyond(minimum, used) - beyond(minimum, left);
+        match left {
+            // Nobody is left for whom it would be guaranteed.
+            0 if old.is_closed() => (share + minimum, Kept::Nothing),
+            0 => (share, Kept::Nothing),
+            _ => (share, Kept::Something),
+        }
     }
 
     fn tally(&self) -> Tally {
@@ -370,6 +384,21 @@ mod tests {
         assert_eq!(budget.free_bytes(), 60, "what lies beyond the minimum went back");
         assert_eq!(saver.release(&budget, 40), Kept::Nothing);
         assert_eq!(budget.free_bytes(), 60, "the minimum stays reserved");
+    }
+
+    #[test]
+    fn a_minimum_ends_with_the_last_byte_or_with_the_account() {
+        let budget = Budget::new(100);
+        let idle = Account::open(&budget, 40, 100).unwrap();
+        idle.close(&budget);
+        assert_eq!((budget.free_bytes(), idle.charged_bytes()), (100, 0));
+        let busy = Account::open(&budget, 40, 100).unwrap();
+        assert_eq!(busy.reserve(&budget, 50), Ok(Opened::First));
+        busy.close(&budget);
+        assert_eq!(busy.release(&budget, 45), Kept::Something);
+        assert_eq!((budget.free_bytes(), busy.charged_bytes()), (60, 40));
+        assert_eq!(busy.release(&budget, 5), Kept::Nothing);
+        assert_eq!((budget.free_bytes(), busy.charged_bytes()), (100, 0));
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl Tally {
         Self(self.0.wrapping_add(CHANGE))
     }
 
-    /// What to set to close the budget.
+    /// What to set to close the budget or the account.
     pub(crate) const fn closed() -> Self {
         Self(CLOSED)
     }

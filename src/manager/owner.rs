@@ -40,6 +40,8 @@ struct Handle(Arc<OwnerShared>);
 impl Drop for Handle {
     fn drop(&mut self) {
         self.0.close_caches();
+        // Not when the owner is gone: whoever counts may let it live on for a moment.
+        self.0.account.close(&self.0.manager.budget);
     }
 }
 
@@ -446,11 +448,5 @@ impl OwnerShared {
     fn pages_within(&self, bytes: usize) -> PageCount {
         // Nothing that an owner may hold is more than the capacity, whose pages can be counted.
         self.manager.page_size.pages_within(bytes).unwrap_or(self.manager.pages)
-    }
-}
-
-impl Drop for OwnerShared {
-    fn drop(&mut self) {
-        self.account.close(&self.manager.budget);
     }
 }

@@ -192,3 +192,21 @@ fn an_allowance_that_ends_refuses_nobody() {
         |managed| managed.keeper.end_allowance(&managed.budget),
     );
 }
+
+/// Goal: once the budget is closed and the allowance has ended, an account holds what it will hold:
+/// a request that took from the allowance is seen.
+#[test]
+fn an_account_whose_allowance_ended_gets_nothing_more() {
+    check(|| {
+        let managed = Arc::new(Managed::new(2, 0, 1));
+        let other = {
+            let managed = Arc::clone(&managed);
+            thread::spawn(move || managed.keeper.reserve(&managed.budget, 1).is_ok())
+        };
+        managed.budget.close();
+        managed.keeper.end_allowance(&managed.budget);
+        managed.budget.wait_until_settled();
+        let held_then = managed.keeper.used_bytes() > 0;
+        assert_eq!(held_then, other.join().unwrap(), "it was settled, and then it held more");
+    });
+}

@@ -209,3 +209,25 @@ fn a_request_in_flight_finds_its_page() {
         assert_eq!(managed.budget.free_bytes(), 1);
     });
 }
+
+/// Goal: who gets the bytes of a minimum that ended finds the page that was released within it.
+#[test]
+fn what_a_minimum_gives_back_when_it_ends_has_its_page() {
+    check(|| {
+        let managed = Managed::new(1, 1);
+        let _: Opened = managed.account.reserve(&managed.budget, 1).unwrap();
+        let page = managed.pages.take_page();
+        let other = {
+            let managed = Arc::clone(&managed);
+            thread::spawn(move || {
+                managed.pages.release(page);
+                let _: Kept = managed.account.release(&managed.budget, 1);
+            })
+        };
+        managed.account.close(&managed.budget);
+        if managed.budget.reserve(1).is_ok() {
+            let _ = managed.pages.take_reserved_page();
+        }
+        other.join().unwrap();
+    });
+}

@@ -86,18 +86,9 @@ impl FreeList {
         pages_max: u32,
         view: impl Fn(&Self, ChunkIndex) -> ChunkWord,
     ) -> u32 {
-        let mut pages = 0;
-        for above in chunk.get() + 1..self.chunk_count() {
-            if pages >= pages_max {
-                break;
-            }
-            let word = view(self, ChunkIndex::new(above));
-            pages += word.low_run();
-            if word != ChunkWord::WHOLE {
-                break;
-            }
-        }
-        pages
+        let above = chunk.get() + 1..self.chunk_count();
+        let words = above.map(|above| view(self, ChunkIndex::new(above)));
+        pages_along(words, pages_max, ChunkWord::low_run)
     }
 
     /// The free pages that lead up to `chunk`, counted until there are `pages_max`.
@@ -109,19 +100,30 @@ impl FreeList {
         pages_max: u32,
         view: impl Fn(&Self, ChunkIndex) -> ChunkWord,
     ) -> u32 {
-        let mut pages = 0;
-        for below in (0..chunk.get()).rev() {
-            if pages >= pages_max {
-                break;
-            }
-            let word = view(self, ChunkIndex::new(below));
-            pages += word.high_run();
-            if word != ChunkWord::WHOLE {
-                break;
-            }
-        }
-        pages
+        let words = (0..chunk.get()).rev().map(|below| view(self, ChunkIndex::new(below)));
+        pages_along(words, pages_max, ChunkWord::high_run)
     }
+}
+
+/// The free pages at the `near` ends of `words`, up to the first that is not whole, counted until
+/// there are `pages_max`.
+#[inline]
+fn pages_along(
+    words: impl Iterator<Item = ChunkWord>,
+    pages_max: u32,
+    near: impl Fn(ChunkWord) -> u32,
+) -> u32 {
+    let mut pages = 0;
+    for word in words {
+        if pages >= pages_max {
+            break;
+        }
+        pages += near(word);
+        if word != ChunkWord::WHOLE {
+            break;
+        }
+    }
+    pages
 }
 
 /// Filing.

@@ -16,7 +16,7 @@ const MISFITS_MAX: u32 = 8;
 /// Single pages.
 impl FreeList {
     /// Takes at least one and at most `pages_max` free pages of one chunk. For callers with a
-    /// reservation: it returns only once it has a page (Protocol, 8).
+    /// reservation: it returns only once it has a page (Protocol, 9).
     ///
     /// Opened page chunks come first, then whole chunks, then the scraps of block chunks.
     pub fn take_pages(&self, pages_max: PageCount) -> HeldPages {
@@ -87,8 +87,8 @@ impl FreeList {
     /// Takes a run of exactly `pages` from the hole that the strategy picks. `None` only where
     /// no hole of that length stood open throughout the search; one that moves may be missed.
     ///
-    /// A hole inside an opened block chunk comes first, then a whole chunk, then whatever run
-    /// there is, crossing chunks or inside page chunks.
+    /// Runs that are filed come first; then every chunk is looked at, which finds runs inside page
+    /// chunks, too.
     pub fn take_run(&self, pages: PageCount) -> Option<HeldRun> {
         self.take_hinted_run(pages).or_else(|| {
             self.take_searched_run(|| self.best_run(self.strategy, pages).map(|run| (run, pages)))
@@ -104,7 +104,7 @@ impl FreeList {
     }
 
     /// Takes a run of one page from the hole that the strategy picks. For callers with a
-    /// reservation: it returns only once it has a page (Protocol, 8).
+    /// reservation: it returns only once it has a page (Protocol, 9).
     pub fn take_run_of_one(&self) -> HeldRun {
         until_found(|| self.take_run(PageCount::ONE))
     }
@@ -112,7 +112,7 @@ impl FreeList {
     /// Takes one run of at least one and at most `pages_max` pages. With
     /// [`Strategy::SmallestFit`] that is a run of `pages_max` if there is one; otherwise, and with
     /// [`Strategy::LargestFit`], it is the largest hole. For callers with a reservation: it
-    /// returns only once it has a page (Protocol, 8).
+    /// returns only once it has a page (Protocol, 9).
     pub fn take_run_up_to(&self, pages_max: PageCount) -> HeldRun {
         until_found(|| self.try_run_up_to(pages_max))
     }
@@ -133,7 +133,7 @@ impl FreeList {
     /// Takes one piece of a scattered request for `pages_max` pages. With
     /// [`Strategy::LargestFit`] it is the largest there is; with [`Strategy::SmallestFit`] the
     /// smallest, which uses up scraps. For callers with a reservation: it returns only once it
-    /// has a page (Protocol, 8).
+    /// has a page (Protocol, 9).
     pub fn take_piece(&self, pages_max: PageCount) -> HeldRun {
         until_found(|| match self.strategy {
             Strategy::SmallestFit => self.take_scrap(pages_max),

@@ -2,7 +2,7 @@
 //!
 //! # Protocol
 //!
-//! 1. and 2. of the free list.
+//! Rules 1 and 2 of the free list; the numbers below are those of its protocol.
 
 use std::ops::Range;
 

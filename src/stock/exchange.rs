@@ -82,7 +82,7 @@ impl Stock {
         while left > 0 {
             self.take_highest(&mut left, &mut pieces, |_| u64::MAX);
             if left > 0 {
-                // What is reserved is there, or on its way back (`free_list`, Protocol, 8).
+                // What is reserved is there, or on its way back (`free_list`, Protocol, 9).
                 patience.wait();
             }
         }

@@ -19,7 +19,7 @@
 //!    cold, and for the cold ones as many warm ones elsewhere, in whatever pieces; gives those back
 //!    to the system, and only then puts them into the cold list and uses the run.
 //! 4. The pieces are there for sure: the caller has a reservation for them (`free_list`, Protocol,
-//!    8), and an exchange takes no more than that out of the warm list at any moment.
+//!    9), and an exchange takes no more than that out of the warm list at any moment.
 //! 5. Where the system refuses, all pages go back to where they came from.
 
 mod exchange;

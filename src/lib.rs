@@ -35,9 +35,10 @@
 //! 3 arena                  pages and blocks out of region and free list, or the process heap
 //! 2 os/ region block process_heap
 //!                          one mapping; index to address       unsafe
-//! 1 free_list/ stock/ residency magazine depot page_stack budget/ page_set
+//! 1 free_list/ stock/ residency magazine depot page_stack budget/ page_set cgroup
 //!                          numbers only: no memory, no unsafe; loom checks these
-//! 0 units error sync       typed indices and sizes; errors; the switch to loom's atomics
+//! 0 units error/ sync available
+//!                          typed indices and sizes; errors; the switch to loom's atomics
 //! ```
 //!
 //! The lock-free and arithmetic code sits *below* the memory: it moves indices, so it needs no
@@ -59,6 +60,7 @@
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("offheap counts bytes in 64 bits: it needs a 64-bit target");
 
+mod available;
 mod budget;
 mod depot;
 mod error;
@@ -75,6 +77,8 @@ mod units;
 mod arena;
 #[cfg(not(offheap_loom))]
 mod block;
+#[cfg(all(target_os = "linux", not(any(offheap_loom, offheap_portable))))]
+mod cgroup;
 #[cfg(not(offheap_loom))]
 mod manager;
 #[cfg(not(offheap_loom))]
@@ -106,6 +110,7 @@ pub mod touches {
 
 #[cfg(not(offheap_loom))]
 pub use arena::{IdleMemory, ZeroPolicy};
+pub use available::{AvailableMemory, CapacitySource, MemoryLimit};
 pub use error::{
     AllocationError, ConfigError, FractionError, Holder, LeakError, OutOfBounds, OwnerError,
     Reason, Refusal, ReservationError,

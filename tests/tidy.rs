@@ -12,8 +12,18 @@ const ORDERING_REASON_LINES: usize = 8;
 
 /// The floors of `src/`, lowest first. A file uses its own floor and those below.
 const FLOORS: [&[&str]; 5] = [
-    &["units", "error", "sync"],
-    &["free_list", "stock", "residency", "magazine", "depot", "page_stack", "budget", "page_set"],
+    &["units", "error", "sync", "available"],
+    &[
+        "free_list",
+        "stock",
+        "residency",
+        "magazine",
+        "depot",
+        "page_stack",
+        "budget",
+        "page_set",
+        "cgroup",
+    ],
     &["os", "region", "block", "process_heap"],
     &["arena"],
     &["manager"],

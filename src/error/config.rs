@@ -5,6 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use std::io;
 use std::time::Duration;
 
+use crate::available::CapacitySource;
 use crate::units::{PAGE_BYTES_MAX, PAGE_BYTES_MIN};
 
 /// A configuration that no manager can be built from.
@@ -26,6 +27,23 @@ pub enum ConfigError {
         capacity_bytes_max: usize,
         /// The size of a page in bytes.
         page_bytes: usize,
+    },
+    /// The capacity is to be a fraction that is not above 0 and at most 1.
+    CapacityFraction {
+        /// The fraction asked for.
+        fraction: f64,
+    },
+    /// The capacity is to be a fraction of the available memory, and nothing says how much that is.
+    AvailableMemory {
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The capacity that is a fraction of the available memory is refused.
+    OfAvailableMemory {
+        /// What the capacity was taken from.
+        capacity_source: CapacitySource,
+        /// Why that capacity is refused.
+        refused: Box<ConfigError>,
     },
     /// The page size is not a power of two, or out of range.
     PageSize {
@@ -94,6 +112,16 @@ impl Display for ConfigError {
                 write!(f, "a capacity of {capacity_bytes} bytes is above the most that can be ")?;
                 write!(f, "managed in pages of {page_bytes} bytes, {capacity_bytes_max} bytes")
             }
+            Self::CapacityFraction { fraction } => {
+                write!(f, "a capacity of {fraction} of the available memory is not a fraction ")?;
+                f.write_str("above 0 and at most 1")
+            }
+            Self::AvailableMemory { source } => {
+                write!(f, "cannot tell how much memory is available: {source}")
+            }
+            Self::OfAvailableMemory { capacity_source, refused } => {
+                write!(f, "{refused}; the capacity is {capacity_source}")
+            }
             Self::PageSize { page_bytes } => {
                 write!(f, "a page size of {page_bytes} bytes is not a power of two from ")?;
                 write!(f, "{PAGE_BYTES_MIN} to {PAGE_BYTES_MAX}")
@@ -135,7 +163,9 @@ impl Error for ConfigError {
             Self::Region { source, .. }
             | Self::AddressSpace { source, .. }
             | Self::HugeTlb { source, .. }
+            | Self::AvailableMemory { source }
             | Self::Thread { source } => Some(source),
+            Self::OfAvailableMemory { refused, .. } => refused.source(),
             _ => None,
         }
     }

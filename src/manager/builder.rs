@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use crate::arena::{AddressSpace, Arena, IdleMemory, OffHeap, OffHeapOptions, ZeroPolicy};
+use crate::available::CapacitySource;
 use crate::budget::Budget;
 use crate::depot::SHELF_PAGES;
 use crate::error::ConfigError;
@@ -16,6 +17,7 @@ use crate::units::{
 
 use super::background::Background;
 use super::cache::CacheLimits;
+use super::capacity::Capacity;
 use super::{MemoryManager, Shared};
 
 /// The shelves that an owner's depot has at most: more threads than that share them.
@@ -50,6 +52,8 @@ pub enum MemoryMode {
 #[derive(Clone, Debug)]
 #[must_use = "a configuration does nothing until it is built"]
 pub struct MemoryManagerBuilder {
+    capacity: Capacity,
+    /// What the capacity comes to, while a manager is built.
     capacity_bytes: usize,
     page_bytes: usize,
     mode: MemoryMode,
@@ -69,6 +73,7 @@ pub struct MemoryManagerBuilder {
 impl MemoryManagerBuilder {
     pub(super) fn new() -> Self {
         Self {
+            capacity: Capacity::Bytes(0),
             capacity_bytes: 0,
             page_bytes: PAGE_BYTES_DEFAULT,
             mode: MemoryMode::default(),
@@ -86,8 +91,34 @@ impl MemoryManagerBuilder {
 
     /// The budget in bytes. What remains beyond the last whole page can be reserved, but not
     /// allocated.
+    ///
+    /// Of this and [`fraction_of_available`](Self::fraction_of_available), the last one that is
+    /// named counts.
     pub fn capacity(mut self, bytes: usize) -> Self {
-        self.capacity_bytes = bytes;
+        self.capacity = Capacity::Bytes(bytes);
+        self
+    }
+
+    /// The budget as a fraction, above 0 and at most 1, of the memory that the process may use, as
+    /// that is when the manager is built: the smallest of
+    ///
+    /// - `memory.max` of its group in cgroup v2, and of every group above it that can be seen,
+    /// - `memory.limit_in_bytes` in cgroup v1, likewise,
+    /// - the RAM of the machine.
+    ///
+    /// It is not what is free at the moment: what other processes, and the rest of this one, use
+    /// of it is for the fraction to leave room for. [`MemoryManager::capacity_source`] tells what
+    /// was found. Only Linux says how much it is; elsewhere [`build`](Self::build) fails.
+    ///
+    /// Of this and [`capacity`](Self::capacity), the last one that is named counts.
+    ///
+    /// ```no_run
+    /// let manager = offheap::MemoryManager::builder().fraction_of_available(0.1).build()?;
+    /// println!("{} bytes: {}", manager.capacity(), manager.capacity_source());
+    /// # Ok::<(), offheap::ConfigError>(())
+    /// ```
+    pub fn fraction_of_available(mut self, fraction: f64) -> Self {
+        self.capacity = Capacity::FractionOfAvailable(fraction);
         self
     }
 
@@ -193,8 +224,17 @@ impl MemoryManagerBuilder {
     ///
     /// If the page size is not a power of two from 4 KiB to 1 MiB, the capacity holds no page or
     /// is above what can be addressed, the address space factor is 0 or too large, the idle memory
-    /// policy contradicts itself, or the operating system refuses the region or a thread.
+    /// policy contradicts itself, or the operating system refuses the region or a thread. If the
+    /// capacity is to be a fraction of the available memory, also if that is not above 0 and at
+    /// most 1, or nothing says how much is available.
     pub fn build(&self) -> Result<MemoryManager, ConfigError> {
+        let (capacity_bytes, source) = self.capacity.resolve()?;
+        let resolved = Self { capacity_bytes, ..self.clone() };
+        resolved.build_of(&source).map_err(|error| error.with_capacity_source(&source))
+    }
+
+    /// Builds the manager, now that the capacity is known.
+    fn build_of(&self, capacity_source: &CapacitySource) -> Result<MemoryManager, ConfigError> {
         let page_size = PageSize::new(self.page_bytes)?;
         let pages = self.pages(page_size)?;
         let address_space = self.address_space(pages, page_size)?;
@@ -222,6 +262,7 @@ impl MemoryManagerBuilder {
             arena,
             page_size,
             pages,
+            capacity_source: capacity_source.clone(),
             mode: self.mode,
             strategy: self.strategy,
             members: Mutex::default(),

@@ -4,6 +4,7 @@ mod access;
 mod background;
 mod builder;
 mod cache;
+mod capacity;
 mod drain;
 mod fixed;
 mod holdings;
@@ -23,6 +24,7 @@ mod worker;
 use std::sync::{Arc, Mutex};
 
 use crate::arena::Arena;
+use crate::available::CapacitySource;
 use crate::budget::Budget;
 use crate::error::{FractionError, LeakError};
 use crate::free_list::Strategy;
@@ -80,6 +82,7 @@ pub(crate) struct Shared {
     page_size: PageSize,
     /// The pages of the capacity; what remains of it can be reserved, not allocated.
     pages: PageCount,
+    capacity_source: CapacitySource,
     mode: MemoryMode,
     strategy: Strategy,
     /// All owners and workers.
@@ -112,6 +115,12 @@ impl MemoryManager {
     #[must_use]
     pub fn capacity(&self) -> usize {
         to_usize(self.shared.budget.limit())
+    }
+
+    /// What the capacity was taken from, with the numbers.
+    #[must_use]
+    pub fn capacity_source(&self) -> &CapacitySource {
+        &self.shared.capacity_source
     }
 
     /// The size of a page in bytes.

@@ -1,6 +1,11 @@
 //! What the operating system does for a region: one mapping, its advice, its residency.
 
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
+mod available;
+#[cfg(all(target_os = "linux", not(offheap_portable)))]
+pub(crate) use available::available_memory;
+
+#[cfg(all(target_os = "linux", not(offheap_portable)))]
 mod linux;
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
 pub(crate) use linux::{
@@ -11,7 +16,8 @@ pub(crate) use linux::{
 mod portable;
 #[cfg(not(all(target_os = "linux", not(offheap_portable))))]
 pub(crate) use portable::{
-    CAN_GIVE_BACK, Mapping, free_huge_tlb_pages, heavy_fence, register_heavy_fence,
+    CAN_GIVE_BACK, Mapping, available_memory, free_huge_tlb_pages, heavy_fence,
+    register_heavy_fence,
 };
 
 /// Whether the region asks for transparent huge pages.

@@ -1,6 +1,8 @@
 //! Public behaviour: one binary, one module a subject.
 
 #[cfg(test)]
+mod capacities;
+#[cfg(test)]
 mod churn;
 #[cfg(test)]
 mod conflicts;

@@ -1,6 +1,7 @@
 //! Errors: what was asked for, the rule or the number that stood against it, and who holds what.
 
 mod config;
+mod share;
 
 use std::error::Error;
 use std::fmt::{self, Display, Formatter};
@@ -8,6 +9,7 @@ use std::io;
 use std::sync::Arc;
 
 pub use config::ConfigError;
+pub use share::ShareError;
 
 /// How many holders an error names.
 const HOLDERS_NAMED_MAX: usize = 3;

@@ -113,14 +113,14 @@ pub use arena::{IdleMemory, ZeroPolicy};
 pub use available::{AvailableMemory, CapacitySource, MemoryLimit};
 pub use error::{
     AllocationError, ConfigError, FractionError, Holder, LeakError, OutOfBounds, OwnerError,
-    Reason, Refusal, ReservationError,
+    Reason, Refusal, ReservationError, ShareError,
 };
 pub use free_list::Strategy;
 #[cfg(not(offheap_loom))]
 pub use manager::{
-    FixedSizeManager, Holdings, ManagerStats, MemoryManager, MemoryManagerBuilder, MemoryMode,
-    MemorySegment, OccupancyMap, Owner, OwnerBuilder, OwnerStats, Reservation, Scratch,
-    VariableSizeManager, Worker,
+    FixedSizeManager, Holdings, Lease, ManagerStats, MemoryManager, MemoryManagerBuilder,
+    MemoryMode, MemorySegment, OccupancyMap, Owner, OwnerBuilder, OwnerStats, Reservation, Scratch,
+    SharedResourceStats, VariableSizeManager, Worker,
 };
 #[cfg(not(offheap_loom))]
 pub use os::{CoreDumps, HugePages, Populate};

@@ -18,6 +18,7 @@ use crate::units::{
 use super::background::Background;
 use super::cache::CacheLimits;
 use super::capacity::Capacity;
+use super::shared_resources::SharedResources;
 use super::{MemoryManager, Shared};
 
 /// The shelves that an owner's depot has at most: more threads than that share them.
@@ -266,6 +267,7 @@ impl MemoryManagerBuilder {
             mode: self.mode,
             strategy: self.strategy,
             members: Mutex::default(),
+            resources: SharedResources::default(),
             cache_limits: self.cache_limits(pages, page_size),
             fences: Shared::fences(),
             background: Background::new(),

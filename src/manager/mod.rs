@@ -17,6 +17,7 @@ mod reservation;
 mod residency;
 mod scratch;
 mod segment;
+mod shared_resources;
 mod stats;
 mod variable;
 mod worker;
@@ -39,6 +40,7 @@ pub use registration::OwnerBuilder;
 pub use reservation::Reservation;
 pub use scratch::Scratch;
 pub use segment::MemorySegment;
+pub use shared_resources::{Lease, SharedResourceStats};
 pub use stats::{ManagerStats, OccupancyMap, OwnerStats};
 pub use variable::VariableSizeManager;
 pub use worker::Worker;
@@ -47,6 +49,7 @@ use background::Background;
 use cache::CacheLimits;
 use drain::{End, Whose};
 use members::{Members, Present};
+use shared_resources::SharedResources;
 
 /// Owns memory under a hard budget and hands it out to owners, as pages and as blocks.
 ///
@@ -87,6 +90,7 @@ pub(crate) struct Shared {
     strategy: Strategy,
     /// All owners and workers.
     members: Mutex<Members>,
+    resources: SharedResources,
     cache_limits: CacheLimits,
     /// How magazines are entered.
     fences: Fences,

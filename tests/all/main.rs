@@ -38,6 +38,8 @@ mod residency;
 #[cfg(test)]
 mod scratch;
 #[cfg(test)]
+mod shared_resources;
+#[cfg(test)]
 mod strategies;
 #[cfg(test)]
 mod support;

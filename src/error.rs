@@ -2,6 +2,7 @@
 
 mod config;
 mod share;
+mod word;
 
 use std::error::Error;
 use std::fmt::{self, Display, Formatter};
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 pub use config::ConfigError;
 pub use share::ShareError;
+pub use word::UnknownWord;
 
 /// How many holders an error names.
 const HOLDERS_NAMED_MAX: usize = 3;

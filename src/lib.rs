@@ -113,7 +113,7 @@ pub use arena::{IdleMemory, ZeroPolicy};
 pub use available::{AvailableMemory, CapacitySource, MemoryLimit};
 pub use error::{
     AllocationError, ConfigError, FractionError, Holder, LeakError, OutOfBounds, OwnerError,
-    Reason, Refusal, ReservationError, ShareError,
+    Reason, Refusal, ReservationError, ShareError, UnknownWord,
 };
 pub use free_list::Strategy;
 #[cfg(not(offheap_loom))]

@@ -19,7 +19,7 @@ use super::background::Background;
 use super::cache::CacheLimits;
 use super::capacity::Capacity;
 use super::shared_resources::SharedResources;
-use super::{MemoryManager, Shared};
+use super::{MemoryManager, MemoryMode, Shared};
 
 /// The shelves that an owner's depot has at most: more threads than that share them.
 const SHELVES_MAX: usize = 32;
@@ -33,19 +33,6 @@ const QUANTA: usize = 4;
 const MAGAZINE_SHARE: usize = 4;
 /// More threads than this do not populate a region any faster.
 const POPULATE_THREADS_MAX: u32 = 64;
-
-/// Where memory comes from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum MemoryMode {
-    /// One region, mapped when the manager is built. Flink calls it off-heap, or managed.
-    #[default]
-    OffHeap,
-    /// The process allocator, page by page as it is asked for, which gets the memory back when a
-    /// segment is released. The same interface, budget, owners and errors; without a region there
-    /// is no strategy to apply and no residency to tell. Pages come zeroed, whatever the policy,
-    /// because memory fresh from an allocator is not initialized.
-    Heap,
-}
 
 /// The configuration of a [`MemoryManager`].
 ///

@@ -47,6 +47,8 @@ mod support;
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
 mod trimming;
 #[cfg(test)]
+mod words;
+#[cfg(test)]
 mod workers;
 #[cfg(test)]
 mod zeroing;

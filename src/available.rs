@@ -4,6 +4,8 @@ use std::fmt::{self, Display, Formatter};
 
 /// What the capacity of a manager was taken from.
 #[derive(Clone, PartialEq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum CapacitySource {
     /// It was named in bytes.
@@ -19,6 +21,7 @@ pub enum CapacitySource {
 
 /// The memory that the process may use in all, and what says so.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct AvailableMemory {
     /// The bytes.
@@ -29,6 +32,8 @@ pub struct AvailableMemory {
 
 /// What limits the memory of a process.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum MemoryLimit {
     /// `memory.max` of a group of cgroup v2.

@@ -70,6 +70,7 @@ impl Error for OwnerError {}
 
 /// An owner and what it holds, for errors.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Holder {
     /// The owner's name.
@@ -98,6 +99,8 @@ fn write_holders(f: &mut Formatter<'_>, holders: &[Holder]) -> fmt::Result {
 
 /// Why memory was refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum Reason {
     /// The budget does not have that much left.
@@ -127,6 +130,7 @@ pub enum Reason {
 
 /// A refused request for memory, in numbers.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Refusal {
     /// The name of the owner that asked.
@@ -241,6 +245,7 @@ refusal_error! {
 
 /// A fraction outside (0, 1].
 #[derive(Clone, Copy, PartialEq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct FractionError {
     /// The fraction that was given.
@@ -257,6 +262,7 @@ impl Error for FractionError {}
 
 /// Memory that is still held although none should be.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct LeakError {
     /// Who holds memory, the largest holder first.
@@ -275,6 +281,7 @@ impl Error for LeakError {}
 
 /// An access that does not lie within its segment. Nothing was read or written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct OutOfBounds {
     /// The first byte of the access.

@@ -12,6 +12,8 @@ use super::word::FreeRun;
 /// Flink's users know the two as the smallest-block and the largest-block allocation strategy.
 /// In text they are `smallest-fit` and `largest-fit`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum Strategy {
     /// The smallest hole that fits, so that large runs stay whole. Best for blocks of known size.
     ///

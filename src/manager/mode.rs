@@ -7,6 +7,8 @@ use crate::error::UnknownWord;
 
 /// Where memory comes from. In text, `off-heap` or `heap`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum MemoryMode {
     /// One region, mapped when the manager is built. Flink calls it off-heap, or managed.
     #[default]

@@ -39,6 +39,7 @@ pub struct Lease<T> {
 
 /// A shared resource in numbers.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct SharedResourceStats {
     /// Its name, which is also that of the owner that holds its bytes.

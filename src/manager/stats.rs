@@ -14,6 +14,7 @@ use super::{MemoryManager, Shared, to_usize};
 
 /// A manager in numbers, at one moment. Numbers that change while they are read need not agree.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct ManagerStats {
     /// The capacity in bytes.
@@ -61,6 +62,7 @@ pub struct ManagerStats {
 
 /// An owner in numbers.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct OwnerStats {
     /// Its name.
@@ -75,6 +77,7 @@ pub struct OwnerStats {
 
 /// Which pages of a region are in the free list, for pictures: those at hand are not.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct OccupancyMap {
     /// The number of pages of the region, with its spare address space; 0 in heap mode.

@@ -22,6 +22,8 @@ pub(crate) use portable::{
 
 /// Whether the region asks for transparent huge pages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum HugePages {
     /// Yes, where the system has them: a first touch costs an eighth, and so do misses of the
     /// translation cache. Resident bytes then grow by 2 MiB at a time.
@@ -38,6 +40,8 @@ pub enum HugePages {
 
 /// When the region becomes resident.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum Populate {
     /// As pages are first touched; at once on systems where the region is a plain allocation.
     #[default]
@@ -52,6 +56,8 @@ pub enum Populate {
 
 /// Whether core dumps contain the region.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum CoreDumps {
     /// They do.
     #[default]

@@ -1,6 +1,7 @@
 //! Errors: what was asked for, the rule or the number that stood against it, and who holds what.
 
 mod config;
+mod leak;
 mod share;
 mod word;
 
@@ -10,6 +11,7 @@ use std::io;
 use std::sync::Arc;
 
 pub use config::ConfigError;
+pub use leak::{AllocationKind, AllocationSite, LeakError};
 pub use share::ShareError;
 pub use word::UnknownWord;
 
@@ -259,25 +261,6 @@ impl Display for FractionError {
 }
 
 impl Error for FractionError {}
-
-/// Memory that is still held although none should be.
-#[derive(Clone, PartialEq, Eq, Debug)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[non_exhaustive]
-pub struct LeakError {
-    /// Who holds memory, the largest holder first.
-    pub holders: Vec<Holder>,
-}
-
-impl Display for LeakError {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let bytes: usize = self.holders.iter().map(|holder| holder.used_bytes).sum();
-        write!(f, "{bytes} bytes have not been released")?;
-        write_holders(f, &self.holders)
-    }
-}
-
-impl Error for LeakError {}
 
 /// An access that does not lie within its segment. Nothing was read or written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -24,6 +24,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Features
+//!
+//! None is on by default, and none changes a signature.
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `serde` | `Serialize` and `Deserialize` for statistics, choices, and the numbers in errors |
+//! | `track-allocations` | where all that is out was allocated, in a [`LeakError`] |
+//!
+//! `track-allocations` costs a lock an allocation.
+//!
 //! # Floors
 //!
 //! A file uses its own floor and those below, never above; a test checks it.
@@ -112,8 +123,8 @@ pub mod touches {
 pub use arena::{IdleMemory, ZeroPolicy};
 pub use available::{AvailableMemory, CapacitySource, MemoryLimit};
 pub use error::{
-    AllocationError, ConfigError, FractionError, Holder, LeakError, OutOfBounds, OwnerError,
-    Reason, Refusal, ReservationError, ShareError, UnknownWord,
+    AllocationError, AllocationKind, AllocationSite, ConfigError, FractionError, Holder, LeakError,
+    OutOfBounds, OwnerError, Reason, Refusal, ReservationError, ShareError, UnknownWord,
 };
 pub use free_list::Strategy;
 #[cfg(not(offheap_loom))]

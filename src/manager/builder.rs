@@ -255,11 +255,13 @@ impl MemoryManagerBuilder {
             strategy: self.strategy,
             members: Mutex::default(),
             resources: SharedResources::default(),
+            #[cfg(feature = "track-allocations")]
+            sites: super::sites::Sites::default(),
             cache_limits: self.cache_limits(pages, page_size),
             fences: Shared::fences(),
             background: Background::new(),
         };
-        let manager = MemoryManager { shared: Arc::new(shared) };
+        let manager = MemoryManager::new(Arc::new(shared));
         manager.start_trimming(self.idle_memory)?;
         if self.populate == Populate::Background {
             manager.start_populating(self.threads())?;

@@ -59,6 +59,7 @@ impl PageSource {
     /// 1. `page` was put by for `owner`, who was charged with it then, and was taken from there.
     /// 2. The source is that of the manager of `owner`.
     #[inline]
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub(super) unsafe fn segment(&self, owner: &Arc<OwnerShared>, page: HeldRun) -> MemorySegment {
         // SAFETY: 1: the charge below keeps the owner, and so the manager and its region, alive.
         // 2: by the caller's contract, 1 and 2.
@@ -118,6 +119,7 @@ impl OwnerShared {
     /// A page from the depot, after stocking a shelf if need be; `None` if there is none at hand,
     /// and no more should be put by. For whoever has a handle on the owner.
     #[inline]
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub(super) fn page_at_hand(self: &Arc<Self>) -> Option<MemorySegment> {
         let depot = self.pages().depot().or_else(|| self.open_depot())?;
         let shelf = depot.try_lock(thread_number())?;

@@ -19,6 +19,8 @@ mod residency;
 mod scratch;
 mod segment;
 mod shared_resources;
+#[cfg(feature = "track-allocations")]
+mod sites;
 mod stats;
 mod variable;
 mod worker;
@@ -28,7 +30,7 @@ use std::sync::{Arc, Mutex};
 use crate::arena::Arena;
 use crate::available::CapacitySource;
 use crate::budget::Budget;
-use crate::error::{FractionError, LeakError};
+use crate::error::{FractionError, Holder, LeakError};
 use crate::free_list::Strategy;
 use crate::magazine::Fences;
 use crate::units::{PageCount, PageSize};
@@ -93,6 +95,9 @@ pub(crate) struct Shared {
     /// All owners and workers.
     members: Mutex<Members>,
     resources: SharedResources,
+    /// Where what is out was allocated.
+    #[cfg(feature = "track-allocations")]
+    sites: sites::Sites,
     cache_limits: CacheLimits,
     /// How magazines are entered.
     fences: Fences,
@@ -100,7 +105,26 @@ pub(crate) struct Shared {
     background: Background,
 }
 
+impl Shared {
+    fn leaks(&self) -> Option<LeakError> {
+        let holders = self.present(Present::holders);
+        (!holders.is_empty()).then(|| self.leak(holders))
+    }
+
+    fn leak(&self, holders: Vec<Holder>) -> LeakError {
+        #[cfg(feature = "track-allocations")]
+        let sites = self.sites.list();
+        #[cfg(not(feature = "track-allocations"))]
+        let sites = Vec::new();
+        LeakError { holders, sites }
+    }
+}
+
 impl MemoryManager {
+    fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
     /// Starts the configuration of a manager.
     pub fn builder() -> MemoryManagerBuilder {
         MemoryManagerBuilder::new()
@@ -198,8 +222,16 @@ impl MemoryManager {
     pub fn verify_empty(&self) -> Result<(), LeakError> {
         match self.shared.drained(Whose::Everybodys, End::Shut, Present::holders) {
             holders if holders.is_empty() => Ok(()),
-            holders => Err(LeakError { holders }),
+            holders => Err(self.shared.leak(holders)),
         }
+    }
+
+    /// What [`verify_empty`](Self::verify_empty) would fail with, if it did: who holds memory and,
+    /// with the feature `track-allocations`, where that was allocated. For reports at any time:
+    /// what is kept at hand stays there.
+    #[must_use]
+    pub fn leaks(&self) -> Option<LeakError> {
+        self.shared.leaks()
     }
 
     /// Refuses every allocation, reservation and registration from now on, if it is for a byte at

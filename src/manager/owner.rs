@@ -111,6 +111,7 @@ impl Owner {
     ///
     /// If the budget or the limit has less than a page left, or the manager has been shut down.
     #[inline]
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub fn allocate_page(&self) -> Result<MemorySegment, AllocationError> {
         match self.shared.page_at_hand() {
             Some(page) => Ok(page),
@@ -125,6 +126,7 @@ impl Owner {
     /// # Errors
     ///
     /// If the budget or the limit has less left, or the manager has been shut down.
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub fn allocate_pages(&self, count: usize) -> Result<Vec<MemorySegment>, AllocationError> {
         if count == 0 {
             return Ok(Vec::new());
@@ -142,6 +144,7 @@ impl Owner {
     ///
     /// If the budget or the limit has less left, no free block was large enough while it looked,
     /// not even with the spare address space, or the manager has been shut down.
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub fn allocate(&self, bytes: usize) -> Result<MemorySegment, AllocationError> {
         let pages = self.shared.pages_for(bytes)?;
         let rounded = self.shared.manager.page_size.bytes_of(pages);
@@ -160,6 +163,7 @@ impl Owner {
     ///
     /// If there is not even one page, the process allocator refuses (in heap mode), or the manager
     /// has been shut down.
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub fn allocate_up_to(&self, bytes: usize) -> Result<MemorySegment, AllocationError> {
         let page_size = self.shared.manager.page_size;
         let wanted = bytes.min(page_size.bytes_of(self.shared.manager.pages));
@@ -177,6 +181,7 @@ impl Owner {
     /// # Errors
     ///
     /// If the budget or the limit has less left, or the manager has been shut down.
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub fn allocate_scattered(&self, bytes: usize) -> Result<Vec<MemorySegment>, AllocationError> {
         if bytes == 0 {
             return Ok(Vec::new());
@@ -198,6 +203,7 @@ impl Owner {
     /// # Errors
     ///
     /// If the budget or the limit has less left, or the manager has been shut down.
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub fn reserve_memory(&self, bytes: usize) -> Result<Reservation, ReservationError> {
         Reservation::new(self.clone(), bytes)
     }
@@ -304,6 +310,7 @@ impl OwnerShared {
 
     /// One page from the free list.
     #[cold]
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     fn allocate_page(self: &Arc<Self>) -> Result<MemorySegment, AllocationError> {
         let bytes = self.manager.page_size.bytes();
         let charge = self.charge(bytes)?;
@@ -314,6 +321,7 @@ impl OwnerShared {
     }
 
     /// One block of at most `bytes`, from a search that may fail.
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     fn allocate_one(
         self: &Arc<Self>,
         bytes: usize,
@@ -338,6 +346,7 @@ impl OwnerShared {
     }
 
     /// One block of as much of `wanted` bytes as there is.
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     fn allocate_up_to(self: &Arc<Self>, wanted: usize) -> Result<MemorySegment, AllocationError> {
         let attempt = || self.find_up_to(wanted);
         let found = match attempt() {
@@ -422,6 +431,7 @@ impl OwnerShared {
     }
 
     /// Blocks of `bytes` in all, from a search that finds what was reserved.
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     fn allocate_many(
         self: &Arc<Self>,
         bytes: usize,

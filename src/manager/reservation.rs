@@ -16,11 +16,19 @@ pub struct Reservation {
     owner: Owner,
     /// `None` while nothing is reserved.
     charge: Option<Charge>,
+    #[cfg(feature = "track-allocations")]
+    key: super::sites::Key,
 }
 
 impl Reservation {
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub(super) fn new(owner: Owner, bytes: usize) -> Result<Self, ReservationError> {
-        let mut reservation = Self { owner, charge: None };
+        let mut reservation = Self {
+            #[cfg(feature = "track-allocations")]
+            key: owner.shared().manager().sites.new_reservation(),
+            owner,
+            charge: None,
+        };
         reservation.grow(bytes)?;
         Ok(reservation)
     }
@@ -43,6 +51,7 @@ impl Reservation {
     ///
     /// If the budget or the owner's limit has less left, or the manager has been shut down. The
     /// reservation is then as before.
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub fn grow(&mut self, bytes: usize) -> Result<(), ReservationError> {
         let shared = self.owner.shared();
         if bytes > super::to_usize(shared.budget().limit()) {
@@ -59,6 +68,8 @@ impl Reservation {
             Some(mine) => mine.merge(charge),
             none => *none = Some(charge),
         }
+        #[cfg(feature = "track-allocations")]
+        self.track(std::panic::Location::caller());
         Ok(())
     }
 
@@ -69,12 +80,30 @@ impl Reservation {
             if let Some(charge) = &mut self.charge {
                 charge.shrink(bytes);
             }
+            #[cfg(feature = "track-allocations")]
+            self.untrack();
             return bytes;
         }
         if let Some(charge) = self.charge.take() {
+            #[cfg(feature = "track-allocations")]
+            self.untrack();
             charge.release();
         }
         size
+    }
+}
+
+#[cfg(feature = "track-allocations")]
+impl Reservation {
+    /// Remembers where the reservation became what it is.
+    fn track(&self, place: super::sites::Place) {
+        let (owner, kind) = (self.owner.shared(), crate::error::AllocationKind::Reservation);
+        owner.manager().sites.add(self.key, kind, owner.name(), self.size(), place);
+    }
+
+    /// Remembers that there is less of it.
+    fn untrack(&self) {
+        self.owner.shared().manager().sites.shrink(self.key, self.size());
     }
 }
 

@@ -132,6 +132,7 @@ impl MemoryManager {
     /// for: from the initializer of this resource or from its drop, or from one that another
     /// thread waits for in turn. That is not noticed where an initializer has yet another thread
     /// ask, and waits for that.
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub fn share<T: Send + Sync + 'static, E>(
         &self,
         name: impl Into<Arc<str>>,
@@ -147,6 +148,7 @@ impl MemoryManager {
     /// # Errors
     ///
     /// As [`share`](Self::share), and if `fraction` is not above 0 and at most 1.
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub fn share_fraction<T: Send + Sync + 'static, E>(
         &self,
         name: impl Into<Arc<str>>,
@@ -184,6 +186,7 @@ impl MemoryManager {
         stats
     }
 
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     fn lease<T: Send + Sync + 'static, E>(
         &self,
         name: Arc<str>,
@@ -216,6 +219,7 @@ impl MemoryManager {
         Ok(Lease { resource, counted: counted(), bytes })
     }
 
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     fn reserve_for_resource<E>(
         &self,
         name: &Arc<str>,

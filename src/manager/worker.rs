@@ -97,6 +97,7 @@ impl Worker {
     ///
     /// As [`Owner::allocate_page`].
     #[inline]
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub fn allocate_page(&mut self) -> Result<MemorySegment, AllocationError> {
         match self.shared.page_at_hand() {
             Some(page) => Ok(page),
@@ -124,6 +125,7 @@ impl WorkerShared {
     /// A page from the magazine, after filling it if need be; `None` if there is none at hand. For
     /// the worker's thread alone.
     #[inline]
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     fn page_at_hand(&self) -> Option<MemorySegment> {
         let magazine = self.magazine.enter();
         let page = magazine.pop().or_else(|| self.refill(&magazine))?;

@@ -1,6 +1,9 @@
 //! Public behaviour: one binary, one module a subject.
 
 #[cfg(test)]
+#[cfg(feature = "track-allocations")]
+mod allocation_sites;
+#[cfg(test)]
 mod capacities;
 #[cfg(test)]
 mod churn;

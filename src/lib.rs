@@ -31,9 +31,14 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `serde` | `Serialize` and `Deserialize` for statistics, choices, and the numbers in errors |
+//! | `metrics` | `MemoryManager::publish_metrics`, and counters of refusals and trims |
+//! | `tracing` | events of what is rare: see below |
 //! | `track-allocations` | where all that is out was allocated, in a [`LeakError`] |
 //!
-//! `track-allocations` costs a lock an allocation.
+//! With `tracing`, events of the target `offheap` tell that a manager is built or shut down, an
+//! owner comes or goes, and memory is refused or trimmed, in numbers. Should the last handle of a
+//! manager go while memory is out, they tell who has it; without the feature nothing does, and
+//! [`MemoryManager::leaks`] answers who asks. `track-allocations` costs a lock an allocation.
 //!
 //! # Floors
 //!

@@ -58,6 +58,15 @@ pub enum AllocationKind {
     Reservation,
 }
 
+impl LeakError {
+    /// The sites of the owners of this name, as text.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn sites_of(&self, owner: &str) -> String {
+        let sites = self.sites.iter().filter(|site| &*site.owner == owner);
+        sites.map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    }
+}
+
 impl Display for LeakError {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let bytes: usize = self.holders.iter().map(|holder| holder.used_bytes).sum();

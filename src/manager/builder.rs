@@ -18,6 +18,7 @@ use crate::units::{
 use super::background::Background;
 use super::cache::CacheLimits;
 use super::capacity::Capacity;
+use super::events;
 use super::shared_resources::SharedResources;
 use super::{MemoryManager, MemoryMode, Shared};
 
@@ -257,6 +258,8 @@ impl MemoryManagerBuilder {
             resources: SharedResources::default(),
             #[cfg(feature = "track-allocations")]
             sites: super::sites::Sites::default(),
+            #[cfg(feature = "metrics")]
+            published: super::metrics::Published::default(),
             cache_limits: self.cache_limits(pages, page_size),
             fences: Shared::fences(),
             background: Background::new(),
@@ -266,6 +269,7 @@ impl MemoryManagerBuilder {
         if self.populate == Populate::Background {
             manager.start_populating(self.threads())?;
         }
+        events::built(&manager.shared);
         Ok(manager)
     }
 

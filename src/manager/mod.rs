@@ -6,9 +6,12 @@ mod builder;
 mod cache;
 mod capacity;
 mod drain;
+mod events;
 mod fixed;
 mod holdings;
 mod members;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod mode;
 mod owner;
 mod owner_ref;
@@ -80,6 +83,9 @@ use shared_resources::SharedResources;
 #[derive(Clone)]
 pub struct MemoryManager {
     shared: Arc<Shared>,
+    /// One for all clones, which goes with the last of them.
+    #[cfg(feature = "tracing")]
+    _handle: Arc<events::Handle>,
 }
 
 /// What all handles, owners and segments of a manager share.
@@ -98,6 +104,8 @@ pub(crate) struct Shared {
     /// Where what is out was allocated.
     #[cfg(feature = "track-allocations")]
     sites: sites::Sites,
+    #[cfg(feature = "metrics")]
+    published: metrics::Published,
     cache_limits: CacheLimits,
     /// How magazines are entered.
     fences: Fences,
@@ -122,7 +130,11 @@ impl Shared {
 
 impl MemoryManager {
     fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+        Self {
+            #[cfg(feature = "tracing")]
+            _handle: Arc::new(events::Handle(Arc::clone(&shared))),
+            shared,
+        }
     }
 
     /// Starts the configuration of a manager.
@@ -245,7 +257,9 @@ impl MemoryManager {
         self.shared.budget.close();
         self.shared.seal_caches();
         self.shared.budget.wait_until_settled();
-        self.verify_empty()
+        let result = self.verify_empty();
+        events::shut_down(result.as_ref().err());
+        result
     }
 
     /// Whether the manager has been shut down.

@@ -11,6 +11,7 @@ use crate::units::PageCount;
 
 use super::cache::OwnerPages;
 use super::drain::{End, Whose};
+use super::events;
 use super::holdings::Holdings;
 use super::owner_ref::Charge;
 use super::refusal::Why;
@@ -42,6 +43,7 @@ impl Drop for Handle {
         self.0.close_caches();
         // Not when the owner is gone: whoever counts may let it live on for a moment.
         self.0.account.close(&self.0.manager.budget);
+        events::owner_ended(&self.0);
     }
 }
 
@@ -59,6 +61,7 @@ impl Owner {
         let pages = OwnerPages::new(&manager.arena);
         let shared = Arc::new(OwnerShared { name, account, pages, manager });
         shared.manager.register(&shared);
+        events::owner_registered(&shared);
         let handle = Arc::new(Handle(Arc::clone(&shared)));
         Self { shared, _handle: handle }
     }

@@ -4,6 +4,7 @@ use crate::arena::NoMemory;
 use crate::budget::Refused;
 use crate::error::{AllocationError, Holder, Reason, Refusal};
 
+use super::events;
 use super::owner::OwnerShared;
 use super::owner_ref::Charge;
 use super::to_usize;
@@ -59,7 +60,7 @@ impl OwnerShared {
 
     /// A refusal in numbers.
     pub(super) fn refused(&self, requested_bytes: usize, why: Why) -> Refusal {
-        self.manager().present(|present| {
+        let refusal = self.manager().present(|present| {
             let Holder { name, used_bytes, minimum_bytes, limit_bytes } = present.holder(self);
             let left_of_limit = limit_bytes.saturating_sub(used_bytes);
             let (available_bytes, reason) = match why {
@@ -83,6 +84,8 @@ impl OwnerShared {
                 reason,
                 holders: present.holders(),
             }
-        })
+        });
+        events::refused(&refusal);
+        refusal
     }
 }

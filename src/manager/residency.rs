@@ -8,6 +8,7 @@ use crate::error::ConfigError;
 
 use super::background::Next;
 use super::drain::{End, Whose};
+use super::events;
 use super::{MemoryManager, Shared};
 
 impl MemoryManager {
@@ -30,7 +31,9 @@ impl MemoryManager {
     pub fn trim_to(&self, idle_bytes: usize) -> usize {
         let Some(off_heap) = self.shared.arena.off_heap() else { return 0 };
         self.shared.drained(Whose::Everybodys, End::Shut, |_| {});
-        off_heap.trim(idle_bytes)
+        let bytes = off_heap.trim(idle_bytes);
+        events::trimmed(bytes);
+        bytes
     }
 
     /// Starts the thread that returns idle memory, if there is one.
@@ -81,7 +84,7 @@ impl Shared {
     fn trim_if_above(&self, above_bytes: usize, down_to_bytes: usize) {
         let Some(off_heap) = self.arena.off_heap() else { return };
         if off_heap.idle_bytes() > above_bytes {
-            off_heap.trim(down_to_bytes);
+            events::trimmed(off_heap.trim(down_to_bytes));
         }
     }
 }

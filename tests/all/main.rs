@@ -29,6 +29,9 @@ mod grants;
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
 mod huge_tlb;
 #[cfg(test)]
+#[cfg(feature = "metrics")]
+mod metered;
+#[cfg(test)]
 mod owners;
 #[cfg(test)]
 #[cfg(all(target_os = "linux", not(offheap_portable)))]

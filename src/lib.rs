@@ -81,6 +81,7 @@ mod budget;
 mod depot;
 mod error;
 mod free_list;
+mod line;
 mod magazine;
 mod page_set;
 mod page_stack;
@@ -108,9 +109,12 @@ mod region;
 #[cfg(offheap_loom)]
 #[doc(hidden)]
 pub mod model {
-    pub use crate::budget::{Account, Budget, Kept, Opened, Refused, Tentative};
+    pub use crate::budget::{
+        Account, Awaited, Budget, Kept, Opened, Parent, Refused, Returned, Tentative, Turn,
+    };
     pub use crate::depot::{Depot, Shelf};
     pub use crate::free_list::{FreeList, HeldPages, HeldRun, Lent, SetIndex, Summary, Words};
+    pub use crate::line::{Ended, Line, Request, Served, Ticket};
     pub use crate::magazine::{Fences, MAGAZINE_PAGES, Magazine};
     pub use crate::stock::{Exchange, NoExchange, Stock};
     pub use crate::sync::full_fence;
@@ -134,9 +138,11 @@ pub use error::{
 pub use free_list::Strategy;
 #[cfg(not(offheap_loom))]
 pub use manager::{
-    FixedSizeManager, Holdings, Lease, ManagerStats, MemoryManager, MemoryManagerBuilder,
-    MemoryMode, MemorySegment, OccupancyMap, Owner, OwnerBuilder, OwnerStats, Reservation, Scratch,
-    SharedResourceStats, VariableSizeManager, Worker,
+    Answer, Claim, FairShare, FixedSizeManager, Greedy, Holdings, Lease, ManagerStats,
+    MemoryManager, MemoryManagerBuilder, MemoryMode, MemorySegment, OccupancyMap, Owner,
+    OwnerBuilder, OwnerStats, Policy, Pressure, PressureChanges, PressureSubscription, Reclaimer,
+    Reservation, ReservedSegment, Scratch, Share, SharedResourceStats, SpillReserve,
+    VariableSizeManager, Worker,
 };
 #[cfg(not(offheap_loom))]
 pub use os::{CoreDumps, HugePages, Populate};

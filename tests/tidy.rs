@@ -22,6 +22,7 @@ const FLOORS: [&[&str]; 5] = [
         "page_stack",
         "budget",
         "page_set",
+        "line",
         "cgroup",
     ],
     &["os", "region", "block", "process_heap"],

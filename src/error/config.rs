@@ -77,6 +77,26 @@ pub enum ConfigError {
         /// The pause, for a policy that has one.
         every: Option<Duration>,
     },
+    /// The spill reserve holds no page, or leaves none of the capacity.
+    SpillReserve {
+        /// The bytes asked for, for each reclaim.
+        spill_reserve_bytes: usize,
+        /// How many reclaims it is set aside for.
+        reserves: usize,
+        /// The capacity in bytes.
+        capacity_bytes: usize,
+        /// The size of a page in bytes.
+        page_bytes: usize,
+    },
+    /// The thresholds of the pressure are not in order.
+    PressureThresholds {
+        /// Where elevated pressure was to begin, as a share of the capacity.
+        elevated: f64,
+        /// Where high pressure was to begin.
+        high: f64,
+        /// Where critical pressure was to begin.
+        critical: f64,
+    },
     /// The operating system refused a thread for what is to happen in the background.
     Thread {
         /// What the operating system said.
@@ -138,6 +158,18 @@ impl Display for ConfigError {
                 write!(f, "idle memory above {above_bytes} bytes cannot be returned down to ")?;
                 write!(f, "{down_to_bytes} bytes")?;
                 every.map_or(Ok(()), |every| write!(f, " every {every:?}"))
+            }
+            Self::SpillReserve { spill_reserve_bytes, reserves, capacity_bytes, page_bytes } => {
+                write!(
+                    f,
+                    "a spill reserve of {spill_reserve_bytes} bytes for each of {reserves} "
+                )?;
+                write!(f, "reclaims does not hold a page of {page_bytes} bytes, or leaves none ")?;
+                write!(f, "of the capacity of {capacity_bytes} bytes")
+            }
+            Self::PressureThresholds { elevated, high, critical } => {
+                write!(f, "pressure thresholds of {elevated}, {high} and {critical} are not ")?;
+                f.write_str("above 0, at most 1, and in ascending order")
             }
             Self::Thread { source } => {
                 write!(f, "cannot start a thread in the background: {source}")

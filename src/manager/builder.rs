@@ -1,7 +1,7 @@
 //! Configuring a manager.
 
 use std::num::NonZero;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 
 use crate::arena::{AddressSpace, Arena, IdleMemory, OffHeap, OffHeapOptions, ZeroPolicy};
@@ -10,6 +10,7 @@ use crate::budget::Budget;
 use crate::depot::SHELF_PAGES;
 use crate::error::ConfigError;
 use crate::free_list::Strategy;
+use crate::line::Line;
 use crate::os::{self, CoreDumps, HugePages, Populate};
 use crate::units::{
     ADDRESS_SPACE_FACTOR_DEFAULT, CAPACITY_BYTES_MAX, PAGE_BYTES_DEFAULT, PageCount, PageSize,
@@ -19,7 +20,9 @@ use super::background::Background;
 use super::cache::CacheLimits;
 use super::capacity::Capacity;
 use super::events;
+use super::pressure::{Gauge, check_shares};
 use super::shared_resources::SharedResources;
+use super::sharing::Sharing;
 use super::{MemoryManager, MemoryMode, Shared};
 
 /// The shelves that an owner's depot has at most: more threads than that share them.
@@ -57,6 +60,7 @@ pub struct MemoryManagerBuilder {
     populate_threads: Option<u32>,
     core_dumps: CoreDumps,
     depot_pages: Option<usize>,
+    sharing: Sharing,
 }
 
 impl MemoryManagerBuilder {
@@ -75,6 +79,7 @@ impl MemoryManagerBuilder {
             populate_threads: None,
             core_dumps: CoreDumps::default(),
             depot_pages: None,
+            sharing: Sharing::default(),
         }
     }
 
@@ -207,15 +212,20 @@ impl MemoryManagerBuilder {
         self
     }
 
+    pub(super) fn sharing_mut(&mut self) -> &mut Sharing {
+        &mut self.sharing
+    }
+
     /// Builds the manager; in off-heap mode this maps the region.
     ///
     /// # Errors
     ///
     /// If the page size is not a power of two from 4 KiB to 1 MiB, the capacity holds no page or
     /// is above what can be addressed, the address space factor is 0 or too large, the idle memory
-    /// policy contradicts itself, or the operating system refuses the region or a thread. If the
-    /// capacity is to be a fraction of the available memory, also if that is not above 0 and at
-    /// most 1, or nothing says how much is available.
+    /// policy contradicts itself, the spill reserve does not fit, the pressure thresholds are not
+    /// in order, or the operating system refuses the region or a thread. If the capacity is to be a
+    /// fraction of the available memory, also if that is not above 0 and at most 1, or nothing says
+    /// how much is available.
     pub fn build(&self) -> Result<MemoryManager, ConfigError> {
         let (capacity_bytes, source) = self.capacity.resolve()?;
         let resolved = Self { capacity_bytes, ..self.clone() };
@@ -246,8 +256,11 @@ impl MemoryManagerBuilder {
                 Arena::OffHeap(self.off_heap(&options)?)
             }
         };
+        check_shares(self.sharing.pressure_shares)?;
+        let budget = Budget::new(self.budget_bytes() as u64);
         let shared = Shared {
-            budget: Budget::new(self.budget_bytes() as u64),
+            reserve: self.sharing.set_aside(&budget, page_size.bytes())?,
+            budget,
             arena,
             page_size,
             pages,
@@ -255,6 +268,10 @@ impl MemoryManagerBuilder {
             mode: self.mode,
             strategy: self.strategy,
             members: Mutex::default(),
+            line: Line::new(),
+            gauge: Gauge::new(self.sharing.pressure_shares, self.budget_bytes() as u64),
+            sharing: self.sharing.clone(),
+            arbiter: OnceLock::new(),
             resources: SharedResources::default(),
             #[cfg(feature = "track-allocations")]
             sites: super::sites::Sites::default(),

@@ -49,7 +49,7 @@ pub(super) fn owner_registered(owner: &OwnerShared) {
     #[cfg(feature = "tracing")]
     tracing::debug!(
         target: TARGET,
-        owner = &**owner.name(),
+        owner = &**owner.path(),
         minimum_bytes = owner.account().minimum(),
         limit_bytes = owner.account().limit(),
         "owner registered"
@@ -62,7 +62,7 @@ pub(super) fn owner_ended(owner: &OwnerShared) {
     #[cfg(feature = "tracing")]
     tracing::debug!(
         target: TARGET,
-        owner = &**owner.name(),
+        owner = &**owner.path(),
         used_bytes = owner.account().used_bytes(),
         "owner ended"
     );

@@ -1,20 +1,31 @@
 //! The memory manager: one budget, one arena, and the owners that share them.
 
 mod access;
+mod acquire;
+mod allocate;
+mod arbiter;
 mod background;
 mod builder;
 mod cache;
+mod caller;
+mod calls;
+mod candidates;
 mod capacity;
 mod drain;
 mod events;
 mod fixed;
 mod holdings;
+mod lineage;
 mod members;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod mode;
+mod numbers;
 mod owner;
 mod owner_ref;
+mod policy;
+mod pressure;
+mod reclaim;
 mod refusal;
 mod registration;
 mod reservation;
@@ -22,19 +33,23 @@ mod residency;
 mod scratch;
 mod segment;
 mod shared_resources;
+mod sharing;
 #[cfg(feature = "track-allocations")]
 mod sites;
+mod standing;
 mod stats;
 mod variable;
+mod wait;
 mod worker;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::arena::Arena;
 use crate::available::CapacitySource;
 use crate::budget::Budget;
 use crate::error::{FractionError, Holder, LeakError};
 use crate::free_list::Strategy;
+use crate::line::Line;
 use crate::magazine::Fences;
 use crate::units::{PageCount, PageSize};
 
@@ -43,6 +58,9 @@ pub use fixed::FixedSizeManager;
 pub use holdings::Holdings;
 pub use mode::MemoryMode;
 pub use owner::Owner;
+pub use policy::{Claim, FairShare, Greedy, Policy, Share};
+pub use pressure::{Pressure, PressureChanges, PressureSubscription};
+pub use reclaim::{Answer, Reclaimer, ReservedSegment, SpillReserve};
 pub use registration::OwnerBuilder;
 pub use reservation::Reservation;
 pub use scratch::Scratch;
@@ -52,11 +70,14 @@ pub use stats::{ManagerStats, OccupancyMap, OwnerStats};
 pub use variable::VariableSizeManager;
 pub use worker::Worker;
 
-use background::Background;
+use background::{Background, Bell};
 use cache::CacheLimits;
 use drain::{End, Whose};
 use members::{Members, Present};
+use pressure::Gauge;
 use shared_resources::SharedResources;
+use sharing::Sharing;
+use wait::Wanted;
 
 /// Owns memory under a hard budget and hands it out to owners, as pages and as blocks.
 ///
@@ -100,6 +121,15 @@ pub(crate) struct Shared {
     strategy: Strategy,
     /// All owners and workers.
     members: Mutex<Members>,
+    /// Those who wait for memory.
+    line: Line<Wanted>,
+    sharing: Sharing,
+    /// The spill reserve: what was set aside of the budget for those who give memory back.
+    reserve: Budget,
+    /// How short memory is.
+    gauge: Gauge,
+    /// Calls the arbiter, once there is one; `None` if the system had no thread for it.
+    arbiter: OnceLock<Option<Arc<Bell>>>,
     resources: SharedResources,
     /// Where what is out was allocated.
     #[cfg(feature = "track-allocations")]
@@ -145,7 +175,7 @@ impl MemoryManager {
     /// Starts the registration of an owner. The name is for errors and statistics; it need not be
     /// unique.
     pub fn owner(&self, name: impl Into<Arc<str>>) -> OwnerBuilder {
-        OwnerBuilder::new(Arc::clone(&self.shared), name.into())
+        OwnerBuilder::new(Arc::clone(&self.shared), None, name.into())
     }
 
     /// An owner of all there is, for a manager that has just been built for it.
@@ -186,10 +216,7 @@ impl MemoryManager {
     /// The bytes that are neither held by an owner nor promised to one as its minimum.
     #[must_use]
     pub fn available_memory(&self) -> usize {
-        to_usize(
-            self.shared
-                .present(|present| self.shared.budget.free_bytes() + present.credit_of_cached()),
-        )
+        to_usize(self.shared.present(|present| present.free_bytes(&self.shared.budget)))
     }
 
     /// The bytes that are `fraction` of the capacity, rounded down.
@@ -255,7 +282,11 @@ impl MemoryManager {
     /// requests that are under way are waited for.
     pub fn shutdown(&self) -> Result<(), LeakError> {
         self.shared.budget.close();
+        self.shared.reserve.close();
         self.shared.seal_caches();
+        // All who wait are told.
+        self.shared.serve();
+        self.shared.end_telling();
         self.shared.budget.wait_until_settled();
         let result = self.verify_empty();
         events::shut_down(result.as_ref().err());

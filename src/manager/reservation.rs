@@ -23,14 +23,26 @@ pub struct Reservation {
 impl Reservation {
     #[cfg_attr(feature = "track-allocations", track_caller)]
     pub(super) fn new(owner: Owner, bytes: usize) -> Result<Self, ReservationError> {
-        let mut reservation = Self {
+        let mut reservation = Self::empty(owner);
+        reservation.grow(bytes)?;
+        Ok(reservation)
+    }
+
+    fn empty(owner: Owner) -> Self {
+        Self {
             #[cfg(feature = "track-allocations")]
             key: owner.shared().manager().sites.new_reservation(),
             owner,
             charge: None,
-        };
-        reservation.grow(bytes)?;
-        Ok(reservation)
+        }
+    }
+
+    /// A reservation of what was charged.
+    #[cfg_attr(feature = "track-allocations", track_caller)]
+    pub(super) fn of(owner: Owner, charge: Charge) -> Self {
+        let mut reservation = Self::empty(owner);
+        reservation.add(charge);
+        reservation
     }
 
     /// The bytes reserved.
@@ -61,16 +73,23 @@ impl Reservation {
         if bytes == 0 {
             return Ok(());
         }
-        let charge = shared
-            .unless_cached(|| Charge::new(shared, bytes).map_err(Why::from))
-            .map_err(|why| ReservationError::new(shared.refused(bytes, why)))?;
+        match shared.charge(bytes) {
+            Ok(charge) => {
+                self.add(charge);
+                Ok(())
+            }
+            Err(why) => Err(ReservationError::new(shared.refused(bytes, why))),
+        }
+    }
+
+    #[cfg_attr(feature = "track-allocations", track_caller)]
+    fn add(&mut self, charge: Charge) {
         match &mut self.charge {
             Some(mine) => mine.merge(charge),
             none => *none = Some(charge),
         }
         #[cfg(feature = "track-allocations")]
         self.track(std::panic::Location::caller());
-        Ok(())
     }
 
     /// Gives `bytes` back, or all there is if that is less; returns how many.
@@ -78,7 +97,8 @@ impl Reservation {
         let size = self.size();
         if bytes < size {
             if let Some(charge) = &mut self.charge {
-                charge.shrink(bytes);
+                let awaited = charge.shrink(bytes);
+                self.owner.shared().manager().serve_if(awaited);
             }
             #[cfg(feature = "track-allocations")]
             self.untrack();
@@ -96,9 +116,9 @@ impl Reservation {
 #[cfg(feature = "track-allocations")]
 impl Reservation {
     /// Remembers where the reservation became what it is.
-    fn track(&self, place: super::sites::Place) {
+    pub(super) fn track(&self, place: super::sites::Place) {
         let (owner, kind) = (self.owner.shared(), crate::error::AllocationKind::Reservation);
-        owner.manager().sites.add(self.key, kind, owner.name(), self.size(), place);
+        owner.manager().sites.add(self.key, kind, owner.path(), self.size(), place);
     }
 
     /// Remembers that there is less of it.

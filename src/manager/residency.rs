@@ -41,9 +41,9 @@ impl MemoryManager {
         if let IdleMemory::ReturnInBackground { above_bytes, down_to_bytes, every } = idle_memory
             && self.shared.arena.off_heap().is_some()
         {
-            self.start("offheap-idle", every, move |shared| {
+            self.start("offheap-idle", Next::After(every), move |shared| {
                 shared.trim_if_above(above_bytes, down_to_bytes);
-                Next::Again
+                Next::After(every)
             })?;
         }
         Ok(())
@@ -56,10 +56,10 @@ impl MemoryManager {
         let slice = steps.div_ceil(threads).max(1);
         for from in (0..steps).step_by(slice as usize) {
             let mut slice = from..steps.min(from.saturating_add(slice));
-            self.start("offheap-fill", Duration::ZERO, move |shared| {
+            self.start("offheap-fill", Next::After(Duration::ZERO), move |shared| {
                 let populated = slice.next().zip(shared.arena.off_heap());
                 match populated.map(|(step, off_heap)| off_heap.populate(step)) {
-                    Some(Ok(())) => Next::Again,
+                    Some(Ok(())) => Next::After(Duration::ZERO),
                     // All is done, or the system has no more, and says so again when it is touched.
                     Some(Err(_)) | None => Next::Done,
                 }
@@ -71,12 +71,12 @@ impl MemoryManager {
     fn start(
         &self,
         name: &str,
-        pause: Duration,
-        work: impl FnMut(&Shared) -> Next + Send + 'static,
+        first: Next,
+        work: impl FnMut(&Arc<Shared>) -> Next + Send + 'static,
     ) -> Result<(), ConfigError> {
         let manager = Arc::downgrade(&self.shared);
-        let started = self.shared.background.start(name, manager, pause, work);
-        started.map_err(|source| ConfigError::Thread { source })
+        let started = self.shared.background.start(name, manager, first, work);
+        started.map(drop).map_err(|source| ConfigError::Thread { source })
     }
 }
 

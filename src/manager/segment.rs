@@ -187,11 +187,18 @@ impl MemorySegment {
         self.block.size()
     }
 
-    /// The name of the owner that it was allocated for.
+    /// The owner that it was allocated for.
+    #[cfg(feature = "track-allocations")]
+    pub(super) fn owner(&self) -> &super::owner::OwnerShared {
+        // SAFETY: 1: by the type invariant, as long as `self` lives.
+        unsafe { self.owner.get() }
+    }
+
+    /// The path of the owner that it was allocated for: its name, after those of the owners above.
     #[must_use]
     pub fn owner_name(&self) -> &str {
         // SAFETY: 1: by the type invariant, as long as `self` lives.
-        unsafe { self.owner.get() }.name()
+        unsafe { self.owner.get() }.path()
     }
 
     /// `length` bytes from `offset` on.

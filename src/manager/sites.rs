@@ -14,6 +14,7 @@ use std::thread::{self, Thread};
 use crate::block::Block;
 use crate::error::{AllocationKind, AllocationSite};
 
+use super::MemorySegment;
 use super::owner::OwnerShared;
 use super::owner_ref::Charge;
 
@@ -54,7 +55,13 @@ pub(super) fn add_segment(block: &Block, charge: &Charge) {
     let manager = owner.manager();
     let is_page = block.size() == manager.page_size.bytes();
     let kind = if is_page { AllocationKind::Page } else { AllocationKind::Block };
-    manager.sites.add(Key::of(block), kind, owner.name(), block.size(), Location::caller());
+    manager.sites.add(Key::of(block), kind, owner.path(), block.size(), Location::caller());
+}
+
+/// A segment was allocated at `place`, it turns out.
+pub(super) fn move_segment(segment: &MemorySegment, place: Place) {
+    let key = Key::Segment(segment.as_ref().as_ptr().addr());
+    segment.owner().manager().sites.move_to(key, place);
 }
 
 /// Forgets a segment that is about to go back.
@@ -87,6 +94,13 @@ impl Sites {
     ) {
         let (owner, thread) = (Arc::clone(owner), thread::current());
         self.lock().entries.insert(key, Entry { owner, kind, bytes, place, thread });
+    }
+
+    /// What is found by `key` was allocated at `place`, it turns out.
+    fn move_to(&self, key: Key, place: Place) {
+        if let Some(entry) = self.lock().entries.get_mut(&key) {
+            entry.place = place;
+        }
     }
 
     /// What is found by `key` has `bytes` left; without any, it is gone.

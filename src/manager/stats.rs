@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::arena::OffHeap;
-use crate::budget::Account;
 use crate::error::Holder;
 use crate::stock::Stock;
 use crate::units::PageCount;
@@ -65,10 +64,12 @@ pub struct ManagerStats {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct OwnerStats {
-    /// Its name.
+    /// Its path.
     pub name: Arc<str>,
-    /// The bytes it holds.
+    /// The bytes that it and the owners below it hold.
     pub used_bytes: usize,
+    /// Those that it holds itself.
+    pub own_bytes: usize,
     /// The bytes it is guaranteed.
     pub minimum_bytes: usize,
     /// The most bytes it may hold.
@@ -184,9 +185,15 @@ impl MemoryManager {
     pub fn check_consistency(&self) -> Result<(), String> {
         let shared = &*self.shared;
         let (reserved, used_bytes) = shared.present(|present| {
-            let accounts = || present.owners.iter().map(|owner| owner.account());
-            let reserved: u64 = accounts().map(Account::charged_bytes).sum();
-            (reserved, accounts().map(Account::used_bytes).sum::<u64>())
+            let is_top =
+                |owner: &&Arc<OwnerShared>| owner.parent().is_none() && !owner.is_of_reserve();
+            let tops = present.owners.iter().filter(is_top);
+            let charged: u64 = tops.map(|owner| owner.account().charged_bytes()).sum();
+            let reserved = charged + shared.reserve.limit();
+            let used = |owner: &Arc<OwnerShared>| {
+                present.own_bytes_of(owner) + present.cached_bytes_of(owner)
+            };
+            (reserved, present.owners.iter().map(used).sum::<usize>())
         });
         if reserved != shared.budget.reserved_bytes() {
             let counted = shared.budget.reserved_bytes();
@@ -199,7 +206,7 @@ impl MemoryManager {
             return Err(format!("{free} pages are free, more than the capacity has"));
         };
         let taken_bytes = shared.page_size.bytes_of(taken);
-        if taken_bytes as u64 > used_bytes {
+        if taken_bytes > used_bytes {
             return Err(format!(
                 "pages of {taken_bytes} bytes are out for {used_bytes} bytes used"
             ));
@@ -219,14 +226,16 @@ struct Held {
 impl Held {
     fn new(shared: &Shared, present: &Present) -> Self {
         let stats_of = |owner: &Arc<OwnerShared>| {
-            let Holder { name, used_bytes, minimum_bytes, limit_bytes } = present.holder(owner);
-            OwnerStats { name, used_bytes, minimum_bytes, limit_bytes }
+            let Holder { name, used_bytes: own_bytes, minimum_bytes, limit_bytes, .. } =
+                present.holder(owner);
+            let used_bytes = present.used_bytes_of(owner);
+            OwnerStats { name, used_bytes, own_bytes, minimum_bytes, limit_bytes }
         };
         let reserved = shared.budget.reserved_bytes();
         Self {
             reserved_bytes: to_usize(reserved.saturating_sub(present.allowance_bytes())),
             cached_bytes: present.cached_bytes(),
-            available_bytes: to_usize(shared.budget.free_bytes() + present.credit_of_cached()),
+            available_bytes: to_usize(present.free_bytes(&shared.budget)),
             owners: present.owners.iter().map(stats_of).collect(),
         }
     }

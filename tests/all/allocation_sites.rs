@@ -3,7 +3,10 @@
 use std::convert::Infallible;
 use std::mem::forget;
 use std::panic::Location;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::thread;
+use std::time::Duration;
 
 use offheap::{
     AllocationKind, AllocationSite, FixedSizeManager, MemoryManager, MemoryMode, Owner, Strategy,
@@ -47,8 +50,8 @@ fn a_leak_names_how_much_was_allocated_where_and_by_which_thread() {
         assert_eq!(manager.shutdown().unwrap_err(), leak);
         let [pages, reserved] = &leak.sites[..] else { panic!("{leak}") };
         let text = leak.to_string();
-        let start = "12388 bytes have not been released; held by `holder`: 12388 bytes; 3 pages \
-                     allocated at tests/all/allocation_sites.rs:";
+        let start = "12388 bytes have not been released; held by `holder`: 12388 bytes \
+                     (minimum 0, limit 65536, reclaimable 0); 3 pages allocated at tests/all/allocation_sites.rs:";
         assert!(text.starts_with(start), "{text}");
         assert!(text.contains(" by thread `reserver` for `holder`: 100 bytes"), "{text}");
         assert_eq!((pages.count, pages.bytes, pages.line), (3, 3 * PAGE, line));
@@ -57,6 +60,14 @@ fn a_leak_names_how_much_was_allocated_where_and_by_which_thread() {
         assert_eq!(manager.leaks(), None);
         assert_empty(&manager);
     });
+}
+
+/// What a future that need not wait comes to.
+fn at_once<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("it waits"),
+    }
 }
 
 /// Every way of an owner to memory, with the line where it was taken.
@@ -74,6 +85,12 @@ fn all_ways(owner: &Owner) -> Vec<(AllocationKind, u32)> {
         (block, line(), forget(owner.allocate_up_to(2 * PAGE).unwrap())),
         (block, line(), forget(owner.allocate_scattered(2 * PAGE).unwrap())),
         (page, line(), forget(owner.worker().allocate_page().unwrap())),
+        (page, line(), forget(at_once(owner.acquire_pages(2)).unwrap())),
+        (block, line(), forget(at_once(owner.acquire(2 * PAGE)).unwrap())),
+        (reservation, line(), forget(at_once(owner.acquire_memory(5)).unwrap())),
+        (page, line(), forget(owner.acquire_pages_timeout(2, Duration::ZERO).unwrap())),
+        (block, line(), forget(owner.acquire_timeout(2 * PAGE, Duration::ZERO).unwrap())),
+        (reservation, line(), forget(owner.acquire_memory_timeout(5, Duration::ZERO).unwrap())),
         (page, line(), holdings.allocate_page().map(|_| ()).unwrap()),
         (page, line(), holdings.allocate_pages(2).map(|_| ()).unwrap()),
         (block, line(), holdings.allocate(3 * PAGE).map(|_| ()).unwrap()),

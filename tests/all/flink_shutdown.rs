@@ -36,7 +36,7 @@ fn mm22_after_a_shutdown_all_is_refused_and_what_is_out_goes_back() {
         for _ in 0..2 {
             let leak = manager.shutdown().unwrap_err();
             let text = "12388 bytes have not been released; held by `holder`: 12388 bytes \
-                        (minimum 4096)";
+                        (minimum 4096, limit 65536, reclaimable 0)";
             assert_eq!(leak_text(&leak), text);
             assert!(manager.is_shut_down() && manager.clone().is_shut_down());
             changes_nothing(&manager, || {

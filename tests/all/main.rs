@@ -37,6 +37,10 @@ mod owners;
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
 mod populating;
 #[cfg(test)]
+mod pressure;
+#[cfg(test)]
+mod reclaiming;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
@@ -50,8 +54,12 @@ mod strategies;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod tree;
+#[cfg(test)]
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
 mod trimming;
+#[cfg(test)]
+mod waiting;
 #[cfg(test)]
 mod words;
 #[cfg(test)]

@@ -186,8 +186,10 @@ fn a_leak_is_named_by_owner_the_largest_first() {
         let leak = manager.verify_empty().unwrap_err();
         assert_eq!(
             leak_text(&leak),
-            "61440 bytes have not been released; held by `large`: 36864 bytes, `middle`: 16384 \
-             bytes, `small`: 4096 bytes, and 1 more"
+            "61440 bytes have not been released; held by `large`: 36864 bytes (minimum 0, \
+             limit 409600, reclaimable 0), `middle`: 16384 bytes (minimum 0, limit 409600, \
+             reclaimable 0), `small`: 4096 bytes (minimum 0, limit 409600, reclaimable 0), and 1 \
+             more"
         );
         assert_eq!(leak.holders.len(), 4);
         assert_eq!(manager.shutdown().unwrap_err(), leak);

@@ -112,7 +112,8 @@ fn sr5_what_the_budget_does_not_have_is_refused_without_the_initializer() {
     }
     let refused = fixture.manager.share("more", 3 * PAGE, fails).unwrap_err();
     let text = "cannot share a resource: cannot reserve 12288 bytes for owner `more`: only 8192 of \
-                40960 bytes are free; held by `held`: 32768 bytes";
+                40960 bytes are free; held by `held`: 32768 bytes (minimum 0, limit \
+                32768, reclaimable 0)";
     assert_eq!(refused.to_string(), text);
     assert_eq!((held.bytes, fixture.closed()), (8 * PAGE, 0), "others are unaffected");
     assert_eq!(fixture.share("more", 2 * PAGE).bytes, 2 * PAGE);
@@ -126,7 +127,8 @@ fn sr6_while_one_of_two_leases_is_left_the_resource_and_its_bytes_stay() {
     assert_eq!((fixture.closed(), fixture.available_pages()), (0, 6));
     assert_eq!(two.bytes, 4 * PAGE);
     let leak = fixture.manager.verify_empty().unwrap_err();
-    let text = "16384 bytes have not been released; held by `cache`: 16384 bytes";
+    let text = "16384 bytes have not been released; held by `cache`: 16384 bytes \
+                (minimum 0, limit 16384, reclaimable 0)";
     assert_eq!(leak_text(&leak), text);
 }
 

@@ -2,6 +2,7 @@
 
 mod config;
 mod leak;
+mod refusal;
 mod share;
 mod word;
 
@@ -15,8 +16,8 @@ pub use leak::{AllocationKind, AllocationSite, LeakError};
 pub use share::ShareError;
 pub use word::UnknownWord;
 
-/// How many holders an error names.
-const HOLDERS_NAMED_MAX: usize = 3;
+use refusal::write_holders;
+pub use refusal::{Holder, Reason, Refusal};
 
 /// An owner that cannot be registered.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -42,9 +43,16 @@ pub enum OwnerError {
         /// Who holds the most.
         holders: Vec<Holder>,
     },
+    /// The tree of owners would have too many levels.
+    TooDeep {
+        /// The owner's path.
+        name: Arc<str>,
+        /// The most levels there are.
+        levels_max: u32,
+    },
     /// The manager has been shut down.
     ShutDown {
-        /// The owner's name.
+        /// The owner's path.
         name: Arc<str>,
     },
 }
@@ -61,6 +69,9 @@ impl Display for OwnerError {
                 write!(f, "guaranteed, only {available_bytes} bytes are left")?;
                 write_holders(f, holders)
             }
+            Self::TooDeep { name, levels_max } => {
+                write!(f, "owner `{name}`: a tree of owners has at most {levels_max} levels")
+            }
             Self::ShutDown { name } => {
                 write!(f, "owner `{name}`: the memory manager has been shut down")
             }
@@ -69,122 +80,6 @@ impl Display for OwnerError {
 }
 
 impl Error for OwnerError {}
-
-/// An owner and what it holds, for errors.
-#[derive(Clone, PartialEq, Eq, Debug)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[non_exhaustive]
-pub struct Holder {
-    /// The owner's name.
-    pub name: Arc<str>,
-    /// The bytes it holds.
-    pub used_bytes: usize,
-    /// The bytes it is guaranteed.
-    pub minimum_bytes: usize,
-    /// The most bytes it may hold.
-    pub limit_bytes: usize,
-}
-
-fn write_holders(f: &mut Formatter<'_>, holders: &[Holder]) -> fmt::Result {
-    for (index, holder) in holders.iter().take(HOLDERS_NAMED_MAX).enumerate() {
-        let lead = if index == 0 { "; held by" } else { "," };
-        write!(f, "{lead} `{}`: {} bytes", holder.name, holder.used_bytes)?;
-        if holder.minimum_bytes > 0 {
-            write!(f, " (minimum {})", holder.minimum_bytes)?;
-        }
-    }
-    match holders.len().saturating_sub(HOLDERS_NAMED_MAX) {
-        0 => Ok(()),
-        more => write!(f, ", and {more} more"),
-    }
-}
-
-/// Why memory was refused.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
-#[non_exhaustive]
-pub enum Reason {
-    /// The budget does not have that much left.
-    Budget,
-    /// The owner would pass its limit.
-    OwnerLimit,
-    /// The scratch would pass its limit.
-    ScratchLimit {
-        /// The limit in bytes.
-        limit_bytes: usize,
-    },
-    /// More than the manager could ever give, were everything free.
-    Capacity,
-    /// That much is free, but not in one piece.
-    Fragmented {
-        /// The bytes of the largest free block.
-        largest_free_block_bytes: usize,
-    },
-    /// A block of no bytes was asked for.
-    NoBytes,
-    /// The process allocator, which backs [`MemoryMode::Heap`](crate::MemoryMode::Heap), has no
-    /// more memory.
-    ProcessAllocator,
-    /// The manager has been shut down.
-    ShutDown,
-}
-
-/// A refused request for memory, in numbers.
-#[derive(Clone, PartialEq, Eq, Debug)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[non_exhaustive]
-pub struct Refusal {
-    /// The name of the owner that asked.
-    pub owner: Arc<str>,
-    /// The bytes that were wanted; rounded up to pages if the capacity holds that many.
-    pub requested_bytes: usize,
-    /// The bytes that the owner could have had.
-    pub available_bytes: usize,
-    /// The bytes that the owner held.
-    pub owner_used_bytes: usize,
-    /// The owner's limit in bytes.
-    pub owner_limit_bytes: usize,
-    /// The manager's capacity in bytes.
-    pub capacity_bytes: usize,
-    /// What stood against it.
-    pub reason: Reason,
-    /// Who holds memory, the largest holder first.
-    pub holders: Vec<Holder>,
-}
-
-impl Display for Refusal {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { owner, requested_bytes, available_bytes, capacity_bytes, .. } = self;
-        write!(f, "{requested_bytes} bytes for owner `{owner}`: ")?;
-        match self.reason {
-            Reason::Budget => {
-                write!(f, "only {available_bytes} of {capacity_bytes} bytes are free")?;
-            }
-            Reason::OwnerLimit => {
-                write!(f, "it holds {} bytes ", self.owner_used_bytes)?;
-                write!(f, "of its limit of {} bytes", self.owner_limit_bytes)?;
-            }
-            Reason::ScratchLimit { limit_bytes } => {
-                write!(f, "the scratch would pass its limit of {limit_bytes} bytes")?;
-            }
-            Reason::Capacity => {
-                write!(f, "that is above the capacity of {capacity_bytes} bytes")?;
-            }
-            Reason::Fragmented { largest_free_block_bytes } => {
-                write!(f, "{available_bytes} bytes are free, but the largest free block has ")?;
-                write!(f, "{largest_free_block_bytes} bytes")?;
-            }
-            Reason::NoBytes => f.write_str("a block has at least one byte")?,
-            Reason::ProcessAllocator => f.write_str("the process allocator has no more memory")?,
-            Reason::ShutDown => f.write_str("the memory manager has been shut down")?,
-        }
-        match self.reason {
-            Reason::Budget | Reason::Fragmented { .. } => write_holders(f, &self.holders),
-            _ => Ok(()),
-        }
-    }
-}
 
 /// Declares an error around a boxed refusal: a pointer wide, so that results stay small.
 macro_rules! refusal_error {
@@ -230,7 +125,16 @@ impl AllocationError {
     /// succeed after somebody gave memory back, the caller by spilling perhaps.
     #[must_use]
     pub fn is_for_want_of_memory(&self) -> bool {
-        matches!(self.reason(), Reason::Budget | Reason::OwnerLimit | Reason::Fragmented { .. })
+        matches!(
+            self.reason(),
+            Reason::Budget
+                | Reason::OwnerLimit
+                | Reason::ParentLimit
+                | Reason::OthersWait
+                | Reason::TimedOut
+                | Reason::Deadlock
+                | Reason::Fragmented { .. }
+        )
     }
 }
 
@@ -295,7 +199,8 @@ mod tests {
     use super::*;
 
     fn holder(name: &str, used_bytes: usize, minimum_bytes: usize) -> Holder {
-        Holder { name: name.into(), used_bytes, minimum_bytes, limit_bytes: 1000 }
+        let name = name.into();
+        Holder { name, used_bytes, minimum_bytes, limit_bytes: 1000, reclaimable_bytes: 7 }
     }
 
     #[test]
@@ -308,6 +213,7 @@ mod tests {
             owner_limit_bytes: 1000,
             capacity_bytes: 1000,
             reason: Reason::Budget,
+            parent: None,
             holders: vec![
                 holder("join", 500, 0),
                 holder("sorter", 300, 200),
@@ -318,7 +224,9 @@ mod tests {
         assert_eq!(
             AllocationError::new(refusal.clone()).to_string(),
             "cannot allocate 600 bytes for owner `sorter`: only 50 of 1000 bytes are free; held by \
-             `join`: 500 bytes, `sorter`: 300 bytes (minimum 200), `scan`: 100 bytes, and 1 more"
+             `join`: 500 bytes (minimum 0, limit 1000, reclaimable 7), \
+             `sorter`: 300 bytes (minimum 200, limit 1000, reclaimable 7), \
+             `scan`: 100 bytes (minimum 0, limit 1000, reclaimable 7), and 1 more"
         );
         let limited = Refusal { reason: Reason::OwnerLimit, ..refusal };
         assert_eq!(

@@ -46,12 +46,13 @@
 //!
 //! ```text
 //! 4 manager/               MemoryManager, fixed, variable, owners, workers, segments,
-//!                          reservations, scratch, stats        unsafe: owner_ref, segment,
+//!                          reservations, scratch, waiting, reclaim, policies, pressure,
+//!                          shared resources, stats             unsafe: owner_ref, segment,
 //!                                                              cache, scratch, worker
 //! 3 arena                  pages and blocks out of region and free list, or the process heap
 //! 2 os/ region block process_heap
 //!                          one mapping; index to address       unsafe
-//! 1 free_list/ stock/ residency magazine depot page_stack budget/ page_set cgroup
+//! 1 free_list/ stock/ residency magazine depot page_stack budget/ line page_set cgroup
 //!                          numbers only: no memory, no unsafe; loom checks these
 //! 0 units error/ sync available
 //!                          typed indices and sizes; errors; the switch to loom's atomics
@@ -70,6 +71,16 @@
 //! 2. The arena takes pages from the free list, and the region turns their indices into memory.
 //! 3. The [`MemorySegment`] goes back, on any thread, in the opposite order: memory first, then
 //!    the bytes. So whoever has the bytes finds the memory.
+//!
+//! # When it runs out
+//!
+//! 1. What owners and workers keep at hand is brought back, and the request is made once more.
+//! 2. Owners that can give memory back are asked for it, as the [`Policy`] says: a [`Reclaimer`] is
+//!    called, on a thread of the manager's, or the owner looks for itself
+//!    ([`Owner::reclaim_requested`]).
+//! 3. Meanwhile the request has its place in a line, and what is given back is served to those in
+//!    it, in turn. Whoever [waits](Owner::acquire_pages) stays there until he is served; whoever
+//!    does not is refused once nobody has anything to give, with an error that names the holders.
 
 #![cfg_attr(offheap_loom, expect(dead_code, reason = "the models use the lower floors only"))]
 

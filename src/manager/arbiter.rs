@@ -24,7 +24,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 const IDLE_LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long whoever gave nothing is not asked again: twice as long each time.
 const REST_MIN: Duration = Duration::from_millis(10);
-const REST_MAX: Duration = Duration::from_secs(1);
+const REST_MAX: Duration = Duration::from_millis(100);
 
 /// What the arbiter remembers from one look to the next.
 #[derive(Default)]

@@ -94,6 +94,17 @@ impl Present {
         below.map(|other| self.own_bytes_of(other)).sum()
     }
 
+    /// For each owner, in their order, the sum of what `value` is for it and for those below it.
+    pub(super) fn sums_below(&self, value: impl Fn(&Arc<OwnerShared>) -> usize) -> Vec<usize> {
+        let mut sums: Vec<_> = self.owners.iter().map(value).collect();
+        for (index, owner) in self.owners.iter().enumerate().rev() {
+            if let Some(parent) = owner.parent().and_then(|parent| self.index_of(parent)) {
+                sums[parent] += sums[index];
+            }
+        }
+        sums
+    }
+
     /// An owner in numbers: what it holds itself.
     pub(super) fn holder(&self, owner: &OwnerShared) -> Holder {
         let used_bytes = self.own_bytes_of(owner);

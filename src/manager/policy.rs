@@ -120,30 +120,42 @@ impl Shared {
 }
 
 impl Present {
+    /// Those who share, parents before their children.
     fn siblings(&self, waits: impl Fn(&OwnerShared) -> bool) -> Vec<Siblings> {
+        let used = self.sums_below(|owner| self.own_bytes_of(owner));
+        let waiting = self.sums_below(|owner| usize::from(waits(owner)));
         let parents = self.owners.iter().map(|owner| Some(Arc::clone(owner)));
         let siblings = std::iter::once(None).chain(parents).map(|parent| {
-            let is_sibling = |owner: &&Arc<OwnerShared>| {
-                !owner.is_of_reserve()
-                    && owner.parent().map(Arc::as_ptr) == parent.as_ref().map(Arc::as_ptr)
-            };
-            let (active, idle): (Vec<_>, Vec<_>) =
-                self.owners.iter().filter(is_sibling).cloned().partition(|owner| {
-                    let mut below = self.owners.iter().filter(|other| other.is_below(owner));
-                    self.used_bytes_of(owner) > 0 || below.any(|other| waits(other))
+            let mut siblings =
+                Siblings { parent, active: Vec::new(), claims: Vec::new(), promised_bytes: 0 };
+            for (index, owner) in self.owners.iter().enumerate() {
+                if !siblings.has(owner) {
+                    continue;
+                }
+                let minimum_bytes = to_usize(owner.account().minimum());
+                if used[index] == 0 && waiting[index] == 0 {
+                    siblings.promised_bytes += minimum_bytes;
+                    continue;
+                }
+                siblings.claims.push(Claim {
+                    name: Arc::clone(owner.path()),
+                    used_bytes: used[index],
+                    minimum_bytes,
+                    limit_bytes: to_usize(owner.account().limit()),
+                    priority: owner.standing().priority,
                 });
-            let claims = active.iter().map(|owner| Claim {
-                name: Arc::clone(owner.path()),
-                used_bytes: self.used_bytes_of(owner),
-                minimum_bytes: to_usize(owner.account().minimum()),
-                limit_bytes: to_usize(owner.account().limit()),
-                priority: owner.standing().priority,
-            });
-            let claims = claims.collect();
-            let promised = idle.iter().map(|owner| to_usize(owner.account().minimum())).sum();
-            Siblings { parent, active, claims, promised_bytes: promised }
+                siblings.active.push(Arc::clone(owner));
+            }
+            siblings
         });
         siblings.filter(|siblings| !siblings.active.is_empty()).collect()
+    }
+}
+
+impl Siblings {
+    fn has(&self, owner: &OwnerShared) -> bool {
+        let parent = owner.parent().map(Arc::as_ptr);
+        parent == self.parent.as_ref().map(Arc::as_ptr) && !owner.is_of_reserve()
     }
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::arena::OffHeap;
-use crate::error::Holder;
 use crate::stock::Stock;
 use crate::units::PageCount;
 
@@ -74,6 +73,10 @@ pub struct OwnerStats {
     pub minimum_bytes: usize,
     /// The most bytes it may hold.
     pub limit_bytes: usize,
+    /// The bytes that it could give back if it were asked, as far as it says.
+    pub reclaimable_bytes: usize,
+    /// Its priority: those of the lowest are asked first.
+    pub priority: i32,
 }
 
 /// Which pages of a region are in the free list, for pictures: those at hand are not.
@@ -225,18 +228,25 @@ struct Held {
 
 impl Held {
     fn new(shared: &Shared, present: &Present) -> Self {
-        let stats_of = |owner: &Arc<OwnerShared>| {
-            let Holder { name, used_bytes: own_bytes, minimum_bytes, limit_bytes, .. } =
-                present.holder(owner);
-            let used_bytes = present.used_bytes_of(owner);
-            OwnerStats { name, used_bytes, own_bytes, minimum_bytes, limit_bytes }
+        let used = present.sums_below(|owner| present.own_bytes_of(owner));
+        let stats_of = |(owner, used_bytes): (&Arc<OwnerShared>, usize)| {
+            let holder = present.holder(owner);
+            OwnerStats {
+                name: holder.name,
+                used_bytes,
+                own_bytes: holder.used_bytes,
+                minimum_bytes: holder.minimum_bytes,
+                limit_bytes: holder.limit_bytes,
+                reclaimable_bytes: holder.reclaimable_bytes,
+                priority: owner.standing().priority,
+            }
         };
         let reserved = shared.budget.reserved_bytes();
         Self {
             reserved_bytes: to_usize(reserved.saturating_sub(present.allowance_bytes())),
             cached_bytes: present.cached_bytes(),
             available_bytes: to_usize(present.free_bytes(&shared.budget)),
-            owners: present.owners.iter().map(stats_of).collect(),
+            owners: present.owners.iter().zip(used).map(stats_of).collect(),
         }
     }
 }

@@ -172,15 +172,21 @@ impl WorkerShared {
         let page = self.source.take_back(block);
         charge.into_cached();
         let magazine = self.magazine.enter();
-        if let Err(page) = magazine.push(page) {
-            let awaited = self.make_room(&magazine, page);
-            drop(magazine);
-            self.owner.manager().serve_if(awaited);
+        match magazine.push(page) {
+            Ok(()) => {}
+            Err(page) => self.put_away(magazine, page),
         }
     }
 
-    /// Puts `page` into a magazine that is full after all, or gives it back if that is shut.
+    /// Does what there is to do with a page for which the magazine has no room, and leaves it.
     #[cold]
+    fn put_away(&self, magazine: Entered<'_>, page: HeldRun) {
+        let awaited = self.make_room(&magazine, page);
+        drop(magazine);
+        self.owner.manager().serve_if(awaited);
+    }
+
+    /// Puts `page` into a magazine that is full after all, or gives it back if that is shut.
     fn make_room(&self, magazine: &Entered<'_>, page: HeldRun) -> Awaited {
         if !self.reopen(magazine) {
             return self.owner.give_back([page].into_iter());

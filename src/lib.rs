@@ -36,9 +36,10 @@
 //! | `track-allocations` | where all that is out was allocated, in a [`LeakError`] |
 //!
 //! With `tracing`, events of the target `offheap` tell that a manager is built or shut down, an
-//! owner comes or goes, and memory is refused or trimmed, in numbers. Should the last handle of a
-//! manager go while memory is out, they tell who has it; without the feature nothing does, and
-//! [`MemoryManager::leaks`] answers who asks. `track-allocations` costs a lock an allocation.
+//! owner comes or goes or was asked to give back, and memory is refused or trimmed, in numbers.
+//! Should the last handle of a manager go while memory is out, they tell who has it; without the
+//! feature nothing does, and [`MemoryManager::leaks`] answers who asks. `track-allocations` costs a
+//! lock an allocation.
 //!
 //! # Floors
 //!

@@ -10,11 +10,13 @@ use std::time::{Duration, Instant};
 
 use crate::budget::Refused;
 use crate::line::{Ended, Ticket, Waiting};
+use crate::sync::{AtomicU64, Ordering};
 
 use super::Shared;
 use super::background::Next;
 use super::calls::{self, Survey};
 use super::candidates::{Candidate, Scope};
+use super::events;
 use super::owner::OwnerShared;
 use super::wait::{Until, Wanted};
 
@@ -36,6 +38,32 @@ pub(super) struct Arbiter {
     flagged: Vec<Weak<OwnerShared>>,
     /// By the account or the budget that refuses them.
     stuck: HashMap<usize, Stuck>,
+}
+
+/// How often owners were asked, and what they gave.
+#[derive(Default)]
+pub(super) struct Answers {
+    reclaims: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Answers {
+    pub(super) fn reclaims(&self) -> u64 {
+        // ORDERING: Relaxed. A number to show.
+        self.reclaims.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        // ORDERING: Relaxed. A number to show.
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    fn note(&self, bytes: u64) {
+        // ORDERING: Relaxed. A number to show.
+        self.reclaims.fetch_add(1, Ordering::Relaxed);
+        // ORDERING: Relaxed. A number to show.
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
 }
 
 /// An owner that was asked.
@@ -77,7 +105,7 @@ impl Arbiter {
     /// Looks at those who wait, and does what there is to do for them.
     pub(super) fn look(&mut self, manager: &Arc<Shared>) -> Next {
         let now = Instant::now();
-        self.finish_asks(now);
+        self.finish_asks(manager, now);
         let waiting = manager.line.waiting();
         manager.share_out(|owner| {
             waiting.iter().any(|waiting| std::ptr::eq(&**waiting.request.owner(), owner))
@@ -207,7 +235,7 @@ impl Arbiter {
     }
 
     /// Strikes off those who have answered, and those who took too long.
-    fn finish_asks(&mut self, now: Instant) {
+    fn finish_asks(&mut self, manager: &Shared, now: Instant) {
         let (done, open): (Vec<_>, _) =
             std::mem::take(&mut self.asks).into_iter().partition(|ask| ask.is_over(now));
         self.asks = open;
@@ -216,7 +244,10 @@ impl Arbiter {
             if ask.is_polled && now < ask.deadline {
                 owner.standing().reclaim.request(0);
             }
-            if ask.given_bytes(&owner) == 0 {
+            let given_bytes = ask.given_bytes(&owner);
+            manager.answers.note(given_bytes);
+            events::asked(&owner, ask.bytes, given_bytes);
+            if given_bytes == 0 {
                 self.have_rest(&owner, now);
             } else {
                 self.rests.retain(|rest| !std::ptr::eq(rest.owner.as_ptr(), &*owner));

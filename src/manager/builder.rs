@@ -16,6 +16,7 @@ use crate::units::{
     ADDRESS_SPACE_FACTOR_DEFAULT, CAPACITY_BYTES_MAX, PAGE_BYTES_DEFAULT, PageCount, PageSize,
 };
 
+use super::arbiter::Answers;
 use super::background::Background;
 use super::cache::CacheLimits;
 use super::capacity::Capacity;
@@ -272,6 +273,7 @@ impl MemoryManagerBuilder {
             gauge: Gauge::new(self.sharing.pressure_shares, self.budget_bytes() as u64),
             sharing: self.sharing.clone(),
             arbiter: OnceLock::new(),
+            answers: Answers::default(),
             resources: SharedResources::default(),
             #[cfg(feature = "track-allocations")]
             sites: super::sites::Sites::default(),

@@ -87,6 +87,19 @@ pub(super) fn refused(refusal: &Refusal) {
     let _ = refusal;
 }
 
+/// An owner was asked to give memory back, and has answered or let the time pass.
+pub(super) fn asked(owner: &OwnerShared, asked_bytes: u64, given_bytes: u64) {
+    #[cfg(feature = "tracing")]
+    tracing::debug!(
+        target: TARGET,
+        owner = &**owner.path(),
+        asked_bytes,
+        given_bytes,
+        "owner asked to give memory back"
+    );
+    let _ = (owner, asked_bytes, given_bytes);
+}
+
 pub(super) fn trimmed(bytes: usize) {
     #[cfg(feature = "tracing")]
     tracing::debug!(target: TARGET, given_back_bytes = bytes, "free memory given back");

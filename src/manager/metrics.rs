@@ -21,15 +21,16 @@ impl MemoryManager {
     /// To be called now and then: nothing on the way to memory counts for it. As costly as
     /// [`stats`](Self::stats).
     ///
-    /// Gauges, in bytes but for the last one: `offheap_capacity_bytes`, `offheap_used_bytes`,
+    /// Gauges, in bytes but for the last two: `offheap_capacity_bytes`, `offheap_used_bytes`,
     /// `offheap_reserved_bytes`, `offheap_cached_bytes`, `offheap_available_bytes`,
-    /// `offheap_peak_reserved_bytes`, `offheap_largest_free_block_bytes`,
-    /// `offheap_touched_bytes`, `offheap_idle_bytes`, `offheap_resident_bytes` where the system
-    /// tells, and `offheap_owners`. With the label `owner`, and summed over owners of one name,
-    /// `offheap_owner_used_bytes`, `offheap_owner_minimum_bytes` and
-    /// `offheap_owner_limit_bytes`, which are 0 once the owner is gone.
+    /// `offheap_peak_reserved_bytes`, `offheap_largest_free_block_bytes`, `offheap_touched_bytes`,
+    /// `offheap_idle_bytes`, `offheap_resident_bytes` where the system tells, `offheap_owners` and
+    /// `offheap_waiting_requests`. With the label `owner`, and summed over owners of one name,
+    /// `offheap_owner_used_bytes`, `offheap_owner_minimum_bytes` and `offheap_owner_limit_bytes`,
+    /// which are 0 once the owner is gone.
     ///
-    /// Counters: `offheap_exchanges_total` and `offheap_given_back_bytes_total`.
+    /// Counters: `offheap_exchanges_total`, `offheap_given_back_bytes_total`,
+    /// `offheap_reclaims_total` and `offheap_reclaimed_bytes_total`.
     ///
     /// These are counted as they happen, for all managers: `offheap_refusals_total`, with the
     /// labels `owner` and `reason`, `offheap_trims_total` and `offheap_trimmed_bytes_total`.
@@ -48,6 +49,9 @@ fn describe() {
     describe_gauge!("offheap_cached_bytes", "free pages at hand");
     describe_gauge!("offheap_available_bytes", "what is neither held nor promised");
     describe_gauge!("offheap_resident_bytes", "what the kernel counts as resident");
+    describe_gauge!("offheap_waiting_requests", "requests that wait in line");
+    describe_counter!("offheap_reclaims_total", "how often owners were asked to give back");
+    describe_counter!("offheap_reclaimed_bytes_total", "what they gave back");
     describe_counter!("offheap_refusals_total", "requests for memory that were refused");
     describe_counter!("offheap_exchanges_total", "blocks that took spare address space");
     describe_counter!("offheap_given_back_bytes_total", "what was given back to the system");
@@ -58,7 +62,7 @@ fn publish_totals(manager: &SharedString, stats: &ManagerStats) {
         gauge!(name, "manager" => manager.clone()).set(as_f64(number));
     };
     set("offheap_capacity_bytes", stats.capacity_bytes);
-    set("offheap_used_bytes", stats.owners.iter().map(|owner| owner.used_bytes).sum());
+    set("offheap_used_bytes", stats.owners.iter().map(|owner| owner.own_bytes).sum());
     set("offheap_reserved_bytes", stats.reserved_bytes);
     set("offheap_cached_bytes", stats.cached_bytes);
     set("offheap_available_bytes", stats.available_bytes);
@@ -67,6 +71,7 @@ fn publish_totals(manager: &SharedString, stats: &ManagerStats) {
     set("offheap_touched_bytes", stats.touched_bytes);
     set("offheap_idle_bytes", stats.idle_bytes);
     set("offheap_owners", stats.owners.len());
+    set("offheap_waiting_requests", stats.waiting_requests);
     if let Some(bytes) = stats.resident_bytes {
         set("offheap_resident_bytes", bytes);
     }
@@ -74,6 +79,8 @@ fn publish_totals(manager: &SharedString, stats: &ManagerStats) {
         counter!(name, "manager" => manager.clone()).absolute(number);
     };
     count("offheap_exchanges_total", stats.exchanges);
+    count("offheap_reclaims_total", stats.reclaims);
+    count("offheap_reclaimed_bytes_total", stats.reclaimed_bytes);
     count("offheap_given_back_bytes_total", stats.given_back_bytes);
 }
 

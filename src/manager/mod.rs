@@ -70,6 +70,7 @@ pub use stats::{ManagerStats, OccupancyMap, OwnerStats};
 pub use variable::VariableSizeManager;
 pub use worker::Worker;
 
+use arbiter::Answers;
 use background::{Background, Bell};
 use cache::CacheLimits;
 use drain::{End, Whose};
@@ -126,6 +127,8 @@ pub(crate) struct Shared {
     sharing: Sharing,
     /// The spill reserve: what was set aside of the budget for those who give memory back.
     reserve: Budget,
+    /// What became of asking.
+    answers: Answers,
     /// How short memory is.
     gauge: Gauge,
     /// Calls the arbiter, once there is one; `None` if the system had no thread for it.

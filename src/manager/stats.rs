@@ -51,6 +51,12 @@ pub struct ManagerStats {
     pub exchanges: u64,
     /// The bytes that were given back to the system while the region stayed mapped.
     pub given_back_bytes: u64,
+    /// The requests that wait in line.
+    pub waiting_requests: usize,
+    /// How often owners were asked to give memory back.
+    pub reclaims: u64,
+    /// The bytes that they gave back then, as their accounts say.
+    pub reclaimed_bytes: u64,
     /// The number of chunks per bin: entry `n` counts those whose longest free run is `n` pages,
     /// except those that are spare as a whole. Empty in heap mode.
     pub chunks_per_bin: Vec<u32>,
@@ -143,6 +149,9 @@ impl MemoryManager {
             idle_bytes: shared.arena.off_heap().map_or(0, OffHeap::idle_bytes),
             exchanges: residency.exchanges,
             given_back_bytes: residency.given_back_bytes,
+            waiting_requests: shared.line.waiting().len(),
+            reclaims: shared.answers.reclaims(),
+            reclaimed_bytes: shared.answers.bytes(),
             chunks_per_bin: stock.map(Stock::chunks_per_bin).unwrap_or_default(),
             owners: held.owners,
         }

@@ -51,7 +51,8 @@ fn a_leak_names_how_much_was_allocated_where_and_by_which_thread() {
         let [pages, reserved] = &leak.sites[..] else { panic!("{leak}") };
         let text = leak.to_string();
         let start = "12388 bytes have not been released; held by `holder`: 12388 bytes \
-                     (minimum 0, limit 65536, reclaimable 0); 3 pages allocated at tests/all/allocation_sites.rs:";
+                     (minimum 0, limit 65536, reclaimable 0); 3 pages allocated at \
+                     tests/all/allocation_sites.rs:";
         assert!(text.starts_with(start), "{text}");
         assert!(text.contains(" by thread `reserver` for `holder`: 100 bytes"), "{text}");
         assert_eq!((pages.count, pages.bytes, pages.line), (3, 3 * PAGE, line));

@@ -71,6 +71,10 @@ fn an_owner_gives_back_what_another_one_is_short_of() {
     let waited = asking.acquire_pages_timeout(4, LONG).unwrap();
     assert_eq!(holder.pages(), 16 - 1 - 3 - 2 - 1 - 1 - 4);
     assert_eq!(holder.targets(), [1, 3, 2, 1, 1, 4]);
+    let stats = manager.stats();
+    assert!(stats.reclaims >= 5, "{stats:?}");
+    assert!(stats.reclaimed_bytes >= 8 * PAGE as u64, "{stats:?}");
+    assert_eq!(stats.waiting_requests, 0);
     drop((page, pages, block, reserved, some, waited));
     holder.pages.lock().unwrap().clear();
     assert_empty(&manager);

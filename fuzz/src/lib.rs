@@ -6,6 +6,7 @@
 
 mod model;
 mod ops;
+pub mod waiting;
 
 use offheap::{MemoryManager, MemorySegment, Owner, Reservation, Worker};
 

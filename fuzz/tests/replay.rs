@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use arbitrary::{Arbitrary, Unstructured};
-use offheap_fuzz::{Input, run};
+use offheap_fuzz::{Input, run, waiting};
 
 /// Bytes for a fuzz input, from a seed (splitmix64, Steele et al., OOPSLA 2014).
 fn random_bytes(seed: u64, length: usize) -> Vec<u8> {
@@ -42,5 +42,21 @@ fn the_corpus_agrees_with_the_model() {
 #[test]
 fn random_sequences_agree_with_the_model() {
     let ops: usize = (0..300).map(|seed| run_bytes(&random_bytes(seed, 4096))).sum();
+    assert!(ops > 10_000, "only {ops} calls");
+}
+
+fn wait_by_bytes(bytes: &[u8]) -> usize {
+    match waiting::Input::arbitrary_take_rest(Unstructured::new(bytes)) {
+        Ok(input) => {
+            waiting::run(&input);
+            input.ops.len()
+        }
+        Err(_) => 0,
+    }
+}
+
+#[test]
+fn random_waits_agree_with_the_model() {
+    let ops: usize = (0..300).map(|seed| wait_by_bytes(&random_bytes(seed, 1024))).sum();
     assert!(ops > 10_000, "only {ops} calls");
 }

@@ -36,7 +36,15 @@ impl OwnerShared {
     /// What `attempt` comes to, after what is kept at hand was brought back if it takes that.
     pub(super) fn unless_cached<T>(&self, attempt: impl Fn() -> Result<T, Why>) -> Result<T, Why> {
         let everybodys = || self.manager().drained(Whose::Everybodys, End::Shut, |_| attempt());
-        match attempt() {
+        let first = match attempt() {
+            Err(Why::Refused(Refused::Turn { .. })) => {
+                // Whoever was first there may want something else by now.
+                self.manager().serve();
+                attempt()
+            }
+            answer => answer,
+        };
+        match first {
             Err(Why::Refused(Refused::Account { level, .. })) => {
                 let full = self.ancestor(level).unwrap_or(self);
                 match self.manager().drained(Whose::Below(full), End::Shut, |_| attempt()) {
@@ -133,6 +141,8 @@ impl OwnerShared {
                     self.take_back([found.block]);
                     found.charge.release();
                 }
+                // Whoever was first in line may want something else by now.
+                self.manager().serve();
                 // What is kept at hand is neither in the budget nor in a hole.
                 self.manager().drained(Whose::Everybodys, End::Shut, |_| attempt())
             }

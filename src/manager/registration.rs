@@ -122,7 +122,11 @@ impl OwnerBuilder {
         let opened = match attempt() {
             Ok(account) => Ok(account),
             Err(Refused::Closed) => Err(Refused::Closed),
-            Err(_) => manager.drained(Whose::Everybodys, End::Shut, |_| attempt()),
+            Err(_) => {
+                // Whoever was first in line may want something else by now.
+                manager.serve();
+                manager.drained(Whose::Everybodys, End::Shut, |_| attempt())
+            }
         };
         match opened {
             Ok(account) => {

@@ -1,0 +1,272 @@
+//! A tree of owners whose requests wait in line, on one thread, checked step by step against a
+//! model that serves the line in a loop over plain numbers.
+
+mod model;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use arbitrary::{Arbitrary, Unstructured};
+use offheap::{HugePages, MemoryManager, Owner, Reason, Reservation, ReservationError};
+
+use model::{Answer, Model};
+
+/// The bytes of the budget.
+const CAPACITY: usize = 64 << 12;
+/// Owners at most.
+const OWNERS_MAX: usize = 8;
+
+/// A sequence of calls.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// Whether owners keep bytes of the budget at hand.
+    pub keeps: bool,
+    /// The calls.
+    pub ops: Vec<Op>,
+}
+
+impl<'a> Arbitrary<'a> for Input {
+    fn arbitrary(bytes: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
+        let keeps = bool::arbitrary(bytes)?;
+        let mut ops = Vec::new();
+        while !bytes.is_empty() {
+            ops.push(Op::arbitrary(bytes)?);
+        }
+        Ok(Self { keeps, ops })
+    }
+}
+
+/// A call. Shares are of the capacity, in 255ths.
+#[derive(Arbitrary, Clone, Debug)]
+#[expect(missing_docs, reason = "named after the calls that they stand for")]
+pub enum Op {
+    Register { parent: u8, minimum: u8, limit: u8 },
+    DropOwner { owner: u8 },
+    Reserve { owner: u8, share: u8 },
+    Shrink { which: u8, share: u8 },
+    Release { which: u8 },
+    Wait { owner: u8, share: u8 },
+    Take { which: u8 },
+    Cancel { which: u8 },
+}
+
+/// Whether it was woken.
+#[derive(Default)]
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A request that waits, or has what it waited for and was not asked yet.
+struct Waiting {
+    id: usize,
+    future: Pin<Box<dyn Future<Output = Result<Reservation, ReservationError>>>>,
+    flag: Arc<Flag>,
+}
+
+impl Waiting {
+    fn poll(&mut self) -> Poll<Result<Reservation, ReservationError>> {
+        let waker = Waker::from(Arc::clone(&self.flag));
+        self.future.as_mut().poll(&mut Context::from_waker(&waker))
+    }
+}
+
+/// A manager, what was got from it, and the model.
+struct Run {
+    manager: MemoryManager,
+    owners: Vec<Option<Owner>>,
+    reservations: Vec<(usize, Reservation)>,
+    waiting: Vec<Waiting>,
+    model: Model,
+    requests: usize,
+}
+
+/// Runs `input` and panics where the manager and the model disagree.
+pub fn run(input: &Input) {
+    let builder = MemoryManager::builder().capacity(CAPACITY).page_size(4096);
+    let builder = builder.huge_pages(HugePages::Never).address_space_factor(1);
+    let built = builder.depot_pages(if input.keeps { 16 } else { 0 }).build();
+    let Ok(manager) = built else { unreachable!("it is small and valid: {built:?}") };
+    let mut run = Run {
+        manager,
+        owners: Vec::new(),
+        reservations: Vec::new(),
+        waiting: Vec::new(),
+        model: Model::new(CAPACITY),
+        requests: 0,
+    };
+    for op in &input.ops {
+        run.step(op);
+        run.check();
+    }
+    run.finish();
+}
+
+impl Run {
+    fn step(&mut self, op: &Op) {
+        match *op {
+            Op::Register { parent, minimum, limit } => self.register(parent, minimum, limit),
+            Op::DropOwner { owner } => {
+                if let Some(owner) = pick(self.owners.len(), owner)
+                    && self.owners[owner].take().is_some()
+                {
+                    self.model.drop_handle(owner);
+                }
+            }
+            Op::Reserve { owner, share } => self.reserve(owner, bytes(share).max(1)),
+            Op::Shrink { which, share } => {
+                if let Some(which) = pick(self.reservations.len(), which) {
+                    let (owner, reservation) = &mut self.reservations[which];
+                    let released = reservation.release(bytes(share));
+                    self.model.give_back(*owner, released);
+                }
+            }
+            Op::Release { which } => {
+                if let Some(which) = pick(self.reservations.len(), which) {
+                    let (owner, reservation) = self.reservations.swap_remove(which);
+                    let size = reservation.size();
+                    drop(reservation);
+                    self.model.give_back(owner, size);
+                    self.model.drop_handle(owner);
+                }
+            }
+            Op::Wait { owner, share } => self.wait(owner, bytes(share).max(1)),
+            Op::Take { which } => {
+                if let Some(which) = pick(self.waiting.len(), which) {
+                    self.take(which);
+                }
+            }
+            Op::Cancel { which } => {
+                if let Some(which) = pick(self.waiting.len(), which) {
+                    let waiting = self.waiting.remove(which);
+                    drop(waiting.future);
+                    self.model.cancel(waiting.id);
+                }
+            }
+        }
+    }
+
+    fn register(&mut self, parent: u8, minimum: u8, limit: u8) {
+        if self.owners.len() == OWNERS_MAX {
+            return;
+        }
+        let parent = pick(self.owners.len() + 1, parent).and_then(|parent| parent.checked_sub(1));
+        let name = format!("owner {}", self.owners.len());
+        let builder = match parent.map(|parent| &self.owners[parent]) {
+            None => self.manager.owner(name),
+            Some(Some(parent)) => parent.child(name),
+            Some(None) => return,
+        };
+        let (minimum, limit) = (bytes(minimum) / 4, bytes(limit));
+        let registered = builder.minimum(minimum).limit(limit).register();
+        let expected = self.model.register(parent, minimum, limit);
+        assert_eq!(registered.is_ok(), expected, "{registered:?}");
+        if let Ok(owner) = registered {
+            self.owners.push(Some(owner));
+        }
+    }
+
+    fn reserve(&mut self, owner: u8, bytes: usize) {
+        let Some(owner) = pick(self.owners.len(), owner) else { return };
+        let Some(handle) = &self.owners[owner] else { return };
+        match (handle.reserve_memory(bytes), self.model.take(owner, bytes)) {
+            (Ok(reservation), Answer::Had) => {
+                self.model.add_handle(owner);
+                self.reservations.push((owner, reservation));
+            }
+            (Err(refused), answer) => {
+                let expected = match answer {
+                    Answer::Had => None,
+                    Answer::Budget => Some(Reason::Budget),
+                    Answer::Limit { level: 0 } => Some(Reason::OwnerLimit),
+                    Answer::Limit { .. } => Some(Reason::ParentLimit),
+                    Answer::Turn => Some(Reason::OthersWait),
+                };
+                assert_eq!(Some(refused.reason()), expected, "{refused}");
+            }
+            (Ok(_), answer) => unreachable!("it is to be refused: {answer:?}"),
+        }
+    }
+
+    fn wait(&mut self, owner: u8, bytes: usize) {
+        let Some(owner) = pick(self.owners.len(), owner) else { return };
+        let Some(handle) = self.owners[owner].clone() else { return };
+        let (id, flag) = (self.requests, Arc::<Flag>::default());
+        self.requests += 1;
+        let future = Box::pin(async move { handle.acquire_memory(bytes).await });
+        let mut waiting = Waiting { id, future, flag };
+        match waiting.poll() {
+            Poll::Ready(Ok(reservation)) => {
+                assert_eq!(self.model.take(owner, bytes), Answer::Had);
+                self.model.add_handle(owner);
+                self.reservations.push((owner, reservation));
+            }
+            Poll::Ready(Err(refused)) => {
+                assert!(self.model.never_fits(owner, bytes), "{refused}");
+            }
+            Poll::Pending => {
+                assert!(!self.model.never_fits(owner, bytes));
+                self.model.wait(id, owner, bytes);
+                self.waiting.push(waiting);
+            }
+        }
+    }
+
+    fn take(&mut self, which: usize) {
+        let id = self.waiting[which].id;
+        match (self.waiting[which].poll(), self.model.granted(id)) {
+            (Poll::Ready(Ok(reservation)), Some(owner)) => {
+                self.waiting.remove(which);
+                // The handle that waited is gone, and the reservation has one.
+                self.model.taken(id);
+                self.reservations.push((owner, reservation));
+            }
+            (Poll::Pending, None) => {}
+            (Poll::Ready(answer), granted) => {
+                unreachable!("{answer:?}, {granted:?}");
+            }
+            (Poll::Pending, Some(_)) => unreachable!("it was granted"),
+        }
+    }
+
+    /// Whoever has what he waited for was woken, and nobody else; and the numbers agree.
+    fn check(&self) {
+        for waiting in &self.waiting {
+            let is_woken = waiting.flag.0.load(Ordering::Relaxed);
+            assert_eq!(is_woken, self.model.granted(waiting.id).is_some(), "{}", waiting.id);
+        }
+        if let Err(complaint) = self.manager.check_consistency() {
+            unreachable!("{complaint}");
+        }
+        assert_eq!(self.manager.available_memory(), self.model.free());
+        for (index, owner) in self.owners.iter().enumerate() {
+            if let Some(owner) = owner {
+                assert_eq!(owner.used_memory(), self.model.used_below(index));
+                assert_eq!(owner.available_memory(), self.model.available(index));
+            }
+        }
+    }
+
+    fn finish(mut self) {
+        self.waiting.clear();
+        self.reservations.clear();
+        assert!(self.manager.verify_empty().is_ok());
+        self.owners.clear();
+        assert_eq!(self.manager.available_memory(), CAPACITY);
+        assert!(self.manager.check_consistency().is_ok());
+    }
+}
+
+fn pick(length: usize, which: u8) -> Option<usize> {
+    (length > 0).then(|| usize::from(which) % length)
+}
+
+fn bytes(share: u8) -> usize {
+    CAPACITY * usize::from(share) / 255
+}

@@ -1,0 +1,280 @@
+//! The plain model: a tree of sums, and a line that is served in a loop.
+
+/// What should become of requests.
+pub(super) struct Model {
+    capacity: usize,
+    owners: Vec<Node>,
+    /// Those who wait and those who were granted, in the order of their coming.
+    line: Vec<Place>,
+}
+
+struct Node {
+    parent: Option<usize>,
+    /// What is held here and taken by those below.
+    used: usize,
+    minimum: usize,
+    limit: usize,
+    /// Handles: its own, those of reservations and of waiting requests, and one for each child that
+    /// has any.
+    handles: usize,
+}
+
+struct Place {
+    id: usize,
+    owner: usize,
+    bytes: usize,
+    is_granted: bool,
+}
+
+/// What becomes of a request at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Answer {
+    Had,
+    Budget,
+    Limit { level: usize },
+    Turn,
+}
+
+/// An owner, or the budget.
+type Level = Option<usize>;
+
+impl Model {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { capacity, owners: Vec::new(), line: Vec::new() }
+    }
+
+    /// Registers an owner; whether it must succeed.
+    pub(super) fn register(&mut self, parent: Level, minimum: usize, limit: usize) -> bool {
+        let limit_above = parent.map_or(self.capacity, |parent| self.owners[parent].limit);
+        let own_limit = limit.min(limit_above);
+        if minimum > limit || minimum > own_limit {
+            return false;
+        }
+        if self.take_from(parent, minimum, &self.refusing()) != Answer::Had {
+            return false;
+        }
+        if let Some(parent) = parent {
+            self.owners[parent].handles += 1;
+        }
+        self.owners.push(Node { parent, used: 0, minimum, limit: own_limit, handles: 1 });
+        true
+    }
+
+    pub(super) fn add_handle(&mut self, owner: usize) {
+        self.owners[owner].handles += 1;
+    }
+
+    pub(super) fn drop_handle(&mut self, owner: usize) {
+        self.owners[owner].handles -= 1;
+        self.end(owner);
+        self.serve();
+    }
+
+    /// Without handles an owner ends, and with its last byte its minimum.
+    fn end(&mut self, owner: usize) {
+        if self.owners[owner].handles > 0 {
+            return;
+        }
+        if self.owners[owner].used == 0 {
+            let minimum = std::mem::take(&mut self.owners[owner].minimum);
+            self.give_back_to(self.owners[owner].parent, minimum);
+        }
+        // The handle of its parent goes with its own, once.
+        if let Some(parent) = self.owners[owner].parent
+            && self.owners[owner].handles == 0
+        {
+            self.owners[owner].handles = usize::MAX;
+            self.owners[parent].handles -= 1;
+            self.end(parent);
+        }
+    }
+
+    fn has_ended(&self, owner: usize) -> bool {
+        self.owners[owner].handles == 0 || self.owners[owner].handles > usize::MAX / 2
+    }
+
+    /// A request that does not wait.
+    pub(super) fn take(&mut self, owner: usize, bytes: usize) -> Answer {
+        self.take_from(Some(owner), bytes, &self.refusing())
+    }
+
+    pub(super) fn never_fits(&self, owner: usize, bytes: usize) -> bool {
+        bytes > self.owners[owner].limit
+    }
+
+    pub(super) fn wait(&mut self, id: usize, owner: usize, bytes: usize) {
+        self.add_handle(owner);
+        self.line.push(Place { id, owner, bytes, is_granted: false });
+        self.serve();
+    }
+
+    /// The owner of a request that waited and was granted.
+    pub(super) fn granted(&self, id: usize) -> Option<usize> {
+        let place = self.line.iter().find(|place| place.id == id);
+        place.filter(|place| place.is_granted).map(|place| place.owner)
+    }
+
+    /// What was granted is taken from the line; its handle becomes that of a reservation.
+    pub(super) fn taken(&mut self, id: usize) {
+        self.line.retain(|place| place.id != id);
+    }
+
+    pub(super) fn cancel(&mut self, id: usize) {
+        let Some(index) = self.line.iter().position(|place| place.id == id) else { return };
+        let place = self.line.remove(index);
+        if place.is_granted {
+            self.give_back_to(Some(place.owner), place.bytes);
+        }
+        self.serve();
+        self.drop_handle(place.owner);
+    }
+
+    pub(super) fn give_back(&mut self, owner: usize, bytes: usize) {
+        self.give_back_to(Some(owner), bytes);
+        self.serve();
+    }
+
+    /// What is neither held nor promised.
+    pub(super) fn free(&self) -> usize {
+        self.capacity - self.taken_of_budget()
+    }
+
+    /// What is held at an owner and below, whoever it is promised to.
+    pub(super) fn used_below(&self, owner: usize) -> usize {
+        let children =
+            (0..self.owners.len()).filter(|child| self.owners[*child].parent == Some(owner));
+        let (mut own, mut below) = (self.owners[owner].used, 0);
+        for child in children {
+            own -= self.charge(child);
+            below += self.used_below(child);
+        }
+        own + below
+    }
+
+    /// What an owner could take, were nobody in line.
+    pub(super) fn available(&self, owner: usize) -> usize {
+        let node = &self.owners[owner];
+        let above = node.parent.map_or_else(|| self.free(), |parent| self.available(parent));
+        let guaranteed = node.minimum.saturating_sub(node.used);
+        (guaranteed + above).min(node.limit - node.used)
+    }
+
+    /// The levels that refuse somebody in line: all of them in a round of their own.
+    fn refusing(&self) -> Vec<Level> {
+        let mut refusing = Vec::new();
+        for place in self.line.iter().filter(|place| !place.is_granted) {
+            if let Some(level) = self.refuses(Some(place.owner), place.bytes, &refusing)
+                && !refusing.contains(&level)
+            {
+                refusing.push(level);
+            }
+        }
+        refusing
+    }
+
+    /// Serves the line in the order of coming, until nobody can be served any more.
+    fn serve(&mut self) {
+        let mut refusing: Vec<Level> = Vec::new();
+        for index in 0..self.line.len() {
+            let Place { owner, bytes, is_granted, .. } = self.line[index];
+            if is_granted {
+                continue;
+            }
+            match self.refuses(Some(owner), bytes, &refusing) {
+                Some(level) => refusing.push(level),
+                None => {
+                    let answer = self.take_from(Some(owner), bytes, &refusing);
+                    assert_eq!(answer, Answer::Had);
+                    self.line[index].is_granted = true;
+                }
+            }
+        }
+    }
+
+    /// The level that refuses a request after those who are refused at `refusing`.
+    fn refuses(&self, from: Level, bytes: usize, refusing: &[Level]) -> Option<Level> {
+        let (mut at, mut share) = (from, bytes);
+        loop {
+            let (_, level_refuses) = self.look(at, share, refusing);
+            if level_refuses {
+                return Some(at);
+            }
+            let index = at?;
+            share = self.beyond(index, share);
+            at = self.owners[index].parent;
+        }
+    }
+
+    /// Whether it is others' turn at a level, and whether that refuses, for this or another reason.
+    fn look(&self, at: Level, share: usize, refusing: &[Level]) -> (bool, bool) {
+        let beyond = at.map_or(share, |index| self.beyond(index, share));
+        let is_others = beyond > 0 && refusing.contains(&at);
+        let free = match at {
+            None => self.free(),
+            // One who may have all that there is above is refused there.
+            Some(index) if self.owners[index].limit == self.limit_above(index) => usize::MAX,
+            Some(index) => self.owners[index].limit - self.owners[index].used,
+        };
+        (is_others, is_others || share > free)
+    }
+
+    fn limit_above(&self, index: usize) -> usize {
+        let parent = self.owners[index].parent;
+        parent.map_or(self.capacity, |parent| self.owners[parent].limit)
+    }
+
+    fn take_from(&mut self, from: Level, bytes: usize, refusing: &[Level]) -> Answer {
+        if let Some(refused) = self.refuses(from, bytes, refusing) {
+            let mut level = 0;
+            let (mut at, mut share) = (from, bytes);
+            while at != refused {
+                let Some(index) = at else { break };
+                share = self.beyond(index, share);
+                at = self.owners[index].parent;
+                level += 1;
+            }
+            return match (self.look(refused, share, refusing), refused) {
+                ((true, _), _) => Answer::Turn,
+                (_, None) => Answer::Budget,
+                (_, Some(_)) => Answer::Limit { level },
+            };
+        }
+        let (mut at, mut share) = (from, bytes);
+        while let Some(index) = at {
+            let above = self.beyond(index, share);
+            self.owners[index].used += share;
+            share = above;
+            at = self.owners[index].parent;
+        }
+        Answer::Had
+    }
+
+    fn give_back_to(&mut self, from: Level, bytes: usize) {
+        let (mut at, mut share) = (from, bytes);
+        while let Some(index) = at {
+            let before = self.charge(index);
+            self.owners[index].used -= share;
+            if share > 0 && self.owners[index].used == 0 && self.has_ended(index) {
+                self.owners[index].minimum = 0;
+            }
+            share = before - self.charge(index);
+            at = self.owners[index].parent;
+        }
+    }
+
+    /// What of `share` more bytes an owner takes from above.
+    fn beyond(&self, index: usize, share: usize) -> usize {
+        let Node { used, minimum, .. } = self.owners[index];
+        (used + share).max(minimum) - used.max(minimum)
+    }
+
+    /// What an owner takes up above.
+    fn charge(&self, index: usize) -> usize {
+        self.owners[index].used.max(self.owners[index].minimum)
+    }
+
+    fn taken_of_budget(&self) -> usize {
+        let tops = (0..self.owners.len()).filter(|owner| self.owners[*owner].parent.is_none());
+        tops.map(|owner| self.charge(owner)).sum()
+    }
+}

@@ -29,13 +29,14 @@
 //! A file uses its own floor and those below, never above; a test checks it.
 //!
 //! ```text
+//! 5 ffi/                   the C ABI, with the feature `c-abi`          unsafe
 //! 4 manager/               MemoryManager, fixed, variable, owners, workers, segments,
 //!                          reservations, scratch, stats        unsafe: owner_ref, segment,
 //!                                                              cache, scratch, worker
 //! 3 arena                  pages and blocks out of region and free list, or the process heap
 //! 2 os/ region block process_heap
 //!                          one mapping; index to address       unsafe
-//! 1 free_list/ stock/ residency magazine depot page_stack budget/ page_set
+//! 1 free_list/ stock/ residency magazine depot page_stack budget/ page_set handles/
 //!                          numbers only: no memory, no unsafe; loom checks these
 //! 0 units error sync       typed indices and sizes; errors; the switch to loom's atomics
 //! ```
@@ -63,6 +64,8 @@ mod budget;
 mod depot;
 mod error;
 mod free_list;
+#[cfg(any(feature = "c-abi", offheap_loom))]
+mod handles;
 mod magazine;
 mod page_set;
 mod page_stack;
@@ -75,6 +78,8 @@ mod units;
 mod arena;
 #[cfg(not(offheap_loom))]
 mod block;
+#[cfg(all(feature = "c-abi", not(offheap_loom)))]
+pub mod ffi;
 #[cfg(not(offheap_loom))]
 mod manager;
 #[cfg(not(offheap_loom))]
@@ -91,6 +96,7 @@ pub mod model {
     pub use crate::budget::{Account, Budget, Kept, Opened, Refused, Tentative};
     pub use crate::depot::{Depot, Shelf};
     pub use crate::free_list::{FreeList, HeldPages, HeldRun, Lent, SetIndex, Summary, Words};
+    pub use crate::handles::{Closed, Gate, Gates, NotEntered};
     pub use crate::magazine::{Fences, MAGAZINE_PAGES, Magazine};
     pub use crate::stock::{Exchange, NoExchange, Stock};
     pub use crate::sync::full_fence;

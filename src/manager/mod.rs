@@ -37,6 +37,8 @@ pub use registration::OwnerBuilder;
 pub use reservation::Reservation;
 pub use scratch::Scratch;
 pub use segment::MemorySegment;
+#[cfg(feature = "c-abi")]
+pub(crate) use segment::release_all;
 pub use stats::{ManagerStats, OccupancyMap, OwnerStats};
 pub use variable::VariableSizeManager;
 pub use worker::Worker;

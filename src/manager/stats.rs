@@ -154,6 +154,12 @@ impl MemoryManager {
         to_usize(self.shared.budget.peak_bytes())
     }
 
+    /// Who holds memory, the largest holder first.
+    #[must_use]
+    pub fn holders(&self) -> Vec<Holder> {
+        self.shared.present(Present::holders)
+    }
+
     /// Which pages of the region are free.
     #[must_use]
     pub fn map(&self) -> OccupancyMap {

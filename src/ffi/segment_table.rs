@@ -1,0 +1,236 @@
+//! The table of segments: what a handle costs on the way to a page.
+//!
+//! A thread keeps a few spare slots, as a worker keeps pages, so that a lock is taken once in many
+//! handles. To end a handle is one exchange on the word of its slot. Address and size are read
+//! without writing anything.
+
+use std::cell::{RefCell, UnsafeCell};
+use std::ptr;
+
+use crate::handles::{Closed, Gate, Generation, Handle, Kind, NotEntered, Spares};
+use crate::manager::MemorySegment;
+use crate::sync::{AtomicU64, Ordering};
+
+use super::failure::Failure;
+use super::slots::Slots;
+
+/// The spare slots that a thread keeps at most.
+const KEPT_MAX: usize = 64;
+/// How many of them move to or from the shared ones at a time.
+const BATCH: usize = KEPT_MAX / 2;
+
+/// # Invariants
+///
+/// - While the gate is open there is a segment, and `address` and `size` are its. Nobody enters a
+///   gate of this table, so who shuts it has the slot to himself at once.
+/// - Otherwise the slot is somebody's to himself, or spare.
+#[derive(Default)]
+struct Slot {
+    gate: Gate,
+    /// The address of the segment's first byte, with its provenance exposed.
+    address: AtomicU64,
+    /// The size of the segment in bytes.
+    size: AtomicU64,
+    segment: UnsafeCell<Option<MemorySegment>>,
+}
+
+const _: () = {
+    const fn may_move<T: Send>() {}
+    may_move::<MemorySegment>();
+};
+const _: () = assert!(size_of::<Slot>() == 48);
+
+// SAFETY: a segment in a slot is put in and taken out, perhaps by different threads, and nobody
+// has a reference to it meanwhile. It is `Send` (checked above).
+unsafe impl Sync for Slot {}
+
+impl Slot {
+    /// The segment.
+    ///
+    /// # Safety
+    ///
+    /// 1. The caller has the slot to himself, for as long as he uses the reference.
+    #[inline]
+    #[expect(clippy::mut_from_ref, reason = "by the contract it is the only one")]
+    unsafe fn segment_alone(&self) -> &mut Option<MemorySegment> {
+        // SAFETY: by the caller's contract, 1, nobody else has a reference to it.
+        unsafe { &mut *self.segment.get() }
+    }
+}
+
+static SLOTS: Slots<Slot> = Slots::new();
+static SPARES: Spares = Spares::new();
+
+/// Spare slots of one thread.
+struct Kept {
+    slots: [u32; KEPT_MAX],
+    count: usize,
+}
+
+thread_local! {
+    static KEPT: RefCell<Kept> = const { RefCell::new(Kept { slots: [0; KEPT_MAX], count: 0 }) };
+}
+
+impl Kept {
+    #[inline]
+    fn take(&mut self) -> Option<u32> {
+        if self.count == 0 {
+            SPARES.take(BATCH, |slot| {
+                self.slots[self.count] = slot;
+                self.count += 1;
+            });
+        }
+        self.count = self.count.checked_sub(1)?;
+        Some(self.slots[self.count])
+    }
+
+    #[inline]
+    fn put(&mut self, slot: u32) {
+        if self.count == KEPT_MAX {
+            SPARES.put(self.slots[BATCH..].iter().copied());
+            self.count = BATCH;
+        }
+        self.slots[self.count] = slot;
+        self.count += 1;
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        SPARES.put(self.slots[..self.count].iter().copied());
+    }
+}
+
+#[inline]
+fn take_spare() -> Option<u32> {
+    // A thread that is about to end has nothing to keep them in.
+    KEPT.try_with(|kept| kept.borrow_mut().take()).unwrap_or_else(|_| SPARES.take_one())
+}
+
+#[inline]
+fn put_spare(slot: u32) {
+    if KEPT.try_with(|kept| kept.borrow_mut().put(slot)).is_err() {
+        SPARES.put([slot]);
+    }
+}
+
+/// Keeps a segment; returns its handle.
+#[inline]
+pub(super) fn insert(segment: MemorySegment) -> Result<Handle, Failure> {
+    let Some(index) = take_spare() else { return Err(Failure::TableFull(Kind::Segment)) };
+    let slot = SLOTS.get_or_make(index);
+    let address = segment.as_ptr().expose_provenance() as u64;
+    // ORDERING: Release. Who reads it finds, before or after, that the slot was opened anew.
+    slot.address.store(address, Ordering::Release);
+    // ORDERING: Release. As for the address.
+    slot.size.store(segment.size() as u64, Ordering::Release);
+    // SAFETY: 1: the slot was spare, and is ours until its gate is open.
+    *unsafe { slot.segment_alone() } = Some(segment);
+    match slot.gate.open() {
+        Some(generation) => Ok(Handle::new(Kind::Segment, index, generation)),
+        // Slots that are used up do not become spare.
+        None => Err(Failure::TableFull(Kind::Segment)),
+    }
+}
+
+/// The address and the size of a segment.
+#[inline]
+pub(super) fn range(handle: Handle) -> Result<(*mut u8, usize), Failure> {
+    let (slot, generation) = slot(handle)?;
+    if let Some(why) = slot.gate.refusal(generation) {
+        return Err(Failure::handle(Kind::Segment, handle, why));
+    }
+    // ORDERING: Acquire. If it is that of a later segment, we see below that the gate was shut:
+    // who put it there had the slot to himself before.
+    let address = slot.address.load(Ordering::Acquire);
+    // ORDERING: Acquire. As for the address.
+    let size = slot.size.load(Ordering::Acquire);
+    match slot.gate.refusal(generation) {
+        None => Ok((ptr::with_exposed_provenance_mut(word_to_size(address)), word_to_size(size))),
+        Some(why) => Err(Failure::handle(Kind::Segment, handle, why)),
+    }
+}
+
+/// Ends a handle and takes its segment out.
+#[inline]
+pub(super) fn remove(handle: Handle) -> Result<MemorySegment, Failure> {
+    Ok(end(handle)?.take())
+}
+
+/// Ends all of these handles, or none, and takes their segments out. Those that are NULL are left
+/// out.
+pub(super) fn remove_all(
+    handles: impl Iterator<Item = Handle>,
+) -> Result<Vec<MemorySegment>, Failure> {
+    let ended: Result<Vec<_>, (usize, Failure)> = handles
+        .enumerate()
+        .filter(|(_, handle)| handle.into_bits() != 0)
+        .map(|(position, handle)| end(handle).map_err(|failure| (position, failure)))
+        .collect();
+    match ended {
+        Ok(ended) => Ok(ended.into_iter().map(Ended::take).collect()),
+        Err((position, failure)) => Err(failure.at(position)),
+    }
+}
+
+/// A slot whose gate we shut: its segment is ours, or is put back as if nothing had been.
+///
+/// # Invariants
+///
+/// - The slot is ours alone, and has its segment.
+struct Ended {
+    index: u32,
+    slot: &'static Slot,
+    generation: Generation,
+}
+
+#[inline]
+fn end(handle: Handle) -> Result<Ended, Failure> {
+    let (slot, generation) = slot(handle)?;
+    match slot.gate.shut(generation) {
+        Ok(closed) => {
+            debug_assert_eq!(closed, Closed::Empty, "nobody enters the gate of a segment");
+            // INVARIANT: we shut the gate, which nobody enters.
+            Ok(Ended { index: handle.index(), slot, generation })
+        }
+        Err(why) => Err(Failure::handle(Kind::Segment, handle, why)),
+    }
+}
+
+impl Ended {
+    #[inline]
+    fn take(self) -> MemorySegment {
+        let Self { index, slot, .. } = self;
+        std::mem::forget(self);
+        // SAFETY: 1: by the type invariant.
+        let segment = unsafe { slot.segment_alone() }.take();
+        if !slot.gate.is_used_up() {
+            put_spare(index);
+        }
+        match segment {
+            Some(segment) => segment,
+            None => unreachable!("there is a segment behind an open gate"),
+        }
+    }
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.slot.gate.reopen(self.generation);
+    }
+}
+
+#[inline]
+fn slot(handle: Handle) -> Result<(&'static Slot, Generation), Failure> {
+    let is_segment = handle.kind() == Some(Kind::Segment);
+    match SLOTS.get(handle.index()).filter(|_| is_segment) {
+        Some(slot) => Ok((slot, handle.generation())),
+        None => Err(Failure::handle(Kind::Segment, handle, NotEntered::Foreign)),
+    }
+}
+
+/// A word that holds a size or an address.
+#[inline]
+fn word_to_size(word: u64) -> usize {
+    usize::try_from(word).unwrap_or(usize::MAX)
+}

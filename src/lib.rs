@@ -96,7 +96,9 @@ pub mod model {
     pub use crate::budget::{Account, Budget, Kept, Opened, Refused, Tentative};
     pub use crate::depot::{Depot, Shelf};
     pub use crate::free_list::{FreeList, HeldPages, HeldRun, Lent, SetIndex, Summary, Words};
-    pub use crate::handles::{Closed, Gate, Gates, NotEntered};
+    pub use crate::handles::{
+        Closed, Gate, Gates, Generation, Handle, Kind, LabelledGate, NotEntered, SLOTS_MAX, Spares,
+    };
     pub use crate::magazine::{Fences, MAGAZINE_PAGES, Magazine};
     pub use crate::stock::{Exchange, NoExchange, Stock};
     pub use crate::sync::full_fence;

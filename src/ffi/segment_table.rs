@@ -7,9 +7,8 @@
 use std::cell::{RefCell, UnsafeCell};
 use std::ptr;
 
-use crate::handles::{Closed, Gate, Generation, Handle, Kind, NotEntered, Spares};
+use crate::handles::{Generation, Handle, Kind, LabelledGate, NotEntered, Spares};
 use crate::manager::MemorySegment;
-use crate::sync::{AtomicU64, Ordering};
 
 use super::failure::Failure;
 use super::slots::Slots;
@@ -21,16 +20,13 @@ const BATCH: usize = KEPT_MAX / 2;
 
 /// # Invariants
 ///
-/// - While the gate is open there is a segment, and `address` and `size` are its. Nobody enters a
-///   gate of this table, so who shuts it has the slot to himself at once.
+/// - While the gate is open there is a segment, and the label is about it.
 /// - Otherwise the slot is somebody's to himself, or spare.
 #[derive(Default)]
 struct Slot {
-    gate: Gate,
-    /// The address of the segment's first byte, with its provenance exposed.
-    address: AtomicU64,
-    /// The size of the segment in bytes.
-    size: AtomicU64,
+    /// Its label is the address of the segment's first byte, with its provenance exposed, and its
+    /// size in bytes.
+    gate: LabelledGate,
     segment: UnsafeCell<Option<MemorySegment>>,
 }
 
@@ -119,14 +115,10 @@ fn put_spare(slot: u32) {
 pub(super) fn insert(segment: MemorySegment) -> Result<Handle, Failure> {
     let Some(index) = take_spare() else { return Err(Failure::TableFull(Kind::Segment)) };
     let slot = SLOTS.get_or_make(index);
-    let address = segment.as_ptr().expose_provenance() as u64;
-    // ORDERING: Release. Who reads it finds, before or after, that the slot was opened anew.
-    slot.address.store(address, Ordering::Release);
-    // ORDERING: Release. As for the address.
-    slot.size.store(segment.size() as u64, Ordering::Release);
+    let label = [segment.as_ptr().expose_provenance() as u64, segment.size() as u64];
     // SAFETY: 1: the slot was spare, and is ours until its gate is open.
     *unsafe { slot.segment_alone() } = Some(segment);
-    match slot.gate.open() {
+    match slot.gate.open(label) {
         Some(generation) => Ok(Handle::new(Kind::Segment, index, generation)),
         // Slots that are used up do not become spare.
         None => Err(Failure::TableFull(Kind::Segment)),
@@ -137,17 +129,11 @@ pub(super) fn insert(segment: MemorySegment) -> Result<Handle, Failure> {
 #[inline]
 pub(super) fn range(handle: Handle) -> Result<(*mut u8, usize), Failure> {
     let (slot, generation) = slot(handle)?;
-    if let Some(why) = slot.gate.refusal(generation) {
-        return Err(Failure::handle(Kind::Segment, handle, why));
-    }
-    // ORDERING: Acquire. If it is that of a later segment, we see below that the gate was shut:
-    // who put it there had the slot to himself before.
-    let address = slot.address.load(Ordering::Acquire);
-    // ORDERING: Acquire. As for the address.
-    let size = slot.size.load(Ordering::Acquire);
-    match slot.gate.refusal(generation) {
-        None => Ok((ptr::with_exposed_provenance_mut(word_to_size(address)), word_to_size(size))),
-        Some(why) => Err(Failure::handle(Kind::Segment, handle, why)),
+    match slot.gate.read(generation) {
+        Ok([address, size]) => {
+            Ok((ptr::with_exposed_provenance_mut(word_to_size(address)), word_to_size(size)))
+        }
+        Err(why) => Err(Failure::handle(Kind::Segment, handle, why)),
     }
 }
 
@@ -188,11 +174,8 @@ struct Ended {
 fn end(handle: Handle) -> Result<Ended, Failure> {
     let (slot, generation) = slot(handle)?;
     match slot.gate.shut(generation) {
-        Ok(closed) => {
-            debug_assert_eq!(closed, Closed::Empty, "nobody enters the gate of a segment");
-            // INVARIANT: we shut the gate, which nobody enters.
-            Ok(Ended { index: handle.index(), slot, generation })
-        }
+        // INVARIANT: we shut the gate.
+        Ok(()) => Ok(Ended { index: handle.index(), slot, generation }),
         Err(why) => Err(Failure::handle(Kind::Segment, handle, why)),
     }
 }

@@ -11,7 +11,7 @@
 //! 5. Opening and leaving are Release; entering, and finding that one has the slot to himself, are
 //!    Acquire. So each sees what the others did to the value.
 
-use crate::sync::{AtomicU64, Ordering, read};
+use crate::sync::{AtomicU64, Ordering, read, write};
 
 use super::handle::Generation;
 use super::word::{GateWord, ONE_INSIDE};
@@ -61,15 +61,10 @@ impl Gate {
     /// who has just shut it and found nobody inside.
     pub(super) fn open_for(&self, generation: Generation) {
         // ORDERING: Release. Pairs with the Acquire of those who enter or shut (Protocol, 5).
-        self.0.store(GateWord::opened(generation).into_bits(), Ordering::Release);
+        write(&self.0, GateWord::opened(generation).into_bits(), Ordering::Release);
     }
 
-    /// Opens it again for a caller who has just shut it and found nobody inside, as if he had not.
-    pub fn reopen(&self, generation: Generation) {
-        self.open_for(generation);
-    }
-
-    /// Whether a slot that the caller has to himself can be opened again.
+    /// Whether a slot that the caller has to himself cannot be opened again.
     #[must_use]
     pub fn is_used_up(&self) -> bool {
         // ORDERING: Relaxed. As in `open`.
@@ -123,14 +118,13 @@ impl Gate {
         Ok(if before.inside() == 0 { Closed::Empty } else { Closed::Busy })
     }
 
-    /// Why the gate is not open for `generation`; `None` if it is. The answer can be out of date
-    /// at once.
+    /// Whether the gate is open for `generation`. The answer can be out of date at once.
     #[inline]
-    pub fn refusal(&self, generation: Generation) -> Option<NotEntered> {
+    pub(super) fn look(&self, generation: Generation) -> Result<(), NotEntered> {
         // ORDERING: Acquire. Pairs with the Release of `open`: who finds the gate open sees what
         // was put into the slot before (Protocol, 5).
         let word = GateWord::from_bits(read(&self.0, Ordering::Acquire));
-        (!word.is_open_for(generation)).then(|| Self::why(word, generation))
+        if word.is_open_for(generation) { Ok(()) } else { Err(Self::why(word, generation)) }
     }
 
     fn why(word: GateWord, generation: Generation) -> NotEntered {

@@ -54,7 +54,7 @@ impl<const N: usize> Gates<N> {
         self.first().open()
     }
 
-    /// Whether a slot that the caller has to himself can be opened again.
+    /// Whether a slot that the caller has to himself cannot be opened again.
     #[must_use]
     pub fn is_used_up(&self) -> bool {
         self.first().is_used_up()

@@ -22,10 +22,10 @@ try() { # name, runner...
 for source in *.c; do
     name="${source%.c}"
     for standard in c99 c11; do
-        cc -std=$standard "${flags[@]}" "$source" -o "$work/$name" -L "$prefix/lib" -loffheap
+        cc -std=$standard -D_POSIX_C_SOURCE=200809L "${flags[@]}" "$source" -o "$work/$name" -L "$prefix/lib" -loffheap
     done
     try "$name, shared" "$@" "$work/$name"
-    cc -std=c11 "${flags[@]}" "$source" -o "$work/$name" "$prefix/lib/liboffheap.a" \
+    cc -std=c11 -D_POSIX_C_SOURCE=200809L "${flags[@]}" "$source" -o "$work/$name" "$prefix/lib/liboffheap.a" \
         -lgcc_s -lpthread -lm -ldl
     try "$name, static" "$@" "$work/$name"
 done

@@ -29,7 +29,7 @@
 //! A file uses its own floor and those below, never above; a test checks it.
 //!
 //! ```text
-//! 5 ffi/                   the C ABI, with the feature `c-abi`          unsafe
+//! 5 ffi/                   the C ABI, a feature                unsafe
 //! 4 manager/               MemoryManager, fixed, variable, owners, workers, segments,
 //!                          reservations, scratch, stats        unsafe: owner_ref, segment,
 //!                                                              cache, scratch, worker

@@ -40,11 +40,14 @@
  * second one is refused with OFFHEAP_STATUS_BUSY. A handle may be freed while other threads use it:
  * calls that are under way go on, and the last of them drops the value.
  *
- * WHAT IT COSTS. A call looks its handles up in a table: for an owner that is two atomic steps on a
- * word that few threads share, for a segment one when it is released, and a lock for one in 32 new
- * ones. offheap_segment_address only reads. offheap_allocate_pages and offheap_release_many spread
- * the cost of a call over many pages. The tables keep 48 bytes for each segment that is held at a
- * time, at the most there ever were, and do not shrink.
+ * WHAT IT COSTS. A call looks its handles up in a table, without a lock. For an owner that takes
+ * two atomic steps on a word that few threads share, and for a segment one when it is released: so
+ * a page that comes and goes takes three atomic steps, and about 300 instructions, more than in
+ * Rust. offheap_segment_address only reads, in about 60 instructions. A thread keeps up to 64 spare
+ * handles of segments, so that it takes a lock at most once in 32 of them. offheap_allocate_pages
+ * and offheap_release_many look the owner up, and go to the budget, once for all pages. The tables
+ * take up to twice 48 bytes for each segment that is held, at the most there ever were, and do not
+ * shrink.
  *
  * Enumerations are passed as uint32_t, so that a value that the library does not know is refused.
  *

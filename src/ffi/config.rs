@@ -253,7 +253,7 @@ fn choice<T: Copy>(name: &str, code: u32, choices: &[(u32, T)]) -> Result<T, Fai
         Some((_, value)) => Ok(*value),
         None => {
             let most = choices.len().saturating_sub(1);
-            Err(Failure::Invalid(format!("`{name}` is {code}, and not from 0 to {most}")))
+            Err(Failure::invalid(format!("`{name}` is {code}, and not from 0 to {most}")))
         }
     }
 }

@@ -13,9 +13,13 @@ use crate::handles::{Handle, Kind, NotEntered};
 
 use super::status::Status;
 
-/// Why a call failed.
+/// Why a call failed. A pointer wide, so that results of calls stay small.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(super) struct Failure(Box<Cause>);
+
+/// What stood against a call.
+#[derive(Debug)]
+enum Cause {
     /// An argument that is NULL, by its name.
     Null(&'static str),
     /// A sentence about an argument and the rule that it breaks.
@@ -45,47 +49,78 @@ pub(super) enum Failure {
 
 impl Failure {
     #[cold]
+    pub(super) fn null(name: &'static str) -> Self {
+        Self(Box::new(Cause::Null(name)))
+    }
+
+    /// A sentence about an argument and the rule that it breaks.
+    #[cold]
+    pub(super) fn invalid(sentence: String) -> Self {
+        Self(Box::new(Cause::Invalid(sentence)))
+    }
+
+    #[cold]
     pub(super) fn handle(kind: Kind, handle: Handle, why: NotEntered) -> Self {
         if handle.into_bits() == 0 {
-            return Self::Null(kind.name());
+            return Self::null(kind.name());
         }
-        Self::Handle { kind, handle, why, position: None }
+        Self(Box::new(Cause::Handle { kind, handle, why, position: None }))
+    }
+
+    #[cold]
+    pub(super) fn buffer_too_small(needed: usize, capacity: usize) -> Self {
+        Self(Box::new(Cause::BufferTooSmall { needed, capacity }))
+    }
+
+    #[cold]
+    pub(super) fn table_full(kind: Kind) -> Self {
+        Self(Box::new(Cause::TableFull(kind)))
+    }
+
+    /// A sentence about what does not agree.
+    #[cold]
+    pub(super) fn inconsistent(sentence: String) -> Self {
+        Self(Box::new(Cause::Inconsistent(sentence)))
+    }
+
+    #[cold]
+    fn panic(message: String) -> Self {
+        Self(Box::new(Cause::Panic(message)))
     }
 
     /// The same failure, of the handle at that position.
-    pub(super) fn at(self, position: usize) -> Self {
-        match self {
-            Self::Handle { kind, handle, why, .. } => {
-                Self::Handle { kind, handle, why, position: Some(position) }
-            }
-            other => other,
+    #[cold]
+    pub(super) fn at(mut self, at: usize) -> Self {
+        if let Cause::Handle { position, .. } = &mut *self.0 {
+            *position = Some(at);
         }
+        self
     }
 
     pub(super) fn status(&self) -> Status {
-        match self {
-            Self::Null(_) => Status::NullArgument,
-            Self::Invalid(_) => Status::InvalidArgument,
-            Self::Handle { why: NotEntered::Ended, .. } => Status::StaleHandle,
-            Self::Handle { why: NotEntered::Foreign, .. } => Status::ForeignHandle,
-            Self::Handle { why: NotEntered::Busy, .. } => Status::Busy,
-            Self::BufferTooSmall { .. } => Status::BufferTooSmall,
-            Self::TableFull(_) => Status::TooManyHandles,
-            Self::Config(error) => error.into(),
-            Self::Owner(error) => error.into(),
-            Self::Allocation(error) => error.reason().into(),
-            Self::Reservation(error) => error.reason().into(),
-            Self::Leak(_) => Status::Leak,
-            Self::Inconsistent(_) => Status::Inconsistent,
-            Self::Panic(_) => Status::Panic,
+        match &*self.0 {
+            Cause::Null(_) => Status::NullArgument,
+            Cause::Invalid(_) => Status::InvalidArgument,
+            Cause::Handle { why: NotEntered::Ended, .. } => Status::StaleHandle,
+            Cause::Handle { why: NotEntered::Foreign, .. } => Status::ForeignHandle,
+            Cause::Handle { why: NotEntered::Busy, .. } => Status::Busy,
+            Cause::BufferTooSmall { .. } => Status::BufferTooSmall,
+            Cause::TableFull(_) => Status::TooManyHandles,
+            Cause::Config(error) => error.into(),
+            Cause::Owner(error) => error.into(),
+            Cause::Allocation(error) => error.reason().into(),
+            Cause::Reservation(error) => error.reason().into(),
+            Cause::Leak(_) => Status::Leak,
+            Cause::Inconsistent(_) => Status::Inconsistent,
+            Cause::Panic(_) => Status::Panic,
         }
     }
 
     /// The numbers, of a refusal.
     fn refusal(&self) -> Option<&Refusal> {
-        match self {
-            Self::Allocation(error) => Some(error.refusal()),
-            Self::Reservation(error) => Some(error.refusal()),
+        match &*self.0 {
+            Cause::Allocation(error) => Some(error.refusal()),
+            Cause::Reservation(error) => Some(error.refusal()),
             _ => None,
         }
     }
@@ -93,27 +128,27 @@ impl Failure {
 
 impl Display for Failure {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Null(name) => write!(f, "`{name}` is NULL"),
-            Self::Invalid(sentence) | Self::Inconsistent(sentence) => f.write_str(sentence),
-            Self::Handle { kind, handle, why, position } => {
+        match &*self.0 {
+            Cause::Null(name) => write!(f, "`{name}` is NULL"),
+            Cause::Invalid(sentence) | Cause::Inconsistent(sentence) => f.write_str(sentence),
+            Cause::Handle { kind, handle, why, position } => {
                 if let Some(position) = position {
                     write!(f, "at position {position}: ")?;
                 }
                 write_handle(f, *kind, *handle, *why)
             }
-            Self::BufferTooSmall { needed, capacity } => {
+            Cause::BufferTooSmall { needed, capacity } => {
                 write!(f, "{needed} results do not fit in room for {capacity}")
             }
-            Self::TableFull(kind) => {
+            Cause::TableFull(kind) => {
                 write!(f, "there are no more handles for another {}", kind.name())
             }
-            Self::Config(error) => error.fmt(f),
-            Self::Owner(error) => error.fmt(f),
-            Self::Allocation(error) => error.fmt(f),
-            Self::Reservation(error) => error.fmt(f),
-            Self::Leak(error) => error.fmt(f),
-            Self::Panic(message) => write!(f, "a fault in the library: {message}"),
+            Cause::Config(error) => error.fmt(f),
+            Cause::Owner(error) => error.fmt(f),
+            Cause::Allocation(error) => error.fmt(f),
+            Cause::Reservation(error) => error.fmt(f),
+            Cause::Leak(error) => error.fmt(f),
+            Cause::Panic(message) => write!(f, "a fault in the library: {message}"),
         }
     }
 }
@@ -135,7 +170,7 @@ macro_rules! failure_from {
         $(impl From<$error> for Failure {
             #[cold]
             fn from(error: $error) -> Self {
-                Self::$variant(error)
+                Self(Box::new(Cause::$variant(error)))
             }
         })+
     };
@@ -166,7 +201,7 @@ pub(super) fn call(body: impl FnOnce() -> Result<(), Failure>) -> Status {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => Status::Ok,
         Ok(Err(failure)) => fail(failure),
-        Err(payload) => fail(Failure::Panic(message_of(payload))),
+        Err(payload) => fail(Failure::panic(message_of(payload))),
     }
 }
 
@@ -246,7 +281,7 @@ mod tests {
     #[test]
     fn a_success_leaves_the_last_message() {
         assert_eq!(last_text(), "");
-        assert_eq!(call(|| Err(Failure::Null("out_page"))), Status::NullArgument);
+        assert_eq!(call(|| Err(Failure::null("out_page"))), Status::NullArgument);
         assert_eq!(call(|| Ok(())), Status::Ok);
         assert_eq!(last_text(), "`out_page` is NULL");
     }

@@ -169,6 +169,6 @@ pub unsafe extern "C" fn offheap_manager_trim(
 pub extern "C" fn offheap_manager_check(manager: *mut Manager) -> Status {
     call(|| {
         let manager = MANAGERS.get(handle(manager))?;
-        manager.check_consistency().map_err(Failure::Inconsistent)
+        manager.check_consistency().map_err(Failure::inconsistent)
     })
 }

@@ -6,8 +6,9 @@
 //! generation, and no two values ever have the same one. Every call looks its handles up, so one
 //! that was freed, freed twice, or never given out is refused, on whatever thread, and nothing is
 //! touched. To use a handle of an owner costs two atomic steps on a word that few threads share;
-//! a segment's handle costs one when it is released, none when it is made or read, and a lock once
-//! in 32. Calls hold no lock while they run in the library.
+//! a segment's handle costs one when it is released, none when it is made or read, and a lock at
+//! most once in 32. Calls hold no lock while they run in the library, so that what they call may
+//! call back.
 
 mod config;
 mod failure;

@@ -172,8 +172,7 @@ pub unsafe extern "C" fn offheap_allocate_scattered(
         let out_count = unsafe { Out::new(out_count, "out_count") }?;
         let blocks = OWNERS.get(handle(owner))?.allocate_scattered(bytes)?;
         if blocks.len() > out.capacity() {
-            let (needed, capacity) = (blocks.len(), out.capacity());
-            return Err(Failure::BufferTooSmall { needed, capacity });
+            return Err(Failure::buffer_too_small(blocks.len(), out.capacity()));
         }
         let blocks = insert_all(blocks)?;
         out_count.write(blocks.len());
@@ -210,7 +209,7 @@ fn insert_all(segments: Vec<MemorySegment>) -> Result<Vec<Handle>, Failure> {
             Ok(handle) => handles.push(handle),
             Err(failure) => {
                 // Nobody else knows these handles.
-                drop(segment_table::remove_all(handles.into_iter()));
+                manager::release_all(segment_table::remove_all(handles.into_iter())?);
                 return Err(failure);
             }
         }

@@ -36,7 +36,7 @@ impl<T> Out<T> {
     #[inline]
     pub(super) unsafe fn new(to: *mut T, name: &'static str) -> Result<Self, Failure> {
         // INVARIANT: by the caller's contract, 1.
-        NonNull::new(to).map(Self).ok_or(Failure::Null(name))
+        NonNull::new(to).map(Self).ok_or_else(|| Failure::null(name))
     }
 
     #[inline]
@@ -70,7 +70,7 @@ impl<T> OutArray<T> {
             Some(to) => Ok(Self { to, capacity }),
             // INVARIANT: nothing may be written.
             None if capacity == 0 => Ok(Self { to: NonNull::dangling(), capacity: 0 }),
-            None => Err(Failure::Null(name)),
+            None => Err(Failure::null(name)),
         }
     }
 
@@ -106,13 +106,13 @@ impl<T: Record> OutRecord<T> {
     /// 1. `to` is NULL, or begins with a `size_t` that can be read.
     /// 2. As many bytes as that says may be written from `to` on until the value is gone.
     pub(super) unsafe fn new(to: *mut T, name: &'static str) -> Result<Self, Failure> {
-        let to = NonNull::new(to).ok_or(Failure::Null(name))?;
+        let to = NonNull::new(to).ok_or_else(|| Failure::null(name))?;
         // SAFETY: by the caller's contract, 1.
         let size = unsafe { to.cast::<usize>().read() };
         if size < T::FIRST_SIZE {
             let least = T::FIRST_SIZE;
             let rule = format!("`{name}` has a size of {size} bytes, and takes {least} at least");
-            return Err(Failure::Invalid(rule));
+            return Err(Failure::invalid(rule));
         }
         // INVARIANT: by the caller's contract, 2.
         Ok(Self { to, size })
@@ -144,7 +144,7 @@ const _: () = begins_with_size::<super::RefusalInfo>(offset_of!(super::RefusalIn
 /// 1. `text` is NULL or a C string.
 pub(super) unsafe fn text(text: *const c_char, name: &'static str) -> Result<String, Failure> {
     if text.is_null() {
-        return Err(Failure::Null(name));
+        return Err(Failure::null(name));
     }
     // SAFETY: it is not NULL, so by the caller's contract, 1, a C string.
     let text = unsafe { CStr::from_ptr(text) };
@@ -165,7 +165,7 @@ pub(super) unsafe fn array<'a, T>(
         return Ok(&[]);
     }
     if from.is_null() {
-        return Err(Failure::Null(name));
+        return Err(Failure::null(name));
     }
     // SAFETY: it is not NULL, so by the caller's contract, 1.
     Ok(unsafe { std::slice::from_raw_parts(from, count) })

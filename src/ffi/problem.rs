@@ -55,7 +55,7 @@ pub unsafe extern "C" fn offheap_last_refusal(out_refusal: *mut RefusalInfo) -> 
         // SAFETY: 1 and 2: by the caller's contract, 1.
         let out = unsafe { OutRecord::new(out_refusal, "out_refusal") }?;
         let info = last_refusal(|refusal| refusal.map(info));
-        let none = || Failure::Invalid("the last failure was no refusal of memory".to_owned());
+        let none = || Failure::invalid("the last failure was no refusal of memory".to_owned());
         out.write(info.ok_or_else(none)?);
         Ok(())
     })

@@ -4,7 +4,7 @@
 //! handles. To end a handle is one exchange on the word of its slot. Address and size are read
 //! without writing anything.
 
-use std::cell::{RefCell, UnsafeCell};
+use std::cell::{Cell, UnsafeCell};
 use std::ptr;
 
 use crate::handles::{Generation, Handle, Kind, LabelledGate, NotEntered, Spares};
@@ -59,53 +59,61 @@ static SPARES: Spares = Spares::new();
 
 /// Spare slots of one thread.
 struct Kept {
-    slots: [u32; KEPT_MAX],
-    count: usize,
+    slots: [Cell<u32>; KEPT_MAX],
+    count: Cell<usize>,
 }
 
 thread_local! {
-    static KEPT: RefCell<Kept> = const { RefCell::new(Kept { slots: [0; KEPT_MAX], count: 0 }) };
+    static KEPT: Kept =
+        const { Kept { slots: [const { Cell::new(0) }; KEPT_MAX], count: Cell::new(0) } };
 }
 
 impl Kept {
     #[inline]
-    fn take(&mut self) -> Option<u32> {
-        if self.count == 0 {
-            SPARES.take(BATCH, |slot| {
-                self.slots[self.count] = slot;
-                self.count += 1;
-            });
+    fn take(&self) -> Option<u32> {
+        if self.count.get() == 0 {
+            SPARES.take(BATCH, |slot| self.push(slot));
         }
-        self.count = self.count.checked_sub(1)?;
-        Some(self.slots[self.count])
+        let last = self.count.get().checked_sub(1)?;
+        self.count.set(last);
+        self.slots.get(last).map(Cell::get)
     }
 
     #[inline]
-    fn put(&mut self, slot: u32) {
-        if self.count == KEPT_MAX {
-            SPARES.put(self.slots[BATCH..].iter().copied());
-            self.count = BATCH;
+    fn put(&self, slot: u32) {
+        if self.count.get() == KEPT_MAX {
+            SPARES.put(self.slots[BATCH..].iter().map(Cell::get));
+            self.count.set(BATCH);
         }
-        self.slots[self.count] = slot;
-        self.count += 1;
+        self.push(slot);
+    }
+
+    /// Adds a slot, for which there is room.
+    #[inline]
+    fn push(&self, slot: u32) {
+        let count = self.count.get();
+        if let Some(place) = self.slots.get(count) {
+            place.set(slot);
+            self.count.set(count + 1);
+        }
     }
 }
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        SPARES.put(self.slots[..self.count].iter().copied());
+        SPARES.put(self.slots[..self.count.get()].iter().map(Cell::get));
     }
 }
 
 #[inline]
 fn take_spare() -> Option<u32> {
     // A thread that is about to end has nothing to keep them in.
-    KEPT.try_with(|kept| kept.borrow_mut().take()).unwrap_or_else(|_| SPARES.take_one())
+    KEPT.try_with(Kept::take).unwrap_or_else(|_| SPARES.take_one())
 }
 
 #[inline]
 fn put_spare(slot: u32) {
-    if KEPT.try_with(|kept| kept.borrow_mut().put(slot)).is_err() {
+    if KEPT.try_with(|kept| kept.put(slot)).is_err() {
         SPARES.put([slot]);
     }
 }
@@ -113,7 +121,7 @@ fn put_spare(slot: u32) {
 /// Keeps a segment; returns its handle.
 #[inline]
 pub(super) fn insert(segment: MemorySegment) -> Result<Handle, Failure> {
-    let Some(index) = take_spare() else { return Err(Failure::TableFull(Kind::Segment)) };
+    let Some(index) = take_spare() else { return Err(Failure::table_full(Kind::Segment)) };
     let slot = SLOTS.get_or_make(index);
     let label = [segment.as_ptr().expose_provenance() as u64, segment.size() as u64];
     // SAFETY: 1: the slot was spare, and is ours until its gate is open.
@@ -121,7 +129,7 @@ pub(super) fn insert(segment: MemorySegment) -> Result<Handle, Failure> {
     match slot.gate.open(label) {
         Some(generation) => Ok(Handle::new(Kind::Segment, index, generation)),
         // Slots that are used up do not become spare.
-        None => Err(Failure::TableFull(Kind::Segment)),
+        None => Err(Failure::table_full(Kind::Segment)),
     }
 }
 
@@ -146,17 +154,13 @@ pub(super) fn remove(handle: Handle) -> Result<MemorySegment, Failure> {
 /// Ends all of these handles, or none, and takes their segments out. Those that are NULL are left
 /// out.
 pub(super) fn remove_all(
-    handles: impl Iterator<Item = Handle>,
-) -> Result<Vec<MemorySegment>, Failure> {
-    let ended: Result<Vec<_>, (usize, Failure)> = handles
-        .enumerate()
-        .filter(|(_, handle)| handle.into_bits() != 0)
-        .map(|(position, handle)| end(handle).map_err(|failure| (position, failure)))
-        .collect();
-    match ended {
-        Ok(ended) => Ok(ended.into_iter().map(Ended::take).collect()),
-        Err((position, failure)) => Err(failure.at(position)),
+    handles: impl ExactSizeIterator<Item = Handle>,
+) -> Result<impl Iterator<Item = MemorySegment>, Failure> {
+    let mut ended = Vec::with_capacity(handles.len());
+    for (position, handle) in handles.enumerate().filter(|(_, handle)| handle.into_bits() != 0) {
+        ended.push(end(handle).map_err(|failure| failure.at(position))?);
     }
+    Ok(ended.into_iter().map(Ended::take))
 }
 
 /// A slot whose gate we shut: its segment is ours, or is put back as if nothing had been.
@@ -205,7 +209,7 @@ impl Drop for Ended {
 
 #[inline]
 fn slot(handle: Handle) -> Result<(&'static Slot, Generation), Failure> {
-    let is_segment = handle.kind() == Some(Kind::Segment);
+    let is_segment = handle.is_of(Kind::Segment);
     match SLOTS.get(handle.index()).filter(|_| is_segment) {
         Some(slot) => Ok((slot, handle.generation())),
         None => Err(Failure::handle(Kind::Segment, handle, NotEntered::Foreign)),

@@ -22,7 +22,7 @@ impl<S: Default> Slots<S> {
     /// The slot at `index`, if it was made.
     #[inline]
     pub(super) fn get(&self, index: u32) -> Option<&S> {
-        let (bucket, offset) = place(index)?;
+        let (bucket, offset) = place(index);
         self.buckets.get(bucket)?.get()?.get(offset)
     }
 
@@ -37,23 +37,20 @@ impl<S: Default> Slots<S> {
 
     #[cold]
     fn make(&self, index: u32) -> &S {
-        let (bucket, offset) = place(index).unwrap_or((BUCKETS, 0));
+        let (bucket, offset) = place(index);
         let slots = FIRST_BUCKET_SLOTS << bucket;
         let made = self.buckets[bucket].get_or_init(|| (0..slots).map(|_| S::default()).collect());
         &made[offset]
     }
 }
 
-/// The bucket of a slot, and where it is in it; `None` beyond the last slot.
+/// The bucket of a slot, and where it is in it. Beyond the last slot there is no such bucket.
 #[inline]
-fn place(index: u32) -> Option<(usize, usize)> {
-    if index >= SLOTS_MAX {
-        return None;
-    }
-    // The buckets before bucket `n` have `(2^n - 1)` times the slots of the first one.
-    let shifted = index + FIRST_BUCKET_SLOTS;
-    let bucket = (shifted / FIRST_BUCKET_SLOTS).ilog2();
-    Some((bucket as usize, (shifted - (FIRST_BUCKET_SLOTS << bucket)) as usize))
+fn place(index: u32) -> (usize, usize) {
+    // The buckets before bucket `n` have `2^n - 1` times the slots of the first one.
+    let shifted = index as usize + FIRST_BUCKET_SLOTS as usize;
+    let doublings = shifted.ilog2() - FIRST_BUCKET_SLOTS.ilog2();
+    (doublings as usize, shifted - (1 << shifted.ilog2()))
 }
 
 #[cfg(test)]
@@ -64,14 +61,15 @@ mod tests {
     fn every_slot_has_one_place() {
         let mut expected = (0, 0);
         for index in 0..100_000 {
-            assert_eq!(place(index), Some(expected));
+            assert_eq!(place(index), expected);
             expected.1 += 1;
             if expected.1 == (FIRST_BUCKET_SLOTS as usize) << expected.0 {
                 expected = (expected.0 + 1, 0);
             }
         }
-        let last = place(SLOTS_MAX - 1).unwrap();
-        assert_eq!((last.0, place(SLOTS_MAX)), (BUCKETS - 1, None));
+        let last = SLOTS_MAX - FIRST_BUCKET_SLOTS;
+        assert_eq!((place(last - 1).0, place(last)), (BUCKETS - 2, (BUCKETS - 1, 0)));
+        assert!(place(u32::MAX).0 >= BUCKETS);
     }
 
     #[test]

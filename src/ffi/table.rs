@@ -56,14 +56,16 @@ impl<T, const N: usize> Table<T, N> {
 
     /// Keeps a value; returns its handle.
     pub(super) fn insert(&self, value: T) -> Result<Handle, Failure> {
-        let Some(index) = self.spares.take_one() else { return Err(Failure::TableFull(self.kind)) };
+        let Some(index) = self.spares.take_one() else {
+            return Err(Failure::table_full(self.kind));
+        };
         let slot = self.slots.get_or_make(index);
         // SAFETY: 1: the slot was spare, and is ours until its gates are open.
         *unsafe { slot.value_alone() } = Some(value);
         match slot.gates.open() {
             Some(generation) => Ok(Handle::new(self.kind, index, generation)),
             // Slots that are used up do not become spare.
-            None => Err(Failure::TableFull(self.kind)),
+            None => Err(Failure::table_full(self.kind)),
         }
     }
 
@@ -95,7 +97,7 @@ impl<T, const N: usize> Table<T, N> {
 
     #[inline]
     fn slot(&self, handle: Handle) -> Result<(&Slot<T, N>, Generation), Failure> {
-        let of_this_kind = handle.kind() == Some(self.kind);
+        let of_this_kind = handle.is_of(self.kind);
         match self.slots.get(handle.index()).filter(|_| of_this_kind) {
             Some(slot) => Ok((slot, handle.generation())),
             None => Err(Failure::handle(self.kind, handle, NotEntered::Foreign)),
@@ -211,5 +213,81 @@ impl<T> DerefMut for Alone<'_, T> {
             Some(value) => value,
             None => unreachable!("there is a value while somebody is inside"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::status::Status;
+    use super::*;
+
+    fn status<T>(answer: Result<T, Failure>) -> Status {
+        answer.err().map_or(Status::Ok, |failure| failure.status())
+    }
+
+    #[test]
+    fn a_value_goes_when_the_last_call_that_uses_it_ends() {
+        let table: Table<Arc<()>, 2> = Table::new(Kind::Owner);
+        let value = Arc::new(());
+        let handle = table.insert(Arc::clone(&value)).unwrap();
+        let (first, second) = (table.get(handle).unwrap(), table.get(handle).unwrap());
+        table.remove(handle).unwrap();
+        assert_eq!(status(table.remove(handle)), Status::StaleHandle);
+        assert_eq!(status(table.get(handle)), Status::StaleHandle);
+        drop(first);
+        assert_eq!(Arc::strong_count(&*second), 2);
+        drop(second);
+        assert_eq!(Arc::strong_count(&value), 1);
+    }
+
+    #[test]
+    fn a_slot_that_is_used_again_has_another_handle() {
+        let table: Table<u32, 1> = Table::new(Kind::Manager);
+        let first = table.insert(1).unwrap();
+        table.remove(first).unwrap();
+        let second = table.insert(2).unwrap();
+        assert_eq!(first.index(), second.index());
+        assert_eq!(*table.get(second).unwrap(), 2);
+        assert_eq!(status(table.get(first)), Status::StaleHandle);
+    }
+
+    #[test]
+    fn a_number_that_is_no_handle_is_foreign() {
+        let table: Table<u32, 1> = Table::new(Kind::Manager);
+        let first = table.insert(1).unwrap().into_bits();
+        for bits in [first ^ 1, first ^ 1 << 33, first ^ 1 << 35, first | 1 << 29, u64::MAX] {
+            let answer = status(table.get(Handle::from_bits(bits)));
+            assert_eq!(answer, Status::ForeignHandle, "{bits:#x}");
+        }
+        assert_eq!(status(table.get(Handle::from_bits(0))), Status::NullArgument);
+    }
+
+    #[test]
+    fn one_call_at_a_time_changes_a_value() {
+        let table: LoneTable<u32> = LoneTable::new(Kind::Reservation);
+        let handle = table.insert(1).unwrap();
+        let mut value = table.get(handle).unwrap();
+        *value += 1;
+        assert_eq!(status(table.get(handle)), Status::Busy);
+        drop(value);
+        assert_eq!(*table.get(handle).unwrap(), 2);
+        let value = table.get(handle).unwrap();
+        table.remove(handle).unwrap();
+        assert_eq!(*value, 2);
+        assert_eq!(status(table.get(handle)), Status::StaleHandle);
+    }
+
+    #[test]
+    fn a_call_that_panics_lets_go_of_what_it_uses() {
+        let table: LoneTable<u32> = LoneTable::new(Kind::Worker);
+        let handle = table.insert(1).unwrap();
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _value = table.get(handle);
+            std::panic::resume_unwind(Box::new(()));
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(status(table.get(handle)), Status::Ok);
     }
 }

@@ -160,3 +160,22 @@ impl Gate {
         }
     }
 }
+
+#[cfg(all(test, not(offheap_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_that_was_open_for_the_last_generation_stays_shut() {
+        let gate = Gate::default();
+        let first = gate.open().unwrap();
+        assert_eq!(gate.look(first), Ok(()));
+        assert_eq!(gate.shut(first), Ok(Closed::Empty));
+        assert!(!gate.is_used_up());
+        gate.open_for(Generation::LAST);
+        assert!(gate.is_used_up());
+        assert_eq!(gate.enter(first), Err(NotEntered::Ended));
+        assert_eq!(gate.shut(Generation::LAST), Ok(Closed::Empty));
+        assert_eq!(gate.open(), None);
+    }
+}

@@ -105,11 +105,21 @@ impl Handle {
         index
     }
 
+    /// Whether it claims to be of that kind.
+    #[inline]
+    #[must_use]
+    pub fn is_of(self, kind: Kind) -> bool {
+        self.kind_bits() == kind as u64
+    }
+
+    fn kind_bits(self) -> u64 {
+        self.0 >> INDEX_BITS & ((1 << KIND_BITS) - 1)
+    }
+
     /// What it claims to be of; `None` if there is no such kind.
     #[must_use]
     pub fn kind(self) -> Option<Kind> {
-        let bits = self.0 >> INDEX_BITS & ((1 << KIND_BITS) - 1);
-        Kind::ALL.into_iter().find(|kind| *kind as u64 == bits)
+        Kind::ALL.into_iter().find(|kind| self.is_of(*kind))
     }
 
     /// The generation that its slot was opened for.

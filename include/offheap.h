@@ -148,6 +148,22 @@ enum offheap_status
    */
   OFFHEAP_STATUS_SHUT_DOWN = 26,
   /**
+   * An owner above it would pass its limit.
+   */
+  OFFHEAP_STATUS_PARENT_LIMIT = 27,
+  /**
+   * Others wait in line for what is free, and were first.
+   */
+  OFFHEAP_STATUS_OTHERS_WAIT = 28,
+  /**
+   * It waited in line as long as it was to.
+   */
+  OFFHEAP_STATUS_TIMED_OUT = 29,
+  /**
+   * Everybody who holds memory waits for more, and this request came last.
+   */
+  OFFHEAP_STATUS_DEADLOCK = 30,
+  /**
    * The minimum of an owner is above its limit.
    */
   OFFHEAP_STATUS_MINIMUM_ABOVE_LIMIT = 40,
@@ -159,6 +175,10 @@ enum offheap_status
    * Memory is still held although none should be.
    */
   OFFHEAP_STATUS_LEAK = 42,
+  /**
+   * The tree of owners would have too many levels.
+   */
+  OFFHEAP_STATUS_TOO_DEEP = 43,
   /**
    * No manager can be built from the configuration.
    */
@@ -462,7 +482,7 @@ typedef struct {
    */
   size_t size;
   /**
-   * The bytes it holds, as pages, blocks and reservations.
+   * The bytes that it and the owners below it hold, as pages, blocks and reservations.
    */
   size_t used_bytes;
   /**
@@ -532,6 +552,12 @@ offheap_status offheap_config_free(offheap_config *config);
  * The numbers are checked when the manager is built.
  */
 offheap_status offheap_config_set_capacity(offheap_config *config, size_t bytes);
+
+/**
+ * The budget as a fraction of the memory that is available: what the container allows, or else
+ * what the machine has. In place of a capacity; above 0 and at most 1.
+ */
+offheap_status offheap_config_set_fraction_of_available(offheap_config *config, double fraction);
 
 /**
  * The size of a page in bytes: a power of two from 4 KiB to 1 MiB; 32 KiB by default.
@@ -627,7 +653,7 @@ offheap_status offheap_manager_get_stats(offheap_manager *manager,
 
 /**
  * Who holds memory, as a text with a line for each owner, the largest holder first:
- * "`name`: 65536 bytes (minimum 0, limit 1048576)". Empty if nobody does.
+ * "`query/sort`: 65536 bytes (minimum 0, limit 1048576, reclaimable 0)". Empty if nobody does.
  *
  * Writes as much as fits into `capacity` bytes, with a terminator, and says how long the whole
  * text is without it. With a capacity of 0, the buffer may be NULL.
@@ -675,6 +701,16 @@ offheap_status offheap_owner_register(offheap_manager *manager,
                                       size_t minimum,
                                       size_t limit,
                                       offheap_owner **out_owner);
+
+/**
+ * Registers an owner below another one: what it holds, or is promised, counts there as well, and
+ * is never more than that one's limit. It keeps the owner above it.
+ */
+offheap_status offheap_owner_register_child(offheap_owner *owner,
+                                            const char *name,
+                                            size_t minimum,
+                                            size_t limit,
+                                            offheap_owner **out_owner);
 
 /**
  * Frees the handle of an owner. What it holds stays valid, and counts, until it is released; its
@@ -881,6 +917,12 @@ offheap_status offheap_config_free(offheap_config *config);
 offheap_status offheap_config_set_capacity(offheap_config *config, size_t bytes);
 
 /**
+ * The budget as a fraction of the memory that is available: what the container allows, or else
+ * what the machine has. In place of a capacity; above 0 and at most 1.
+ */
+offheap_status offheap_config_set_fraction_of_available(offheap_config *config, double fraction);
+
+/**
  * The size of a page in bytes: a power of two from 4 KiB to 1 MiB; 32 KiB by default.
  */
 offheap_status offheap_config_set_page_size(offheap_config *config, size_t bytes);
@@ -974,7 +1016,7 @@ offheap_status offheap_manager_get_stats(offheap_manager *manager,
 
 /**
  * Who holds memory, as a text with a line for each owner, the largest holder first:
- * "`name`: 65536 bytes (minimum 0, limit 1048576)". Empty if nobody does.
+ * "`query/sort`: 65536 bytes (minimum 0, limit 1048576, reclaimable 0)". Empty if nobody does.
  *
  * Writes as much as fits into `capacity` bytes, with a terminator, and says how long the whole
  * text is without it. With a capacity of 0, the buffer may be NULL.
@@ -1022,6 +1064,16 @@ offheap_status offheap_owner_register(offheap_manager *manager,
                                       size_t minimum,
                                       size_t limit,
                                       offheap_owner **out_owner);
+
+/**
+ * Registers an owner below another one: what it holds, or is promised, counts there as well, and
+ * is never more than that one's limit. It keeps the owner above it.
+ */
+offheap_status offheap_owner_register_child(offheap_owner *owner,
+                                            const char *name,
+                                            size_t minimum,
+                                            size_t limit,
+                                            offheap_owner **out_owner);
 
 /**
  * Frees the handle of an owner. What it holds stays valid, and counts, until it is released; its

@@ -24,6 +24,23 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Features
+//!
+//! None is on by default, and none changes a signature.
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `serde` | `Serialize` and `Deserialize` for statistics, choices, and the numbers in errors |
+//! | `metrics` | `MemoryManager::publish_metrics`, and counters of refusals and trims |
+//! | `tracing` | events of what is rare: see below |
+//! | `track-allocations` | where all that is out was allocated, in a [`LeakError`] |
+//!
+//! With `tracing`, events of the target `offheap` tell that a manager is built or shut down, an
+//! owner comes or goes or was asked to give back, and memory is refused or trimmed, in numbers.
+//! Should the last handle of a manager go while memory is out, they tell who has it; without the
+//! feature nothing does, and [`MemoryManager::leaks`] answers who asks. `track-allocations` costs a
+//! lock an allocation.
+//!
 //! # Floors
 //!
 //! A file uses its own floor and those below, never above; a test checks it.
@@ -31,14 +48,16 @@
 //! ```text
 //! 5 ffi/                   the C ABI, a feature                unsafe
 //! 4 manager/               MemoryManager, fixed, variable, owners, workers, segments,
-//!                          reservations, scratch, stats        unsafe: owner_ref, segment,
+//!                          reservations, scratch, waiting, reclaim, policies, pressure,
+//!                          shared resources, stats             unsafe: owner_ref, segment,
 //!                                                              cache, scratch, worker
 //! 3 arena                  pages and blocks out of region and free list, or the process heap
 //! 2 os/ region block process_heap
 //!                          one mapping; index to address       unsafe
-//! 1 free_list/ stock/ residency magazine depot page_stack budget/ page_set handles/
-//!                          numbers only: no memory, no unsafe; loom checks these
-//! 0 units error sync       typed indices and sizes; errors; the switch to loom's atomics
+//! 1 free_list/ stock/ residency magazine depot page_stack budget/ line page_set cgroup
+//!   handles/               numbers only: no memory, no unsafe; loom checks these
+//! 0 units error/ sync available
+//!                          typed indices and sizes; errors; the switch to loom's atomics
 //! ```
 //!
 //! The lock-free and arithmetic code sits *below* the memory: it moves indices, so it needs no
@@ -54,18 +73,30 @@
 //! 2. The arena takes pages from the free list, and the region turns their indices into memory.
 //! 3. The [`MemorySegment`] goes back, on any thread, in the opposite order: memory first, then
 //!    the bytes. So whoever has the bytes finds the memory.
+//!
+//! # When it runs out
+//!
+//! 1. What owners and workers keep at hand is brought back, and the request is made once more.
+//! 2. Owners that can give memory back are asked for it, as the [`Policy`] says: a [`Reclaimer`] is
+//!    called, on a thread of the manager's, or the owner looks for itself
+//!    ([`Owner::reclaim_requested`]).
+//! 3. Meanwhile the request has its place in a line, and what is given back is served to those in
+//!    it, in turn. Whoever [waits](Owner::acquire_pages) stays there until he is served; whoever
+//!    does not is refused once nobody has anything to give, with an error that names the holders.
 
 #![cfg_attr(offheap_loom, expect(dead_code, reason = "the models use the lower floors only"))]
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("offheap counts bytes in 64 bits: it needs a 64-bit target");
 
+mod available;
 mod budget;
 mod depot;
 mod error;
 mod free_list;
 #[cfg(any(feature = "c-abi", offheap_loom))]
 mod handles;
+mod line;
 mod magazine;
 mod page_set;
 mod page_stack;
@@ -78,6 +109,8 @@ mod units;
 mod arena;
 #[cfg(not(offheap_loom))]
 mod block;
+#[cfg(all(target_os = "linux", not(any(offheap_loom, offheap_portable))))]
+mod cgroup;
 #[cfg(all(feature = "c-abi", not(offheap_loom)))]
 pub mod ffi;
 #[cfg(not(offheap_loom))]
@@ -93,12 +126,15 @@ mod region;
 #[cfg(offheap_loom)]
 #[doc(hidden)]
 pub mod model {
-    pub use crate::budget::{Account, Budget, Kept, Opened, Refused, Tentative};
+    pub use crate::budget::{
+        Account, Awaited, Budget, Kept, Opened, Parent, Refused, Returned, Tentative, Turn,
+    };
     pub use crate::depot::{Depot, Shelf};
     pub use crate::free_list::{FreeList, HeldPages, HeldRun, Lent, SetIndex, Summary, Words};
     pub use crate::handles::{
         Closed, Gate, Gates, Generation, Handle, Kind, LabelledGate, NotEntered, SLOTS_MAX, Spares,
     };
+    pub use crate::line::{Ended, Line, Request, Served, Ticket};
     pub use crate::magazine::{Fences, MAGAZINE_PAGES, Magazine};
     pub use crate::stock::{Exchange, NoExchange, Stock};
     pub use crate::sync::full_fence;
@@ -114,15 +150,18 @@ pub mod touches {
 
 #[cfg(not(offheap_loom))]
 pub use arena::{IdleMemory, ZeroPolicy};
+pub use available::{AvailableMemory, CapacitySource, MemoryLimit};
 pub use error::{
-    AllocationError, ConfigError, FractionError, Holder, LeakError, OutOfBounds, OwnerError,
-    Reason, Refusal, ReservationError,
+    AllocationError, AllocationKind, AllocationSite, ConfigError, FractionError, Holder, LeakError,
+    OutOfBounds, OwnerError, Reason, Refusal, ReservationError, ShareError, UnknownWord,
 };
 pub use free_list::Strategy;
 #[cfg(not(offheap_loom))]
 pub use manager::{
-    FixedSizeManager, Holdings, ManagerStats, MemoryManager, MemoryManagerBuilder, MemoryMode,
-    MemorySegment, OccupancyMap, Owner, OwnerBuilder, OwnerStats, Reservation, Scratch,
+    Answer, Claim, FairShare, FixedSizeManager, Greedy, Holdings, Lease, ManagerStats,
+    MemoryManager, MemoryManagerBuilder, MemoryMode, MemorySegment, OccupancyMap, Owner,
+    OwnerBuilder, OwnerStats, Policy, Pressure, PressureChanges, PressureSubscription, Reclaimer,
+    Reservation, ReservedSegment, Scratch, Share, SharedResourceStats, SpillReserve,
     VariableSizeManager, Worker,
 };
 #[cfg(not(offheap_loom))]

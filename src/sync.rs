@@ -1,13 +1,17 @@
-//! The one switch between the standard atomics, loom's, and those that count.
+//! The one switch between the standard atomics and locks, loom's, and those that count.
 
 #[cfg(offheap_loom)]
 pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+#[cfg(offheap_loom)]
+pub(crate) use loom::sync::{Mutex, MutexGuard};
 #[cfg(not(offheap_loom))]
 pub(crate) use std::sync::atomic::Ordering;
 #[cfg(offheap_count)]
 use std::sync::atomic::{AtomicU32 as PlainU32, AtomicU64 as PlainU64};
 #[cfg(not(any(offheap_loom, offheap_count)))]
 pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64};
+#[cfg(not(offheap_loom))]
+pub(crate) use std::sync::{Mutex, MutexGuard};
 
 #[cfg(offheap_count)]
 pub(crate) mod touches;

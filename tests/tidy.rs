@@ -12,7 +12,7 @@ const ORDERING_REASON_LINES: usize = 8;
 
 /// The floors of `src/`, lowest first. A file uses its own floor and those below.
 const FLOORS: [&[&str]; 6] = [
-    &["units", "error", "sync"],
+    &["units", "error", "sync", "available"],
     &[
         "free_list",
         "stock",
@@ -22,6 +22,8 @@ const FLOORS: [&[&str]; 6] = [
         "page_stack",
         "budget",
         "page_set",
+        "line",
+        "cgroup",
         "handles",
     ],
     &["os", "region", "block", "process_heap"],

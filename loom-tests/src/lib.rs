@@ -9,7 +9,7 @@
 
 use loom::cell::UnsafeCell;
 use offheap::Strategy;
-use offheap::model::{Account, Budget, FreeList, HeldRun, Kept, PageCount};
+use offheap::model::{Account, Budget, FreeList, HeldRun, PageCount, Turn};
 
 /// Runs a model.
 pub fn check(model: impl Fn() + Send + Sync + 'static) {
@@ -27,8 +27,8 @@ pub fn check_within(preemptions_max: usize, model: impl Fn() + Send + Sync + 'st
 
 /// Makes a request of `bytes` that fails after it was counted, if it gets that far.
 pub fn fail(budget: &Budget, account: &Account, bytes: u64) {
-    if let Ok((request, _)) = account.begin(budget, bytes) {
-        let _: Kept = account.undo(budget, request);
+    if let Ok((request, _)) = account.begin(budget, bytes, Turn::LAST) {
+        let _ = account.undo(budget, request);
     }
 }
 

@@ -3,7 +3,7 @@
 
 use loom::sync::Arc;
 use loom::thread;
-use offheap::model::{Account, Budget, Kept, Opened};
+use offheap::model::{Account, Budget, Opened, Turn};
 use offheap_loom_tests::{Pages, check, fail};
 
 /// A budget, an account that keeps bytes at hand, one that does not, and pages behind them.
@@ -20,15 +20,15 @@ impl Managed {
         let budget = Budget::new(limit);
         let keeper = Account::open(&budget, 0, limit).unwrap().with_allowance(1);
         let other = Account::open(&budget, 0, limit).unwrap();
-        let _: Opened = keeper.reserve(&budget, held + kept).unwrap();
+        let _: Opened = keeper.reserve(&budget, held + kept, Turn::LAST).unwrap();
         for _ in 0..kept {
-            let _: Kept = keeper.release(&budget, 1);
+            let _ = keeper.release(&budget, 1);
         }
-        keeper.collect_allowance(&budget);
+        let _ = keeper.collect_allowance(&budget);
         budget.reserve(kept).unwrap();
         let keeper = keeper.with_allowance(1);
         for _ in 0..kept {
-            keeper.credit(&budget, 1);
+            let _ = keeper.credit(&budget, 1);
         }
         assert_eq!((keeper.used_bytes(), keeper.allowance_bytes()), (held, kept));
         let pages = Pages::new(u32::try_from(limit).unwrap());
@@ -37,9 +37,9 @@ impl Managed {
 
     /// Reserves `bytes` for the other account, as whoever would be refused does.
     fn reserve_drained(&self, bytes: u64) -> bool {
-        self.other.reserve(&self.budget, bytes).is_ok() || {
-            self.keeper.collect_allowance(&self.budget);
-            self.other.reserve(&self.budget, bytes).is_ok()
+        self.other.reserve(&self.budget, bytes, Turn::LAST).is_ok() || {
+            let _ = self.keeper.collect_allowance(&self.budget);
+            self.other.reserve(&self.budget, bytes, Turn::LAST).is_ok()
         }
     }
 
@@ -57,7 +57,9 @@ impl Managed {
             let charged = managed.keeper.charged_bytes() + managed.other.charged_bytes();
             assert_eq!(charged, managed.budget.reserved_bytes());
             // It would wait for a request in flight.
-            assert!(managed.other.reserve(&managed.budget, managed.budget.limit()).is_err());
+            assert!(
+                managed.other.reserve(&managed.budget, managed.budget.limit(), Turn::LAST).is_err()
+            );
         });
     }
 }
@@ -69,8 +71,8 @@ fn a_byte_that_moves_is_found() {
         || Managed::new(2, 1, 1),
         1,
         |managed| {
-            let _: Kept = managed.keeper.release(&managed.budget, 1);
-            let _ = managed.keeper.reserve(&managed.budget, 1);
+            let _ = managed.keeper.release(&managed.budget, 1);
+            let _ = managed.keeper.reserve(&managed.budget, 1, Turn::LAST);
         },
     );
 }
@@ -92,7 +94,7 @@ fn a_surplus_on_its_way_refuses_nobody() {
         || Managed::new(3, 1, 2),
         2,
         |managed| {
-            let _: Kept = managed.keeper.release(&managed.budget, 1);
+            let _ = managed.keeper.release(&managed.budget, 1);
         },
     );
 }
@@ -104,7 +106,7 @@ fn a_quantum_on_its_way_refuses_nobody() {
         || Managed::new(17, 0, 0),
         16,
         |managed| {
-            let _ = managed.keeper.reserve(&managed.budget, 1);
+            let _ = managed.keeper.reserve(&managed.budget, 1, Turn::LAST);
         },
     );
 }
@@ -119,10 +121,10 @@ fn what_is_taken_from_an_allowance_has_its_page() {
             let managed = Arc::clone(&managed);
             thread::spawn(move || {
                 managed.pages.release(page);
-                let _: Kept = managed.keeper.release(&managed.budget, 1);
+                let _ = managed.keeper.release(&managed.budget, 1);
             })
         };
-        if managed.keeper.reserve(&managed.budget, 1).is_ok() {
+        if managed.keeper.reserve(&managed.budget, 1, Turn::LAST).is_ok() {
             let _ = managed.pages.take_reserved_page();
         } else if managed.reserve_drained(1) {
             let _ = managed.pages.take_reserved_page();
@@ -139,13 +141,13 @@ fn what_a_failed_request_gave_back_to_an_allowance_has_its_page() {
         let other = {
             let managed = Arc::clone(&managed);
             thread::spawn(move || {
-                if let Ok((request, _)) = managed.keeper.begin(&managed.budget, 1) {
+                if let Ok((request, _)) = managed.keeper.begin(&managed.budget, 1, Turn::LAST) {
                     managed.pages.release(managed.pages.take_page());
-                    let _: Kept = managed.keeper.undo(&managed.budget, request);
+                    let _ = managed.keeper.undo(&managed.budget, request);
                 }
             })
         };
-        if managed.keeper.reserve(&managed.budget, 1).is_ok() {
+        if managed.keeper.reserve(&managed.budget, 1, Turn::LAST).is_ok() {
             let _ = managed.pages.take_reserved_page();
         }
         other.join().unwrap();
@@ -160,10 +162,10 @@ fn nothing_stays_in_an_allowance_that_ended() {
         let other = {
             let managed = Arc::clone(&managed);
             thread::spawn(move || {
-                let _: Kept = managed.keeper.release(&managed.budget, 1);
+                let _ = managed.keeper.release(&managed.budget, 1);
             })
         };
-        managed.keeper.end_allowance(&managed.budget);
+        let _ = managed.keeper.end_allowance(&managed.budget);
         other.join().unwrap();
         assert_eq!((managed.keeper.allowance_bytes(), managed.budget.free_bytes()), (0, 2));
     });
@@ -177,8 +179,8 @@ fn a_byte_that_is_asked_for_again_after_collecting_refuses_nobody() {
         || Managed::new(18, 1, 1),
         17,
         |managed| {
-            let _: Kept = managed.keeper.release(&managed.budget, 1);
-            let _ = managed.keeper.reserve(&managed.budget, 1);
+            let _ = managed.keeper.release(&managed.budget, 1);
+            let _ = managed.keeper.reserve(&managed.budget, 1, Turn::LAST);
         },
     );
 }
@@ -189,7 +191,7 @@ fn an_allowance_that_ends_refuses_nobody() {
     Managed::finds(
         || Managed::new(2, 0, 2),
         2,
-        |managed| managed.keeper.end_allowance(&managed.budget),
+        |managed| drop(managed.keeper.end_allowance(&managed.budget)),
     );
 }
 
@@ -201,10 +203,10 @@ fn an_account_whose_allowance_ended_gets_nothing_more() {
         let managed = Arc::new(Managed::new(2, 0, 1));
         let other = {
             let managed = Arc::clone(&managed);
-            thread::spawn(move || managed.keeper.reserve(&managed.budget, 1).is_ok())
+            thread::spawn(move || managed.keeper.reserve(&managed.budget, 1, Turn::LAST).is_ok())
         };
         managed.budget.close();
-        managed.keeper.end_allowance(&managed.budget);
+        let _ = managed.keeper.end_allowance(&managed.budget);
         managed.budget.wait_until_settled();
         let held_then = managed.keeper.used_bytes() > 0;
         assert_eq!(held_then, other.join().unwrap(), "it was settled, and then it held more");

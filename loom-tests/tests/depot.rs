@@ -3,7 +3,7 @@
 
 use loom::sync::Arc;
 use loom::thread;
-use offheap::model::{Budget, Depot, HeldRun};
+use offheap::model::{Budget, Depot, HeldRun, Parent};
 use offheap_loom_tests::{Pages, check};
 
 /// Pages that are all charged, and a depot of two shelves for some of them.
@@ -33,7 +33,7 @@ impl Stocked {
         };
         if let Err(page) = kept {
             self.pages.release(page);
-            self.budget.release(1);
+            let _ = self.budget.release(1);
         }
     }
 
@@ -49,7 +49,7 @@ impl Stocked {
         for shelf in &shelves {
             for page in shelf.take_all() {
                 self.pages.release(page);
-                self.budget.release(1);
+                let _ = self.budget.release(1);
             }
         }
         attempt()
@@ -116,7 +116,7 @@ fn nothing_stays_behind_in_a_sealed_depot() {
             let shelf = shelf.lock();
             for page in shelf.take_all() {
                 stocked.pages.release(page);
-                stocked.budget.release(1);
+                let _ = stocked.budget.release(1);
             }
             shelf.seal();
         }

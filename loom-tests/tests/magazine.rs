@@ -3,7 +3,7 @@
 
 use loom::sync::Arc;
 use loom::thread;
-use offheap::model::{Budget, Fences, Magazine, full_fence};
+use offheap::model::{Budget, Fences, Magazine, Parent, full_fence};
 use offheap_loom_tests::{Pages, check};
 
 /// Pages, and a magazine with some of them.
@@ -33,7 +33,7 @@ impl Cached {
         let mut count = 0;
         for page in drained.take_all() {
             self.pages.release(page);
-            self.budget.release(1);
+            let _ = self.budget.release(1);
             count += 1;
         }
         drop(drained);
@@ -59,7 +59,7 @@ fn a_page_is_popped_or_drained() {
                 if let Err(page) = cached.magazine.enter().push(page) {
                     // The drainer was there, and shut it.
                     cached.pages.release(page);
-                    cached.budget.release(1);
+                    let _ = cached.budget.release(1);
                 }
             }
             let drained = drainer.join().unwrap();

@@ -17,6 +17,8 @@ use crate::units::PageSize;
 /// but the kernel frees it only when memory is short.
 /// In heap mode there is no idle memory: the process allocator has it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum IdleMemory {
     /// It is kept for the next who asks, the fastest; [`trim`](crate::MemoryManager::trim) returns
     /// it.

@@ -16,6 +16,8 @@ pub(crate) use off_heap::{AddressSpace, OffHeap, OffHeapOptions};
 
 /// When pages are overwritten with zeros.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum ZeroPolicy {
     /// Never by the manager: a page may show what its last holder wrote. The fastest.
     #[default]

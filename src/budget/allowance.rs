@@ -1,31 +1,31 @@
-//! What a budget granted to one account beyond what it uses: accounts that are used by different
+//! What a parent granted to one account beyond what it uses: accounts that are used by different
 //! threads take from their own, in between, and share no counter.
 //!
 //! # Protocol
 //!
-//! 1. As with the budget, giving is Release and taking is Acquire on the same word, so that whoever
+//! 1. As with a tally, giving is Release and taking is Acquire on the same word, so that whoever
 //!    takes bytes finds the memory for them; and a request that may still fail is in flight.
 //! 2. Before anybody is refused, a drainer shuts the allowance, waits until nothing is in flight,
-//!    and credits the budget with what is there. While it is shut nothing is given or taken; what
-//!    comes back goes to the budget. So the budget then says what is free. Nobody opens it before
+//!    and credits the parent with what is there. While it is shut nothing is given or taken; what
+//!    comes back goes to the parent. So the parent then says what is free. Nobody opens it before
 //!    the drainer lets go of it.
-//! 3. What is on its way back to the budget for other reasons is in flight *there*, so that nobody
+//! 3. What is on its way back to the parent for other reasons is in flight *there*, so that nobody
 //!    is refused for it.
 
 use crate::sync::{AtomicU64, Ordering, Patience, read};
 
-use super::Budget;
 use super::purse::{HELD, IN_FLIGHT, Purse};
+use super::{Awaited, Parent, Turn};
 
-/// Bytes of a budget that one account may take without asking.
+/// Bytes of its parent's that one account may take without asking.
 pub(crate) struct Allowance {
     purse: AtomicU64,
-    /// The bytes asked of the budget beyond what is needed, 0 for none: more than twice as many are
+    /// The bytes asked of the parent beyond what is needed, 0 for none: more than twice as many are
     /// not kept. It never changes.
     quantum: AtomicU64,
 }
 
-/// How many times the quantum must be free for the budget to grant one.
+/// How many times the quantum must be free for the parent to grant one.
 const FREE_PER_QUANTUM: u64 = 16;
 
 impl Allowance {
@@ -60,39 +60,41 @@ impl Allowance {
         self.purse.fetch_add(bytes.wrapping_sub(IN_FLIGHT), Ordering::Release);
     }
 
-    /// Gives `bytes` back, to `budget` if they may not be kept here.
-    pub(crate) fn give(&self, budget: &Budget, bytes: u64) {
+    /// Gives `bytes` back, to `parent` if they may not be kept here.
+    pub(crate) fn give(&self, parent: &impl Parent, bytes: u64) -> Awaited {
         let quantum = self.quantum();
         if quantum == 0 || bytes > 2 * quantum {
-            return budget.release(bytes);
+            return parent.release(bytes);
         }
         match self.exchange(|purse| purse.given(bytes)) {
             None => {
-                budget.release(bytes);
-                self.reopen(budget);
+                let awaited = parent.release(bytes);
+                self.reopen(parent);
+                awaited
             }
-            Some(purse) if purse.bytes() > 2 * quantum => self.give_surplus(budget),
-            Some(_) => {}
+            Some(purse) if purse.bytes() > 2 * quantum => self.give_surplus(parent),
+            Some(_) => Awaited::NO,
         }
     }
 
-    /// What to ask of `budget` beyond what is needed.
-    pub(crate) fn quantum_of(&self, budget: &Budget) -> u64 {
+    /// What to ask of `parent` beyond what is needed.
+    pub(crate) fn quantum_of(&self, parent: &impl Parent) -> u64 {
         let quantum = self.quantum();
-        let plenty = quantum > 0 && budget.free_bytes() >= FREE_PER_QUANTUM * quantum;
+        let plenty = quantum > 0 && parent.free_bytes() >= FREE_PER_QUANTUM * quantum;
         if plenty && !self.purse().is_shut() { quantum } else { 0 }
     }
 
-    /// Keeps a quantum that `budget` just granted.
-    pub(crate) fn keep(&self, budget: &Budget, quantum: u64) {
+    /// Keeps a quantum that `parent` just granted.
+    pub(crate) fn keep(&self, parent: &impl Parent, quantum: u64) -> Awaited {
         if quantum > 0 && self.exchange(|purse| purse.given(quantum)).is_none() {
-            budget.release(quantum);
+            return parent.release(quantum);
         }
+        Awaited::NO
     }
 
-    /// Shuts it and credits `budget` with what is there, for a drainer (Protocol, 2), or because
+    /// Shuts it and credits `parent` with what is there, for a drainer (Protocol, 2), or because
     /// the owner goes (Protocol, 3).
-    pub(crate) fn collect(&self, budget: &Budget, end: Purse) {
+    pub(crate) fn collect(&self, parent: &impl Parent, end: Purse) -> Awaited {
         // ORDERING: Relaxed. The exchange below acquires; until then nothing is done on the
         // strength of it.
         self.purse.fetch_or(end.into_bits(), Ordering::Relaxed);
@@ -101,11 +103,10 @@ impl Allowance {
             patience.wait();
         }
         // Also if there is nothing: taking it acquires what whoever took it has in flight.
-        if budget.begin(0).is_ok() {
-            budget.undo(self.take_all());
-        } else {
+        match parent.begin(0, Turn::LAST) {
+            Ok(()) => parent.undo(self.take_all()),
             // It is closed: nobody is refused for want of these.
-            budget.release(self.take_all());
+            Err(_) => parent.release(self.take_all()),
         }
     }
 
@@ -127,21 +128,21 @@ impl Allowance {
     }
 
     /// Opens what was shut for a drainer, once there is plenty again.
-    fn reopen(&self, budget: &Budget) {
-        if budget.free_bytes() >= FREE_PER_QUANTUM * self.quantum() {
+    fn reopen(&self, parent: &impl Parent) {
+        if parent.free_bytes() >= FREE_PER_QUANTUM * self.quantum() {
             self.exchange(Purse::opened);
         }
     }
 
-    /// Gives all but a quantum back to `budget` (Protocol, 3).
-    fn give_surplus(&self, budget: &Budget) {
-        if budget.begin(0).is_err() {
+    /// Gives all but a quantum back to `parent` (Protocol, 3).
+    fn give_surplus(&self, parent: &impl Parent) -> Awaited {
+        if parent.begin(0, Turn::LAST).is_err() {
             // It is closed, and whoever closed it collects this.
-            return;
+            return Awaited::NO;
         }
         let surplus = self.bytes().saturating_sub(self.quantum());
         let taken = surplus > 0 && self.exchange(|purse| purse.taken(surplus)).is_some();
-        budget.undo(if taken { surplus } else { 0 });
+        parent.undo(if taken { surplus } else { 0 })
     }
 
     /// Goes from one state to the `next`, which is returned, unless there is none.
@@ -174,6 +175,7 @@ impl Allowance {
 
 #[cfg(all(test, not(offheap_loom)))]
 mod tests {
+    use super::super::Budget;
     use super::*;
 
     #[test]
@@ -181,11 +183,11 @@ mod tests {
         let budget = Budget::new(1000);
         let allowance = Allowance::new(10);
         budget.reserve(30).unwrap();
-        allowance.give(&budget, 15);
+        let _ = allowance.give(&budget, 15);
         assert_eq!((allowance.bytes(), budget.reserved_bytes()), (15, 30));
         assert!(allowance.begin(4) && !allowance.begin(12));
         allowance.settle();
-        allowance.give(&budget, 15);
+        let _ = allowance.give(&budget, 15);
         assert_eq!((allowance.bytes(), budget.reserved_bytes()), (10, 14), "a surplus goes back");
     }
 
@@ -194,20 +196,20 @@ mod tests {
         let budget = Budget::new(1000);
         let allowance = Allowance::new(10);
         budget.reserve(1000).unwrap();
-        allowance.give(&budget, 10);
-        allowance.collect(&budget, Purse::held());
+        let _ = allowance.give(&budget, 10);
+        let _ = allowance.collect(&budget, Purse::held());
         allowance.let_go();
         assert_eq!((allowance.bytes(), budget.free_bytes()), (0, 10));
-        allowance.give(&budget, 10);
+        let _ = allowance.give(&budget, 10);
         assert_eq!((allowance.bytes(), budget.free_bytes()), (0, 20), "it is shut");
         assert_eq!(allowance.quantum_of(&budget), 0);
-        budget.release(300);
-        allowance.give(&budget, 10);
-        allowance.give(&budget, 10);
+        let _ = budget.release(300);
+        let _ = allowance.give(&budget, 10);
+        let _ = allowance.give(&budget, 10);
         assert_eq!((allowance.bytes(), budget.free_bytes()), (10, 330), "it was opened");
-        allowance.collect(&budget, Purse::sealed());
-        allowance.give(&budget, 10);
-        allowance.give(&budget, 10);
+        let _ = allowance.collect(&budget, Purse::sealed());
+        let _ = allowance.give(&budget, 10);
+        let _ = allowance.give(&budget, 10);
         assert_eq!(allowance.bytes(), 0, "it is sealed");
     }
 
@@ -216,12 +218,12 @@ mod tests {
         let budget = Budget::new(1000);
         let allowance = Allowance::new(100);
         budget.reserve(100).unwrap();
-        allowance.give(&budget, 100);
+        let _ = allowance.give(&budget, 100);
         assert!(allowance.begin(60) && allowance.begin(40) && !allowance.begin(1));
         allowance.undo(60);
         allowance.settle();
         assert_eq!(allowance.bytes(), 60);
-        allowance.collect(&budget, Purse::held());
+        let _ = allowance.collect(&budget, Purse::held());
         assert_eq!(budget.free_bytes(), 960);
     }
 }

@@ -17,18 +17,37 @@
 //!    only if the account did not change meanwhile, which its version tells.
 //! 4. Closing is a bit of the same word: no reservation succeeds after it, but from allowances
 //!    that were not ended yet.
-//! 5. An account may take more from the budget than it needs, in quanta, and take from these
+//! 5. An account may take more from its parent than it needs, in quanta, and take from these
 //!    without asking (`allowance`).
+//! 6. Accounts form a tree. What is said of the budget above holds for every account that is the
+//!    parent of others: they take from it, in flight, what they need beyond their own minimum, and
+//!    it takes what it needs beyond its own from *its* parent first, in flight there. A request
+//!    waits at one level only while it is in flight at none.
+//! 7. Whoever waits in line says so in the word of the level that refused him, and then tries once
+//!    more. Whoever gives bytes back learns it from the same word, in the same step, and serves the
+//!    line (`line`). So either the one who waits finds the bytes, or the other one finds him. What
+//!    a request in flight gives back needs no telling: he waits until nothing is in flight (2), and
+//!    from then on none but those in line begin (8).
+//! 8. While a level is awaited, it gives bytes to those whose turn it is, and to nobody else but
+//!    within his minimum.
 
 mod account;
 mod allowance;
+mod parent;
 mod purse;
 mod tally;
+mod watch;
 
 use crate::sync::{AtomicU64, Ordering, Patience, read};
 
+#[cfg(offheap_loom)]
+pub use account::Returned;
 pub use account::{Account, Kept, Opened, Tentative};
+#[cfg(not(offheap_loom))]
+pub use parent::LEVELS_MAX;
+pub use parent::{Awaited, Parent, Turn};
 use tally::{IN_FLIGHT, Tally};
+use watch::Watch;
 
 /// Bytes under a limit.
 pub struct Budget {
@@ -36,6 +55,7 @@ pub struct Budget {
     limit: u64,
     /// The most bytes that were reserved while no request was in flight.
     peak: AtomicU64,
+    watch: Watch,
 }
 
 /// Why bytes could not be reserved.
@@ -46,13 +66,40 @@ pub enum Refused {
         /// The bytes that are free.
         free: u64,
     },
-    /// The account has fewer bytes left under its own limit than asked for.
+    /// An account has fewer bytes left under its own limit than asked for.
     Account {
         /// The bytes that are left.
         free: u64,
+        /// Which one: 0 is the account that the request was made for, 1 its parent.
+        level: u32,
+    },
+    /// Others are first in line for what is free.
+    Turn {
+        /// Where: as for an account, and the budget is the last level.
+        level: u32,
     },
     /// The budget is closed.
     Closed,
+}
+
+impl Refused {
+    /// The level that refused, if so many are `below` the budget's.
+    #[must_use]
+    pub const fn level(self, below: u32) -> u32 {
+        match self {
+            Self::Account { level, .. } | Self::Turn { level } => level,
+            Self::Budget { .. } | Self::Closed => below,
+        }
+    }
+
+    /// The same refusal, as an account tells it of its parent.
+    const fn by_parent(self) -> Self {
+        match self {
+            Self::Account { free, level } => Self::Account { free, level: level + 1 },
+            Self::Turn { level } => Self::Turn { level: level + 1 },
+            Self::Budget { .. } | Self::Closed => self,
+        }
+    }
 }
 
 impl Budget {
@@ -60,7 +107,8 @@ impl Budget {
     #[must_use]
     pub fn new(limit: u64) -> Self {
         debug_assert!(limit <= tally::RESERVED_BYTES_MAX);
-        Self { tally: AtomicU64::new(0), limit, peak: AtomicU64::new(0) }
+        let (tally, peak) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { tally, limit, peak, watch: Watch::new() }
     }
 
     /// The limit in bytes.
@@ -94,37 +142,27 @@ impl Budget {
     ///
     /// If fewer are free, or the budget is closed.
     pub fn reserve(&self, bytes: u64) -> Result<(), Refused> {
-        let tally = self.exchange(bytes, |tally| tally.reserved(bytes))?;
+        let tally = self.exchange(bytes, Turn::LAST, |tally| tally.reserved(bytes))?;
         self.note_peak(tally);
         Ok(())
     }
 
-    /// Reserves `bytes` for a request in flight, to be settled or undone (Protocol, 2).
-    fn begin(&self, bytes: u64) -> Result<(), Refused> {
-        self.exchange(bytes, |tally| tally.begun(bytes)).map(drop)
+    /// Has `passed` called when the reserved bytes pass a bound, or somebody begins to wait or no
+    /// longer does: once, until the bounds are set again. It is called in the middle of whatever
+    /// passed it, so it only tells somebody else. The first one that is named stays.
+    pub fn watch(&self, passed: impl Fn() + Send + Sync + 'static) {
+        self.watch.call(passed);
     }
 
-    /// A request in flight keeps its bytes.
-    fn settle(&self) {
-        // ORDERING: Release. Whoever finds nothing in flight after closing sees what the accounts
-        // got (`wait_until_settled`).
-        let old = self.tally.fetch_sub(IN_FLIGHT, Ordering::Release);
-        self.note_peak(Tally::from_bits(old - IN_FLIGHT));
+    /// Sets the bounds that are watched. They may have been passed just before.
+    pub fn set_bounds(&self, below: u64, above: u64) {
+        self.watch.set_bounds(below, above);
     }
 
-    /// A request in flight gives `bytes` back.
-    fn undo(&self, bytes: u64) {
-        // ORDERING: Release. What it took and gave back, of memory and of its account, happens
-        // before the next reservation (Protocol, 1 and 2).
-        let old = self.tally.fetch_sub(bytes + IN_FLIGHT, Ordering::Release);
-        self.note_peak(Tally::from_bits(old - bytes - IN_FLIGHT));
-    }
-
-    /// Credits `bytes` that were reserved.
-    pub fn release(&self, bytes: u64) {
-        // ORDERING: Release. The memory was given back before (Protocol, 1).
-        let old = self.tally.fetch_sub(bytes, Ordering::Release);
-        debug_assert!(Tally::from_bits(old).reserved_bytes() >= bytes, "credit beyond the limit");
+    /// Whether somebody waits in line for what is given back.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        self.tally().is_awaited()
     }
 
     /// Refuses everything from now on (Protocol, 4).
@@ -134,22 +172,10 @@ impl Budget {
         self.tally.fetch_or(Tally::closed().into_bits(), Ordering::Relaxed);
     }
 
-    /// The bytes that are free at a moment at which nothing is in flight.
-    fn settled_free_bytes(&self) -> u64 {
-        let mut patience = Patience::new();
-        loop {
-            let tally = self.tally();
-            if !tally.has_in_flight() {
-                return tally.free_bytes(self.limit);
-            }
-            patience.wait();
-        }
-    }
-
     /// Waits until nothing is in flight. Once the budget is closed, and all allowances have ended,
     /// nobody gets a byte after that.
     pub fn wait_until_settled(&self) {
-        self.settled_free_bytes();
+        let _ = self.settled_free_bytes();
     }
 
     /// Whether the budget is closed.
@@ -164,13 +190,21 @@ impl Budget {
         Tally::from_bits(read(&self.tally, Ordering::Acquire))
     }
 
-    fn exchange(&self, bytes: u64, next: impl Fn(Tally) -> Tally) -> Result<Tally, Refused> {
+    fn exchange(
+        &self,
+        bytes: u64,
+        turn: Turn,
+        next: impl Fn(Tally) -> Tally,
+    ) -> Result<Tally, Refused> {
         let mut patience = Patience::new();
         let mut tally = self.tally();
         loop {
             let free = tally.free_bytes(self.limit);
             if tally.is_closed() {
                 return Err(Refused::Closed);
+            }
+            if bytes > 0 && turn.yields() && tally.is_awaited() {
+                return Err(Refused::Turn { level: 0 });
             }
             if bytes > free && !tally.has_in_flight() {
                 return Err(Refused::Budget { free });
@@ -198,10 +232,66 @@ impl Budget {
 
     fn note_peak(&self, tally: Tally) {
         let bytes = tally.reserved_bytes();
+        self.watch.look(bytes);
         if bytes > self.peak_bytes() && !tally.has_in_flight() {
             // ORDERING: Relaxed. A number to show; the maximum is kept whatever the order.
             self.peak.fetch_max(bytes, Ordering::Relaxed);
         }
+    }
+}
+
+impl Parent for Budget {
+    fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    fn free_bytes(&self) -> u64 {
+        let tally = self.tally();
+        if tally.is_awaited() { 0 } else { tally.free_bytes(self.limit) }
+    }
+
+    fn settled_free_bytes(&self) -> u64 {
+        let mut patience = Patience::new();
+        loop {
+            let tally = self.tally();
+            if !tally.has_in_flight() {
+                return if tally.is_awaited() { 0 } else { tally.free_bytes(self.limit) };
+            }
+            patience.wait();
+        }
+    }
+
+    fn begin(&self, bytes: u64, turn: Turn) -> Result<(), Refused> {
+        self.exchange(bytes, turn, |tally| tally.begun(bytes)).map(drop)
+    }
+
+    fn settle(&self) {
+        // ORDERING: Release. Whoever finds nothing in flight after closing sees what the accounts
+        // got (`wait_until_settled`).
+        let old = self.tally.fetch_sub(IN_FLIGHT, Ordering::Release);
+        self.note_peak(Tally::from_bits(old - IN_FLIGHT));
+    }
+
+    fn undo(&self, bytes: u64) -> Awaited {
+        // ORDERING: Release. What it took and gave back, of memory and of its account, happens
+        // before the next reservation (Protocol, 1 and 2).
+        let old = self.tally.fetch_sub(bytes + IN_FLIGHT, Ordering::Release);
+        self.note_peak(Tally::from_bits(old - bytes - IN_FLIGHT));
+        Awaited::new(Tally::from_bits(old).is_awaited())
+    }
+
+    fn release(&self, bytes: u64) -> Awaited {
+        // ORDERING: Release. The memory was given back before (Protocol, 1).
+        let old = Tally::from_bits(self.tally.fetch_sub(bytes, Ordering::Release));
+        debug_assert!(old.reserved_bytes() >= bytes, "credit beyond the limit");
+        self.watch.look(old.reserved_bytes() - bytes);
+        Awaited::new(old.is_awaited())
+    }
+
+    fn set_awaited(&self, level: u32, awaited: Awaited) {
+        debug_assert_eq!(level, 0, "nothing is above the budget");
+        tally::set_awaited(&self.tally, awaited);
+        self.watch.tell();
     }
 }
 
@@ -217,7 +307,7 @@ mod tests {
         assert_eq!(budget.reserve(41), Err(Refused::Budget { free: 40 }));
         assert_eq!(budget.reserve(40), Ok(()));
         assert_eq!(budget.reserve(1), Err(Refused::Budget { free: 0 }));
-        budget.release(60);
+        let _ = budget.release(60);
         assert_eq!((budget.free_bytes(), budget.peak_bytes()), (60, 100));
     }
 
@@ -227,18 +317,36 @@ mod tests {
         budget.reserve(60).unwrap();
         budget.close();
         assert_eq!(budget.reserve(1), Err(Refused::Closed));
-        budget.release(60);
+        let _ = budget.release(60);
         assert_eq!((budget.is_closed(), budget.reserved_bytes()), (true, 0));
     }
 
     #[test]
     fn the_peak_does_not_count_what_was_undone() {
         let budget = Budget::new(100);
-        budget.begin(80).unwrap();
-        budget.undo(80);
+        budget.begin(80, Turn::LAST).unwrap();
+        let _ = budget.undo(80);
         assert_eq!((budget.peak_bytes(), budget.free_bytes()), (0, 100));
-        budget.begin(70).unwrap();
+        budget.begin(70, Turn::LAST).unwrap();
         budget.settle();
         assert_eq!((budget.peak_bytes(), budget.free_bytes()), (70, 30));
+    }
+
+    #[test]
+    fn while_it_is_awaited_it_gives_to_those_whose_turn_it_is() {
+        let budget = Budget::new(100);
+        budget.reserve(60).unwrap();
+        assert_eq!(budget.release(10), Awaited::NO);
+        budget.set_awaited(0, Awaited::YES);
+        assert_eq!(budget.reserve(1), Err(Refused::Turn { level: 0 }));
+        assert_eq!(budget.begin(0, Turn::LAST), Ok(()), "nothing is nobody's turn");
+        assert_eq!(budget.undo(0), Awaited::YES);
+        assert_eq!((budget.free_bytes(), Parent::free_bytes(&budget)), (50, 0));
+        assert_eq!(budget.begin(50, Turn::FIRST), Ok(()));
+        budget.settle();
+        assert_eq!(budget.begin(1, Turn::FIRST), Err(Refused::Budget { free: 0 }));
+        assert_eq!(budget.release(20), Awaited::YES);
+        budget.set_awaited(0, Awaited::NO);
+        assert_eq!(budget.reserve(20), Ok(()));
     }
 }

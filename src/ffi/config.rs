@@ -114,6 +114,16 @@ pub extern "C" fn offheap_config_set_capacity(config: *mut Config, bytes: usize)
     set(config, |builder| Ok(builder.capacity(bytes)))
 }
 
+/// The budget as a fraction of the memory that is available: what the container allows, or else
+/// what the machine has. In place of a capacity; above 0 and at most 1.
+#[unsafe(no_mangle)]
+pub extern "C" fn offheap_config_set_fraction_of_available(
+    config: *mut Config,
+    fraction: f64,
+) -> Status {
+    set(config, |builder| Ok(builder.fraction_of_available(fraction)))
+}
+
 /// The size of a page in bytes: a power of two from 4 KiB to 1 MiB; 32 KiB by default.
 #[unsafe(no_mangle)]
 pub extern "C" fn offheap_config_set_page_size(config: *mut Config, bytes: usize) -> Status {

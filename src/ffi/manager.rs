@@ -88,7 +88,7 @@ fn record(stats: &manager::ManagerStats) -> ManagerStats {
 }
 
 /// Who holds memory, as a text with a line for each owner, the largest holder first:
-/// "`name`: 65536 bytes (minimum 0, limit 1048576)". Empty if nobody does.
+/// "`query/sort`: 65536 bytes (minimum 0, limit 1048576, reclaimable 0)". Empty if nobody does.
 ///
 /// Writes as much as fits into `capacity` bytes, with a terminator, and says how long the whole
 /// text is without it. With a capacity of 0, the buffer may be NULL.
@@ -107,7 +107,8 @@ pub unsafe extern "C" fn offheap_manager_holders(
     call(|| {
         // SAFETY: 1: by the caller's contract, 2.
         let out = unsafe { Out::new(out_length, "out_length") }?;
-        let lines = lines(&MANAGERS.get(handle(manager))?.holders());
+        let leaks = MANAGERS.get(handle(manager))?.leaks();
+        let lines = lines(&leaks.map(|leaks| leaks.holders).unwrap_or_default());
         // SAFETY: 1: by the caller's contract, 1.
         unsafe { write_text(buffer, capacity, &lines) }?;
         out.write(lines.len());
@@ -117,12 +118,10 @@ pub unsafe extern "C" fn offheap_manager_holders(
 
 fn lines(holders: &[Holder]) -> String {
     holders.iter().fold(String::new(), |mut lines, holder| {
-        let Holder { name, used_bytes, minimum_bytes, limit_bytes } = holder;
+        let Holder { name, used_bytes, minimum_bytes, limit_bytes, reclaimable_bytes } = holder;
         // Writing to a string succeeds.
-        let _ = writeln!(
-            lines,
-            "`{name}`: {used_bytes} bytes (minimum {minimum_bytes}, limit {limit_bytes})"
-        );
+        let _ = write!(lines, "`{name}`: {used_bytes} bytes (minimum {minimum_bytes}, ");
+        let _ = writeln!(lines, "limit {limit_bytes}, reclaimable {reclaimable_bytes})");
         lines
     })
 }

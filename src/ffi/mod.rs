@@ -28,7 +28,8 @@ mod worker;
 pub use config::{
     CoreDumps, HugePages, Mode, Populate, Strategy, ZeroPolicy, offheap_config_free,
     offheap_config_new, offheap_config_set_address_space_factor, offheap_config_set_capacity,
-    offheap_config_set_core_dumps, offheap_config_set_depot_pages, offheap_config_set_huge_pages,
+    offheap_config_set_core_dumps, offheap_config_set_depot_pages,
+    offheap_config_set_fraction_of_available, offheap_config_set_huge_pages,
     offheap_config_set_idle_keep, offheap_config_set_idle_return_in_background,
     offheap_config_set_idle_return_on_release, offheap_config_set_mode,
     offheap_config_set_page_size, offheap_config_set_populate, offheap_config_set_populate_threads,
@@ -42,6 +43,7 @@ pub use manager::{
 pub use owner::{
     offheap_allocate, offheap_allocate_page, offheap_allocate_pages, offheap_allocate_scattered,
     offheap_allocate_up_to, offheap_owner_free, offheap_owner_get_stats, offheap_owner_register,
+    offheap_owner_register_child,
 };
 pub use problem::{
     offheap_abi_version, offheap_last_error_message, offheap_last_refusal, offheap_status_name,

@@ -46,6 +46,33 @@ pub unsafe extern "C" fn offheap_owner_register(
     })
 }
 
+/// Registers an owner below another one: what it holds, or is promised, counts there as well, and
+/// is never more than that one's limit. It keeps the owner above it.
+///
+/// # Safety
+///
+/// 1. `name` is NULL or a C string.
+/// 2. `out_owner` is NULL or may be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn offheap_owner_register_child(
+    owner: *mut Owner,
+    name: *const c_char,
+    minimum: usize,
+    limit: usize,
+    out_owner: *mut *mut Owner,
+) -> Status {
+    call(|| {
+        // SAFETY: 1: by the caller's contract, 2.
+        let out = unsafe { Out::new(out_owner, "out_owner") }?;
+        // SAFETY: 1: by the caller's contract, 1.
+        let name = unsafe { text(name, "name") }?;
+        let child = OWNERS.get(handle(owner))?.child(name);
+        let child = child.minimum(minimum).limit(limit).register()?;
+        out.write(pointer(OWNERS.insert(child)?));
+        Ok(())
+    })
+}
+
 /// Frees the handle of an owner. What it holds stays valid, and counts, until it is released; its
 /// minimum is kept as long. NULL is fine.
 #[unsafe(no_mangle)]

@@ -74,7 +74,7 @@ pub struct ManagerStats {
 pub struct OwnerStats {
     /// The size of the record in bytes.
     pub size: usize,
-    /// The bytes it holds, as pages, blocks and reservations.
+    /// The bytes that it and the owners below it hold, as pages, blocks and reservations.
     pub used_bytes: usize,
     /// The bytes it could take now.
     pub available_bytes: usize,

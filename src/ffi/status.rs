@@ -39,12 +39,22 @@ pub enum Status {
     ProcessAllocator = 25,
     /// The manager has been shut down.
     ShutDown = 26,
+    /// An owner above it would pass its limit.
+    ParentLimit = 27,
+    /// Others wait in line for what is free, and were first.
+    OthersWait = 28,
+    /// It waited in line as long as it was to.
+    TimedOut = 29,
+    /// Everybody who holds memory waits for more, and this request came last.
+    Deadlock = 30,
     /// The minimum of an owner is above its limit.
     MinimumAboveLimit = 40,
     /// The minimum of an owner is above what is left of the budget.
     MinimumUnavailable = 41,
     /// Memory is still held although none should be.
     Leak = 42,
+    /// The tree of owners would have too many levels.
+    TooDeep = 43,
     /// No manager can be built from the configuration.
     Config = 60,
     /// The operating system refused the region, its huge pages or a thread.
@@ -63,7 +73,7 @@ impl Status {
     }
 }
 
-const NAMES: [(Status, &std::ffi::CStr); 22] = [
+const NAMES: [(Status, &std::ffi::CStr); 27] = [
     (Status::Ok, c"OFFHEAP_STATUS_OK"),
     (Status::NullArgument, c"OFFHEAP_STATUS_NULL_ARGUMENT"),
     (Status::InvalidArgument, c"OFFHEAP_STATUS_INVALID_ARGUMENT"),
@@ -79,9 +89,14 @@ const NAMES: [(Status, &std::ffi::CStr); 22] = [
     (Status::NoBytes, c"OFFHEAP_STATUS_NO_BYTES"),
     (Status::ProcessAllocator, c"OFFHEAP_STATUS_PROCESS_ALLOCATOR"),
     (Status::ShutDown, c"OFFHEAP_STATUS_SHUT_DOWN"),
+    (Status::ParentLimit, c"OFFHEAP_STATUS_PARENT_LIMIT"),
+    (Status::OthersWait, c"OFFHEAP_STATUS_OTHERS_WAIT"),
+    (Status::TimedOut, c"OFFHEAP_STATUS_TIMED_OUT"),
+    (Status::Deadlock, c"OFFHEAP_STATUS_DEADLOCK"),
     (Status::MinimumAboveLimit, c"OFFHEAP_STATUS_MINIMUM_ABOVE_LIMIT"),
     (Status::MinimumUnavailable, c"OFFHEAP_STATUS_MINIMUM_UNAVAILABLE"),
     (Status::Leak, c"OFFHEAP_STATUS_LEAK"),
+    (Status::TooDeep, c"OFFHEAP_STATUS_TOO_DEEP"),
     (Status::Config, c"OFFHEAP_STATUS_CONFIG"),
     (Status::System, c"OFFHEAP_STATUS_SYSTEM"),
     (Status::Inconsistent, c"OFFHEAP_STATUS_INCONSISTENT"),
@@ -99,6 +114,10 @@ impl From<Reason> for Status {
             Reason::NoBytes => Self::NoBytes,
             Reason::ProcessAllocator => Self::ProcessAllocator,
             Reason::ShutDown => Self::ShutDown,
+            Reason::ParentLimit => Self::ParentLimit,
+            Reason::OthersWait => Self::OthersWait,
+            Reason::TimedOut => Self::TimedOut,
+            Reason::Deadlock => Self::Deadlock,
         }
     }
 }
@@ -109,12 +128,17 @@ impl From<&ConfigError> for Status {
             ConfigError::AddressSpace { .. }
             | ConfigError::Thread { .. }
             | ConfigError::HugeTlb { .. }
+            | ConfigError::AvailableMemory { .. }
             | ConfigError::Region { .. } => Self::System,
             ConfigError::CapacityTooSmall { .. }
             | ConfigError::CapacityTooLarge { .. }
             | ConfigError::PageSize { .. }
             | ConfigError::AddressSpaceFactor { .. }
-            | ConfigError::IdleMemory { .. } => Self::Config,
+            | ConfigError::IdleMemory { .. }
+            | ConfigError::CapacityFraction { .. }
+            | ConfigError::SpillReserve { .. }
+            | ConfigError::PressureThresholds { .. } => Self::Config,
+            ConfigError::OfAvailableMemory { refused, .. } => (&**refused).into(),
         }
     }
 }
@@ -125,6 +149,7 @@ impl From<&OwnerError> for Status {
             OwnerError::MinimumAboveLimit { .. } => Self::MinimumAboveLimit,
             OwnerError::MinimumUnavailable { .. } => Self::MinimumUnavailable,
             OwnerError::ShutDown { .. } => Self::ShutDown,
+            OwnerError::TooDeep { .. } => Self::TooDeep,
         }
     }
 }
@@ -136,9 +161,10 @@ mod tests {
     #[test]
     fn codes_are_never_renumbered() {
         let codes: Vec<i32> = NAMES.iter().map(|(status, _)| *status as i32).collect();
-        let expected =
-            [0, 1, 2, 3, 4, 5, 6, 7, 20, 21, 22, 23, 24, 25, 26, 40, 41, 42, 60, 61, 98, 99];
-        assert_eq!(codes, expected);
+        let of_arguments = [0, 1, 2, 3, 4, 5, 6, 7].as_slice();
+        let of_requests = [20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30].as_slice();
+        let of_the_rest = [40, 41, 42, 43, 60, 61, 98, 99].as_slice();
+        assert_eq!(codes, [of_arguments, of_requests, of_the_rest].concat());
         assert_eq!(Status::name_of(3), Some(c"OFFHEAP_STATUS_STALE_HANDLE"));
         assert_eq!(Status::name_of(8), None);
     }

@@ -1,11 +1,19 @@
 //! Which hole a block takes.
 
+use std::fmt::{self, Display, Formatter};
+use std::str::FromStr;
+
+use crate::error::UnknownWord;
+
 use super::word::FreeRun;
 
 /// Which of the holes that fit a block is taken.
 ///
 /// Flink's users know the two as the smallest-block and the largest-block allocation strategy.
+/// In text they are `smallest-fit` and `largest-fit`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum Strategy {
     /// The smallest hole that fits, so that large runs stay whole. Best for blocks of known size.
     ///
@@ -31,6 +39,30 @@ impl Strategy {
         match self {
             Self::SmallestFit => pages < best,
             Self::LargestFit => pages > best,
+        }
+    }
+}
+
+/// What strategies are written as.
+const WORDS: [&str; 2] = ["smallest-fit", "largest-fit"];
+
+impl Display for Strategy {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::SmallestFit => WORDS[0],
+            Self::LargestFit => WORDS[1],
+        })
+    }
+}
+
+impl FromStr for Strategy {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        match word {
+            _ if word == WORDS[0] => Ok(Self::SmallestFit),
+            _ if word == WORDS[1] => Ok(Self::LargestFit),
+            _ => Err(UnknownWord::new("strategy", word, &WORDS)),
         }
     }
 }

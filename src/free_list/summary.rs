@@ -356,7 +356,7 @@ mod tests {
                     assert!(!summary.contains(set, chunk(index)));
                 }
                 assert_eq!(summary.first(set), None);
-                assert_eq!(sets_in_use(&summary, 129), []);
+                assert!(sets_in_use(&summary, 129).is_empty());
             }
         }
     }

@@ -1,17 +1,19 @@
 //! The manager's own threads: they end with it, and never keep it.
 
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::Shared;
 
-/// What a thread does between two pauses.
+/// When a thread works next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Next {
-    /// It comes back.
-    Again,
+    /// After a pause, or when it is called.
+    After(Duration),
+    /// When it is called.
+    WhenCalled,
     /// It is done.
     Done,
 }
@@ -19,63 +21,100 @@ pub(super) enum Next {
 /// The threads of a manager. Dropping it has them end, and waits for that: a thread has no handle
 /// of the manager but while it works, so none works any more then.
 pub(super) struct Background {
-    stop: Arc<Stop>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    threads: Mutex<Vec<(Arc<Bell>, JoinHandle<()>)>>,
 }
 
-/// Tells the threads to end, also in the middle of a pause.
-struct Stop {
-    is_set: Mutex<bool>,
+/// Calls a thread to work, or to end, also in the middle of a pause.
+pub(super) struct Bell {
+    rung: Mutex<Rung>,
     changed: Condvar,
+}
+
+/// What a thread is called for.
+#[derive(Clone, Copy)]
+struct Rung {
+    work: bool,
+    end: bool,
 }
 
 impl Background {
     pub(super) fn new() -> Self {
-        let stop = Stop { is_set: Mutex::new(false), changed: Condvar::new() };
-        Self { stop: Arc::new(stop), threads: Mutex::new(Vec::new()) }
+        Self { threads: Mutex::new(Vec::new()) }
     }
 
-    /// Starts a thread that does `work` after each pause until that is done or the manager is gone.
+    /// Starts a thread that does `work` when `first` says, and then as it says itself each time,
+    /// until it is done or the manager is gone. The bell calls it.
     pub(super) fn start(
         &self,
         name: &str,
         manager: Weak<Shared>,
-        pause: Duration,
-        mut work: impl FnMut(&Shared) -> Next + Send + 'static,
-    ) -> io::Result<()> {
-        let stop = Arc::clone(&self.stop);
+        first: Next,
+        mut work: impl FnMut(&Arc<Shared>) -> Next + Send + 'static,
+    ) -> io::Result<Arc<Bell>> {
+        let bell = Arc::new(Bell::new());
+        let heard = Arc::clone(&bell);
         let thread = thread::Builder::new().name(name.into()).spawn(move || {
-            while !stop.wait(pause) {
+            let mut next = first;
+            while heard.wait(next) {
                 let Some(manager) = manager.upgrade() else { return };
-                if work(&manager) == Next::Done {
-                    return;
-                }
+                next = work(&manager);
             }
         })?;
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
-        Ok(())
+        self.threads().push((Arc::clone(&bell), thread));
+        Ok(bell)
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Vec<(Arc<Bell>, JoinHandle<()>)>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Stop {
-    /// Pauses; whether it is time to end.
-    fn wait(&self, pause: Duration) -> bool {
-        let is_set = self.is_set.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = self.changed.wait_timeout_while(is_set, pause, |is_set| !*is_set);
-        *result.unwrap_or_else(PoisonError::into_inner).0
+impl Bell {
+    fn new() -> Self {
+        let rung = Rung { work: false, end: false };
+        Self { rung: Mutex::new(rung), changed: Condvar::new() }
     }
 
-    fn set(&self) {
-        *self.is_set.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    /// Calls the thread to work. Never waits for it.
+    pub(super) fn ring(&self) {
+        self.rung().work = true;
         self.changed.notify_all();
+    }
+
+    fn call_to_end(&self) {
+        self.rung().end = true;
+        self.changed.notify_all();
+    }
+
+    /// Pauses; whether there is work to do.
+    fn wait(&self, next: Next) -> bool {
+        let nothing = |rung: &mut Rung| !rung.work && !rung.end;
+        let rung = self.rung();
+        let mut rung = match next {
+            Next::Done => return false,
+            Next::WhenCalled => {
+                let result = self.changed.wait_while(rung, nothing);
+                result.unwrap_or_else(PoisonError::into_inner)
+            }
+            Next::After(pause) => {
+                let result = self.changed.wait_timeout_while(rung, pause, nothing);
+                result.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        rung.work = false;
+        !rung.end
+    }
+
+    fn rung(&self) -> MutexGuard<'_, Rung> {
+        self.rung.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Background {
     fn drop(&mut self) {
-        self.stop.set();
-        let threads = self.threads.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for thread in threads.drain(..) {
+        let threads = std::mem::take(&mut *self.threads());
+        threads.iter().for_each(|(bell, _)| bell.call_to_end());
+        for (_, thread) in threads {
             // The last handle may have been the one that a thread of ours had while it worked.
             if thread.thread().id() != thread::current().id() {
                 // A thread that panicked has ended as well.

@@ -1,22 +1,30 @@
 //! Configuring a manager.
 
 use std::num::NonZero;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 
 use crate::arena::{AddressSpace, Arena, IdleMemory, OffHeap, OffHeapOptions, ZeroPolicy};
+use crate::available::CapacitySource;
 use crate::budget::Budget;
 use crate::depot::SHELF_PAGES;
 use crate::error::ConfigError;
 use crate::free_list::Strategy;
+use crate::line::Line;
 use crate::os::{self, CoreDumps, HugePages, Populate};
 use crate::units::{
     ADDRESS_SPACE_FACTOR_DEFAULT, CAPACITY_BYTES_MAX, PAGE_BYTES_DEFAULT, PageCount, PageSize,
 };
 
+use super::arbiter::Answers;
 use super::background::Background;
 use super::cache::CacheLimits;
-use super::{MemoryManager, Shared};
+use super::capacity::Capacity;
+use super::events;
+use super::pressure::{Gauge, check_shares};
+use super::shared_resources::SharedResources;
+use super::sharing::Sharing;
+use super::{MemoryManager, MemoryMode, Shared};
 
 /// The shelves that an owner's depot has at most: more threads than that share them.
 const SHELVES_MAX: usize = 32;
@@ -31,25 +39,14 @@ const MAGAZINE_SHARE: usize = 4;
 /// More threads than this do not populate a region any faster.
 const POPULATE_THREADS_MAX: u32 = 64;
 
-/// Where memory comes from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum MemoryMode {
-    /// One region, mapped when the manager is built. Flink calls it off-heap, or managed.
-    #[default]
-    OffHeap,
-    /// The process allocator, page by page as it is asked for, which gets the memory back when a
-    /// segment is released. The same interface, budget, owners and errors; without a region there
-    /// is no strategy to apply and no residency to tell. Pages come zeroed, whatever the policy,
-    /// because memory fresh from an allocator is not initialized.
-    Heap,
-}
-
 /// The configuration of a [`MemoryManager`].
 ///
 /// Only the capacity has no default. Everything is checked by [`build`](Self::build).
 #[derive(Clone, Debug)]
 #[must_use = "a configuration does nothing until it is built"]
 pub struct MemoryManagerBuilder {
+    capacity: Capacity,
+    /// What the capacity comes to, while a manager is built.
     capacity_bytes: usize,
     page_bytes: usize,
     mode: MemoryMode,
@@ -64,11 +61,13 @@ pub struct MemoryManagerBuilder {
     populate_threads: Option<u32>,
     core_dumps: CoreDumps,
     depot_pages: Option<usize>,
+    sharing: Sharing,
 }
 
 impl MemoryManagerBuilder {
     pub(super) fn new() -> Self {
         Self {
+            capacity: Capacity::Bytes(0),
             capacity_bytes: 0,
             page_bytes: PAGE_BYTES_DEFAULT,
             mode: MemoryMode::default(),
@@ -81,13 +80,40 @@ impl MemoryManagerBuilder {
             populate_threads: None,
             core_dumps: CoreDumps::default(),
             depot_pages: None,
+            sharing: Sharing::default(),
         }
     }
 
     /// The budget in bytes. What remains beyond the last whole page can be reserved, but not
     /// allocated.
+    ///
+    /// Of this and [`fraction_of_available`](Self::fraction_of_available), the last one that is
+    /// named counts.
     pub fn capacity(mut self, bytes: usize) -> Self {
-        self.capacity_bytes = bytes;
+        self.capacity = Capacity::Bytes(bytes);
+        self
+    }
+
+    /// The budget as a fraction, above 0 and at most 1, of the memory that the process may use, as
+    /// that is when the manager is built: the smallest of
+    ///
+    /// - `memory.max` of its group in cgroup v2, and of every group above it that can be seen,
+    /// - `memory.limit_in_bytes` in cgroup v1, likewise,
+    /// - the RAM of the machine.
+    ///
+    /// It is not what is free at the moment: what other processes, and the rest of this one, use
+    /// of it is for the fraction to leave room for. [`MemoryManager::capacity_source`] tells what
+    /// was found. Only Linux says how much it is; elsewhere [`build`](Self::build) fails.
+    ///
+    /// Of this and [`capacity`](Self::capacity), the last one that is named counts.
+    ///
+    /// ```no_run
+    /// let manager = offheap::MemoryManager::builder().fraction_of_available(0.1).build()?;
+    /// println!("{} bytes: {}", manager.capacity(), manager.capacity_source());
+    /// # Ok::<(), offheap::ConfigError>(())
+    /// ```
+    pub fn fraction_of_available(mut self, fraction: f64) -> Self {
+        self.capacity = Capacity::FractionOfAvailable(fraction);
         self
     }
 
@@ -187,14 +213,28 @@ impl MemoryManagerBuilder {
         self
     }
 
+    pub(super) fn sharing_mut(&mut self) -> &mut Sharing {
+        &mut self.sharing
+    }
+
     /// Builds the manager; in off-heap mode this maps the region.
     ///
     /// # Errors
     ///
     /// If the page size is not a power of two from 4 KiB to 1 MiB, the capacity holds no page or
     /// is above what can be addressed, the address space factor is 0 or too large, the idle memory
-    /// policy contradicts itself, or the operating system refuses the region or a thread.
+    /// policy contradicts itself, the spill reserve does not fit, the pressure thresholds are not
+    /// in order, or the operating system refuses the region or a thread. If the capacity is to be a
+    /// fraction of the available memory, also if that is not above 0 and at most 1, or nothing says
+    /// how much is available.
     pub fn build(&self) -> Result<MemoryManager, ConfigError> {
+        let (capacity_bytes, source) = self.capacity.resolve()?;
+        let resolved = Self { capacity_bytes, ..self.clone() };
+        resolved.build_of(&source).map_err(|error| error.with_capacity_source(&source))
+    }
+
+    /// Builds the manager, now that the capacity is known.
+    fn build_of(&self, capacity_source: &CapacitySource) -> Result<MemoryManager, ConfigError> {
         let page_size = PageSize::new(self.page_bytes)?;
         let pages = self.pages(page_size)?;
         let address_space = self.address_space(pages, page_size)?;
@@ -217,23 +257,38 @@ impl MemoryManagerBuilder {
                 Arena::OffHeap(self.off_heap(&options)?)
             }
         };
+        check_shares(self.sharing.pressure_shares)?;
+        let budget = Budget::new(self.budget_bytes() as u64);
         let shared = Shared {
-            budget: Budget::new(self.budget_bytes() as u64),
+            reserve: self.sharing.set_aside(&budget, page_size.bytes())?,
+            budget,
             arena,
             page_size,
             pages,
+            capacity_source: capacity_source.clone(),
             mode: self.mode,
             strategy: self.strategy,
             members: Mutex::default(),
+            line: Line::new(),
+            gauge: Gauge::new(self.sharing.pressure_shares, self.budget_bytes() as u64),
+            sharing: self.sharing.clone(),
+            arbiter: OnceLock::new(),
+            answers: Answers::default(),
+            resources: SharedResources::default(),
+            #[cfg(feature = "track-allocations")]
+            sites: super::sites::Sites::default(),
+            #[cfg(feature = "metrics")]
+            published: super::metrics::Published::default(),
             cache_limits: self.cache_limits(pages, page_size),
             fences: Shared::fences(),
             background: Background::new(),
         };
-        let manager = MemoryManager { shared: Arc::new(shared) };
+        let manager = MemoryManager::new(Arc::new(shared));
         manager.start_trimming(self.idle_memory)?;
         if self.populate == Populate::Background {
             manager.start_populating(self.threads())?;
         }
+        events::built(&manager.shared);
         Ok(manager)
     }
 

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::arena::{Arena, ZeroPolicy};
 use crate::block::Block;
+use crate::budget::Awaited;
 use crate::depot::{Depot, Locked};
 use crate::free_list::HeldRun;
 use crate::region::PageFrames;
@@ -59,6 +60,7 @@ impl PageSource {
     /// 1. `page` was put by for `owner`, who was charged with it then, and was taken from there.
     /// 2. The source is that of the manager of `owner`.
     #[inline]
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub(super) unsafe fn segment(&self, owner: &Arc<OwnerShared>, page: HeldRun) -> MemorySegment {
         // SAFETY: 1: the charge below keeps the owner, and so the manager and its region, alive.
         // 2: by the caller's contract, 1 and 2.
@@ -118,6 +120,7 @@ impl OwnerShared {
     /// A page from the depot, after stocking a shelf if need be; `None` if there is none at hand,
     /// and no more should be put by. For whoever has a handle on the owner.
     #[inline]
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub(super) fn page_at_hand(self: &Arc<Self>) -> Option<MemorySegment> {
         let depot = self.pages().depot().or_else(|| self.open_depot())?;
         let shelf = depot.try_lock(thread_number())?;
@@ -146,15 +149,16 @@ impl OwnerShared {
     }
 
     /// Gives pages back that were kept at hand: memory first, then the bytes.
-    pub(super) fn give_back(self: &Arc<Self>, pages: impl Iterator<Item = HeldRun>) {
+    pub(super) fn give_back(self: &Arc<Self>, pages: impl Iterator<Item = HeldRun>) -> Awaited {
         let mut runs: Vec<_> = pages.collect();
         let bytes = runs.len() * self.manager().page_size.bytes();
-        if bytes > 0 {
-            self.release_sorted(&mut runs);
-            // SAFETY: 1: the callers took the pages from where they were kept; the owner was
-            // charged with their bytes (`into_cached`).
-            unsafe { Charge::of_cached(self, bytes) }.release();
+        if bytes == 0 {
+            return Awaited::NO;
         }
+        self.release_sorted(&mut runs);
+        // SAFETY: 1: the callers took the pages from where they were kept; the owner was
+        // charged with their bytes (`into_cached`).
+        unsafe { Charge::of_cached(self, bytes) }.hand_back()
     }
 
     /// Whether so much is free that `room` pages may be kept at hand again.
@@ -162,8 +166,10 @@ impl OwnerShared {
         self.free_pages() >= room * FREE_PER_ROOM
     }
 
+    /// The pages that it could have; none while somebody waits for any of them.
     fn free_pages(&self) -> usize {
-        super::to_usize(self.budget().free_bytes()) / self.manager().page_size.bytes()
+        let free = self.account().free_bytes(&self.lineage());
+        super::to_usize(free) / self.manager().page_size.bytes()
     }
 
     #[cold]
@@ -200,7 +206,10 @@ impl OwnerShared {
             let mut runs: Vec<_> = shelf.pop_many(batch).collect();
             let bytes = runs.len() * self.manager().page_size.bytes();
             self.release_sorted(&mut runs);
-            self.credit_cached(bytes);
+            if self.credit_cached(bytes).is_yes() {
+                // They are served by whoever gives this page back, after unlocking the shelf.
+                return Err(page);
+            }
         }
         shelf.push(page)
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::budget::Budget;
+use crate::budget::Awaited;
 use crate::depot::{Depot, Locked};
 use crate::magazine::{Drained, Fences};
 use crate::os;
@@ -17,8 +17,8 @@ use super::worker::WorkerShared;
 #[derive(Clone, Copy)]
 pub(super) enum Whose<'a> {
     Everybodys,
-    /// Those of one owner and its workers, for whoever is refused by its limit.
-    Owners(&'a OwnerShared),
+    /// Those of one owner, those below it, and their workers, for whoever is refused by its limit.
+    Below(&'a OwnerShared),
 }
 
 /// What becomes of the caches.
@@ -34,11 +34,12 @@ pub(super) enum End {
 struct Collected<'a>(&'a OwnerShared);
 
 impl<'a> Collected<'a> {
-    fn new(owner: &'a OwnerShared, budget: &Budget, end: End) -> Self {
-        match end {
-            End::Shut => owner.account().collect_allowance(budget),
-            End::Sealed => owner.account().end_allowance(budget),
-        }
+    fn new(owner: &'a OwnerShared, end: End) -> Self {
+        // Whoever drains serves those who wait, in the end.
+        let _: Awaited = match end {
+            End::Shut => owner.account().collect_allowance(&owner.lineage()),
+            End::Sealed => owner.account().end_allowance(&owner.lineage()),
+        };
         Self(owner)
     }
 }
@@ -53,7 +54,7 @@ impl Whose<'_> {
     fn includes(self, owner: &Arc<OwnerShared>) -> bool {
         match self {
             Self::Everybodys => true,
-            Self::Owners(only) => std::ptr::eq(Arc::as_ptr(owner), only),
+            Self::Below(top) => owner.is_below(top),
         }
     }
 }
@@ -78,13 +79,16 @@ impl Shared {
         end: End,
         attempt: impl FnOnce(&Present) -> T,
     ) -> T {
-        self.present(|present| {
+        let answer = self.present(|present| {
             if present.keep_nothing(self.cache_limits) {
                 // Somebody may have until now, and given it back.
                 return attempt(present);
             }
             self.drained_of(present, whose, end, attempt)
-        })
+        });
+        // What was brought back may be waited for.
+        self.serve();
+        answer
     }
 
     fn drained_of<T>(
@@ -102,19 +106,18 @@ impl Shared {
             .flat_map(|(owner, depot)| depot.shelves().map(move |shelf| (owner, shelf.lock())))
             .collect();
         for (worker, magazine) in &magazines {
-            worker.owner().give_back(magazine.take_all());
+            let _: Awaited = worker.owner().give_back(magazine.take_all());
             if end == End::Sealed {
                 magazine.seal();
             }
         }
         for (owner, shelf) in &shelves {
-            owner.give_back(shelf.take_all());
+            let _: Awaited = owner.give_back(shelf.take_all());
             if end == End::Sealed {
                 shelf.seal();
             }
         }
-        let _allowances: Vec<_> =
-            owners().map(|owner| Collected::new(owner, &self.budget, end)).collect();
+        let _allowances: Vec<_> = owners().map(|owner| Collected::new(owner, end)).collect();
         attempt(present)
     }
 
@@ -173,12 +176,13 @@ impl OwnerShared {
 
     /// Gives back what is kept at hand, and keeps no more: without a handle on the owner, nobody
     /// would take it from there, and no drainer finds an owner that is about to be gone.
-    pub(super) fn close_caches(self: &Arc<Self>) {
-        self.account().end_allowance(self.budget());
+    pub(super) fn close_caches(self: &Arc<Self>) -> Awaited {
+        let mut awaited = self.account().end_allowance(&self.lineage());
         for shelf in self.pages().depot().iter().flat_map(|depot| depot.shelves()) {
             let shelf = shelf.lock();
-            self.give_back(shelf.take_all());
+            awaited = awaited.or(self.give_back(shelf.take_all()));
             shelf.seal();
         }
+        awaited
     }
 }

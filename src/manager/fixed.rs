@@ -66,6 +66,7 @@ impl FixedSizeManager {
     /// # Errors
     ///
     /// As [`Owner::allocate_page`].
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub fn allocate_page(&self) -> Result<MemorySegment, AllocationError> {
         self.owner.allocate_page()
     }
@@ -75,6 +76,7 @@ impl FixedSizeManager {
     /// # Errors
     ///
     /// As [`Owner::allocate_pages`].
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub fn allocate_pages(&self, count: usize) -> Result<Vec<MemorySegment>, AllocationError> {
         self.owner.allocate_pages(count)
     }

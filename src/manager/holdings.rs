@@ -45,6 +45,7 @@ impl Holdings {
     /// # Errors
     ///
     /// As [`Owner::allocate_page`].
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub fn allocate_page(&mut self) -> Result<&mut MemorySegment, AllocationError> {
         let page = self.owner.allocate_page()?;
         Ok(self.hold(page))
@@ -55,6 +56,7 @@ impl Holdings {
     /// # Errors
     ///
     /// As [`Owner::allocate_pages`].
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub fn allocate_pages(
         &mut self,
         count: usize,
@@ -69,6 +71,7 @@ impl Holdings {
     /// # Errors
     ///
     /// As [`Owner::allocate`].
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub fn allocate(&mut self, bytes: usize) -> Result<&mut MemorySegment, AllocationError> {
         let block = self.owner.allocate(bytes)?;
         Ok(self.hold(block))

@@ -1,14 +1,11 @@
 //! The owners and workers of a manager, and what they hold together.
 
-use std::cmp::Reverse;
 use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 
-use crate::error::Holder;
-
+use super::Shared;
 use super::cache::CacheLimits;
 use super::owner::OwnerShared;
 use super::worker::WorkerShared;
-use super::{Shared, to_usize};
 
 /// All owners and workers. Locked when one comes or goes, when numbers are asked for, and on the
 /// way to a refusal, so that there is one drainer at a time and nobody comes while it is at work.
@@ -23,74 +20,16 @@ pub(crate) struct Members {
 
 /// Those who are there while nobody comes.
 pub(super) struct Present {
+    /// In the order of their registration: a parent comes before its children.
     pub(super) owners: Vec<Arc<OwnerShared>>,
     pub(super) workers: Vec<Arc<WorkerShared>>,
-    page_bytes: usize,
+    pub(super) page_bytes: usize,
 }
 
 impl Present {
     /// Whether nothing is kept at hand by anybody.
     pub(super) fn keep_nothing(&self, limits: CacheLimits) -> bool {
         limits.shelves == 0 && limits.quantum_bytes == 0 && self.workers.is_empty()
-    }
-
-    /// The bytes of free pages that an owner and its workers keep at hand.
-    pub(super) fn cached_bytes_of(&self, owner: &OwnerShared) -> usize {
-        let mine = self.workers.iter().filter(|worker| std::ptr::eq(&**worker.owner(), owner));
-        let in_magazines: usize = mine.map(|worker| worker.magazine().pages()).sum();
-        let on_shelves = owner.pages().depot().map_or(0, crate::depot::Depot::pages);
-        (on_shelves + in_magazines) * self.page_bytes
-    }
-
-    /// The bytes of free pages that are kept at hand, by everybody.
-    pub(super) fn cached_bytes(&self) -> usize {
-        self.owners.iter().map(|owner| self.cached_bytes_of(owner)).sum()
-    }
-
-    /// The bytes of the budget that owners took and neither use nor have pages for.
-    pub(super) fn allowance_bytes(&self) -> u64 {
-        self.owners.iter().map(|owner| owner.account().allowance_bytes()).sum()
-    }
-
-    /// The bytes that the budget would get back, were nothing kept at hand.
-    pub(super) fn credit_of_cached(&self) -> u64 {
-        let credit = |owner: &Arc<OwnerShared>| {
-            owner.account().credit_of(self.cached_bytes_of(owner) as u64)
-        };
-        self.owners.iter().map(credit).sum::<u64>() + self.allowance_bytes()
-    }
-
-    /// The bytes that an owner holds, without the pages at hand.
-    pub(super) fn used_bytes_of(&self, owner: &OwnerShared) -> usize {
-        // In this order, what is put by meanwhile counts as used, and nothing that is used does
-        // not.
-        let cached = self.cached_bytes_of(owner);
-        to_usize(owner.account().used_bytes()).saturating_sub(cached)
-    }
-
-    /// The bytes that an owner could take, were all that is kept at hand given back.
-    pub(super) fn available_bytes_of(&self, owner: &OwnerShared) -> usize {
-        let cached = self.cached_bytes_of(owner) as u64;
-        let credited = self.credit_of_cached();
-        to_usize(owner.account().free_bytes_with(owner.budget(), cached, credited))
-    }
-
-    /// An owner in numbers.
-    pub(super) fn holder(&self, owner: &OwnerShared) -> Holder {
-        Holder {
-            name: Arc::clone(owner.name()),
-            used_bytes: self.used_bytes_of(owner),
-            minimum_bytes: to_usize(owner.account().minimum()),
-            limit_bytes: to_usize(owner.account().limit()),
-        }
-    }
-
-    /// The owners that hold memory, the largest holder first.
-    pub(super) fn holders(&self) -> Vec<Holder> {
-        let holders = self.owners.iter().map(|owner| self.holder(owner));
-        let mut holders: Vec<_> = holders.filter(|holder| holder.used_bytes > 0).collect();
-        holders.sort_by_key(|holder| (Reverse(holder.used_bytes), Arc::clone(&holder.name)));
-        holders
     }
 }
 

@@ -1,52 +1,86 @@
 //! The memory manager: one budget, one arena, and the owners that share them.
 
 mod access;
+mod acquire;
+mod allocate;
+mod arbiter;
 mod background;
 mod builder;
 mod cache;
+mod caller;
+mod calls;
+mod candidates;
+mod capacity;
 mod drain;
+mod events;
 mod fixed;
 mod holdings;
+mod lineage;
 mod members;
+#[cfg(feature = "metrics")]
+mod metrics;
+mod mode;
+mod numbers;
 mod owner;
 mod owner_ref;
+mod policy;
+mod pressure;
+mod reclaim;
 mod refusal;
 mod registration;
 mod reservation;
 mod residency;
 mod scratch;
 mod segment;
+mod shared_resources;
+mod sharing;
+#[cfg(feature = "track-allocations")]
+mod sites;
+mod standing;
 mod stats;
 mod variable;
+mod wait;
 mod worker;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::arena::Arena;
+use crate::available::CapacitySource;
 use crate::budget::Budget;
-use crate::error::{FractionError, LeakError};
+use crate::error::{FractionError, Holder, LeakError};
 use crate::free_list::Strategy;
+use crate::line::Line;
 use crate::magazine::Fences;
 use crate::units::{PageCount, PageSize};
 
-pub use builder::{MemoryManagerBuilder, MemoryMode};
+pub use builder::MemoryManagerBuilder;
 pub use fixed::FixedSizeManager;
 pub use holdings::Holdings;
+pub use mode::MemoryMode;
 pub use owner::Owner;
+pub use policy::{Claim, FairShare, Greedy, Policy, Share};
+pub use pressure::{Pressure, PressureChanges, PressureSubscription};
+pub use reclaim::{Answer, Reclaimer, ReservedSegment, SpillReserve};
 pub use registration::OwnerBuilder;
 pub use reservation::Reservation;
 pub use scratch::Scratch;
 pub use segment::MemorySegment;
 #[cfg(feature = "c-abi")]
 pub(crate) use segment::release_all;
+pub use shared_resources::{Lease, SharedResourceStats};
 pub use stats::{ManagerStats, OccupancyMap, OwnerStats};
 pub use variable::VariableSizeManager;
 pub use worker::Worker;
 
-use background::Background;
+use arbiter::Answers;
+use background::{Background, Bell};
 use cache::CacheLimits;
 use drain::{End, Whose};
 use members::{Members, Present};
+use pressure::Gauge;
+use shared_resources::SharedResources;
+use sharing::Sharing;
+use wait::Wanted;
 
 /// Owns memory under a hard budget and hands it out to owners, as pages and as blocks.
 ///
@@ -73,6 +107,9 @@ use members::{Members, Present};
 #[derive(Clone)]
 pub struct MemoryManager {
     shared: Arc<Shared>,
+    /// One for all clones, which goes with the last of them.
+    #[cfg(feature = "tracing")]
+    _handle: Arc<events::Handle>,
 }
 
 /// What all handles, owners and segments of a manager share.
@@ -82,10 +119,28 @@ pub(crate) struct Shared {
     page_size: PageSize,
     /// The pages of the capacity; what remains of it can be reserved, not allocated.
     pages: PageCount,
+    capacity_source: CapacitySource,
     mode: MemoryMode,
     strategy: Strategy,
     /// All owners and workers.
     members: Mutex<Members>,
+    /// Those who wait for memory.
+    line: Line<Wanted>,
+    sharing: Sharing,
+    /// The spill reserve: what was set aside of the budget for those who give memory back.
+    reserve: Budget,
+    /// What became of asking.
+    answers: Answers,
+    /// How short memory is.
+    gauge: Gauge,
+    /// Calls the arbiter, once there is one; `None` if the system had no thread for it.
+    arbiter: OnceLock<Option<Arc<Bell>>>,
+    resources: SharedResources,
+    /// Where what is out was allocated.
+    #[cfg(feature = "track-allocations")]
+    sites: sites::Sites,
+    #[cfg(feature = "metrics")]
+    published: metrics::Published,
     cache_limits: CacheLimits,
     /// How magazines are entered.
     fences: Fences,
@@ -93,7 +148,30 @@ pub(crate) struct Shared {
     background: Background,
 }
 
+impl Shared {
+    fn leaks(&self) -> Option<LeakError> {
+        let holders = self.present(Present::holders);
+        (!holders.is_empty()).then(|| self.leak(holders))
+    }
+
+    fn leak(&self, holders: Vec<Holder>) -> LeakError {
+        #[cfg(feature = "track-allocations")]
+        let sites = self.sites.list();
+        #[cfg(not(feature = "track-allocations"))]
+        let sites = Vec::new();
+        LeakError { holders, sites }
+    }
+}
+
 impl MemoryManager {
+    fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            #[cfg(feature = "tracing")]
+            _handle: Arc::new(events::Handle(Arc::clone(&shared))),
+            shared,
+        }
+    }
+
     /// Starts the configuration of a manager.
     pub fn builder() -> MemoryManagerBuilder {
         MemoryManagerBuilder::new()
@@ -102,7 +180,7 @@ impl MemoryManager {
     /// Starts the registration of an owner. The name is for errors and statistics; it need not be
     /// unique.
     pub fn owner(&self, name: impl Into<Arc<str>>) -> OwnerBuilder {
-        OwnerBuilder::new(Arc::clone(&self.shared), name.into())
+        OwnerBuilder::new(Arc::clone(&self.shared), None, name.into())
     }
 
     /// An owner of all there is, for a manager that has just been built for it.
@@ -114,6 +192,12 @@ impl MemoryManager {
     #[must_use]
     pub fn capacity(&self) -> usize {
         to_usize(self.shared.budget.limit())
+    }
+
+    /// What the capacity was taken from, with the numbers.
+    #[must_use]
+    pub fn capacity_source(&self) -> &CapacitySource {
+        &self.shared.capacity_source
     }
 
     /// The size of a page in bytes.
@@ -137,10 +221,7 @@ impl MemoryManager {
     /// The bytes that are neither held by an owner nor promised to one as its minimum.
     #[must_use]
     pub fn available_memory(&self) -> usize {
-        to_usize(
-            self.shared
-                .present(|present| self.shared.budget.free_bytes() + present.credit_of_cached()),
-        )
+        to_usize(self.shared.present(|present| present.free_bytes(&self.shared.budget)))
     }
 
     /// The bytes that are `fraction` of the capacity, rounded down.
@@ -185,8 +266,16 @@ impl MemoryManager {
     pub fn verify_empty(&self) -> Result<(), LeakError> {
         match self.shared.drained(Whose::Everybodys, End::Shut, Present::holders) {
             holders if holders.is_empty() => Ok(()),
-            holders => Err(LeakError { holders }),
+            holders => Err(self.shared.leak(holders)),
         }
+    }
+
+    /// What [`verify_empty`](Self::verify_empty) would fail with, if it did: who holds memory and,
+    /// with the feature `track-allocations`, where that was allocated. For reports at any time:
+    /// what is kept at hand stays there.
+    #[must_use]
+    pub fn leaks(&self) -> Option<LeakError> {
+        self.shared.leaks()
     }
 
     /// Refuses every allocation, reservation and registration from now on, if it is for a byte at
@@ -198,9 +287,15 @@ impl MemoryManager {
     /// requests that are under way are waited for.
     pub fn shutdown(&self) -> Result<(), LeakError> {
         self.shared.budget.close();
+        self.shared.reserve.close();
         self.shared.seal_caches();
+        // All who wait are told.
+        self.shared.serve();
+        self.shared.end_telling();
         self.shared.budget.wait_until_settled();
-        self.verify_empty()
+        let result = self.verify_empty();
+        events::shut_down(result.as_ref().err());
+        result
     }
 
     /// Whether the manager has been shut down.

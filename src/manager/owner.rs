@@ -3,25 +3,19 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::arena::{Arena, NoMemory};
 use crate::block::Block;
-use crate::budget::{Account, Budget, Kept, Refused};
-use crate::error::{AllocationError, Reason, ReservationError};
-use crate::units::PageCount;
+use crate::budget::{Account, Awaited, Budget, Kept};
+use crate::error::{AllocationError, ReservationError};
 
 use super::cache::OwnerPages;
-use super::drain::{End, Whose};
+use super::events;
 use super::holdings::Holdings;
-use super::owner_ref::Charge;
-use super::refusal::Why;
 use super::reservation::Reservation;
 use super::scratch::Scratch;
 use super::segment::{self, MemorySegment};
+use super::standing::Standing;
 use super::worker::Worker;
-use super::{MemoryMode, Shared, to_usize};
-
-/// How often a block is searched for while the error would say that there is one.
-const SEARCHES_MAX: usize = 8;
+use super::{OwnerBuilder, Shared, to_usize};
 
 /// Who holds memory: an operator, a task, a query.
 ///
@@ -30,43 +24,108 @@ const SEARCHES_MAX: usize = 8;
 #[derive(Clone)]
 pub struct Owner {
     shared: Arc<OwnerShared>,
-    /// One for all clones, which goes with the last of them.
-    _handle: Arc<Handle>,
+    /// One for all clones, which goes with the last of them and of their children.
+    handle: Arc<Handle>,
 }
 
 /// That there is a handle on an owner.
-struct Handle(Arc<OwnerShared>);
+pub(super) struct Handle {
+    owner: Arc<OwnerShared>,
+    /// As long as there is one on a child, there is one on its parent.
+    _parent: Option<Arc<Self>>,
+}
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.0.close_caches();
+        let awaited = self.owner.close_caches();
         // Not when the owner is gone: whoever counts may let it live on for a moment.
-        self.0.account.close(&self.0.manager.budget);
+        let closed = self.owner.account.close(&self.owner.lineage());
+        events::owner_ended(&self.owner);
+        self.owner.manager.serve_if(awaited.or(closed));
     }
 }
 
 /// What all handles and segments of an owner share.
 pub(crate) struct OwnerShared {
     name: Arc<str>,
+    /// The names of those above it and its own.
+    path: Arc<str>,
+    parent: Option<Arc<Self>>,
+    /// Whether its bytes are those of the spill reserve.
+    is_of_reserve: bool,
     account: Account,
+    standing: Standing,
     pages: OwnerPages,
     manager: Arc<Shared>,
 }
 
 impl Owner {
-    pub(super) fn new(name: Arc<str>, account: Account, manager: Arc<Shared>) -> Self {
+    pub(super) fn new(
+        name: Arc<str>,
+        parent: Option<&Self>,
+        account: Account,
+        standing: Standing,
+        manager: Arc<Shared>,
+    ) -> Self {
         let account = account.with_allowance(manager.cache_limits.quantum_bytes);
-        let pages = OwnerPages::new(&manager.arena);
-        let shared = Arc::new(OwnerShared { name, account, pages, manager });
-        shared.manager.register(&shared);
-        let handle = Arc::new(Handle(Arc::clone(&shared)));
-        Self { shared, _handle: handle }
+        let above = parent.map(Self::shared);
+        let shared = OwnerShared {
+            path: OwnerShared::path_below(above, &name),
+            name,
+            parent: above.cloned(),
+            is_of_reserve: false,
+            account,
+            standing,
+            pages: OwnerPages::new(&manager.arena),
+            manager,
+        };
+        Self::registered(shared, parent)
     }
 
     /// An owner without a minimum that may hold all there is.
     pub(super) fn unlimited(manager: Arc<Shared>, name: Arc<str>) -> Self {
         let account = Account::without_minimum(manager.budget.limit());
-        Self::new(name, account, manager)
+        Self::new(name, None, account, Standing::default(), manager)
+    }
+
+    /// One that holds what `owner` takes of the spill reserve.
+    pub(super) fn of_reserve(owner: &OwnerShared, account: Account, manager: Arc<Shared>) -> Self {
+        let name: Arc<str> = format!("{}/spill reserve", owner.path).into();
+        let shared = OwnerShared {
+            path: Arc::clone(&name),
+            name,
+            parent: None,
+            is_of_reserve: true,
+            account,
+            standing: Standing::default(),
+            pages: OwnerPages::new(&manager.arena),
+            manager,
+        };
+        Self::registered(shared, None)
+    }
+
+    fn registered(shared: OwnerShared, parent: Option<&Self>) -> Self {
+        let shared = Arc::new(shared);
+        shared.manager.register(&shared);
+        events::owner_registered(&shared);
+        let owner = Arc::clone(&shared);
+        let parent = parent.map(|parent| Arc::clone(&parent.handle));
+        Self { shared, handle: Arc::new(Handle { owner, _parent: parent }) }
+    }
+
+    /// Starts the registration of an owner below this one: what it holds, and what it is
+    /// guaranteed, counts as held by this one, too, and so by all above.
+    ///
+    /// A child keeps its parent registered. There are 16 levels at most.
+    pub fn child(&self, name: impl Into<Arc<str>>) -> OwnerBuilder {
+        OwnerBuilder::new(Arc::clone(&self.shared.manager), Some(self.clone()), name.into())
+    }
+
+    /// The names of the owners above and its own, from the top, with slashes between: by this it
+    /// is named in errors.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.shared.path
     }
 
     /// The name given at registration.
@@ -111,6 +170,7 @@ impl Owner {
     ///
     /// If the budget or the limit has less than a page left, or the manager has been shut down.
     #[inline]
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub fn allocate_page(&self) -> Result<MemorySegment, AllocationError> {
         match self.shared.page_at_hand() {
             Some(page) => Ok(page),
@@ -125,6 +185,7 @@ impl Owner {
     /// # Errors
     ///
     /// If the budget or the limit has less left, or the manager has been shut down.
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub fn allocate_pages(&self, count: usize) -> Result<Vec<MemorySegment>, AllocationError> {
         if count == 0 {
             return Ok(Vec::new());
@@ -142,6 +203,7 @@ impl Owner {
     ///
     /// If the budget or the limit has less left, no free block was large enough while it looked,
     /// not even with the spare address space, or the manager has been shut down.
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub fn allocate(&self, bytes: usize) -> Result<MemorySegment, AllocationError> {
         let pages = self.shared.pages_for(bytes)?;
         let rounded = self.shared.manager.page_size.bytes_of(pages);
@@ -160,6 +222,7 @@ impl Owner {
     ///
     /// If there is not even one page, the process allocator refuses (in heap mode), or the manager
     /// has been shut down.
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub fn allocate_up_to(&self, bytes: usize) -> Result<MemorySegment, AllocationError> {
         let page_size = self.shared.manager.page_size;
         let wanted = bytes.min(page_size.bytes_of(self.shared.manager.pages));
@@ -177,6 +240,7 @@ impl Owner {
     /// # Errors
     ///
     /// If the budget or the limit has less left, or the manager has been shut down.
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub fn allocate_scattered(&self, bytes: usize) -> Result<Vec<MemorySegment>, AllocationError> {
         if bytes == 0 {
             return Ok(Vec::new());
@@ -198,6 +262,7 @@ impl Owner {
     /// # Errors
     ///
     /// If the budget or the limit has less left, or the manager has been shut down.
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub fn reserve_memory(&self, bytes: usize) -> Result<Reservation, ReservationError> {
         Reservation::new(self.clone(), bytes)
     }
@@ -241,10 +306,30 @@ impl fmt::Debug for Owner {
 }
 
 impl OwnerShared {
-    pub(super) fn name(&self) -> &Arc<str> {
-        &self.name
+    pub(super) fn path(&self) -> &Arc<str> {
+        &self.path
     }
 
+    /// What decides about it when memory runs out.
+    #[inline]
+    pub(super) fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    pub(super) fn is_of_reserve(&self) -> bool {
+        self.is_of_reserve
+    }
+
+    pub(super) fn manager_handle(&self) -> &Arc<Shared> {
+        &self.manager
+    }
+
+    #[inline]
+    pub(super) fn parent(&self) -> Option<&Arc<Self>> {
+        self.parent.as_ref()
+    }
+
+    #[inline]
     pub(super) fn account(&self) -> &Account {
         &self.account
     }
@@ -277,176 +362,9 @@ impl OwnerShared {
 
     /// Takes bytes off the account that were left on it for pages at hand, and credits them. The
     /// account holds more than that, and so keeps the owner alive.
-    pub(super) fn credit_cached(&self, bytes: usize) {
-        let kept = self.account.release(&self.manager.budget, bytes as u64);
-        debug_assert_eq!(kept, Kept::Something, "nobody would let go of the owner");
-    }
-
-    fn charge(self: &Arc<Self>, bytes: usize) -> Result<Charge, AllocationError> {
-        self.unless_cached(|| Charge::new(self, bytes).map_err(Why::from))
-            .map_err(|why| self.refusal(bytes, why))
-    }
-
-    /// What `attempt` comes to, after what is kept at hand was brought back if it takes that.
-    pub(super) fn unless_cached<T>(&self, attempt: impl Fn() -> Result<T, Why>) -> Result<T, Why> {
-        let everybodys = || self.manager.drained(Whose::Everybodys, End::Shut, |_| attempt());
-        match attempt() {
-            Err(Why::Refused(Refused::Account { .. })) => {
-                match self.manager.drained(Whose::Owners(self), End::Shut, |_| attempt()) {
-                    Err(why) if why.is_about_everybody() => everybodys(),
-                    answer => answer,
-                }
-            }
-            Err(why) if why.is_about_everybody() => everybodys(),
-            answer => answer,
-        }
-    }
-
-    /// One page from the free list.
-    #[cold]
-    fn allocate_page(self: &Arc<Self>) -> Result<MemorySegment, AllocationError> {
-        let bytes = self.manager.page_size.bytes();
-        let charge = self.charge(bytes)?;
-        match self.manager.arena.page() {
-            Ok(block) => Ok(MemorySegment::new(block, charge)),
-            Err(no_memory) => Err(self.give_up(charge, bytes, no_memory)),
-        }
-    }
-
-    /// One block of at most `bytes`, from a search that may fail.
-    fn allocate_one(
-        self: &Arc<Self>,
-        bytes: usize,
-        search: impl Fn(&Arena) -> Result<Block, NoMemory>,
-    ) -> Result<MemorySegment, AllocationError> {
-        let arena = &self.manager.arena;
-        if self.manager.mode == MemoryMode::Heap {
-            // The process allocator takes its time, so nothing is in flight meanwhile: the bytes
-            // count as taken even if it refuses in the end.
-            let charge = self.charge(bytes)?;
-            return match search(arena) {
-                Ok(block) => Ok(MemorySegment::new(block, charge)),
-                Err(no_memory) => Err(self.give_up(charge, bytes, no_memory)),
-            };
-        }
-        // A page that is kept at hand may be what the budget lacks, or a hole.
-        let (mut block, charge) = self
-            .unless_cached(|| self.find_one(bytes, &search))
-            .map_err(|why| self.refusal(bytes, why))?;
-        arena.make_ready(&mut block);
-        Ok(MemorySegment::new(block, charge))
-    }
-
-    /// One block of as much of `wanted` bytes as there is.
-    fn allocate_up_to(self: &Arc<Self>, wanted: usize) -> Result<MemorySegment, AllocationError> {
-        let attempt = || self.find_up_to(wanted);
-        let found = match attempt() {
-            Ok(all) if all.0.size() == wanted => Ok(all),
-            Err(why) if !why.is_for_want_of_memory() => Err(why),
-            short => {
-                if let Ok((block, charge)) = short {
-                    self.take_back([block]);
-                    charge.release();
-                }
-                // What is kept at hand is neither in the budget nor in a hole.
-                self.manager.drained(Whose::Everybodys, End::Shut, |_| attempt())
-            }
-        };
-        let (mut block, charge) = found.map_err(|why| self.refusal(wanted, why))?;
-        self.manager.arena.make_ready(&mut block);
-        Ok(MemorySegment::new(block, charge))
-    }
-
-    fn find_up_to(self: &Arc<Self>, wanted: usize) -> Result<(Block, Charge), Why> {
-        let page_size = self.manager.page_size;
-        loop {
-            let available = to_usize(self.account.settled_free_bytes(self.budget()));
-            let within = page_size.bytes_of(self.pages_within(available));
-            let granted = wanted.min(within).max(page_size.bytes());
-            let pages = self.pages_within(granted);
-            match self.find_one(granted, &|arena: &Arena| arena.block_up_to(pages)) {
-                // Somebody took of it since we asked. A page that is refused is the end of it.
-                Err(why) if why.is_for_want_of_memory() && granted > page_size.bytes() => {}
-                answer => return answer,
-            }
-        }
-    }
-
-    /// A block, and the charge for it. Nothing is in flight afterwards: a drainer that makes this
-    /// attempt may let go of owners then, which takes a lock that another one may have, and that
-    /// one may wait for what is in flight.
-    fn find_one(
-        self: &Arc<Self>,
-        bytes: usize,
-        search: &impl Fn(&Arena) -> Result<Block, NoMemory>,
-    ) -> Result<(Block, Charge), Why> {
-        let (mut charge, tentative) = Charge::begin(self, bytes)?;
-        match self.search(bytes, search) {
-            Ok(block) => {
-                charge.shrink(bytes - block.size());
-                self.account.settle(&self.manager.budget, tentative);
-                Ok((block, charge))
-            }
-            Err(reason) => {
-                charge.undo(tentative);
-                Err(Why::Reason(reason))
-            }
-        }
-    }
-
-    /// Searches again, a few times, while holes move: an error never says that the largest free
-    /// block would have been large enough.
-    fn search(
-        &self,
-        bytes: usize,
-        search: impl Fn(&Arena) -> Result<Block, NoMemory>,
-    ) -> Result<Block, Reason> {
-        let mut largest_free_block_bytes = 0;
-        for _ in 0..SEARCHES_MAX {
-            match search(&self.manager.arena) {
-                Ok(block) => return Ok(block),
-                Err(NoMemory::ProcessAllocator) => return Err(Reason::ProcessAllocator),
-                Err(NoMemory::NotExchanged) => {
-                    largest_free_block_bytes = self.manager.largest_hole_at_hand_bytes();
-                    break;
-                }
-                Err(NoMemory::Fragmented) => {}
-            }
-            largest_free_block_bytes = self.manager.largest_hole_bytes();
-            if largest_free_block_bytes < bytes {
-                break;
-            }
-        }
-        let largest_free_block_bytes = largest_free_block_bytes.min(bytes.saturating_sub(1));
-        Err(Reason::Fragmented { largest_free_block_bytes })
-    }
-
-    /// Blocks of `bytes` in all, from a search that finds what was reserved.
-    fn allocate_many(
-        self: &Arc<Self>,
-        bytes: usize,
-        search: impl FnOnce(&Arena) -> Result<Vec<Block>, NoMemory>,
-    ) -> Result<Vec<MemorySegment>, AllocationError> {
-        let charge = self.charge(bytes)?;
-        match search(&self.manager.arena) {
-            Ok(blocks) => Ok(segment::split(blocks, charge)),
-            Err(no_memory) => Err(self.give_up(charge, bytes, no_memory)),
-        }
-    }
-
-    /// The pages to hold `bytes`, if the manager could ever give them.
-    fn pages_for(&self, bytes: usize) -> Result<PageCount, AllocationError> {
-        if bytes == 0 {
-            return Err(self.refusal(0, Why::Reason(Reason::NoBytes)));
-        }
-        let pages = self.manager.page_size.pages_to_hold(bytes);
-        pages
-            .filter(|pages| *pages <= self.manager.pages)
-            .ok_or_else(|| self.refusal(bytes, Why::Reason(Reason::Capacity)))
-    }
-
-    fn pages_within(&self, bytes: usize) -> PageCount {
-        // Nothing that an owner may hold is more than the capacity, whose pages can be counted.
-        self.manager.page_size.pages_within(bytes).unwrap_or(self.manager.pages)
+    pub(super) fn credit_cached(&self, bytes: usize) -> Awaited {
+        let returned = self.account.release(&self.lineage(), bytes as u64);
+        debug_assert_eq!(returned.kept, Kept::Something, "nobody would let go of the owner");
+        returned.awaited
     }
 }

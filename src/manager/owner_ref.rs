@@ -13,7 +13,7 @@
 use std::mem;
 use std::sync::Arc;
 
-use crate::budget::{Kept, Opened, Refused, Tentative};
+use crate::budget::{Awaited, Kept, Opened, Refused, Tentative, Turn};
 
 use super::owner::OwnerShared;
 
@@ -68,7 +68,7 @@ impl OwnerPointer {
 /// - The account of the owner holds `bytes` for this value; so, by (Protocol, 1), the owner lives
 ///   as long as this value.
 #[must_use = "a dropped `Charge` stays on its owner's account forever"]
-pub(super) struct Charge {
+pub(crate) struct Charge {
     owner: OwnerPointer,
     bytes: u64,
 }
@@ -76,9 +76,17 @@ pub(super) struct Charge {
 impl Charge {
     /// Charges `bytes`, at least one, to the owner.
     pub(super) fn new(owner: &Arc<OwnerShared>, bytes: usize) -> Result<Self, Refused> {
-        let bytes = bytes as u64;
+        Self::in_turn(owner, bytes as u64, Turn::LAST)
+    }
+
+    /// The same for whoever waited in line.
+    pub(super) fn in_turn(
+        owner: &Arc<OwnerShared>,
+        bytes: u64,
+        turn: Turn,
+    ) -> Result<Self, Refused> {
         debug_assert!(bytes > 0);
-        let opened = owner.account().reserve(owner.budget(), bytes)?;
+        let opened = owner.account().reserve(&owner.lineage(), bytes, turn)?;
         Ok(Self::opened(owner, bytes, opened))
     }
 
@@ -89,7 +97,7 @@ impl Charge {
     ) -> Result<(Self, Tentative), Refused> {
         let bytes = bytes as u64;
         debug_assert!(bytes > 0);
-        let (tentative, opened) = owner.account().begin(owner.budget(), bytes)?;
+        let (tentative, opened) = owner.account().begin(&owner.lineage(), bytes, Turn::LAST)?;
         Ok((Self::opened(owner, bytes, opened), tentative))
     }
 
@@ -132,10 +140,7 @@ impl Charge {
     }
 
     fn opened(owner: &Arc<OwnerShared>, bytes: u64, opened: Opened) -> Self {
-        if opened == Opened::First {
-            // The account's own count (Protocol, 1).
-            mem::forget(Arc::clone(owner));
-        }
+        keep(owner, opened);
         // INVARIANT: the caller has just charged `bytes` to the account of `owner`.
         Self { owner: OwnerPointer::of(owner), bytes }
     }
@@ -153,21 +158,23 @@ impl Charge {
     /// The request failed: the account is as if it had not been made.
     pub(super) fn undo(self, tentative: Tentative) {
         let keep = self.keep_owner();
-        let kept = keep.account().undo(keep.budget(), tentative);
-        self.let_go(kept);
+        // Whoever waits in line waits for requests in flight (`budget`, 7).
+        let returned = keep.account().undo(&keep.lineage(), tentative);
+        self.let_go(returned.kept);
     }
 
     /// Gives part of the bytes back and keeps the rest, of which there must be some.
-    pub(super) fn shrink(&mut self, bytes: usize) {
+    pub(super) fn shrink(&mut self, bytes: usize) -> Awaited {
         let bytes = bytes as u64;
         debug_assert!(bytes < self.bytes);
         if bytes == 0 {
-            return;
+            return Awaited::NO;
         }
         let owner = self.owner();
         // The rest keeps the account from holding nothing.
-        let _: Kept = owner.account().release(owner.budget(), bytes);
+        let returned = owner.account().release(&owner.lineage(), bytes);
         self.bytes -= bytes;
+        returned.awaited
     }
 
     /// Moves `bytes`, fewer than there are, to a charge of their own.
@@ -189,22 +196,37 @@ impl Charge {
         self.owner == other.owner
     }
 
-    /// Gives all bytes back.
+    /// Gives all bytes back, and serves those who wait for them.
     pub(super) fn release(self) {
         let owner = self.owner();
-        if owner.account().minimum() == 0 {
-            // All of it is the budget's, and can be credited while the owner is sure to live.
-            owner.account().credit(owner.budget(), self.bytes);
+        if owner.account().minimum() > 0 {
+            // What is the parent's shows only afterwards, so the owner must live on for a while.
+            let keep = self.keep_owner();
+            let awaited = self.hand_back();
+            return keep.manager().serve_if(awaited);
+        }
+        // All of it is the parent's, and can be credited while the owner is sure to live.
+        let mut awaited = owner.account().credit(&owner.lineage(), self.bytes);
+        if !awaited.is_yes() {
             // The last access to the owner (Protocol, 3). The reference that it goes through is
             // to nothing but atomics (see `Account`).
-            let kept = owner.account().release_credited(self.bytes);
-            self.let_go(kept);
-        } else {
-            // What is the budget's shows only afterwards, so the owner must live on for a while.
-            let keep = self.keep_owner();
-            let kept = keep.account().release(keep.budget(), self.bytes);
-            self.let_go(kept);
+            match owner.account().release_credited_unless_awaited(self.bytes) {
+                Some(kept) => return self.let_go(kept),
+                None => awaited = Awaited::YES,
+            }
         }
+        let keep = self.keep_owner();
+        let returned = keep.account().release_credited(self.bytes);
+        self.let_go(returned.kept);
+        keep.manager().serve_if(awaited);
+    }
+
+    /// Gives all bytes back, for whoever keeps the owner alive and serves the line himself.
+    pub(super) fn hand_back(self) -> Awaited {
+        let keep = self.keep_owner();
+        let returned = keep.account().release(&keep.lineage(), self.bytes);
+        self.let_go(returned.kept);
+        returned.awaited
     }
 
     /// A handle on the owner.
@@ -222,6 +244,47 @@ impl Charge {
             // SAFETY: `owner` came from an `Arc`, by its invariant. We made the account hold
             // nothing, so its count is ours to give up, by (Protocol, 1).
             unsafe { Arc::decrement_strong_count(self.owner.0) };
+        }
+    }
+}
+
+/// Takes the account's own count if it holds something from now on (Protocol, 1).
+fn keep(owner: &Arc<OwnerShared>, opened: Opened) {
+    if opened == Opened::First {
+        mem::forget(Arc::clone(owner));
+    }
+}
+
+/// What the children of an owner take from it, and give back.
+impl OwnerShared {
+    /// As [`Parent::begin`].
+    pub(super) fn begin_for_child(self: &Arc<Self>, bytes: u64, turn: Turn) -> Result<(), Refused> {
+        let opened = self.account().begin_for_child(&self.lineage(), bytes, turn)?;
+        keep(self, opened);
+        Ok(())
+    }
+
+    /// As [`Parent::undo`].
+    pub(super) fn undo_for_child(self: &Arc<Self>, bytes: u64) -> Awaited {
+        let returned = self.account().undo_for_child(&self.lineage(), bytes);
+        // It gives back what it took by `begin_for_child`.
+        self.after_child(returned.kept);
+        returned.awaited
+    }
+
+    /// As [`Parent::release`].
+    pub(super) fn release_for_child(self: &Arc<Self>, bytes: u64) -> Awaited {
+        let returned = self.account().release_for_child(&self.lineage(), bytes);
+        self.after_child(returned.kept);
+        returned.awaited
+    }
+
+    /// Gives up the account's own count if a child made it hold nothing (Protocol, 1).
+    fn after_child(self: &Arc<Self>, kept: Kept) {
+        if kept == Kept::Nothing {
+            // SAFETY: `self` came from an `Arc`, and lives on by that. The account held something
+            // until now, so it had a count of its own, which is ours to give up, by (Protocol, 1).
+            unsafe { Arc::decrement_strong_count(Arc::as_ptr(self)) };
         }
     }
 }

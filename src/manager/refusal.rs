@@ -3,7 +3,9 @@
 use crate::arena::NoMemory;
 use crate::budget::Refused;
 use crate::error::{AllocationError, Holder, Reason, Refusal};
+use crate::line::Ended;
 
+use super::events;
 use super::owner::OwnerShared;
 use super::owner_ref::Charge;
 use super::to_usize;
@@ -15,23 +17,34 @@ pub(super) enum Why {
 }
 
 impl Why {
-    /// Whether there is too little, and not some other obstacle.
+    /// Whether there is too little, and not some other obstacle: pages that somebody keeps at hand
+    /// could help, or what somebody gives back.
     pub(super) fn is_for_want_of_memory(&self) -> bool {
-        self.is_about_everybody() || matches!(self, Self::Refused(Refused::Account { .. }))
+        match self {
+            Self::Refused(refused) => *refused != Refused::Closed,
+            Self::Reason(reason) => matches!(reason, Reason::Fragmented { .. }),
+        }
     }
 
-    /// Whether pages that anybody keeps at hand could help.
-    pub(super) fn is_about_everybody(&self) -> bool {
-        matches!(
-            self,
-            Self::Refused(Refused::Budget { .. }) | Self::Reason(Reason::Fragmented { .. })
-        )
+    /// Whether bytes are short, and not only holes.
+    pub(super) fn is_about_bytes(&self) -> bool {
+        matches!(self, Self::Refused(refused) if *refused != Refused::Closed)
     }
 }
 
 impl From<Refused> for Why {
     fn from(refused: Refused) -> Self {
         Self::Refused(refused)
+    }
+}
+
+impl From<Ended> for Why {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Closed => Self::Refused(Refused::Closed),
+            Ended::Refused(refused) => Self::Refused(refused),
+            Ended::Deadlock => Self::Reason(Reason::Deadlock),
+        }
     }
 }
 
@@ -59,19 +72,26 @@ impl OwnerShared {
 
     /// A refusal in numbers.
     pub(super) fn refused(&self, requested_bytes: usize, why: Why) -> Refusal {
-        self.manager().present(|present| {
-            let Holder { name, used_bytes, minimum_bytes, limit_bytes } = present.holder(self);
+        let refusal = self.manager().present(|present| {
+            let Holder { name, used_bytes, minimum_bytes, limit_bytes, .. } = present.holder(self);
             let left_of_limit = limit_bytes.saturating_sub(used_bytes);
+            let available_bytes = present.available_bytes_of(self);
+            let mut parent = None;
             let (available_bytes, reason) = match why {
                 Why::Refused(Refused::Budget { free }) => {
                     let guaranteed = minimum_bytes.saturating_sub(used_bytes);
                     ((to_usize(free) + guaranteed).min(left_of_limit), Reason::Budget)
                 }
-                Why::Refused(Refused::Account { free }) => {
-                    (present.available_bytes_of(self).min(to_usize(free)), Reason::OwnerLimit)
+                Why::Refused(Refused::Account { free, level: 0 }) => {
+                    (available_bytes.min(to_usize(free)), Reason::OwnerLimit)
                 }
+                Why::Refused(Refused::Account { level, .. }) => {
+                    parent = self.ancestor(level);
+                    (available_bytes, Reason::ParentLimit)
+                }
+                Why::Refused(Refused::Turn { .. }) => (available_bytes, Reason::OthersWait),
                 Why::Refused(Refused::Closed) => (0, Reason::ShutDown),
-                Why::Reason(reason) => (present.available_bytes_of(self), reason),
+                Why::Reason(reason) => (available_bytes, reason),
             };
             Refusal {
                 owner: name,
@@ -81,8 +101,14 @@ impl OwnerShared {
                 owner_limit_bytes: limit_bytes,
                 capacity_bytes: to_usize(self.budget().limit()),
                 reason,
-                holders: present.holders(),
+                parent: parent.map(|parent| Holder {
+                    used_bytes: present.used_bytes_of(parent),
+                    ..present.holder(parent)
+                }),
+                holders: present.holders_below(parent),
             }
-        })
+        });
+        events::refused(&refusal);
+        refusal
     }
 }

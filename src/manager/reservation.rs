@@ -16,13 +16,33 @@ pub struct Reservation {
     owner: Owner,
     /// `None` while nothing is reserved.
     charge: Option<Charge>,
+    #[cfg(feature = "track-allocations")]
+    key: super::sites::Key,
 }
 
 impl Reservation {
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub(super) fn new(owner: Owner, bytes: usize) -> Result<Self, ReservationError> {
-        let mut reservation = Self { owner, charge: None };
+        let mut reservation = Self::empty(owner);
         reservation.grow(bytes)?;
         Ok(reservation)
+    }
+
+    fn empty(owner: Owner) -> Self {
+        Self {
+            #[cfg(feature = "track-allocations")]
+            key: owner.shared().manager().sites.new_reservation(),
+            owner,
+            charge: None,
+        }
+    }
+
+    /// A reservation of what was charged.
+    #[cfg_attr(feature = "track-allocations", track_caller)]
+    pub(super) fn of(owner: Owner, charge: Charge) -> Self {
+        let mut reservation = Self::empty(owner);
+        reservation.add(charge);
+        reservation
     }
 
     /// The bytes reserved.
@@ -43,6 +63,7 @@ impl Reservation {
     ///
     /// If the budget or the owner's limit has less left, or the manager has been shut down. The
     /// reservation is then as before.
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub fn grow(&mut self, bytes: usize) -> Result<(), ReservationError> {
         let shared = self.owner.shared();
         if bytes > super::to_usize(shared.budget().limit()) {
@@ -52,14 +73,23 @@ impl Reservation {
         if bytes == 0 {
             return Ok(());
         }
-        let charge = shared
-            .unless_cached(|| Charge::new(shared, bytes).map_err(Why::from))
-            .map_err(|why| ReservationError::new(shared.refused(bytes, why)))?;
+        match shared.charge(bytes) {
+            Ok(charge) => {
+                self.add(charge);
+                Ok(())
+            }
+            Err(why) => Err(ReservationError::new(shared.refused(bytes, why))),
+        }
+    }
+
+    #[cfg_attr(feature = "track-allocations", track_caller)]
+    fn add(&mut self, charge: Charge) {
         match &mut self.charge {
             Some(mine) => mine.merge(charge),
             none => *none = Some(charge),
         }
-        Ok(())
+        #[cfg(feature = "track-allocations")]
+        self.track(std::panic::Location::caller());
     }
 
     /// Gives `bytes` back, or all there is if that is less; returns how many.
@@ -67,14 +97,33 @@ impl Reservation {
         let size = self.size();
         if bytes < size {
             if let Some(charge) = &mut self.charge {
-                charge.shrink(bytes);
+                let awaited = charge.shrink(bytes);
+                self.owner.shared().manager().serve_if(awaited);
             }
+            #[cfg(feature = "track-allocations")]
+            self.untrack();
             return bytes;
         }
         if let Some(charge) = self.charge.take() {
+            #[cfg(feature = "track-allocations")]
+            self.untrack();
             charge.release();
         }
         size
+    }
+}
+
+#[cfg(feature = "track-allocations")]
+impl Reservation {
+    /// Remembers where the reservation became what it is.
+    pub(super) fn track(&self, place: super::sites::Place) {
+        let (owner, kind) = (self.owner.shared(), crate::error::AllocationKind::Reservation);
+        owner.manager().sites.add(self.key, kind, owner.path(), self.size(), place);
+    }
+
+    /// Remembers that there is less of it.
+    fn untrack(&self) {
+        self.owner.shared().manager().sites.shrink(self.key, self.size());
     }
 }
 

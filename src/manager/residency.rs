@@ -8,6 +8,7 @@ use crate::error::ConfigError;
 
 use super::background::Next;
 use super::drain::{End, Whose};
+use super::events;
 use super::{MemoryManager, Shared};
 
 impl MemoryManager {
@@ -30,7 +31,9 @@ impl MemoryManager {
     pub fn trim_to(&self, idle_bytes: usize) -> usize {
         let Some(off_heap) = self.shared.arena.off_heap() else { return 0 };
         self.shared.drained(Whose::Everybodys, End::Shut, |_| {});
-        off_heap.trim(idle_bytes)
+        let bytes = off_heap.trim(idle_bytes);
+        events::trimmed(bytes);
+        bytes
     }
 
     /// Starts the thread that returns idle memory, if there is one.
@@ -38,9 +41,9 @@ impl MemoryManager {
         if let IdleMemory::ReturnInBackground { above_bytes, down_to_bytes, every } = idle_memory
             && self.shared.arena.off_heap().is_some()
         {
-            self.start("offheap-idle", every, move |shared| {
+            self.start("offheap-idle", Next::After(every), move |shared| {
                 shared.trim_if_above(above_bytes, down_to_bytes);
-                Next::Again
+                Next::After(every)
             })?;
         }
         Ok(())
@@ -53,10 +56,10 @@ impl MemoryManager {
         let slice = steps.div_ceil(threads).max(1);
         for from in (0..steps).step_by(slice as usize) {
             let mut slice = from..steps.min(from.saturating_add(slice));
-            self.start("offheap-fill", Duration::ZERO, move |shared| {
+            self.start("offheap-fill", Next::After(Duration::ZERO), move |shared| {
                 let populated = slice.next().zip(shared.arena.off_heap());
                 match populated.map(|(step, off_heap)| off_heap.populate(step)) {
-                    Some(Ok(())) => Next::Again,
+                    Some(Ok(())) => Next::After(Duration::ZERO),
                     // All is done, or the system has no more, and says so again when it is touched.
                     Some(Err(_)) | None => Next::Done,
                 }
@@ -68,12 +71,12 @@ impl MemoryManager {
     fn start(
         &self,
         name: &str,
-        pause: Duration,
-        work: impl FnMut(&Shared) -> Next + Send + 'static,
+        first: Next,
+        work: impl FnMut(&Arc<Shared>) -> Next + Send + 'static,
     ) -> Result<(), ConfigError> {
         let manager = Arc::downgrade(&self.shared);
-        let started = self.shared.background.start(name, manager, pause, work);
-        started.map_err(|source| ConfigError::Thread { source })
+        let started = self.shared.background.start(name, manager, first, work);
+        started.map(drop).map_err(|source| ConfigError::Thread { source })
     }
 }
 
@@ -81,7 +84,7 @@ impl Shared {
     fn trim_if_above(&self, above_bytes: usize, down_to_bytes: usize) {
         let Some(off_heap) = self.arena.off_heap() else { return };
         if off_heap.idle_bytes() > above_bytes {
-            off_heap.trim(down_to_bytes);
+            events::trimmed(off_heap.trim(down_to_bytes));
         }
     }
 }

@@ -105,6 +105,7 @@ impl Scratch {
     ///
     /// If the scratch's limit, the owner's limit or the budget has less left.
     #[expect(clippy::mut_from_ref, reason = "every call returns memory of its own")]
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub fn alloc<T>(&self, value: T) -> Result<&mut T, AllocationError> {
         let place = self.alloc_layout(Layout::new::<T>())?.cast::<T>();
         // SAFETY: `alloc_layout` returns memory for a `T` that nobody else has.
@@ -119,6 +120,7 @@ impl Scratch {
     ///
     /// As [`alloc`](Self::alloc).
     #[expect(clippy::mut_from_ref, reason = "every call returns memory of its own")]
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub fn alloc_slice_copy<T: Copy>(&self, source: &[T]) -> Result<&mut [T], AllocationError> {
         let place = self.alloc_layout(Layout::for_value(source))?.cast::<T>();
         // SAFETY: `alloc_layout` returns memory for the slice that nobody else has, so it cannot
@@ -134,6 +136,7 @@ impl Scratch {
     ///
     /// As [`alloc`](Self::alloc).
     #[expect(clippy::mut_from_ref, reason = "every call returns memory of its own")]
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub fn alloc_str(&self, source: &str) -> Result<&mut str, AllocationError> {
         let bytes = self.alloc_slice_copy(source.as_bytes())?;
         // SAFETY: the bytes are a copy of a string.
@@ -145,6 +148,7 @@ impl Scratch {
     /// # Errors
     ///
     /// As [`alloc`](Self::alloc).
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub fn alloc_layout(&self, layout: Layout) -> Result<NonNull<u8>, AllocationError> {
         if let (0, Some(aligned)) = (layout.size(), NonZeroUsize::new(layout.align())) {
             return Ok(NonNull::without_provenance(aligned));
@@ -175,6 +179,7 @@ impl Scratch {
     }
 
     /// A fresh extent that has room for `layout`.
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     fn extent_for(&self, layout: Layout, held_bytes: usize) -> Result<Extent, AllocationError> {
         let mode = self.owner.shared().manager().mode;
         let page_bytes = self.owner.page_size();

@@ -14,6 +14,8 @@ use super::access;
 use super::cache;
 use super::owner::OwnerShared;
 use super::owner_ref::{Charge, OwnerPointer};
+#[cfg(feature = "track-allocations")]
+use super::sites;
 
 /// A page or a block that is held by a caller.
 ///
@@ -185,11 +187,18 @@ impl MemorySegment {
         self.block.size()
     }
 
-    /// The name of the owner that it was allocated for.
+    /// The owner that it was allocated for.
+    #[cfg(feature = "track-allocations")]
+    pub(super) fn owner(&self) -> &super::owner::OwnerShared {
+        // SAFETY: 1: by the type invariant, as long as `self` lives.
+        unsafe { self.owner.get() }
+    }
+
+    /// The path of the owner that it was allocated for: its name, after those of the owners above.
     #[must_use]
     pub fn owner_name(&self) -> &str {
         // SAFETY: 1: by the type invariant, as long as `self` lives.
-        unsafe { self.owner.get() }.name()
+        unsafe { self.owner.get() }.path()
     }
 
     /// `length` bytes from `offset` on.
@@ -344,8 +353,11 @@ impl MemorySegment {
 
 impl MemorySegment {
     #[inline]
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub(super) fn new(block: Block, charge: Charge) -> Self {
         debug_assert_eq!(block.size() as u64, charge.bytes());
+        #[cfg(feature = "track-allocations")]
+        sites::add_segment(&block, &charge);
         // INVARIANT: the callers took `block` from the arena of the owner that they charged with
         // its size.
         Self { block, owner: charge.into_owner() }
@@ -365,6 +377,9 @@ impl MemorySegment {
     /// Takes the parts out of a segment that is not used afterwards.
     #[inline]
     fn take_parts(&mut self) -> (Block, Charge) {
+        #[cfg(feature = "track-allocations")]
+        // SAFETY: 1: by the type invariant, as long as `self` lives.
+        sites::remove_segment(unsafe { self.owner.get() }, &self.block);
         let block = self.block.take();
         // SAFETY: 1: by the type invariant, and the callers do not use `self` again.
         let charge = unsafe { Charge::of_segment(self.owner, block.size()) };
@@ -386,6 +401,7 @@ impl Drop for MemorySegment {
 }
 
 /// One segment a block; `charge` is for all of them.
+#[cfg_attr(feature = "track-allocations", track_caller)]
 pub(super) fn split(blocks: Vec<Block>, mut charge: Charge) -> Vec<MemorySegment> {
     let mut segments = Vec::with_capacity(blocks.len());
     let mut blocks = blocks.into_iter();

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 
 use crate::arena::OffHeap;
-use crate::budget::Account;
-use crate::error::Holder;
 use crate::stock::Stock;
 use crate::units::PageCount;
 
@@ -14,6 +12,7 @@ use super::{MemoryManager, Shared, to_usize};
 
 /// A manager in numbers, at one moment. Numbers that change while they are read need not agree.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct ManagerStats {
     /// The capacity in bytes.
@@ -52,6 +51,12 @@ pub struct ManagerStats {
     pub exchanges: u64,
     /// The bytes that were given back to the system while the region stayed mapped.
     pub given_back_bytes: u64,
+    /// The requests that wait in line.
+    pub waiting_requests: usize,
+    /// How often owners were asked to give memory back.
+    pub reclaims: u64,
+    /// The bytes that they gave back then, as their accounts say.
+    pub reclaimed_bytes: u64,
     /// The number of chunks per bin: entry `n` counts those whose longest free run is `n` pages,
     /// except those that are spare as a whole. Empty in heap mode.
     pub chunks_per_bin: Vec<u32>,
@@ -61,20 +66,28 @@ pub struct ManagerStats {
 
 /// An owner in numbers.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct OwnerStats {
-    /// Its name.
+    /// Its path.
     pub name: Arc<str>,
-    /// The bytes it holds.
+    /// The bytes that it and the owners below it hold.
     pub used_bytes: usize,
+    /// Those that it holds itself.
+    pub own_bytes: usize,
     /// The bytes it is guaranteed.
     pub minimum_bytes: usize,
     /// The most bytes it may hold.
     pub limit_bytes: usize,
+    /// The bytes that it could give back if it were asked, as far as it says.
+    pub reclaimable_bytes: usize,
+    /// Its priority: those of the lowest are asked first.
+    pub priority: i32,
 }
 
 /// Which pages of a region are in the free list, for pictures: those at hand are not.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct OccupancyMap {
     /// The number of pages of the region, with its spare address space; 0 in heap mode.
@@ -136,6 +149,9 @@ impl MemoryManager {
             idle_bytes: shared.arena.off_heap().map_or(0, OffHeap::idle_bytes),
             exchanges: residency.exchanges,
             given_back_bytes: residency.given_back_bytes,
+            waiting_requests: shared.line.waiting().len(),
+            reclaims: shared.answers.reclaims(),
+            reclaimed_bytes: shared.answers.bytes(),
             chunks_per_bin: stock.map(Stock::chunks_per_bin).unwrap_or_default(),
             owners: held.owners,
         }
@@ -152,12 +168,6 @@ impl MemoryManager {
     #[must_use]
     pub fn peak_reserved_memory(&self) -> usize {
         to_usize(self.shared.budget.peak_bytes())
-    }
-
-    /// Who holds memory, the largest holder first.
-    #[must_use]
-    pub fn holders(&self) -> Vec<Holder> {
-        self.shared.present(Present::holders)
     }
 
     /// Which pages of the region are free.
@@ -187,9 +197,15 @@ impl MemoryManager {
     pub fn check_consistency(&self) -> Result<(), String> {
         let shared = &*self.shared;
         let (reserved, used_bytes) = shared.present(|present| {
-            let accounts = || present.owners.iter().map(|owner| owner.account());
-            let reserved: u64 = accounts().map(Account::charged_bytes).sum();
-            (reserved, accounts().map(Account::used_bytes).sum::<u64>())
+            let is_top =
+                |owner: &&Arc<OwnerShared>| owner.parent().is_none() && !owner.is_of_reserve();
+            let tops = present.owners.iter().filter(is_top);
+            let charged: u64 = tops.map(|owner| owner.account().charged_bytes()).sum();
+            let reserved = charged + shared.reserve.limit();
+            let used = |owner: &Arc<OwnerShared>| {
+                present.own_bytes_of(owner) + present.cached_bytes_of(owner)
+            };
+            (reserved, present.owners.iter().map(used).sum::<usize>())
         });
         if reserved != shared.budget.reserved_bytes() {
             let counted = shared.budget.reserved_bytes();
@@ -202,7 +218,7 @@ impl MemoryManager {
             return Err(format!("{free} pages are free, more than the capacity has"));
         };
         let taken_bytes = shared.page_size.bytes_of(taken);
-        if taken_bytes as u64 > used_bytes {
+        if taken_bytes > used_bytes {
             return Err(format!(
                 "pages of {taken_bytes} bytes are out for {used_bytes} bytes used"
             ));
@@ -221,16 +237,25 @@ struct Held {
 
 impl Held {
     fn new(shared: &Shared, present: &Present) -> Self {
-        let stats_of = |owner: &Arc<OwnerShared>| {
-            let Holder { name, used_bytes, minimum_bytes, limit_bytes } = present.holder(owner);
-            OwnerStats { name, used_bytes, minimum_bytes, limit_bytes }
+        let used = present.sums_below(|owner| present.own_bytes_of(owner));
+        let stats_of = |(owner, used_bytes): (&Arc<OwnerShared>, usize)| {
+            let holder = present.holder(owner);
+            OwnerStats {
+                name: holder.name,
+                used_bytes,
+                own_bytes: holder.used_bytes,
+                minimum_bytes: holder.minimum_bytes,
+                limit_bytes: holder.limit_bytes,
+                reclaimable_bytes: holder.reclaimable_bytes,
+                priority: owner.standing().priority,
+            }
         };
         let reserved = shared.budget.reserved_bytes();
         Self {
             reserved_bytes: to_usize(reserved.saturating_sub(present.allowance_bytes())),
             cached_bytes: present.cached_bytes(),
-            available_bytes: to_usize(shared.budget.free_bytes() + present.credit_of_cached()),
-            owners: present.owners.iter().map(stats_of).collect(),
+            available_bytes: to_usize(present.free_bytes(&shared.budget)),
+            owners: present.owners.iter().zip(used).map(stats_of).collect(),
         }
     }
 }

@@ -71,6 +71,7 @@ impl VariableSizeManager {
     /// # Errors
     ///
     /// As [`Owner::allocate`].
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub fn allocate(&self, bytes: usize) -> Result<MemorySegment, AllocationError> {
         self.owner.allocate(bytes)
     }
@@ -80,6 +81,7 @@ impl VariableSizeManager {
     /// # Errors
     ///
     /// As [`Owner::allocate_up_to`].
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub fn allocate_up_to(&self, bytes: usize) -> Result<MemorySegment, AllocationError> {
         self.owner.allocate_up_to(bytes)
     }
@@ -89,6 +91,7 @@ impl VariableSizeManager {
     /// # Errors
     ///
     /// As [`Owner::allocate_scattered`].
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub fn allocate_scattered(&self, bytes: usize) -> Result<Vec<MemorySegment>, AllocationError> {
         self.owner.allocate_scattered(bytes)
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::budget::Awaited;
 use crate::error::AllocationError;
 use crate::free_list::HeldRun;
 use crate::magazine::{Entered, FIRST_ROOM_PAGES, Magazine};
@@ -97,6 +98,7 @@ impl Worker {
     ///
     /// As [`Owner::allocate_page`].
     #[inline]
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub fn allocate_page(&mut self) -> Result<MemorySegment, AllocationError> {
         match self.shared.page_at_hand() {
             Some(page) => Ok(page),
@@ -124,6 +126,7 @@ impl WorkerShared {
     /// A page from the magazine, after filling it if need be; `None` if there is none at hand. For
     /// the worker's thread alone.
     #[inline]
+    #[cfg_attr(feature = "track-allocations", track_caller)]
     fn page_at_hand(&self) -> Option<MemorySegment> {
         let magazine = self.magazine.enter();
         let page = magazine.pop().or_else(|| self.refill(&magazine))?;
@@ -169,44 +172,55 @@ impl WorkerShared {
         let page = self.source.take_back(block);
         charge.into_cached();
         let magazine = self.magazine.enter();
-        if let Err(page) = magazine.push(page) {
-            self.make_room(&magazine, page);
+        match magazine.push(page) {
+            Ok(()) => {}
+            Err(page) => self.put_away(magazine, page),
         }
     }
 
-    /// Puts `page` into a magazine that is full after all, or gives it back if that is shut.
+    /// Does what there is to do with a page for which the magazine has no room, and leaves it.
     #[cold]
-    fn make_room(&self, magazine: &Entered<'_>, page: HeldRun) {
+    fn put_away(&self, magazine: Entered<'_>, page: HeldRun) {
+        let awaited = self.make_room(&magazine, page);
+        drop(magazine);
+        self.owner.manager().serve_if(awaited);
+    }
+
+    /// Puts `page` into a magazine that is full after all, or gives it back if that is shut.
+    fn make_room(&self, magazine: &Entered<'_>, page: HeldRun) -> Awaited {
         if !self.reopen(magazine) {
             return self.owner.give_back([page].into_iter());
         }
+        let mut awaited = Awaited::NO;
         if !magazine.grow(self.owner.manager().cache_limits.magazine_pages) {
-            self.flush(magazine);
+            awaited = self.flush(magazine);
         }
-        if let Err(page) = magazine.push(page) {
-            self.owner.give_back([page].into_iter());
+        match magazine.push(page) {
+            Ok(()) => awaited,
+            Err(page) => awaited.or(self.owner.give_back([page].into_iter())),
         }
     }
 
     /// Takes a batch out of the magazine: to the depot, as far as there is room, and otherwise back
     /// to the free list.
-    fn flush(&self, magazine: &Entered<'_>) {
+    fn flush(&self, magazine: &Entered<'_>) -> Awaited {
         let depot = self.owner.pages().depot();
         let mut batch = magazine.pop_many(BATCH_PAGES);
         let mut left_over = None;
         if let Some(shelf) = depot.and_then(|depot| depot.try_lock(thread_number())) {
             left_over = batch.find_map(|page| shelf.push(page).err());
         }
-        self.owner.give_back(left_over.into_iter().chain(batch));
+        self.owner.give_back(left_over.into_iter().chain(batch))
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
         let magazine = self.shared.magazine.enter();
-        self.shared.owner.give_back(magazine.pop_many(usize::MAX));
+        let awaited = self.shared.owner.give_back(magazine.pop_many(usize::MAX));
         drop(magazine);
         self.owner.shared().manager().unregister_worker(&self.shared);
+        self.owner.shared().manager().serve_if(awaited);
     }
 }
 

@@ -1,6 +1,11 @@
 //! What the operating system does for a region: one mapping, its advice, its residency.
 
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
+mod available;
+#[cfg(all(target_os = "linux", not(offheap_portable)))]
+pub(crate) use available::available_memory;
+
+#[cfg(all(target_os = "linux", not(offheap_portable)))]
 mod linux;
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
 pub(crate) use linux::{
@@ -11,11 +16,14 @@ pub(crate) use linux::{
 mod portable;
 #[cfg(not(all(target_os = "linux", not(offheap_portable))))]
 pub(crate) use portable::{
-    CAN_GIVE_BACK, Mapping, free_huge_tlb_pages, heavy_fence, register_heavy_fence,
+    CAN_GIVE_BACK, Mapping, available_memory, free_huge_tlb_pages, heavy_fence,
+    register_heavy_fence,
 };
 
 /// Whether the region asks for transparent huge pages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum HugePages {
     /// Yes, where the system has them: a first touch costs an eighth, and so do misses of the
     /// translation cache. Resident bytes then grow by 2 MiB at a time.
@@ -32,6 +40,8 @@ pub enum HugePages {
 
 /// When the region becomes resident.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum Populate {
     /// As pages are first touched; at once on systems where the region is a plain allocation.
     #[default]
@@ -46,6 +56,8 @@ pub enum Populate {
 
 /// Whether core dumps contain the region.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum CoreDumps {
     /// They do.
     #[default]

@@ -6,6 +6,8 @@ use std::io;
 use std::ops::Range;
 use std::ptr::NonNull;
 
+use crate::available::AvailableMemory;
+
 use super::{CoreDumps, HugePages, MappingOptions};
 
 /// Whether memory can be given back to the system while it stays mapped.
@@ -102,6 +104,12 @@ impl Drop for Mapping {
         // SAFETY: allocated with this layout, by the type invariant, and not used any more.
         unsafe { dealloc(self.base.as_ptr(), self.layout) };
     }
+}
+
+/// How much memory the process may use: not to be told.
+pub(crate) fn available_memory() -> io::Result<AvailableMemory> {
+    let text = "it is known on Linux only";
+    Err(io::Error::new(io::ErrorKind::Unsupported, text))
 }
 
 /// The reserved huge pages that nobody has: not to be told.

@@ -236,7 +236,8 @@ fn mm18_more_pages_than_there_are_is_told_from_more_than_are_free() {
         assert_eq!(
             refused.to_string(),
             "cannot allocate 65536 bytes for owner `owner`: only 32768 of 75497472 bytes are \
-             free; held by `owner`: 75464704 bytes"
+             free; held by `owner`: 75464704 bytes (minimum 0, limit 75497472, \
+             reclaimable 0)"
         );
         drop(held);
     });

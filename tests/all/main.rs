@@ -1,6 +1,11 @@
 //! Public behaviour: one binary, one module a subject.
 
 #[cfg(test)]
+#[cfg(feature = "track-allocations")]
+mod allocation_sites;
+#[cfg(test)]
+mod capacities;
+#[cfg(test)]
 mod churn;
 #[cfg(test)]
 mod conflicts;
@@ -24,10 +29,17 @@ mod grants;
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
 mod huge_tlb;
 #[cfg(test)]
+#[cfg(feature = "metrics")]
+mod metered;
+#[cfg(test)]
 mod owners;
 #[cfg(test)]
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
 mod populating;
+#[cfg(test)]
+mod pressure;
+#[cfg(test)]
+mod reclaiming;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
@@ -36,12 +48,20 @@ mod residency;
 #[cfg(test)]
 mod scratch;
 #[cfg(test)]
+mod shared_resources;
+#[cfg(test)]
 mod strategies;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod tree;
+#[cfg(test)]
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
 mod trimming;
+#[cfg(test)]
+mod waiting;
+#[cfg(test)]
+mod words;
 #[cfg(test)]
 mod workers;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::thread;
 use offheap::{MemoryManager, MemoryMode, MemorySegment, Owner, Reason, Reservation};
 
 use crate::support::{
-    PAGE, Random, Stamped, assert_empty, changes_nothing, in_both_modes, manager,
+    PAGE, Random, Stamped, assert_empty, changes_nothing, in_both_modes, leak_text, manager,
 };
 
 #[test]
@@ -185,9 +185,11 @@ fn a_leak_is_named_by_owner_the_largest_first() {
             .into();
         let leak = manager.verify_empty().unwrap_err();
         assert_eq!(
-            leak.to_string(),
-            "61440 bytes have not been released; held by `large`: 36864 bytes, `middle`: 16384 \
-             bytes, `small`: 4096 bytes, and 1 more"
+            leak_text(&leak),
+            "61440 bytes have not been released; held by `large`: 36864 bytes (minimum 0, \
+             limit 409600, reclaimable 0), `middle`: 16384 bytes (minimum 0, limit 409600, \
+             reclaimable 0), `small`: 4096 bytes (minimum 0, limit 409600, reclaimable 0), and 1 \
+             more"
         );
         assert_eq!(leak.holders.len(), 4);
         assert_eq!(manager.shutdown().unwrap_err(), leak);

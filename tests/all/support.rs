@@ -1,6 +1,8 @@
 //! What the tests share: managers in both modes, seeded choices, stamps on memory.
 
-use offheap::{ManagerStats, MemoryManager, MemoryMode, MemorySegment, OccupancyMap, Strategy};
+use offheap::{
+    LeakError, ManagerStats, MemoryManager, MemoryMode, MemorySegment, OccupancyMap, Strategy,
+};
 
 pub const STRATEGIES: [Strategy; 2] = [Strategy::SmallestFit, Strategy::LargestFit];
 
@@ -33,6 +35,13 @@ pub fn changes_nothing<T>(manager: &MemoryManager, call: impl FnOnce() -> T) -> 
     assert_eq!(snapshot(manager), before);
     manager.check_consistency().unwrap();
     result
+}
+
+/// What a leak says, whether or not the places of allocations are known.
+pub fn leak_text(leak: &LeakError) -> String {
+    let mut leak = leak.clone();
+    leak.sites.clear();
+    leak.to_string()
 }
 
 /// All that a manager tells about itself, except what the kernel may change on its own.

@@ -73,19 +73,14 @@ impl ManagerModel {
         Self { capacity: pages * PAGE, is_heap, is_closed: false, owners: Vec::new() }
     }
 
-    /// What an owner is refused with.
-    pub(super) fn refusal_of_owner(&self, minimum: usize, limit: usize) -> Option<Status> {
-        if minimum > limit {
-            Some(Status::MinimumAboveLimit)
-        } else if self.is_closed && minimum > 0 {
-            Some(Status::ShutDown)
-        } else if minimum > self.free_bytes() {
-            Some(Status::MinimumUnavailable)
-        } else if self.is_closed {
-            Some(Status::ShutDown)
-        } else {
-            None
-        }
+    /// What an owner may be refused with: one of the reasons, if there are any.
+    pub(super) fn refusals_of_owner(&self, minimum: usize, limit: usize) -> Vec<Status> {
+        let reasons = [
+            (minimum > limit, Status::MinimumAboveLimit),
+            (minimum > self.free_bytes(), Status::MinimumUnavailable),
+            (self.is_closed, Status::ShutDown),
+        ];
+        reasons.into_iter().filter_map(|(is, reason)| is.then_some(reason)).collect()
     }
 
     pub(super) fn register(&mut self, minimum: usize, limit: usize) -> usize {

@@ -9,6 +9,9 @@ static offheap_manager *new_manager(size_t pages) {
     EXPECT(OK, offheap_config_new(&config));
     EXPECT(CONFIG, offheap_manager_new(config, &manager));
     CHECK(SAYS("a capacity of 0 bytes does not hold one page of 32768 bytes"));
+    EXPECT(OK, offheap_config_set_fraction_of_available(config, 1.5));
+    EXPECT(CONFIG, offheap_manager_new(config, &manager));
+    CHECK(SAYS("1.5"));
     EXPECT(OK, offheap_config_set_capacity(config, pages * PAGE_BYTES));
     EXPECT(INVALID_ARGUMENT, offheap_config_set_mode(config, 2));
     CHECK(SAYS("`mode` is 2, and not from 0 to 1"));
@@ -59,7 +62,8 @@ static void limits(void) {
 
     char text[200], cut[10];
     EXPECT(OK, offheap_manager_holders(manager, text, sizeof text, &bytes));
-    CHECK(strcmp(text, "`sorter`: 130972 bytes (minimum 65536, limit 131072)\n") == 0);
+    CHECK(strcmp(text, "`sorter`: 130972 bytes "
+                        "(minimum 65536, limit 131072, reclaimable 0)\n") == 0);
     CHECK(bytes == strlen(text));
     EXPECT(OK, offheap_manager_holders(manager, cut, sizeof cut, &bytes));
     CHECK(strcmp(cut, "`sorter`:") == 0 && bytes == strlen(text));
@@ -80,6 +84,28 @@ static void limits(void) {
     EXPECT(STALE_HANDLE, offheap_reservation_free(reservation));
     EXPECT(OK, offheap_release_many(&pages[8], 2));
     EXPECT(OK, offheap_owner_free(join));
+}
+
+static void tree(void) {
+    offheap_manager *manager = new_manager(10);
+    offheap_owner *query, *sort, *join;
+    offheap_segment *pages[4], *one = NULL;
+    EXPECT(OK, offheap_owner_register(manager, "query", 0, 4 * PAGE_BYTES, &query));
+    EXPECT(OK, offheap_owner_register_child(query, "sort", PAGE_BYTES, OFFHEAP_NO_LIMIT, &sort));
+    EXPECT(OK, offheap_owner_register_child(query, "join", 0, OFFHEAP_NO_LIMIT, &join));
+    EXPECT(OK, offheap_allocate_pages(join, 3, pages));
+    EXPECT(PARENT_LIMIT, offheap_allocate_page(join, &one));
+    CHECK(one == NULL && SAYS("for owner `query/join`"));
+    EXPECT(OK, offheap_allocate_page(sort, &pages[3]));
+    offheap_owner_stats stats = {.size = sizeof stats};
+    EXPECT(OK, offheap_owner_get_stats(query, &stats));
+    CHECK(stats.used_bytes == 4 * PAGE_BYTES);
+    EXPECT(OK, offheap_release_many(pages, 4));
+    EXPECT(OK, offheap_owner_free(query));
+    EXPECT(STALE_HANDLE, offheap_owner_register_child(query, "late", 0, 0, &query));
+    EXPECT(OK, offheap_owner_free(sort));
+    EXPECT(OK, offheap_owner_free(join));
+    EXPECT(OK, offheap_manager_free(manager));
 }
 
 static void bad_handles(void) {
@@ -151,6 +177,7 @@ int main(void) {
     CHECK(strcmp(offheap_status_name(OFFHEAP_STATUS_LEAK), "OFFHEAP_STATUS_LEAK") == 0);
     CHECK(strcmp(offheap_status_name(12345), "unknown") == 0);
     limits();
+    tree();
     bad_handles();
     return 0;
 }

@@ -1,0 +1,79 @@
+//! What a capacity was taken from, for errors and for those who ask.
+
+use std::fmt::{self, Display, Formatter};
+
+/// What the capacity of a manager was taken from.
+#[derive(Clone, PartialEq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
+pub enum CapacitySource {
+    /// It was named in bytes.
+    Named,
+    /// It is a fraction of what the process may use, as that was when the manager was built.
+    Fraction {
+        /// The fraction that was named, above 0 and at most 1.
+        fraction: f64,
+        /// What it is a fraction of.
+        available: AvailableMemory,
+    },
+}
+
+/// The memory that the process may use in all, and what says so.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct AvailableMemory {
+    /// The bytes.
+    pub bytes: usize,
+    /// What says so: of all that apply, the one that allows the least.
+    pub limit: MemoryLimit,
+}
+
+/// What limits the memory of a process.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
+pub enum MemoryLimit {
+    /// `memory.max` of a group of cgroup v2.
+    CgroupV2 {
+        /// The path of the group: that of the process, or an ancestor of it.
+        group: String,
+    },
+    /// `memory.limit_in_bytes` of a group of cgroup v1.
+    CgroupV1 {
+        /// The path of the group: that of the process, or an ancestor of it.
+        group: String,
+    },
+    /// The RAM of the machine.
+    Ram,
+}
+
+impl Display for CapacitySource {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named => f.write_str("a number of bytes that was named"),
+            Self::Fraction { fraction, available } => {
+                write!(f, "a fraction of {fraction} of the {available}")
+            }
+        }
+    }
+}
+
+impl Display for AvailableMemory {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { bytes, limit } = self;
+        match limit {
+            MemoryLimit::CgroupV2 { group } => {
+                write!(f, "{bytes} bytes that the container allows ")?;
+                write!(f, "(memory.max of cgroup v2 at {group})")
+            }
+            MemoryLimit::CgroupV1 { group } => {
+                write!(f, "{bytes} bytes that the container allows ")?;
+                write!(f, "(memory.limit_in_bytes of cgroup v1 at {group})")
+            }
+            MemoryLimit::Ram => write!(f, "{bytes} bytes of RAM that the machine has"),
+        }
+    }
+}

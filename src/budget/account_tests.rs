@@ -1,0 +1,111 @@
+//! What accounts promise, without threads.
+
+use proptest::prelude::*;
+
+use super::super::Budget;
+use super::*;
+
+#[test]
+fn a_minimum_is_promised_once_and_always_there() {
+    let budget = Budget::new(100);
+    let saver = Account::open(&budget, 40, 100).unwrap();
+    assert!(matches!(Account::open(&budget, 61, 100), Err(Refused::Budget { free: 60 })));
+    let greedy = Account::open(&budget, 0, 100).unwrap();
+    assert_eq!(greedy.reserve(&budget, 61, Turn::LAST), Err(Refused::Budget { free: 60 }));
+    assert_eq!(greedy.reserve(&budget, 60, Turn::LAST), Ok(Opened::First));
+    assert_eq!(saver.reserve(&budget, 40, Turn::LAST), Ok(Opened::First));
+    assert_eq!(saver.reserve(&budget, 1, Turn::LAST), Err(Refused::Budget { free: 0 }));
+    assert_eq!(greedy.release(&budget, 60).kept, Kept::Nothing);
+    assert_eq!(saver.reserve(&budget, 60, Turn::LAST), Ok(Opened::Already));
+    assert_eq!(saver.release(&budget, 60).kept, Kept::Something);
+    assert_eq!(budget.free_bytes(), 60, "what lies beyond the minimum went back");
+    assert_eq!(saver.release(&budget, 40).kept, Kept::Nothing);
+    assert_eq!(budget.free_bytes(), 60, "the minimum stays reserved");
+}
+
+#[test]
+fn a_minimum_ends_with_the_last_byte_or_with_the_account() {
+    let budget = Budget::new(100);
+    let idle = Account::open(&budget, 40, 100).unwrap();
+    let _ = idle.close(&budget);
+    assert_eq!((budget.free_bytes(), idle.charged_bytes()), (100, 0));
+    let busy = Account::open(&budget, 40, 100).unwrap();
+    assert_eq!(busy.reserve(&budget, 50, Turn::LAST), Ok(Opened::First));
+    let _ = busy.close(&budget);
+    assert_eq!(busy.release(&budget, 45).kept, Kept::Something);
+    assert_eq!((budget.free_bytes(), busy.charged_bytes()), (60, 40));
+    assert_eq!(busy.release(&budget, 5).kept, Kept::Nothing);
+    assert_eq!((budget.free_bytes(), busy.charged_bytes()), (100, 0));
+}
+
+#[test]
+fn an_account_stops_at_its_limit() {
+    let budget = Budget::new(100);
+    let account = Account::open(&budget, 0, 50).unwrap();
+    assert_eq!(
+        account.reserve(&budget, 51, Turn::LAST),
+        Err(Refused::Account { free: 50, level: 0 })
+    );
+    assert_eq!(account.reserve(&budget, 50, Turn::LAST), Ok(Opened::First));
+    assert_eq!(
+        account.reserve(&budget, 1, Turn::LAST),
+        Err(Refused::Account { free: 0, level: 0 })
+    );
+    assert_eq!(budget.free_bytes(), 50);
+}
+
+#[test]
+fn an_undone_request_leaves_no_trace() {
+    let budget = Budget::new(100);
+    let account = Account::open(&budget, 30, 80).unwrap();
+    let (request, opened) = account.begin(&budget, 70, Turn::LAST).unwrap();
+    assert_eq!((opened, account.used_bytes(), budget.free_bytes()), (Opened::First, 70, 30));
+    assert_eq!(account.undo(&budget, request).kept, Kept::Nothing);
+    assert_eq!((account.used_bytes(), budget.free_bytes()), (0, 70));
+    assert_eq!(account.reserve(&budget, 80, Turn::LAST), Ok(Opened::First), "nothing is in flight");
+}
+
+proptest! {
+    /// Two accounts against the plain sums they stand for.
+    #[test]
+    fn it_agrees_with_plain_sums(
+        minimums in (0_u64..30, 0_u64..30),
+        limits in (30_u64..120, 30_u64..120),
+        steps in proptest::collection::vec((0_usize..2, 0_usize..3, 1_u64..60), 0..60),
+    ) {
+        let budget = Budget::new(120);
+        let accounts = [(minimums.0, limits.0), (minimums.1, limits.1)]
+            .map(|(minimum, limit)| Account::open(&budget, minimum, limit).unwrap());
+        let mut used = [0, 0];
+        for (who, what, bytes) in steps {
+            let mine = &accounts[who];
+            let charged = |used: [u64; 2]| -> u64 {
+                (0..2).map(|who| used[who].max(accounts[who].minimum())).sum()
+            };
+            let mut after = used;
+            if what == 0 {
+                let bytes = bytes.min(used[who]);
+                after[who] -= bytes;
+                if bytes > 0 {
+                    let kept = mine.release(&budget, bytes).kept;
+                    prop_assert_eq!(kept == Kept::Nothing, after[who] == 0);
+                }
+                used = after;
+            } else {
+                after[who] += bytes;
+                let fits = after[who] <= mine.limit() && charged(after) <= 120;
+                prop_assert_eq!(mine.settled_free_bytes(&budget) >= bytes, fits);
+                if what == 1 {
+                    prop_assert_eq!(mine.reserve(&budget, bytes, Turn::LAST).is_ok(), fits);
+                    used = if fits { after } else { used };
+                } else if let Ok((request, _)) = mine.begin(&budget, bytes, Turn::LAST) {
+                    prop_assert!(fits);
+                    let kept = mine.undo(&budget, request).kept;
+                    prop_assert_eq!(kept == Kept::Nothing, used[who] == 0);
+                }
+            }
+            prop_assert_eq!(budget.reserved_bytes(), charged(used));
+            prop_assert_eq!(mine.used_bytes(), used[who]);
+        }
+    }
+}

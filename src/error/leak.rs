@@ -1,0 +1,105 @@
+//! Memory that is out although none should be, and where it was allocated.
+
+use std::error::Error;
+use std::fmt::{self, Display, Formatter};
+use std::sync::Arc;
+
+use super::{Holder, write_holders};
+
+/// How many sites an error names.
+const SITES_NAMED_MAX: usize = 8;
+
+/// Memory that is still held although none should be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct LeakError {
+    /// Who holds memory, the largest holder first.
+    pub holders: Vec<Holder>,
+    /// Where it was allocated, the largest site first. Known with the feature
+    /// `track-allocations` only, and otherwise empty.
+    pub sites: Vec<AllocationSite>,
+}
+
+/// What is out of what one thread allocated at one place for one owner.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct AllocationSite {
+    /// The name of the owner.
+    pub owner: Arc<str>,
+    /// What was allocated.
+    pub kind: AllocationKind,
+    /// How many of these are out.
+    pub count: usize,
+    /// Their bytes.
+    pub bytes: usize,
+    /// The source file of the call.
+    pub file: String,
+    /// Its line, from 1.
+    pub line: u32,
+    /// Its column, from 1.
+    pub column: u32,
+    /// The name of the thread, or its number if it has none.
+    pub thread: String,
+}
+
+/// A kind of allocation.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
+pub enum AllocationKind {
+    /// A segment of one page.
+    Page,
+    /// A larger segment.
+    Block,
+    /// Bytes without memory behind them, at the place where they last became more.
+    Reservation,
+}
+
+impl LeakError {
+    /// The sites of the owners of this name, as text.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn sites_of(&self, owner: &str) -> String {
+        let sites = self.sites.iter().filter(|site| &*site.owner == owner);
+        sites.map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Display for LeakError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let bytes: usize = self.holders.iter().map(|holder| holder.used_bytes).sum();
+        write!(f, "{bytes} bytes have not been released")?;
+        write_holders(f, &self.holders)?;
+        for (index, site) in self.sites.iter().take(SITES_NAMED_MAX).enumerate() {
+            let lead = if index == 0 { ";" } else { "," };
+            write!(f, "{lead} {site}")?;
+        }
+        match self.sites.len().saturating_sub(SITES_NAMED_MAX) {
+            0 => Ok(()),
+            more => write!(f, ", and from {more} more places"),
+        }
+    }
+}
+
+impl Error for LeakError {}
+
+impl Display for AllocationSite {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { owner, kind, count, bytes, file, line, column, thread } = self;
+        let plural = if *count == 1 { "" } else { "s" };
+        write!(f, "{count} {kind}{plural} allocated at {file}:{line}:{column} by thread ")?;
+        write!(f, "`{thread}` for `{owner}`: {bytes} bytes")
+    }
+}
+
+impl Display for AllocationKind {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Page => "page",
+            Self::Block => "block",
+            Self::Reservation => "reservation",
+        })
+    }
+}

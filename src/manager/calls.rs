@@ -1,0 +1,103 @@
+//! Calls into owners, each on a thread of its own, so that nobody is held up by one that never
+//! returns (`reclaim`, 1).
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::candidates::Candidate;
+use super::owner::OwnerShared;
+use super::reclaim::{SpillReserve, Within};
+use super::{Shared, to_usize};
+
+/// Candidates that are asked how much they could give back.
+pub(super) struct Survey {
+    since: Instant,
+    /// The addresses of those who are asked, to know them by. What they say is theirs to remember.
+    asked: Vec<usize>,
+    /// Held by the thread that asks.
+    under_way: Weak<()>,
+}
+
+impl Survey {
+    /// Asks those among `candidates` who are called; `None` if the system has no thread for it.
+    pub(super) fn start(manager: &Arc<Shared>, candidates: &[Candidate]) -> Option<Self> {
+        let called = candidates.iter().filter(|candidate| !candidate.is_polled);
+        let owners: Vec<_> = called.map(|candidate| Arc::clone(&candidate.owner)).collect();
+        let asked = owners.iter().map(address).collect();
+        let token = Arc::new(());
+        let under_way = Arc::downgrade(&token);
+        let manager = Arc::clone(manager);
+        spawn("offheap-survey", move || {
+            let _within = Within::new();
+            owners.iter().for_each(ask);
+            drop(token);
+            manager.call_arbiter();
+        })
+        .ok()?;
+        Some(Self { since: Instant::now(), asked, under_way })
+    }
+
+    /// Whether all have answered, or had time to.
+    pub(super) fn is_over(&self, now: Instant, timeout: Duration) -> bool {
+        self.under_way.strong_count() == 0 || now.duration_since(self.since) >= timeout
+    }
+
+    /// Whether all candidates that are called were asked.
+    pub(super) fn covers(&self, candidates: &[Candidate]) -> bool {
+        let mut called = candidates.iter().filter(|candidate| !candidate.is_polled);
+        called.all(|candidate| self.asked.contains(&address(&candidate.owner)))
+    }
+}
+
+/// Has `owner` give back about `bytes`; `false` if it is at work already, all of the spill reserve
+/// is in use, or the system has no thread for it.
+pub(super) fn reclaim(manager: &Arc<Shared>, owner: &Arc<OwnerShared>, bytes: u64) -> bool {
+    let reclaim = &owner.standing().reclaim;
+    if !reclaim.try_begin() {
+        return false;
+    }
+    let (mine, arbiter) = (Arc::clone(owner), Arc::clone(manager));
+    let started = SpillReserve::new(owner, manager).is_some_and(|reserve| {
+        let call = move || {
+            let _within = Within::new();
+            if let Some(reclaimer) = mine.standing().reclaim.reclaimer() {
+                let call = || reclaimer.reclaim(to_usize(bytes), &reserve);
+                // One that panics has given what it has given; the message was printed.
+                let _ = catch_unwind(AssertUnwindSafe(call));
+            }
+            drop(reserve);
+            mine.standing().reclaim.end();
+            arbiter.call_arbiter();
+        };
+        spawn("offheap-reclaim", call).is_ok()
+    });
+    if !started {
+        reclaim.end();
+    }
+    started
+}
+
+/// Asks one owner how much it could give back.
+fn ask(owner: &Arc<OwnerShared>) {
+    let reclaim = &owner.standing().reclaim;
+    if !reclaim.try_begin() {
+        return;
+    }
+    let said = reclaim.reclaimer().and_then(|reclaimer| {
+        // One that panics is taken to have nothing; the message was printed.
+        catch_unwind(AssertUnwindSafe(|| reclaimer.reclaimable())).ok()
+    });
+    reclaim.tell(said.unwrap_or(0));
+    reclaim.end();
+}
+
+fn address(owner: &Arc<OwnerShared>) -> usize {
+    Arc::as_ptr(owner).addr()
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().name(name.into()).spawn(work).map(drop)
+}

@@ -1,0 +1,314 @@
+//! Memory that owners give back when others need it.
+//!
+//! # Protocol
+//!
+//! 1. Owners are asked by one thread of the manager's, the [arbiter](super::arbiter), which has
+//!    nothing locked meanwhile. What an owner has to say or to do runs on a thread of its own, so
+//!    an owner that never answers holds up nobody but those who wait for it, until a deadline.
+//! 2. Whoever calls into an owner has marked it as busy before, and it stays so until that returns.
+//!    So no owner is called twice at once.
+//! 3. What an owner gave back is what its account says, not what the owner says.
+//! 4. Within a reclaim nobody is asked and nobody waits: it has the spill reserve, and is refused
+//!    beyond that.
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use crate::budget::Account;
+use crate::error::AllocationError;
+use crate::sync::{AtomicU64, Ordering};
+
+use super::owner::OwnerShared;
+use super::{MemorySegment, Owner, Shared, to_usize};
+
+/// How many reclaims may use the spill reserve at a time.
+pub(super) const RESERVES: usize = 2;
+
+/// An owner that can give memory back when others need it, by spilling perhaps.
+///
+/// Both methods are called on threads of the manager's, never while it has anything locked, never
+/// two of them at once for the same owner, and never for a request of the owner's own unless it was
+/// registered with [`self_reclaim`](crate::OwnerBuilder::self_reclaim). One that panics is taken to
+/// have given nothing. One that does not return in
+/// [`reclaim_timeout`](crate::MemoryManagerBuilder::reclaim_timeout) is no longer waited for, and
+/// not called again before it has returned.
+pub trait Reclaimer: Send + Sync {
+    /// The bytes that it could give back now, about. Those who can give the most are asked first.
+    fn reclaimable(&self) -> usize;
+
+    /// Gives about `target_bytes` back, by dropping segments and reservations, or more, or less.
+    /// What was given back shows by itself. Memory that this takes comes from `reserve`.
+    fn reclaim(&self, target_bytes: usize, reserve: &SpillReserve<'_>);
+}
+
+/// How an owner gives memory back.
+#[derive(Clone, Default)]
+pub(super) enum Way {
+    /// It does not.
+    #[default]
+    Never,
+    /// When it is called, as long as there is somebody to call.
+    Called(Weak<dyn Reclaimer>),
+    /// When it looks, and finds that it was asked.
+    Polled,
+}
+
+/// What is asked of an owner, and what it says it can give.
+pub(super) struct Reclaim {
+    way: Mutex<Way>,
+    /// Whether it is asked also for requests of its own.
+    pub(super) includes_own: bool,
+    /// The bytes that it was asked for and has not given; 0 if it was not asked.
+    requested: AtomicU64,
+    /// The bytes that it said it could give.
+    told: AtomicU64,
+    /// 1 while it is called, or is at work on what it was asked for (Protocol, 2).
+    busy: AtomicU64,
+}
+
+impl Reclaim {
+    pub(super) fn new(way: Way, includes_own: bool) -> Self {
+        let told = if let Way::Polled = way { u64::MAX } else { 0 };
+        let [requested, told, busy] = [0, told, 0].map(AtomicU64::new);
+        Self { way: Mutex::new(way), includes_own, requested, told, busy }
+    }
+
+    fn way(&self) -> MutexGuard<'_, Way> {
+        self.way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_polled(&self) -> bool {
+        matches!(*self.way(), Way::Polled)
+    }
+
+    /// Whom to call.
+    pub(super) fn reclaimer(&self) -> Option<Arc<dyn Reclaimer>> {
+        match &*self.way() {
+            Way::Called(reclaimer) => reclaimer.upgrade(),
+            Way::Never | Way::Polled => None,
+        }
+    }
+
+    pub(super) fn can_be_asked(&self) -> bool {
+        match &*self.way() {
+            Way::Never => false,
+            Way::Polled => true,
+            Way::Called(reclaimer) => reclaimer.strong_count() > 0,
+        }
+    }
+
+    /// What it could give back of `used_bytes`, as far as it says.
+    pub(super) fn reclaimable_bytes(&self, used_bytes: usize) -> usize {
+        // ORDERING: Relaxed. A number to go by.
+        used_bytes.min(to_usize(self.told.load(Ordering::Relaxed)))
+    }
+
+    pub(super) fn tell(&self, bytes: usize) {
+        // ORDERING: Relaxed. As in `reclaimable_bytes`.
+        self.told.store(bytes as u64, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(super) fn requested_bytes(&self) -> usize {
+        // ORDERING: Relaxed. Whoever finds himself asked gives memory back, or looks again later.
+        to_usize(self.requested.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn request(&self, bytes: u64) {
+        // ORDERING: Relaxed. As in `requested_bytes`.
+        self.requested.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Marks it as busy, unless it is (Protocol, 2).
+    pub(super) fn try_begin(&self) -> bool {
+        // ORDERING: Acquire, then Relaxed. What the last one who was at work here did happens
+        // before. Whoever finds it busy does nothing.
+        self.busy.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    pub(super) fn end(&self) {
+        // ORDERING: Release. Pairs with the Acquire in `try_begin`.
+        self.busy.store(0, Ordering::Release);
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        // ORDERING: Relaxed. To go by: whoever calls marks it first.
+        self.busy.load(Ordering::Relaxed) != 0
+    }
+}
+
+thread_local! {
+    /// How many reclaims this thread is within.
+    static WITHIN: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Whether this thread gives memory back just now (Protocol, 4).
+pub(super) fn is_within_reclaim() -> bool {
+    WITHIN.get() > 0
+}
+
+/// That this thread gives memory back, as long as it lives.
+pub(super) struct Within(PhantomData<*const ()>);
+
+impl Within {
+    pub(super) fn new() -> Self {
+        WITHIN.set(WITHIN.get() + 1);
+        Self(PhantomData)
+    }
+}
+
+impl Drop for Within {
+    fn drop(&mut self) {
+        WITHIN.set(WITHIN.get() - 1);
+    }
+}
+
+/// Memory that only an owner within its own reclaim may use, so that spilling does not fail for
+/// want of the pages it spills through. See
+/// [`spill_reserve`](crate::MemoryManagerBuilder::spill_reserve).
+pub struct SpillReserve<'a> {
+    owner: Option<Owner>,
+    within: PhantomData<&'a ()>,
+}
+
+impl SpillReserve<'_> {
+    /// The reserve for one reclaim of `owner`; `None` if all are in use.
+    pub(super) fn new(owner: &OwnerShared, manager: &Arc<Shared>) -> Option<Self> {
+        let bytes = manager.sharing.spill_reserve_bytes as u64;
+        let owner = match bytes {
+            0 => None,
+            _ => {
+                let account = Account::open(&manager.reserve, bytes, bytes).ok()?;
+                Some(Owner::of_reserve(owner, account, Arc::clone(manager)))
+            }
+        };
+        Some(Self { owner, within: PhantomData })
+    }
+
+    /// The bytes that are left of it.
+    #[must_use]
+    pub fn available(&self) -> usize {
+        self.owner.as_ref().map_or(0, Owner::available_memory)
+    }
+
+    /// One page of it; `None` if nothing is left.
+    #[must_use]
+    pub fn allocate_page(&self) -> Option<ReservedSegment<'_>> {
+        self.hold(self.owner.as_ref()?.allocate_page())
+    }
+
+    /// A block of `bytes` of it, rounded up to pages; `None` if there is no such block.
+    #[must_use]
+    pub fn allocate(&self, bytes: usize) -> Option<ReservedSegment<'_>> {
+        self.hold(self.owner.as_ref()?.allocate(bytes))
+    }
+
+    fn hold(&self, segment: Result<MemorySegment, AllocationError>) -> Option<ReservedSegment<'_>> {
+        Some(ReservedSegment { segment: segment.ok()?, reserve: PhantomData })
+    }
+}
+
+/// A segment of the spill reserve, which ends with the reclaim at the latest.
+pub struct ReservedSegment<'a> {
+    segment: MemorySegment,
+    reserve: PhantomData<&'a ()>,
+}
+
+impl Deref for ReservedSegment<'_> {
+    type Target = MemorySegment;
+
+    fn deref(&self) -> &MemorySegment {
+        &self.segment
+    }
+}
+
+impl DerefMut for ReservedSegment<'_> {
+    fn deref_mut(&mut self) -> &mut MemorySegment {
+        &mut self.segment
+    }
+}
+
+/// The answer of an owner that was asked for memory and found it by looking: as long as this lives
+/// it is at work on it, with the spill reserve, and is not asked again.
+pub struct Answer<'a> {
+    owner: &'a OwnerShared,
+    target_bytes: usize,
+    reserve: SpillReserve<'a>,
+    _within: Within,
+}
+
+impl Answer<'_> {
+    /// The bytes that were asked for.
+    #[must_use]
+    pub fn target_bytes(&self) -> usize {
+        self.target_bytes
+    }
+
+    /// Memory to spill through.
+    #[must_use]
+    pub fn reserve(&self) -> &SpillReserve<'_> {
+        &self.reserve
+    }
+}
+
+impl Drop for Answer<'_> {
+    fn drop(&mut self) {
+        self.owner.standing().reclaim.request(0);
+        self.owner.standing().reclaim.end();
+        self.owner.manager_handle().call_arbiter();
+    }
+}
+
+impl Owner {
+    /// The bytes that others ask this owner to give back; 0 if nobody does. Costs one plain load.
+    ///
+    /// For an owner that was registered with
+    /// [`polled_reclaim`](crate::OwnerBuilder::polled_reclaim): it looks here at its safe points,
+    /// and [answers](Self::answer_reclaim).
+    #[inline]
+    #[must_use]
+    pub fn reclaim_requested(&self) -> usize {
+        self.shared().standing().reclaim.requested_bytes()
+    }
+
+    /// Begins to give back what was asked for; `None` if nobody asks, or if all of the spill
+    /// reserve is in use just now. The answer ends when it is dropped.
+    ///
+    /// An owner may as well just release memory: that is noticed, too.
+    #[must_use]
+    pub fn answer_reclaim(&self) -> Option<Answer<'_>> {
+        let owner = &**self.shared();
+        let reclaim = &owner.standing().reclaim;
+        let target_bytes = reclaim.requested_bytes();
+        if target_bytes == 0 || !reclaim.try_begin() {
+            return None;
+        }
+        match SpillReserve::new(owner, owner.manager_handle()) {
+            Some(reserve) => Some(Answer { owner, target_bytes, reserve, _within: Within::new() }),
+            None => {
+                reclaim.end();
+                None
+            }
+        }
+    }
+
+    /// Says how many bytes this owner could give back if it were asked: all it uses, if it never
+    /// says. For an owner with polled reclaim; others are asked for the number.
+    pub fn set_reclaimable(&self, bytes: usize) {
+        let reclaim = &self.shared().standing().reclaim;
+        if reclaim.is_polled() {
+            reclaim.tell(bytes);
+        }
+    }
+
+    /// Has `reclaimer` called when others need memory that this owner has, instead of what was said
+    /// before about that. It is not kept: once it is gone, the owner is not asked any more.
+    pub fn set_reclaimer<R: Reclaimer + 'static>(&self, reclaimer: &Arc<R>) {
+        let reclaimer: Weak<dyn Reclaimer> = Arc::<R>::downgrade(reclaimer);
+        let reclaim = &self.shared().standing().reclaim;
+        *reclaim.way() = Way::Called(reclaimer);
+        reclaim.tell(0);
+    }
+}

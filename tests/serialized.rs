@@ -1,0 +1,101 @@
+//! Numbers and choices as serde writes and reads them: a binary of its own, as `serde_json` has
+//! comparisons that keep the compiler from telling what other tests compare.
+#![cfg(feature = "serde")]
+#![allow(clippy::unwrap_used)] // a test stops at the first thing that is not as it says
+
+use std::convert::Infallible;
+use std::fmt::Debug;
+use std::time::Duration;
+
+use offheap::{
+    CoreDumps, HugePages, IdleMemory, ManagerStats, MemoryManager, MemoryMode, OccupancyMap,
+    Populate, Reason, Refusal, SharedResourceStats, Strategy, ZeroPolicy,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+/// The smallest page.
+const PAGE: usize = 4 << 10;
+
+fn manager(mode: MemoryMode, pages: usize) -> MemoryManager {
+    MemoryManager::builder().capacity(pages * PAGE).page_size(PAGE).mode(mode).build().unwrap()
+}
+
+/// What a value is written as, which must read as the same value.
+fn written<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) -> Value {
+    let text = serde_json::to_string(value).unwrap();
+    assert_eq!(serde_json::from_str::<T>(&text).unwrap(), *value, "{text}");
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn choices_are_words() {
+    for strategy in [Strategy::SmallestFit, Strategy::LargestFit] {
+        assert_eq!(written(&strategy), json!(strategy.to_string()));
+    }
+    for mode in [MemoryMode::OffHeap, MemoryMode::Heap] {
+        assert_eq!(written(&mode), json!(mode.to_string()));
+    }
+    assert_eq!(written(&ZeroPolicy::OnAllocate), json!("on-allocate"));
+    assert_eq!(written(&HugePages::HugeTlb), json!("huge-tlb"));
+    assert_eq!(written(&Populate::Background), json!("background"));
+    assert_eq!(written(&CoreDumps::Exclude), json!("exclude"));
+    let every = Duration::from_secs(1);
+    let idle = IdleMemory::ReturnInBackground { above_bytes: 2, down_to_bytes: 1, every };
+    assert_eq!(written(&idle)["return-in-background"]["above_bytes"], 2);
+}
+
+#[test]
+fn statistics_and_maps_come_back_as_they_were() {
+    for mode in [MemoryMode::OffHeap, MemoryMode::Heap] {
+        let manager = manager(mode, 100);
+        let owner = manager.owner("sorter").minimum(8 * PAGE).register().unwrap();
+        let held = owner.allocate_pages(10).unwrap();
+        let stats: ManagerStats = manager.stats();
+        let value = written(&stats);
+        assert_eq!(value["capacity_bytes"], 100 * PAGE);
+        let sorter = json!({
+            "name": "sorter",
+            "used_bytes": 10 * PAGE,
+            "minimum_bytes": 8 * PAGE,
+            "limit_bytes": 100 * PAGE,
+        });
+        for (key, number) in sorter.as_object().unwrap() {
+            assert_eq!(&value["owners"][0][key], number, "{key}");
+        }
+        let map: OccupancyMap = manager.map();
+        assert_eq!(written(&map)["pages"], map.pages);
+        drop(held);
+    }
+}
+
+#[test]
+fn a_refusal_is_written_with_its_reason_and_its_holders() {
+    let manager = manager(MemoryMode::OffHeap, 4);
+    let owner = manager.owner("join").register().unwrap();
+    let held = owner.allocate_pages(3).unwrap();
+    let refusal: Refusal = owner.allocate_pages(2).unwrap_err().refusal().clone();
+    let value = written(&refusal);
+    assert_eq!(value["reason"], "budget");
+    assert_eq!(value["holders"][0]["name"], "join");
+    let fragmented = Reason::Fragmented { largest_free_block_bytes: PAGE };
+    let expected = json!({ "fragmented": { "largest_free_block_bytes": PAGE } });
+    assert_eq!(written(&fragmented), expected);
+    let leak = manager.verify_empty().unwrap_err();
+    assert_eq!(written(&leak)["holders"][0]["used_bytes"], 3 * PAGE);
+    drop(held);
+}
+
+#[test]
+fn what_the_capacity_was_taken_from_and_shared_resources_are_written() {
+    let manager = MemoryManager::builder().capacity(1 << 20).build().unwrap();
+    assert_eq!(written(manager.capacity_source()), json!("named"));
+    let lease = manager.share("cache", PAGE, Ok::<usize, Infallible>).unwrap();
+    let stats: Vec<SharedResourceStats> = manager.shared_resources();
+    let expected = json!([
+        { "name": "cache", "size_bytes": PAGE, "is_external": false, "leases": 1 }
+    ]);
+    assert_eq!(written(&stats), expected);
+    drop(lease);
+}

@@ -46,6 +46,7 @@
 //! A file uses its own floor and those below, never above; a test checks it.
 //!
 //! ```text
+//! 5 ffi/                   the C ABI, a feature                unsafe
 //! 4 manager/               MemoryManager, fixed, variable, owners, workers, segments,
 //!                          reservations, scratch, waiting, reclaim, policies, pressure,
 //!                          shared resources, stats             unsafe: owner_ref, segment,
@@ -54,7 +55,7 @@
 //! 2 os/ region block process_heap
 //!                          one mapping; index to address       unsafe
 //! 1 free_list/ stock/ residency magazine depot page_stack budget/ line page_set cgroup
-//!                          numbers only: no memory, no unsafe; loom checks these
+//!   handles/               numbers only: no memory, no unsafe; loom checks these
 //! 0 units error/ sync available
 //!                          typed indices and sizes; errors; the switch to loom's atomics
 //! ```
@@ -93,6 +94,8 @@ mod budget;
 mod depot;
 mod error;
 mod free_list;
+#[cfg(any(feature = "c-abi", offheap_loom))]
+mod handles;
 mod line;
 mod magazine;
 mod page_set;
@@ -108,6 +111,8 @@ mod arena;
 mod block;
 #[cfg(all(target_os = "linux", not(any(offheap_loom, offheap_portable))))]
 mod cgroup;
+#[cfg(all(feature = "c-abi", not(offheap_loom)))]
+pub mod ffi;
 #[cfg(not(offheap_loom))]
 mod manager;
 #[cfg(not(offheap_loom))]
@@ -126,6 +131,9 @@ pub mod model {
     };
     pub use crate::depot::{Depot, Shelf};
     pub use crate::free_list::{FreeList, HeldPages, HeldRun, Lent, SetIndex, Summary, Words};
+    pub use crate::handles::{
+        Closed, Gate, Gates, Generation, Handle, Kind, LabelledGate, NotEntered, SLOTS_MAX, Spares,
+    };
     pub use crate::line::{Ended, Line, Request, Served, Ticket};
     pub use crate::magazine::{Fences, MAGAZINE_PAGES, Magazine};
     pub use crate::stock::{Exchange, NoExchange, Stock};

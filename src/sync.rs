@@ -32,6 +32,20 @@ pub(crate) fn read(word: &AtomicU64, order: Ordering) -> u64 {
     word.load(order)
 }
 
+/// Writes to a word that read-modify-writes change otherwise, while nobody else changes it.
+///
+/// In the second mode of the models (see [`read`]) those who read it are read-modify-writes, and
+/// this is one as well: loom orders a store only after what its thread knows of.
+#[cfg(any(feature = "c-abi", offheap_loom))]
+#[cfg_attr(offheap_count, track_caller)]
+#[inline]
+pub(crate) fn write(word: &AtomicU64, value: u64, order: Ordering) {
+    #[cfg(offheap_loom_rmw)]
+    word.swap(value, order);
+    #[cfg(not(offheap_loom_rmw))]
+    word.store(value, order);
+}
+
 /// Orders everything before it before everything after it, and before what every other thread does
 /// after its own such fence.
 #[inline]

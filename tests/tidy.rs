@@ -11,7 +11,7 @@ const LINE_WIDTH_MAX: usize = 100;
 const ORDERING_REASON_LINES: usize = 8;
 
 /// The floors of `src/`, lowest first. A file uses its own floor and those below.
-const FLOORS: [&[&str]; 5] = [
+const FLOORS: [&[&str]; 6] = [
     &["units", "error", "sync", "available"],
     &[
         "free_list",
@@ -24,14 +24,16 @@ const FLOORS: [&[&str]; 5] = [
         "page_set",
         "line",
         "cgroup",
+        "handles",
     ],
     &["os", "region", "block", "process_heap"],
     &["arena"],
     &["manager"],
+    &["ffi"],
 ];
 
 /// Where unsafe code may be.
-const UNSAFE_FILES: [&str; 10] = [
+const UNSAFE_FILES: [&str; 20] = [
     "src/os/linux.rs",
     "src/os/portable.rs",
     "src/block.rs",
@@ -42,6 +44,16 @@ const UNSAFE_FILES: [&str; 10] = [
     "src/manager/scratch.rs",
     "src/manager/cache.rs",
     "src/manager/worker.rs",
+    "src/ffi/config.rs",
+    "src/ffi/manager.rs",
+    "src/ffi/owner.rs",
+    "src/ffi/pointers.rs",
+    "src/ffi/problem.rs",
+    "src/ffi/reservation.rs",
+    "src/ffi/segment.rs",
+    "src/ffi/segment_table.rs",
+    "src/ffi/table.rs",
+    "src/ffi/worker.rs",
 ];
 
 struct Source {

@@ -4,6 +4,7 @@
 //! The fuzz target and `cargo test` run the same code, the one on what the fuzzer finds, the
 //! other on the committed corpus and on seeded random input.
 
+pub mod abi;
 mod model;
 mod ops;
 pub mod waiting;

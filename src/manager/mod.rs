@@ -65,6 +65,8 @@ pub use registration::OwnerBuilder;
 pub use reservation::Reservation;
 pub use scratch::Scratch;
 pub use segment::MemorySegment;
+#[cfg(feature = "c-abi")]
+pub(crate) use segment::release_all;
 pub use shared_resources::{Lease, SharedResourceStats};
 pub use stats::{ManagerStats, OccupancyMap, OwnerStats};
 pub use variable::VariableSizeManager;

@@ -418,7 +418,7 @@ pub(super) fn split(blocks: Vec<Block>, mut charge: Charge) -> Vec<MemorySegment
 }
 
 /// Gives segments back: runs of the same owner together.
-pub(super) fn release_all(segments: impl IntoIterator<Item = MemorySegment>) {
+pub(crate) fn release_all(segments: impl IntoIterator<Item = MemorySegment>) {
     let mut gathered = Gathered { blocks: Vec::new(), charge: None };
     segments.into_iter().for_each(|segment| gathered.add(segment));
 }

@@ -16,7 +16,7 @@ const LINE_BYTES: usize = 64;
 
 /// A word, as large as a plain one.
 #[repr(transparent)]
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct AtomicU64(PlainU64);
 
 /// Half a word.

@@ -1,0 +1,1212 @@
+/*
+ * offheap: managed memory for data engines. One budget, handed out as pages and blocks to owners.
+ *
+ *     offheap_config *config;
+ *     offheap_manager *manager;
+ *     offheap_owner *owner;
+ *     offheap_segment *page;
+ *     void *bytes;
+ *
+ *     offheap_config_new(&config);
+ *     offheap_config_set_capacity(config, 64 << 20);
+ *     offheap_manager_new(config, &manager);
+ *     offheap_owner_register(manager, "sorter", 1 << 20, 16 << 20, &owner);
+ *     if (offheap_allocate_page(owner, &page) != OFFHEAP_STATUS_OK)
+ *         puts(offheap_last_error_message());
+ *     offheap_segment_address(page, &bytes);
+ *     memset(bytes, 42, 32 << 10);
+ *     offheap_release(page);
+ *
+ * RESULTS. A call returns a status and writes its results through pointers named out_..., which it
+ * leaves untouched if it fails. A call that fails has changed nothing, unless it says otherwise,
+ * and offheap_last_error_message() says why, for the thread that made it. A pointer of the caller
+ * is NULL, which is refused, or good for what the call reads or writes through it.
+ *
+ * HANDLES. offheap_config, _manager, _owner, _segment, _reservation and _worker are handles. They
+ * look like pointers, so that a compiler tells them apart, but point nowhere. No two ever have the
+ * same value. Every call looks its handles up: one that was released or freed before is refused
+ * with OFFHEAP_STATUS_STALE_HANDLE, and one that was never given out, or is of another kind, with
+ * OFFHEAP_STATUS_FOREIGN_HANDLE; NULL is refused with OFFHEAP_STATUS_NULL_ARGUMENT, but to free or
+ * release NULL is fine. So a double release does no harm, also if other threads hold the memory by
+ * now. What no library can see is an access to the memory itself after its release.
+ *
+ * OWNERSHIP. Who got a handle frees or releases it, once: a segment with offheap_release,
+ * offheap_release_many or offheap_worker_release, the others with their offheap_..._free. The order
+ * is up to the caller: an owner keeps its manager, and a segment, a reservation and a worker keep
+ * their owner, until they are gone too. Strings and arrays of the caller are copied.
+ *
+ * THREADS. All calls may be made from any thread, and any thread may release what any other
+ * allocated. Calls with a configuration, a reservation or a worker are for one thread at a time: a
+ * second one is refused with OFFHEAP_STATUS_BUSY. A handle may be freed while other threads use it:
+ * calls that are under way go on, and the last of them drops the value.
+ *
+ * WHAT IT COSTS. A call looks its handles up in a table, without a lock. For an owner that takes
+ * two atomic steps on a word that few threads share, and for a segment one when it is released: so
+ * a page that comes and goes takes three atomic steps, and about 300 instructions, more than in
+ * Rust. offheap_segment_address only reads, in about 60 instructions. A thread keeps up to 64 spare
+ * handles of segments, so that it takes a lock at most once in 32 of them. offheap_allocate_pages
+ * and offheap_release_many look the owner up, and go to the budget, once for all pages. The tables
+ * take up to twice 48 bytes for each segment that is held, at the most there ever were, and do not
+ * shrink.
+ *
+ * Enumerations are passed as uint32_t, so that a value that the library does not know is refused.
+ *
+ * This file is generated from src/ffi by the package offheap-c-tests.
+ */
+
+#ifndef OFFHEAP_H
+#define OFFHEAP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * A number that is not known.
+ */
+#define OFFHEAP_UNKNOWN ((size_t)-1)
+
+/**
+ * The limit of an owner that may hold all there is.
+ */
+#define OFFHEAP_NO_LIMIT ((size_t)-1)
+
+/**
+ * The version of the ABI. It changes when something is removed or gets another meaning, which
+ * comes with another name of the shared library, and not when something is added.
+ */
+#define OFFHEAP_ABI_VERSION 0
+
+/**
+ * What a call came to.
+ *
+ * The numbers are part of the ABI: none is ever given another meaning. A later version may add
+ * some, so treat a status that you do not know as a failure.
+ */
+enum offheap_status
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * It succeeded.
+   */
+  OFFHEAP_STATUS_OK = 0,
+  /**
+   * An argument that must not be NULL is NULL.
+   */
+  OFFHEAP_STATUS_NULL_ARGUMENT = 1,
+  /**
+   * An argument has a value that it cannot have.
+   */
+  OFFHEAP_STATUS_INVALID_ARGUMENT = 2,
+  /**
+   * The handle was released or freed before.
+   */
+  OFFHEAP_STATUS_STALE_HANDLE = 3,
+  /**
+   * The handle was never given out, or is one of something else.
+   */
+  OFFHEAP_STATUS_FOREIGN_HANDLE = 4,
+  /**
+   * Another call uses the handle, which is for one at a time.
+   */
+  OFFHEAP_STATUS_BUSY = 5,
+  /**
+   * There is no room for the result in what the caller provides for it.
+   */
+  OFFHEAP_STATUS_BUFFER_TOO_SMALL = 6,
+  /**
+   * There are as many handles of that kind as there can be.
+   */
+  OFFHEAP_STATUS_TOO_MANY_HANDLES = 7,
+  /**
+   * The budget does not have that much left.
+   */
+  OFFHEAP_STATUS_BUDGET = 20,
+  /**
+   * The owner would pass its limit.
+   */
+  OFFHEAP_STATUS_OWNER_LIMIT = 21,
+  /**
+   * More than the manager could ever give, were everything free.
+   */
+  OFFHEAP_STATUS_CAPACITY = 22,
+  /**
+   * That much is free, but not in one piece.
+   */
+  OFFHEAP_STATUS_FRAGMENTED = 23,
+  /**
+   * A block of no bytes was asked for.
+   */
+  OFFHEAP_STATUS_NO_BYTES = 24,
+  /**
+   * The process allocator has no more memory.
+   */
+  OFFHEAP_STATUS_PROCESS_ALLOCATOR = 25,
+  /**
+   * The manager has been shut down.
+   */
+  OFFHEAP_STATUS_SHUT_DOWN = 26,
+  /**
+   * An owner above it would pass its limit.
+   */
+  OFFHEAP_STATUS_PARENT_LIMIT = 27,
+  /**
+   * Others wait in line for what is free, and were first.
+   */
+  OFFHEAP_STATUS_OTHERS_WAIT = 28,
+  /**
+   * It waited in line as long as it was to.
+   */
+  OFFHEAP_STATUS_TIMED_OUT = 29,
+  /**
+   * Everybody who holds memory waits for more, and this request came last.
+   */
+  OFFHEAP_STATUS_DEADLOCK = 30,
+  /**
+   * The minimum of an owner is above its limit.
+   */
+  OFFHEAP_STATUS_MINIMUM_ABOVE_LIMIT = 40,
+  /**
+   * The minimum of an owner is above what is left of the budget.
+   */
+  OFFHEAP_STATUS_MINIMUM_UNAVAILABLE = 41,
+  /**
+   * Memory is still held although none should be.
+   */
+  OFFHEAP_STATUS_LEAK = 42,
+  /**
+   * The tree of owners would have too many levels.
+   */
+  OFFHEAP_STATUS_TOO_DEEP = 43,
+  /**
+   * No manager can be built from the configuration.
+   */
+  OFFHEAP_STATUS_CONFIG = 60,
+  /**
+   * The operating system refused the region, its huge pages or a thread.
+   */
+  OFFHEAP_STATUS_SYSTEM = 61,
+  /**
+   * The manager does not agree with itself: a fault in the library, or somebody wrote to its
+   * memory.
+   */
+  OFFHEAP_STATUS_INCONSISTENT = 98,
+  /**
+   * A fault in the library. What the call was about may be half done.
+   */
+  OFFHEAP_STATUS_PANIC = 99,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum offheap_status offheap_status;
+#else
+typedef int32_t offheap_status;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * Whether core dumps contain the region.
+ */
+enum offheap_core_dumps
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * They do. The default.
+   */
+  OFFHEAP_CORE_DUMPS_INCLUDE = 0,
+  /**
+   * They do not, where the system can leave it out.
+   */
+  OFFHEAP_CORE_DUMPS_EXCLUDE = 1,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum offheap_core_dumps offheap_core_dumps;
+#else
+typedef uint32_t offheap_core_dumps;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * Which huge pages the region is made of.
+ */
+enum offheap_huge_pages
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * Those that the system makes where it can. The default.
+   */
+  OFFHEAP_HUGE_PAGES_TRANSPARENT = 0,
+  /**
+   * None: resident bytes grow by 4 KiB at a time.
+   */
+  OFFHEAP_HUGE_PAGES_NEVER = 1,
+  /**
+   * Those that the system keeps for who asks for them by name (vm.nr_hugepages); the manager
+   * cannot be built without.
+   */
+  OFFHEAP_HUGE_PAGES_HUGE_TLB = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum offheap_huge_pages offheap_huge_pages;
+#else
+typedef uint32_t offheap_huge_pages;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * Where memory comes from.
+ */
+enum offheap_mode
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * One region, mapped when the manager is built. The default.
+   */
+  OFFHEAP_MODE_OFF_HEAP = 0,
+  /**
+   * The process allocator, page by page as it is asked for.
+   */
+  OFFHEAP_MODE_HEAP = 1,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum offheap_mode offheap_mode;
+#else
+typedef uint32_t offheap_mode;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * When the region becomes resident.
+ */
+enum offheap_populate
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * As pages are first touched. The default.
+   */
+  OFFHEAP_POPULATE_LAZY = 0,
+  /**
+   * All of the capacity, before the manager is built.
+   */
+  OFFHEAP_POPULATE_EAGER = 1,
+  /**
+   * All of the capacity, by threads of the manager that it does not wait for.
+   */
+  OFFHEAP_POPULATE_BACKGROUND = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum offheap_populate offheap_populate;
+#else
+typedef uint32_t offheap_populate;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * Which hole a block takes.
+ */
+enum offheap_strategy
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * The smallest that fits, so that large ones stay whole. The default.
+   */
+  OFFHEAP_STRATEGY_SMALLEST_FIT = 0,
+  /**
+   * The largest there is, so that what remains of it is large as well.
+   */
+  OFFHEAP_STRATEGY_LARGEST_FIT = 1,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum offheap_strategy offheap_strategy;
+#else
+typedef uint32_t offheap_strategy;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * When pages are overwritten with zeros.
+ */
+enum offheap_zero_policy
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * Never: a page may show what its last holder wrote. The default.
+   */
+  OFFHEAP_ZERO_POLICY_NEVER = 0,
+  /**
+   * Before a page is handed out, unless it is known to be zero.
+   */
+  OFFHEAP_ZERO_POLICY_ON_ALLOCATE = 1,
+  /**
+   * When a page is released.
+   */
+  OFFHEAP_ZERO_POLICY_ON_RELEASE = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum offheap_zero_policy offheap_zero_policy;
+#else
+typedef uint32_t offheap_zero_policy;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * The configuration of a manager. For one thread at a time.
+ */
+typedef struct offheap_config offheap_config;
+
+/**
+ * A memory manager.
+ */
+typedef struct offheap_manager offheap_manager;
+
+/**
+ * Who holds memory: an operator, a task, a query.
+ */
+typedef struct offheap_owner offheap_owner;
+
+/**
+ * Bytes of the budget for memory that is held elsewhere. For one thread at a time.
+ */
+typedef struct offheap_reservation offheap_reservation;
+
+/**
+ * A page or a block that is held by the caller.
+ */
+typedef struct offheap_segment offheap_segment;
+
+/**
+ * One thread's fast path to the pages of an owner. For one thread at a time.
+ */
+typedef struct offheap_worker offheap_worker;
+
+/**
+ * A manager in numbers, at one moment. Numbers that change while they are read need not agree.
+ *
+ * Set `size` to the size of the record before the call; afterwards it says how much of the record
+ * the library knows.
+ */
+typedef struct {
+  /**
+   * The size of the record in bytes.
+   */
+  size_t size;
+  /**
+   * The capacity in bytes.
+   */
+  size_t capacity_bytes;
+  /**
+   * The size of a page in bytes.
+   */
+  size_t page_bytes;
+  /**
+   * The pages that the capacity holds.
+   */
+  size_t total_pages;
+  /**
+   * The bytes that owners hold, are promised, or keep at hand as free pages.
+   */
+  size_t reserved_bytes;
+  /**
+   * The bytes of free pages at hand: whoever needs them gets them.
+   */
+  size_t cached_bytes;
+  /**
+   * The bytes that are neither held nor promised.
+   */
+  size_t available_bytes;
+  /**
+   * The most bytes that owners ever held, were promised, or kept at hand.
+   */
+  size_t peak_reserved_bytes;
+  /**
+   * The bytes of the region that the kernel counts as resident; OFFHEAP_UNKNOWN in heap mode and
+   * where the system does not tell.
+   */
+  size_t resident_bytes;
+  /**
+   * The size in bytes of the largest block that an owner without a limit or a minimum could
+   * allocate.
+   */
+  size_t largest_free_block_bytes;
+  /**
+   * The address space of the region in bytes; 0 in heap mode.
+   */
+  size_t mapped_bytes;
+  /**
+   * The bytes that may be resident, as far as is known without asking the kernel.
+   */
+  size_t touched_bytes;
+  /**
+   * Of these, the bytes that are free: what a trim would give back.
+   */
+  size_t idle_bytes;
+  /**
+   * The number of owners.
+   */
+  size_t owners;
+  /**
+   * How many blocks took spare address space because they fitted no hole.
+   */
+  uint64_t exchanges;
+  /**
+   * The bytes that were given back to the system while the region stayed mapped.
+   */
+  uint64_t given_back_bytes;
+} offheap_manager_stats;
+
+/**
+ * An owner in numbers, at one moment. Set `size` before the call, as for a manager.
+ */
+typedef struct {
+  /**
+   * The size of the record in bytes.
+   */
+  size_t size;
+  /**
+   * The bytes that it and the owners below it hold, as pages, blocks and reservations.
+   */
+  size_t used_bytes;
+  /**
+   * The bytes it could take now.
+   */
+  size_t available_bytes;
+  /**
+   * The bytes it is guaranteed.
+   */
+  size_t minimum_bytes;
+  /**
+   * The most bytes it may hold.
+   */
+  size_t limit_bytes;
+} offheap_owner_stats;
+
+/**
+ * The numbers of a refused request for memory. Set `size` before the call, as for a manager.
+ */
+typedef struct {
+  /**
+   * The size of the record in bytes.
+   */
+  size_t size;
+  /**
+   * The bytes that were wanted; rounded up to pages if the capacity holds that many.
+   */
+  size_t requested_bytes;
+  /**
+   * The bytes that the owner could have had.
+   */
+  size_t available_bytes;
+  /**
+   * The bytes that the owner held.
+   */
+  size_t owner_used_bytes;
+  /**
+   * The owner's limit in bytes.
+   */
+  size_t owner_limit_bytes;
+  /**
+   * The manager's capacity in bytes.
+   */
+  size_t capacity_bytes;
+  /**
+   * The bytes of the largest free block, where that was the reason; otherwise OFFHEAP_UNKNOWN.
+   */
+  size_t largest_free_block_bytes;
+} offheap_refusal_info;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * Makes a configuration with the defaults; only the capacity has none.
+ */
+offheap_status offheap_config_new(offheap_config **out_config);
+
+/**
+ * Frees a configuration. Managers that were built from it stay. NULL is fine.
+ */
+offheap_status offheap_config_free(offheap_config *config);
+
+/**
+ * The budget in bytes. What remains beyond the last whole page can be reserved, not allocated.
+ * The numbers are checked when the manager is built.
+ */
+offheap_status offheap_config_set_capacity(offheap_config *config, size_t bytes);
+
+/**
+ * The budget as a fraction of the memory that is available: what the container allows, or else
+ * what the machine has. In place of a capacity; above 0 and at most 1.
+ */
+offheap_status offheap_config_set_fraction_of_available(offheap_config *config, double fraction);
+
+/**
+ * The size of a page in bytes: a power of two from 4 KiB to 1 MiB; 32 KiB by default.
+ */
+offheap_status offheap_config_set_page_size(offheap_config *config, size_t bytes);
+
+/**
+ * Where memory comes from: an offheap_mode.
+ */
+offheap_status offheap_config_set_mode(offheap_config *config, uint32_t mode);
+
+/**
+ * Which hole a block takes: an offheap_strategy.
+ */
+offheap_status offheap_config_set_strategy(offheap_config *config, uint32_t strategy);
+
+/**
+ * When pages are overwritten with zeros: an offheap_zero_policy.
+ */
+offheap_status offheap_config_set_zero_policy(offheap_config *config, uint32_t policy);
+
+/**
+ * How much address space the region takes, as a multiple of the capacity: 4 by default, 1 for none
+ * to spare. Never more than the capacity is resident.
+ */
+offheap_status offheap_config_set_address_space_factor(offheap_config *config, uint32_t factor);
+
+/**
+ * Which huge pages the region is made of: an offheap_huge_pages.
+ */
+offheap_status offheap_config_set_huge_pages(offheap_config *config, uint32_t huge_pages);
+
+/**
+ * When the region becomes resident: an offheap_populate.
+ */
+offheap_status offheap_config_set_populate(offheap_config *config, uint32_t populate);
+
+/**
+ * How many threads populate the region, from 1 to 64.
+ */
+offheap_status offheap_config_set_populate_threads(offheap_config *config, uint32_t threads);
+
+/**
+ * Whether core dumps contain the region: an offheap_core_dumps.
+ */
+offheap_status offheap_config_set_core_dumps(offheap_config *config, uint32_t core_dumps);
+
+/**
+ * The most free pages that each owner keeps at hand for its next allocation of a page.
+ */
+offheap_status offheap_config_set_depot_pages(offheap_config *config, size_t pages);
+
+/**
+ * Keeps memory that is free and still resident for the next who asks. The default.
+ */
+offheap_status offheap_config_set_idle_keep(offheap_config *config);
+
+/**
+ * Has whoever releases memory return free resident memory to the system: down to `down_to_bytes`,
+ * once there are more than `above_bytes`.
+ */
+offheap_status offheap_config_set_idle_return_on_release(offheap_config *config,
+                                                         size_t above_bytes,
+                                                         size_t down_to_bytes);
+
+/**
+ * Has a thread of the manager return free resident memory to the system: it looks after every
+ * pause of that many milliseconds.
+ */
+offheap_status offheap_config_set_idle_return_in_background(offheap_config *config,
+                                                            size_t above_bytes,
+                                                            size_t down_to_bytes,
+                                                            uint64_t pause_milliseconds);
+
+/**
+ * Builds a manager, which maps its region unless it is in heap mode. The configuration stays the
+ * caller's, for more of the same, or to be freed.
+ */
+offheap_status offheap_manager_new(offheap_config *config, offheap_manager **out_manager);
+
+/**
+ * Frees the handle of a manager. The manager itself, with its region, lives until its last owner,
+ * worker, reservation and segment are gone too. NULL is fine.
+ */
+offheap_status offheap_manager_free(offheap_manager *manager);
+
+/**
+ * The manager in numbers. Looks at every chunk of 64 pages, and asks the kernel what is resident:
+ * for reports, not for decisions.
+ */
+offheap_status offheap_manager_get_stats(offheap_manager *manager,
+                                         offheap_manager_stats *out_stats);
+
+/**
+ * Who holds memory, as a text with a line for each owner, the largest holder first:
+ * "`query/sort`: 65536 bytes (minimum 0, limit 1048576, reclaimable 0)". Empty if nobody does.
+ *
+ * Writes as much as fits into `capacity` bytes, with a terminator, and says how long the whole
+ * text is without it. With a capacity of 0, the buffer may be NULL.
+ */
+offheap_status offheap_manager_holders(offheap_manager *manager,
+                                       char *buffer,
+                                       size_t capacity,
+                                       size_t *out_length);
+
+/**
+ * Checks that no owner holds memory: no page, no block and no reservation.
+ * OFFHEAP_STATUS_LEAK if one does; the message says who.
+ */
+offheap_status offheap_manager_verify_empty(offheap_manager *manager);
+
+/**
+ * Refuses every allocation, reservation and registration from now on. What is out stays valid and
+ * goes back as usual. OFFHEAP_STATUS_LEAK if somebody still holds memory; the manager is shut down
+ * all the same.
+ */
+offheap_status offheap_manager_shutdown(offheap_manager *manager);
+
+/**
+ * Gives free resident memory back to the system until at most `idle_bytes` of what is left may be
+ * resident; says how many bytes that were.
+ */
+offheap_status offheap_manager_trim(offheap_manager *manager,
+                                    size_t idle_bytes,
+                                    size_t *out_given_back_bytes);
+
+/**
+ * Checks the manager against itself, for tests and soaks, in a quiet moment: while memory comes
+ * and goes, parts of a change can be under way. OFFHEAP_STATUS_INCONSISTENT if something does not
+ * agree; the message says what.
+ */
+offheap_status offheap_manager_check(offheap_manager *manager);
+
+/**
+ * Registers an owner. It can always have `minimum` bytes, which are promised to nobody else, and
+ * never more than `limit` bytes; OFFHEAP_NO_LIMIT for all there is. The name is copied; it is for
+ * messages and need not be unique.
+ */
+offheap_status offheap_owner_register(offheap_manager *manager,
+                                      const char *name,
+                                      size_t minimum,
+                                      size_t limit,
+                                      offheap_owner **out_owner);
+
+/**
+ * Registers an owner below another one: what it holds, or is promised, counts there as well, and
+ * is never more than that one's limit. It keeps the owner above it.
+ */
+offheap_status offheap_owner_register_child(offheap_owner *owner,
+                                            const char *name,
+                                            size_t minimum,
+                                            size_t limit,
+                                            offheap_owner **out_owner);
+
+/**
+ * Frees the handle of an owner. What it holds stays valid, and counts, until it is released; its
+ * minimum is kept as long. NULL is fine.
+ */
+offheap_status offheap_owner_free(offheap_owner *owner);
+
+/**
+ * The owner in numbers.
+ */
+offheap_status offheap_owner_get_stats(offheap_owner *owner, offheap_owner_stats *out_stats);
+
+/**
+ * Allocates one page. If it fits the limits, it succeeds.
+ */
+offheap_status offheap_allocate_page(offheap_owner *owner, offheap_segment **out_segment);
+
+/**
+ * Allocates `count` pages, all or none, and writes their handles to an array of that many. If they
+ * fit the limits, it succeeds. Cheaper than one by one.
+ */
+offheap_status offheap_allocate_pages(offheap_owner *owner,
+                                      size_t count,
+                                      offheap_segment **out_segments);
+
+/**
+ * Allocates one block of contiguous memory, rounded up to pages, from the hole that the manager's
+ * strategy picks, or from spare address space if there is none.
+ */
+offheap_status offheap_allocate(offheap_owner *owner, size_t bytes, offheap_segment **out_segment);
+
+/**
+ * Allocates one block of at least a page and at most `bytes`, rounded up to pages: what the limits
+ * and the strategy find. Its size says how much that is.
+ */
+offheap_status offheap_allocate_up_to(offheap_owner *owner,
+                                      size_t bytes,
+                                      offheap_segment **out_segment);
+
+/**
+ * Allocates `bytes`, rounded up to pages, in as many blocks as it takes, all or none, and says how
+ * many these are. If they fit the limits, it succeeds. `capacity` is how many handles the array
+ * has room for: as many as there are pages are always enough; with less the call can be refused
+ * with OFFHEAP_STATUS_BUFFER_TOO_SMALL.
+ */
+offheap_status offheap_allocate_scattered(offheap_owner *owner,
+                                          size_t bytes,
+                                          offheap_segment **out_segments,
+                                          size_t capacity,
+                                          size_t *out_count);
+
+/**
+ * The version of the ABI of the library that runs; OFFHEAP_ABI_VERSION is that of the header.
+ */
+uint32_t offheap_abi_version(void);
+
+/**
+ * The version of the library that runs, as a text.
+ */
+const char *offheap_version(void);
+
+/**
+ * The name of a status in this header, or "unknown" if the library has no such status.
+ */
+const char *offheap_status_name(int32_t status);
+
+/**
+ * A sentence about the last call that failed on this thread: what was wanted, the number or the
+ * rule that stood against it, and who holds the most. Empty if none failed; a call that succeeds
+ * leaves it as it is. It is valid until the next call that fails on this thread, and until the
+ * thread ends.
+ */
+const char *offheap_last_error_message(void);
+
+/**
+ * The numbers of the last call that failed on this thread, if that was a request for memory that
+ * was refused; otherwise OFFHEAP_STATUS_INVALID_ARGUMENT, and what failed before is forgotten.
+ */
+offheap_status offheap_last_refusal(offheap_refusal_info *out_refusal);
+
+/**
+ * Reserves bytes of the budget for memory that is held elsewhere: accounting only. A reservation
+ * keeps its owner. Two calls at a time with one reservation are refused with OFFHEAP_STATUS_BUSY.
+ */
+offheap_status offheap_reserve_memory(offheap_owner *owner,
+                                      size_t bytes,
+                                      offheap_reservation **out_reservation);
+
+/**
+ * Reserves more bytes. If it is refused, the reservation is as before.
+ */
+offheap_status offheap_reservation_grow(offheap_reservation *reservation, size_t bytes);
+
+/**
+ * Gives bytes back, or all there are if that is less; says how many.
+ */
+offheap_status offheap_reservation_release(offheap_reservation *reservation,
+                                           size_t bytes,
+                                           size_t *out_released_bytes);
+
+/**
+ * The bytes of a reservation.
+ */
+offheap_status offheap_reservation_size(offheap_reservation *reservation, size_t *out_bytes);
+
+/**
+ * Gives all bytes of a reservation back and frees it. NULL is fine.
+ */
+offheap_status offheap_reservation_free(offheap_reservation *reservation);
+
+/**
+ * The address of a segment's first byte. It is aligned to 4096 bytes, and good until the segment
+ * is released: afterwards the memory belongs to somebody else.
+ */
+offheap_status offheap_segment_address(offheap_segment *segment, void **out_address);
+
+/**
+ * The size of a segment in bytes: a number of whole pages.
+ */
+offheap_status offheap_segment_size(offheap_segment *segment, size_t *out_bytes);
+
+/**
+ * Gives a segment back to where it came from, on any thread. NULL is fine. A segment that was
+ * released before is refused with OFFHEAP_STATUS_STALE_HANDLE, also if its memory is in other
+ * hands by now, which stay untouched.
+ */
+offheap_status offheap_release(offheap_segment *segment);
+
+/**
+ * Gives many segments back, all or none: cheaper than one by one, where neighbours follow each
+ * other. They may be of several owners and managers. NULLs among them are fine. If one of them was
+ * released before, or is in the array twice, none is released; while the call finds that out,
+ * other calls with these segments can be refused as stale.
+ */
+offheap_status offheap_release_many(offheap_segment *const *segments, size_t count);
+
+/**
+ * Makes a worker of an owner: the fast path to pages for one thread, which keeps some at hand.
+ * They are not lost to others: whoever would be refused gets them first. A worker keeps its owner.
+ * It may be handed to another thread, but two calls at a time are refused with
+ * OFFHEAP_STATUS_BUSY.
+ */
+offheap_status offheap_worker_new(offheap_owner *owner, offheap_worker **out_worker);
+
+/**
+ * Allocates a page, as offheap_allocate_page does.
+ */
+offheap_status offheap_worker_allocate_page(offheap_worker *worker, offheap_segment **out_segment);
+
+/**
+ * Gives a segment back: to the pages that the worker keeps at hand if it is a page of its owner,
+ * and otherwise to where it came from. NULL is fine for the segment.
+ */
+offheap_status offheap_worker_release(offheap_worker *worker, offheap_segment *segment);
+
+/**
+ * Frees a worker. The pages that it keeps at hand go back. NULL is fine.
+ */
+offheap_status offheap_worker_free(offheap_worker *worker);
+
+/**
+ * The version of the ABI of the library that runs; OFFHEAP_ABI_VERSION is that of the header.
+ */
+uint32_t offheap_abi_version(void);
+
+/**
+ * The version of the library that runs, as a text.
+ */
+const char *offheap_version(void);
+
+/**
+ * The name of a status in this header, or "unknown" if the library has no such status.
+ */
+const char *offheap_status_name(int32_t status);
+
+/**
+ * A sentence about the last call that failed on this thread: what was wanted, the number or the
+ * rule that stood against it, and who holds the most. Empty if none failed; a call that succeeds
+ * leaves it as it is. It is valid until the next call that fails on this thread, and until the
+ * thread ends.
+ */
+const char *offheap_last_error_message(void);
+
+/**
+ * The numbers of the last call that failed on this thread, if that was a request for memory that
+ * was refused; otherwise OFFHEAP_STATUS_INVALID_ARGUMENT, and what failed before is forgotten.
+ */
+offheap_status offheap_last_refusal(offheap_refusal_info *out_refusal);
+
+/**
+ * Makes a configuration with the defaults; only the capacity has none.
+ */
+offheap_status offheap_config_new(offheap_config **out_config);
+
+/**
+ * Frees a configuration. Managers that were built from it stay. NULL is fine.
+ */
+offheap_status offheap_config_free(offheap_config *config);
+
+/**
+ * The budget in bytes. What remains beyond the last whole page can be reserved, not allocated.
+ * The numbers are checked when the manager is built.
+ */
+offheap_status offheap_config_set_capacity(offheap_config *config, size_t bytes);
+
+/**
+ * The budget as a fraction of the memory that is available: what the container allows, or else
+ * what the machine has. In place of a capacity; above 0 and at most 1.
+ */
+offheap_status offheap_config_set_fraction_of_available(offheap_config *config, double fraction);
+
+/**
+ * The size of a page in bytes: a power of two from 4 KiB to 1 MiB; 32 KiB by default.
+ */
+offheap_status offheap_config_set_page_size(offheap_config *config, size_t bytes);
+
+/**
+ * Where memory comes from: an offheap_mode.
+ */
+offheap_status offheap_config_set_mode(offheap_config *config, uint32_t mode);
+
+/**
+ * Which hole a block takes: an offheap_strategy.
+ */
+offheap_status offheap_config_set_strategy(offheap_config *config, uint32_t strategy);
+
+/**
+ * When pages are overwritten with zeros: an offheap_zero_policy.
+ */
+offheap_status offheap_config_set_zero_policy(offheap_config *config, uint32_t policy);
+
+/**
+ * How much address space the region takes, as a multiple of the capacity: 4 by default, 1 for none
+ * to spare. Never more than the capacity is resident.
+ */
+offheap_status offheap_config_set_address_space_factor(offheap_config *config, uint32_t factor);
+
+/**
+ * Which huge pages the region is made of: an offheap_huge_pages.
+ */
+offheap_status offheap_config_set_huge_pages(offheap_config *config, uint32_t huge_pages);
+
+/**
+ * When the region becomes resident: an offheap_populate.
+ */
+offheap_status offheap_config_set_populate(offheap_config *config, uint32_t populate);
+
+/**
+ * How many threads populate the region, from 1 to 64.
+ */
+offheap_status offheap_config_set_populate_threads(offheap_config *config, uint32_t threads);
+
+/**
+ * Whether core dumps contain the region: an offheap_core_dumps.
+ */
+offheap_status offheap_config_set_core_dumps(offheap_config *config, uint32_t core_dumps);
+
+/**
+ * The most free pages that each owner keeps at hand for its next allocation of a page.
+ */
+offheap_status offheap_config_set_depot_pages(offheap_config *config, size_t pages);
+
+/**
+ * Keeps memory that is free and still resident for the next who asks. The default.
+ */
+offheap_status offheap_config_set_idle_keep(offheap_config *config);
+
+/**
+ * Has whoever releases memory return free resident memory to the system: down to `down_to_bytes`,
+ * once there are more than `above_bytes`.
+ */
+offheap_status offheap_config_set_idle_return_on_release(offheap_config *config,
+                                                         size_t above_bytes,
+                                                         size_t down_to_bytes);
+
+/**
+ * Has a thread of the manager return free resident memory to the system: it looks after every
+ * pause of that many milliseconds.
+ */
+offheap_status offheap_config_set_idle_return_in_background(offheap_config *config,
+                                                            size_t above_bytes,
+                                                            size_t down_to_bytes,
+                                                            uint64_t pause_milliseconds);
+
+/**
+ * Builds a manager, which maps its region unless it is in heap mode. The configuration stays the
+ * caller's, for more of the same, or to be freed.
+ */
+offheap_status offheap_manager_new(offheap_config *config, offheap_manager **out_manager);
+
+/**
+ * Frees the handle of a manager. The manager itself, with its region, lives until its last owner,
+ * worker, reservation and segment are gone too. NULL is fine.
+ */
+offheap_status offheap_manager_free(offheap_manager *manager);
+
+/**
+ * The manager in numbers. Looks at every chunk of 64 pages, and asks the kernel what is resident:
+ * for reports, not for decisions.
+ */
+offheap_status offheap_manager_get_stats(offheap_manager *manager,
+                                         offheap_manager_stats *out_stats);
+
+/**
+ * Who holds memory, as a text with a line for each owner, the largest holder first:
+ * "`query/sort`: 65536 bytes (minimum 0, limit 1048576, reclaimable 0)". Empty if nobody does.
+ *
+ * Writes as much as fits into `capacity` bytes, with a terminator, and says how long the whole
+ * text is without it. With a capacity of 0, the buffer may be NULL.
+ */
+offheap_status offheap_manager_holders(offheap_manager *manager,
+                                       char *buffer,
+                                       size_t capacity,
+                                       size_t *out_length);
+
+/**
+ * Checks that no owner holds memory: no page, no block and no reservation.
+ * OFFHEAP_STATUS_LEAK if one does; the message says who.
+ */
+offheap_status offheap_manager_verify_empty(offheap_manager *manager);
+
+/**
+ * Refuses every allocation, reservation and registration from now on. What is out stays valid and
+ * goes back as usual. OFFHEAP_STATUS_LEAK if somebody still holds memory; the manager is shut down
+ * all the same.
+ */
+offheap_status offheap_manager_shutdown(offheap_manager *manager);
+
+/**
+ * Gives free resident memory back to the system until at most `idle_bytes` of what is left may be
+ * resident; says how many bytes that were.
+ */
+offheap_status offheap_manager_trim(offheap_manager *manager,
+                                    size_t idle_bytes,
+                                    size_t *out_given_back_bytes);
+
+/**
+ * Checks the manager against itself, for tests and soaks, in a quiet moment: while memory comes
+ * and goes, parts of a change can be under way. OFFHEAP_STATUS_INCONSISTENT if something does not
+ * agree; the message says what.
+ */
+offheap_status offheap_manager_check(offheap_manager *manager);
+
+/**
+ * Registers an owner. It can always have `minimum` bytes, which are promised to nobody else, and
+ * never more than `limit` bytes; OFFHEAP_NO_LIMIT for all there is. The name is copied; it is for
+ * messages and need not be unique.
+ */
+offheap_status offheap_owner_register(offheap_manager *manager,
+                                      const char *name,
+                                      size_t minimum,
+                                      size_t limit,
+                                      offheap_owner **out_owner);
+
+/**
+ * Registers an owner below another one: what it holds, or is promised, counts there as well, and
+ * is never more than that one's limit. It keeps the owner above it.
+ */
+offheap_status offheap_owner_register_child(offheap_owner *owner,
+                                            const char *name,
+                                            size_t minimum,
+                                            size_t limit,
+                                            offheap_owner **out_owner);
+
+/**
+ * Frees the handle of an owner. What it holds stays valid, and counts, until it is released; its
+ * minimum is kept as long. NULL is fine.
+ */
+offheap_status offheap_owner_free(offheap_owner *owner);
+
+/**
+ * The owner in numbers.
+ */
+offheap_status offheap_owner_get_stats(offheap_owner *owner, offheap_owner_stats *out_stats);
+
+/**
+ * Allocates one page. If it fits the limits, it succeeds.
+ */
+offheap_status offheap_allocate_page(offheap_owner *owner, offheap_segment **out_segment);
+
+/**
+ * Allocates `count` pages, all or none, and writes their handles to an array of that many. If they
+ * fit the limits, it succeeds. Cheaper than one by one.
+ */
+offheap_status offheap_allocate_pages(offheap_owner *owner,
+                                      size_t count,
+                                      offheap_segment **out_segments);
+
+/**
+ * Allocates one block of contiguous memory, rounded up to pages, from the hole that the manager's
+ * strategy picks, or from spare address space if there is none.
+ */
+offheap_status offheap_allocate(offheap_owner *owner, size_t bytes, offheap_segment **out_segment);
+
+/**
+ * Allocates one block of at least a page and at most `bytes`, rounded up to pages: what the limits
+ * and the strategy find. Its size says how much that is.
+ */
+offheap_status offheap_allocate_up_to(offheap_owner *owner,
+                                      size_t bytes,
+                                      offheap_segment **out_segment);
+
+/**
+ * Allocates `bytes`, rounded up to pages, in as many blocks as it takes, all or none, and says how
+ * many these are. If they fit the limits, it succeeds. `capacity` is how many handles the array
+ * has room for: as many as there are pages are always enough; with less the call can be refused
+ * with OFFHEAP_STATUS_BUFFER_TOO_SMALL.
+ */
+offheap_status offheap_allocate_scattered(offheap_owner *owner,
+                                          size_t bytes,
+                                          offheap_segment **out_segments,
+                                          size_t capacity,
+                                          size_t *out_count);
+
+/**
+ * The address of a segment's first byte. It is aligned to 4096 bytes, and good until the segment
+ * is released: afterwards the memory belongs to somebody else.
+ */
+offheap_status offheap_segment_address(offheap_segment *segment, void **out_address);
+
+/**
+ * The size of a segment in bytes: a number of whole pages.
+ */
+offheap_status offheap_segment_size(offheap_segment *segment, size_t *out_bytes);
+
+/**
+ * Gives a segment back to where it came from, on any thread. NULL is fine. A segment that was
+ * released before is refused with OFFHEAP_STATUS_STALE_HANDLE, also if its memory is in other
+ * hands by now, which stay untouched.
+ */
+offheap_status offheap_release(offheap_segment *segment);
+
+/**
+ * Gives many segments back, all or none: cheaper than one by one, where neighbours follow each
+ * other. They may be of several owners and managers. NULLs among them are fine. If one of them was
+ * released before, or is in the array twice, none is released; while the call finds that out,
+ * other calls with these segments can be refused as stale.
+ */
+offheap_status offheap_release_many(offheap_segment *const *segments, size_t count);
+
+/**
+ * Makes a worker of an owner: the fast path to pages for one thread, which keeps some at hand.
+ * They are not lost to others: whoever would be refused gets them first. A worker keeps its owner.
+ * It may be handed to another thread, but two calls at a time are refused with
+ * OFFHEAP_STATUS_BUSY.
+ */
+offheap_status offheap_worker_new(offheap_owner *owner, offheap_worker **out_worker);
+
+/**
+ * Allocates a page, as offheap_allocate_page does.
+ */
+offheap_status offheap_worker_allocate_page(offheap_worker *worker, offheap_segment **out_segment);
+
+/**
+ * Gives a segment back: to the pages that the worker keeps at hand if it is a page of its owner,
+ * and otherwise to where it came from. NULL is fine for the segment.
+ */
+offheap_status offheap_worker_release(offheap_worker *worker, offheap_segment *segment);
+
+/**
+ * Frees a worker. The pages that it keeps at hand go back. NULL is fine.
+ */
+offheap_status offheap_worker_free(offheap_worker *worker);
+
+/**
+ * Reserves bytes of the budget for memory that is held elsewhere: accounting only. A reservation
+ * keeps its owner. Two calls at a time with one reservation are refused with OFFHEAP_STATUS_BUSY.
+ */
+offheap_status offheap_reserve_memory(offheap_owner *owner,
+                                      size_t bytes,
+                                      offheap_reservation **out_reservation);
+
+/**
+ * Reserves more bytes. If it is refused, the reservation is as before.
+ */
+offheap_status offheap_reservation_grow(offheap_reservation *reservation, size_t bytes);
+
+/**
+ * Gives bytes back, or all there are if that is less; says how many.
+ */
+offheap_status offheap_reservation_release(offheap_reservation *reservation,
+                                           size_t bytes,
+                                           size_t *out_released_bytes);
+
+/**
+ * The bytes of a reservation.
+ */
+offheap_status offheap_reservation_size(offheap_reservation *reservation, size_t *out_bytes);
+
+/**
+ * Gives all bytes of a reservation back and frees it. NULL is fine.
+ */
+offheap_status offheap_reservation_free(offheap_reservation *reservation);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* OFFHEAP_H */

@@ -1,0 +1,121 @@
+//! Generates `include/offheap.h` from the functions of `src/ffi`.
+
+use std::path::{Path, PathBuf};
+
+use cbindgen::{Builder, DocumentationStyle, EnumConfig, Language, RenameRule, Style};
+
+/// The files that declare something, in the order of the header.
+const FILES: [&str; 10] = [
+    "mod",
+    "status",
+    "problem",
+    "config",
+    "records",
+    "manager",
+    "owner",
+    "segment",
+    "worker",
+    "reservation",
+];
+
+/// What C calls the types.
+const TYPES: [(&str, &str); 16] = [
+    ("Config", "offheap_config"),
+    ("CoreDumps", "offheap_core_dumps"),
+    ("HugePages", "offheap_huge_pages"),
+    ("Manager", "offheap_manager"),
+    ("ManagerStats", "offheap_manager_stats"),
+    ("Mode", "offheap_mode"),
+    ("Owner", "offheap_owner"),
+    ("OwnerStats", "offheap_owner_stats"),
+    ("Populate", "offheap_populate"),
+    ("RefusalInfo", "offheap_refusal_info"),
+    ("Reservation", "offheap_reservation"),
+    ("Segment", "offheap_segment"),
+    ("Status", "offheap_status"),
+    ("Strategy", "offheap_strategy"),
+    ("Worker", "offheap_worker"),
+    ("ZeroPolicy", "offheap_zero_policy"),
+];
+
+/// Constants whose values the generator cannot tell.
+const CONSTANTS: &str = "
+/**
+ * A number that is not known.
+ */
+#define OFFHEAP_UNKNOWN ((size_t)-1)
+
+/**
+ * The limit of an owner that may hold all there is.
+ */
+#define OFFHEAP_NO_LIMIT ((size_t)-1)
+";
+
+const PREAMBLE: &str = include_str!("preamble.txt");
+
+/// The root of the repository.
+#[must_use]
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The header that belongs to the code.
+///
+/// # Errors
+///
+/// What the code has that a header cannot express.
+pub fn header() -> Result<String, cbindgen::Error> {
+    let mut config = cbindgen::Config {
+        language: Language::C,
+        cpp_compat: true,
+        style: Style::Type,
+        header: Some(PREAMBLE.trim_end().to_owned()),
+        include_guard: Some("OFFHEAP_H".to_owned()),
+        no_includes: true,
+        after_includes: Some(CONSTANTS.trim_end().to_owned()),
+        sys_includes: vec!["stddef.h".to_owned(), "stdint.h".to_owned()],
+        usize_is_size_t: true,
+        documentation_style: DocumentationStyle::Doxy,
+        line_length: 100,
+        enumeration: EnumConfig {
+            rename_variants: RenameRule::QualifiedScreamingSnakeCase,
+            ..EnumConfig::default()
+        },
+        ..cbindgen::Config::default()
+    };
+    for (rust, c) in TYPES {
+        config.export.rename.insert(rust.to_owned(), c.to_owned());
+        config.export.include.push(rust.to_owned());
+    }
+    config.function.sort_by = Some(cbindgen::SortKey::None);
+    let builder = FILES.iter().fold(Builder::new().with_config(config), |builder, file| {
+        builder.with_src(root().join("src/ffi").join(file).with_extension("rs"))
+    });
+    let mut bytes = Vec::new();
+    builder.generate()?.write(&mut bytes);
+    Ok(tidied(&String::from_utf8_lossy(&bytes)))
+}
+
+/// The header without what only Rust needs to be told, C has the rules for pointers at the top, and
+/// with one empty line where there are several.
+fn tidied(header: &str) -> String {
+    let mut text = String::new();
+    let mut in_safety = false;
+    for line in header.lines() {
+        if line.is_empty() && text.ends_with("\n\n") {
+            continue;
+        }
+        if line.trim() == "* # Safety" {
+            in_safety = true;
+            // The line above it is empty, but for the border of the comment.
+            text.truncate(text.trim_end().trim_end_matches('*').trim_end().len());
+            text.push('\n');
+        }
+        in_safety &= !line.trim().starts_with("*/");
+        if !in_safety {
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+    }
+    text
+}

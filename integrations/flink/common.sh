@@ -56,14 +56,32 @@ need_flink() { # VERSION
             rm -rf "$folder"
             skip "the package apache-flink-libraries $1 cannot be reached"
         fi
-        rm -rf "$flink_lib" && mkdir -p "$flink_lib"
+        rm -rf "${cache:?}/$1" && mkdir -p "$flink_lib" "$cache/$1/bin"
         unpack "$folder" "$flink_lib" '*/lib/*.jar'
+        unpack "$folder" "$cache/$1/bin" '*/bin/bash-java-utils.jar'
         rm -rf "$folder"
         touch "$cache/$1/complete"
     fi
     # As Flink's own scripts have it: its main jar comes last.
     class_path=$(find "$flink_lib" -name '*.jar' ! -name 'flink-dist-*' | sort | tr '\n' ':')
     class_path+=$(find "$flink_lib" -name 'flink-dist-*.jar')
+}
+
+# Sets `flink_bin` to a folder with Flink's own scripts, fetched once; after `need_flink`.
+need_scripts() { # VERSION
+    flink_bin="$cache/$1/bin"
+    if [ ! -e "$flink_bin/taskmanager.sh" ]; then
+        local folder
+        folder=$(mktemp -d "$cache/fetch.XXXXXX")
+        if ! fetch apache-flink "$1" "$folder"; then
+            tail -n 2 "$folder/pip.log" >&2
+            rm -rf "$folder"
+            skip "the package apache-flink $1, which has Flink's scripts, cannot be reached"
+        fi
+        unpack "$folder" "$flink_bin" 'pyflink/bin/*.sh'
+        chmod +x "$flink_bin"/*.sh
+        rm -rf "$folder"
+    fi
 }
 
 need_java() {

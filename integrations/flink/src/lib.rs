@@ -1,8 +1,8 @@
 //! The library behind the Java agent that runs Apache Flink's managed memory on one region.
 //!
 //! The JVM asks for pages by the batch and keeps some at hand (`java/offheap/flink/Pages.java`); it
-//! knows them by their addresses. [`region`] maps an address back to the segment that it stands for,
-//! and refuses one that stands for none. [`jni`] is what the JVM calls.
+//! knows them by their addresses. `region` maps an address back to the segment that it stands for,
+//! and refuses one that stands for none. `jni` is what the JVM calls.
 //!
 //! ```text
 //! MemoryManager.allocatePages     Flink, unchanged

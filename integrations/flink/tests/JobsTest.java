@@ -1,8 +1,4 @@
-import java.io.InputStream;
-import java.net.URL;
-import java.nio.charset.StandardCharsets;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
+import java.util.List;
 
 /**
  * Jobs on a cluster in this process. The first argument says how the region is: {@code whole} has
@@ -122,31 +118,15 @@ final class JobsTest {
 
     /** A number of the region among the metrics of the TaskManager, over REST. */
     private static long metric(Cluster cluster, String name) throws Exception {
-        String address =
-                "http://localhost:" + cluster.client().toMap().get("rest.port") + "/taskmanagers";
-        Matcher id = Pattern.compile("\"id\":\"([^\"]+)\"").matcher(read(address));
-        Check.that("there is a TaskManager", id.find());
-        String query = address + "/" + id.group(1) + "/metrics?get=Status.offheap." + name;
-        Pattern value = Pattern.compile("\"value\":\"(\\d+)\"");
+        List<String> ids = Cluster.taskManagers(cluster.port());
+        Check.equal("TaskManagers", 1, ids.size());
         // They are fetched when somebody asks, and shown to who asks again.
         long end = System.nanoTime() + 60_000_000_000L;
         long last = -1;
-        while (System.nanoTime() < end) {
-            Matcher found = value.matcher(read(query));
-            if (found.find()) {
-                last = Long.parseLong(found.group(1));
-                if (last == Cluster.number("Served")) {
-                    return last;
-                }
-            }
+        while (System.nanoTime() < end && last != Cluster.number("Served")) {
             Thread.sleep(200);
+            last = Cluster.metric(cluster.port(), ids.get(0), name);
         }
         return last;
-    }
-
-    private static String read(String address) throws Exception {
-        try (InputStream in = new URL(address).openStream()) {
-            return new String(in.readAllBytes(), StandardCharsets.UTF_8);
-        }
     }
 }

@@ -57,7 +57,7 @@ measure() { # VARIANT JAVA_ARGUMENT...
 
 for round in $(seq "$rounds"); do
     say "round $round of $rounds"
-    for variant in "${variants[@]}"; do measure "$variant" PageBench 2000000; done
+    for variant in "${variants[@]}"; do measure "$variant" PageBench 1000000; done
     $quick && continue
     for variant in glibc "offheap, small pages" offheap; do measure "$variant" AccessBench 4096; done
     for variant in "${variants[@]}"; do measure "$variant" JobBench 500000; done
@@ -78,7 +78,9 @@ show = lambda value: f"{value:.0f}" if value >= 100 else f"{value:.1f}"
 def cell(case, variant):
     if (case, variant) not in median: return ""
     text, ours = show(median[case, variant]), median[case, "offheap"]
-    return text if variant == "offheap" or not ours else f"{text} ({median[case, variant] / ours:.2g}x)"
+    if variant == "offheap" or not ours: return text
+    ratio = median[case, variant] / ours
+    return f"{text} ({ratio:.0f}x)" if ratio >= 10 else f"{text} ({ratio:.2f}x)"
 table = ["| | " + " | ".join(variants) + " |", "|---" * (len(variants) + 1) + "|"]
 table += [f"| {case} | " + " | ".join(cell(case, variant) for variant in variants) + " |" for case in cases]
 text = f"Flink {version}.\n\n" + "\n".join(table)

@@ -38,6 +38,8 @@ taskmanager.memory.managed.size: 96m
 taskmanager.memory.network.min: 48m
 taskmanager.memory.network.max: 48m
 metrics.fetcher.update-interval: 100
+# How long the JobManager waits for the metrics of a TaskManager that was killed.
+web.timeout: 5000
 # Both TaskManagers are to work, however little there is to do.
 taskmanager.load-balance.mode: SLOTS
 heartbeat.interval: 1000

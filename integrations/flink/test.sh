@@ -62,6 +62,7 @@ expect_ok strange "${region[@]}" PagesTest strange
 expect_text strange "was freed twice, or is of somebody else"
 expect_ok exact "${region[@]}" PagesTest exact
 expect_ok churn "${region[@]}" PagesTest churn
+expect_ok churn-few -Doffheap.bytes=1m PagesTest churn-few
 expect_ok churn-colour "${region[@]}" -Doffheap.colour=true PagesTest churn
 expect_ok wipe "${region[@]}" -Doffheap.wipe=true PagesTest wipe
 expect_ok colour "${region[@]}" -Doffheap.colour=true PagesTest colour

@@ -23,7 +23,7 @@ final class JobBench {
                             ManagementFactory.getOperatingSystemMXBean();
             System.out.printf("jobs, CPU seconds\t%.1f%n", system.getProcessCpuTime() / 1e9);
             String stat = Files.readString(Path.of("/proc/self/stat"));
-            // The first one after the name of the program is the third of all; faults are the tenth.
+            // The first one after the name of the program is the third of all; faults the tenth.
             String[] fields = stat.substring(stat.lastIndexOf(')') + 2).split(" ");
             System.out.printf("jobs, page faults in thousands\t%d%n",
                     Long.parseLong(fields[7]) / 1000);

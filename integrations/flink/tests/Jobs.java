@@ -50,7 +50,8 @@ final class Jobs {
                 "hash aggregate",
                 tables,
                 "HashAggregate(",
-                "SELECT COUNT(*), SUM(c * (g + 1)), SUM(CAST(MOD(s, 10007) AS BIGINT) * MOD(g, 101)) FROM ("
+                "SELECT COUNT(*), SUM(c * (g + 1)),"
+                        + " SUM(CAST(MOD(s, 10007) AS BIGINT) * MOD(g, 101)) FROM ("
                         + "SELECT MOD(id * 7919, " + GROUPS + ") AS g, COUNT(*) AS c, SUM(id) AS s"
                         + " FROM numbers GROUP BY MOD(id * 7919, " + GROUPS + "))",
                 groups, weighed, mixed);

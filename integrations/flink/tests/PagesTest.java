@@ -31,7 +31,10 @@ final class PagesTest {
                 everyPageIsHadWhoeverFreedItWhere();
                 break;
             case "churn":
-                nobodyIsRefusedWhileThreadsShareTheRegion();
+                nobodyIsRefusedWhileThreadsShareTheRegion(PAGES);
+                break;
+            case "churn-few":
+                nobodyIsRefusedWhileThreadsShareTheRegion(PAGES / 16);
                 break;
             case "wipe":
                 freedPagesAreZero();
@@ -104,9 +107,11 @@ final class PagesTest {
         Check.that("pages are at hand", Cluster.number("AtHandBytes") > 0);
     }
 
-    private static void nobodyIsRefusedWhileThreadsShareTheRegion() throws Exception {
-        int threads = 8;
-        // Each has a manager of its share, so together they can have each page, and no more.
+    private static void nobodyIsRefusedWhileThreadsShareTheRegion(int pages)
+            throws Exception {
+        int threads = 32;
+        // Each has a manager of its share, so together they can have each page, and no more. There
+        // are more of them than shelves.
         CyclicBarrier start = new CyclicBarrier(threads);
         AtomicReference<Throwable> failure = new AtomicReference<>();
         List<Thread> running = new ArrayList<>();
@@ -115,7 +120,7 @@ final class PagesTest {
             running.add(new Thread(() -> {
                 try {
                     start.await();
-                    churn(manager(PAGES / threads), new Random(seed), seed);
+                    churn(manager(pages / threads), new Random(seed), seed);
                 } catch (Throwable e) {
                     failure.set(e);
                 }
@@ -137,22 +142,18 @@ final class PagesTest {
         List<MemorySegment> held = new ArrayList<>();
         int all = (int) (manager.getMemorySize() / PAGE_BYTES);
         for (int step = 0; step < 20_000; step++) {
-            if (held.size() < all && random.nextInt(3) > 0) {
-                // Every now and then all that is left.
-                int left = all - held.size();
-                int wanted = random.nextInt(8) == 0 ? left : 1 + random.nextInt(Math.min(left, 4));
-                for (MemorySegment segment : manager.allocatePages("test", wanted)) {
-                    segment.putLong(0, mark);
-                    segment.putLong(PAGE_BYTES - 8, mark);
-                    held.add(segment);
-                }
-            } else {
-                while (!held.isEmpty() && random.nextInt(4) > 0) {
-                    MemorySegment segment = held.remove(random.nextInt(held.size()));
-                    Check.equal("the mark at the start", mark, segment.getLong(0));
-                    Check.equal("the mark at the end", mark, segment.getLong(PAGE_BYTES - 8));
-                    manager.release(segment);
-                }
+            // Everybody takes all that there is for him, and gives a little back, so that hardly a
+            // page is free at any time.
+            for (MemorySegment segment : manager.allocatePages("test", all - held.size())) {
+                segment.putLong(0, mark);
+                segment.putLong(PAGE_BYTES - 8, mark);
+                held.add(segment);
+            }
+            for (int i = Math.min(random.nextInt(3), all - 1); i >= 0; i--) {
+                MemorySegment segment = held.remove(random.nextInt(held.size()));
+                Check.equal("the mark at the start", mark, segment.getLong(0));
+                Check.equal("the mark at the end", mark, segment.getLong(PAGE_BYTES - 8));
+                manager.release(segment);
             }
         }
         manager.release(held);
@@ -244,7 +245,8 @@ final class PagesTest {
     }
 
     private static void expectDistinct(List<MemorySegment> segments) {
-        long[] addresses = segments.stream().mapToLong(MemorySegment::getAddress).sorted().toArray();
+        long[] addresses =
+                segments.stream().mapToLong(MemorySegment::getAddress).sorted().toArray();
         for (int i = 1; i < addresses.length; i++) {
             Check.that("pages do not overlap", addresses[i] - addresses[i - 1] >= PAGE_BYTES);
         }

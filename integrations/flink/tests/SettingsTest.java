@@ -35,7 +35,8 @@ final class SettingsTest {
         equal(Set.of("offheap.byte"), settings("", "offheap.byte", "1", "other", "2").unknown());
         refuses("offheap.huge-pages is transparent, never or reserved, not yes",
                 () -> settings("", "offheap.huge-pages", "yes").flags());
-        refuses("offheap.wipe is true or false, not 1", () -> settings("", "offheap.wipe", "1").wipe());
+        refuses("offheap.wipe is true or false, not 1",
+                () -> settings("", "offheap.wipe", "1").wipe());
         refuses("offheap.bytes is a size such as 512m, not many",
                 () -> settings("", "offheap.bytes", "many").regionBytes());
         refuses("offheap.at-hand is a number of at least 64, not 63",

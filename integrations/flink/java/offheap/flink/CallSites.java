@@ -87,7 +87,8 @@ final class CallSites {
                             String signature,
                             String[] exceptions) {
                         MethodVisitor target =
-                                super.visitMethod(access, method, descriptor, signature, exceptions);
+                                super.visitMethod(
+                                        access, method, descriptor, signature, exceptions);
                         switch (name) {
                             case MEMORY_UTILS:
                                 return new Utils(target);

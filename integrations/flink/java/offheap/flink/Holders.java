@@ -41,9 +41,7 @@ public final class Holders {
     public static void made(MemoryManager manager) {
         try {
             long pageBytes = manager.getPageSize();
-            if (pageBytesSeen == 0) {
-                pageBytesSeen = pageBytes;
-            }
+            seePageBytes(pageBytes);
             MANAGERS.removeIf(reference -> reference.get() == null);
             MANAGERS.add(new WeakReference<>(manager));
             if (pageBytes != Pages.PAGE_BYTES) {
@@ -69,6 +67,13 @@ public final class Holders {
             }
         } catch (RuntimeException | LinkageError e) {
             Log.warn("a refusal is not reported: " + e, e);
+        }
+    }
+
+    /** Flink's pages have this size: the region that is opened next will have it, too. */
+    static void seePageBytes(long pageBytes) {
+        if (pageBytesSeen == 0) {
+            pageBytesSeen = pageBytes;
         }
     }
 

@@ -9,8 +9,8 @@ import java.nio.file.StandardCopyOption;
 import sun.misc.Unsafe;
 
 /**
- * The library, {@code src/jni.rs}: numbers in, numbers out. Batches of addresses lie in memory of the
- * caller, as 64-bit numbers, and no second thread may use such memory during a call.
+ * The library, {@code src/jni.rs}: numbers in, numbers out. Batches of addresses lie in memory of
+ * the caller, as 64-bit numbers, and no second thread may use such memory during a call.
  */
 final class Native {
     /** The flags of {@link #open}. */

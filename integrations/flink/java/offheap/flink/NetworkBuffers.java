@@ -19,6 +19,7 @@ public final class NetworkBuffers {
 
     /** Instead of the method of {@link MemorySegmentFactory}. */
     public static MemorySegment allocate(int bytes, Object owner) {
+        Holders.seePageBytes(bytes);
         ByteBuffer buffer = owner == null && bytes == Pages.PAGE_BYTES ? page(bytes) : null;
         return buffer == null
                 ? MemorySegmentFactory.allocateUnpooledOffHeapMemory(bytes, owner)

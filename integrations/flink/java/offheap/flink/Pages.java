@@ -8,11 +8,11 @@ import java.util.concurrent.atomic.LongAdder;
 import sun.misc.Unsafe;
 
 /**
- * The pages of the one region of this process. It is opened when this class is initialized, which is
- * when Flink makes its first memory manager or asks for its first memory.
+ * The pages of the one region of this process. It is opened when this class is initialized, which
+ * is when Flink makes its first memory manager or asks for its first memory.
  *
- * <p>Free pages lie in the library or on {@link Shelf shelves}. Nobody is refused for what lies on a
- * shelf: when the library has none left, all shelves are emptied into it, and while that goes on
+ * <p>Free pages lie in the library or on {@link Shelf shelves}. Nobody is refused for what lies on
+ * a shelf: when the library has none left, all shelves are emptied into it, and while that goes on
  * nobody takes more than the one page that he asked for.
  */
 final class Pages {

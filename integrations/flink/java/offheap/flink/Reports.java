@@ -13,6 +13,9 @@ import org.apache.flink.metrics.MetricGroup;
 public final class Reports implements OffheapMXBean {
     private static final Reports INSTANCE = new Reports();
 
+    /** Whether there are numbers: whoever asks for them before does not open the region. */
+    private static volatile boolean isStarted;
+
     private Reports() {}
 
     /** Registers the bean and what else the settings ask for. */
@@ -24,6 +27,7 @@ public final class Reports implements OffheapMXBean {
             Log.warn("the numbers are not to be had over JMX: " + e);
         }
         Holders.configure(settings);
+        isStarted = true;
         if (settings.report()) {
             Runtime.getRuntime()
                     .addShutdownHook(new Thread(() -> Log.print(line()), "offheap-report"));
@@ -82,7 +86,7 @@ public final class Reports implements OffheapMXBean {
         try {
             MetricGroup group = status.addGroup("offheap");
             numbers().forEach((name, number) ->
-                    group.gauge(name, (Gauge<Long>) number::getAsLong));
+                    group.gauge(name, (Gauge<Long>) () -> isStarted ? number.getAsLong() : 0L));
         } catch (RuntimeException | LinkageError e) {
             Log.warn("the numbers are not among Flink's metrics: " + e, e);
         }

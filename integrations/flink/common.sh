@@ -12,10 +12,19 @@ say() { printf '%s\n' "$*"; }
 die() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
 skip() { say "skipped: $*"; exit 0; }
 
-# Fetches one package into an empty folder; fails where it cannot be reached.
+# Fetches one package into an empty folder; ends the script, well, where it cannot be reached.
 fetch() { # NAME VERSION FOLDER
-    python3 -m pip download --quiet --disable-pip-version-check --no-deps --dest "$3" "$1==$2" \
-        >"$3/pip.log" 2>&1
+    python3 -m pip download --quiet --disable-pip-version-check --retries 2 --no-deps \
+        --dest "$3" "$1==$2" >"$3/pip.log" 2>&1 && return
+    local log
+    log=$(cat "$3/pip.log")
+    rm -rf "$3"
+    if grep -qiE 'no matching distribution|connection|network|timed out|resolution|proxy' \
+        <<<"$log"; then
+        skip "the package $1 $2 cannot be reached"
+    fi
+    say "$log" >&2
+    die "the package $1 $2 cannot be fetched"
 }
 
 # Unpacks what matches out of a wheel or a source package.
@@ -51,11 +60,7 @@ need_flink() { # VERSION
         local folder
         folder=$(mktemp -d "$cache/fetch.XXXXXX")
         say "fetching Flink $1 into $cache"
-        if ! fetch apache-flink-libraries "$1" "$folder"; then
-            tail -n 2 "$folder/pip.log" >&2
-            rm -rf "$folder"
-            skip "the package apache-flink-libraries $1 cannot be reached"
-        fi
+        fetch apache-flink-libraries "$1" "$folder"
         rm -rf "${cache:?}/$1" && mkdir -p "$flink_lib" "$cache/$1/bin"
         unpack "$folder" "$flink_lib" '*/lib/*.jar'
         unpack "$folder" "$cache/$1/bin" '*/bin/bash-java-utils.jar'
@@ -73,11 +78,7 @@ need_scripts() { # VERSION
     if [ ! -e "$flink_bin/taskmanager.sh" ]; then
         local folder
         folder=$(mktemp -d "$cache/fetch.XXXXXX")
-        if ! fetch apache-flink "$1" "$folder"; then
-            tail -n 2 "$folder/pip.log" >&2
-            rm -rf "$folder"
-            skip "the package apache-flink $1, which has Flink's scripts, cannot be reached"
-        fi
+        fetch apache-flink "$1" "$folder"
         unpack "$folder" "$flink_bin" 'pyflink/bin/*.sh'
         chmod +x "$flink_bin"/*.sh
         rm -rf "$folder"
@@ -85,10 +86,10 @@ need_scripts() { # VERSION
 }
 
 need_java() {
-    command -v javac >/dev/null || skip "there is no javac"
+    command -v javac >/dev/null || die "there is no javac: a JDK of 17 or later has it"
     local version
     version=$(javac -version 2>&1 | sed 's/[^0-9]*\([0-9]*\).*/\1/')
-    [ "$version" -ge 17 ] || skip "javac is of JDK $version, and the agent needs 17"
+    [ "$version" -ge 17 ] || die "javac is of JDK $version, and the agent needs 17 or later"
 }
 
 # Builds the library and the agent's jar, as `agent`, against the Flink that `need_flink` got.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs a real Flink on the backend: jobs in SQL on a cluster in one process, and the memory manager
-# alone. Fetches Flink's jars once, about 330 MB, and skips where they cannot be reached.
+# alone. Fetches Flink's jars once, about 330 MB, and skips where they cannot be reached. Two minutes.
 #
 #   integrations/flink/test.sh [VERSION]     2.3.0 by default; 1.20.5 is the other one that is tested
 set -euo pipefail

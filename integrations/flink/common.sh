@@ -56,6 +56,7 @@ PYTHON
 need_flink() { # VERSION
     flink_lib="$cache/$1/lib"
     if [ ! -e "$cache/$1/complete" ]; then
+        need_pip
         mkdir -p "$cache"
         local folder
         folder=$(mktemp -d "$cache/fetch.XXXXXX")
@@ -76,6 +77,7 @@ need_flink() { # VERSION
 need_scripts() { # VERSION
     flink_bin="$cache/$1/bin"
     if [ ! -e "$flink_bin/taskmanager.sh" ]; then
+        need_pip
         local folder
         folder=$(mktemp -d "$cache/fetch.XXXXXX")
         fetch apache-flink "$1" "$folder"
@@ -85,11 +87,25 @@ need_scripts() { # VERSION
     fi
 }
 
+# Installs a package of the system's, quietly, where that can be done without asking anybody.
+install() { # PACKAGE
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 1
+    say "installing $1"
+    { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y "$1"; } \
+        >/dev/null 2>&1
+}
+
 need_java() {
-    command -v javac >/dev/null || die "there is no javac: a JDK of 17 or later has it"
+    command -v javac >/dev/null || install openjdk-17-jdk-headless \
+        || skip "there is no javac, and no JDK of 17 or later can be installed"
     local version
     version=$(javac -version 2>&1 | sed 's/[^0-9]*\([0-9]*\).*/\1/')
-    [ "$version" -ge 17 ] || die "javac is of JDK $version, and the agent needs 17 or later"
+    [ "$version" -ge 17 ] || skip "javac is of JDK $version, and the agent needs 17 or later"
+}
+
+need_pip() {
+    python3 -m pip --version >/dev/null 2>&1 || install python3-pip \
+        || skip "there is no Python with pip, and none can be installed"
 }
 
 # Builds the library and the agent's jar, as `agent`, against the Flink that `need_flink` got.

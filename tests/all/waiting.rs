@@ -140,6 +140,40 @@ fn whatever_is_given_back_serves_the_line() {
 }
 
 #[test]
+fn a_new_worker_keeps_no_page_that_others_wait_for() {
+    let manager = MemoryManager::builder().capacity(4096 * PAGE).page_size(PAGE).build().unwrap();
+    let (holder, waiter) = (owner(&manager, "holder"), owner(&manager, "waiter"));
+    let held = holder.allocate_pages(4096).unwrap();
+    let mut all = Polled::new(waiter.acquire_pages(4096));
+    assert!(all.is_pending());
+    let mut worker = holder.worker();
+    held.into_iter().for_each(|page| worker.release(page));
+    assert!(all.is_woken());
+    drop(all.ready().unwrap());
+    drop(worker);
+    assert_empty(&manager);
+}
+
+#[test]
+fn a_new_owner_has_no_allowance_of_what_others_wait_for() {
+    let pages = 40960;
+    let builder = MemoryManager::builder().capacity(pages * PAGE).page_size(PAGE);
+    let manager = builder.build().unwrap();
+    let (holder, waiter) = (owner(&manager, "holder"), owner(&manager, "waiter"));
+    let held = holder.reserve_memory(pages * PAGE).unwrap();
+    let mut first = Polled::new(waiter.acquire_memory(PAGE));
+    assert!(first.is_pending());
+    let new = owner(&manager, "new");
+    let mut second = Polled::new(new.acquire_memory(PAGE));
+    let mut all = Polled::new(waiter.acquire_memory(pages * PAGE));
+    assert!(second.is_pending() && all.is_pending());
+    drop(held);
+    drop((first.ready().unwrap(), second.ready().unwrap()));
+    assert!(all.is_woken());
+    drop(all.ready().unwrap());
+}
+
+#[test]
 fn a_minimum_that_ends_serves_the_line() {
     in_both_modes(|mode| {
         let manager = manager(mode, 8, PAGE);

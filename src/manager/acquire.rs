@@ -7,6 +7,7 @@ use crate::budget::Refused;
 use crate::error::{AllocationError, ReservationError};
 use crate::units::PageCount;
 
+use super::arbiter::is_arbiter;
 use super::caller::Caller;
 use super::owner::OwnerShared;
 use super::owner_ref::Charge;
@@ -238,6 +239,7 @@ impl OwnerShared {
     pub(super) fn ask(self: &Arc<Self>, bytes: usize, why: Why) -> Result<Charge, Why> {
         let is_worth_it = why.is_about_bytes()
             && !is_within_reclaim()
+            && !is_arbiter()
             && self.never_fits(bytes).is_none()
             && self.can_ask_others()
             && self.manager_handle().call_arbiter();

@@ -4,7 +4,9 @@
 //! It goes by numbers that may have changed when it acts on them, and so never takes anything: it
 //! asks, and whoever gives back serves the line.
 
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -18,7 +20,7 @@ use super::calls::{self, Survey};
 use super::candidates::{Candidate, Scope};
 use super::events;
 use super::owner::OwnerShared;
-use super::wait::{Until, Wanted};
+use super::wait::{Until, Wanted, wake_all};
 
 /// How often it looks at what was asked for.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -72,7 +74,8 @@ struct Ask {
     is_polled: bool,
     used_before: u64,
     bytes: u64,
-    deadline: Instant,
+    /// `None` if that is beyond what the clock can tell.
+    deadline: Option<Instant>,
 }
 
 /// An owner that gave nothing when it was asked last.
@@ -202,7 +205,7 @@ impl Arbiter {
                 is_polled: candidate.is_polled,
                 used_before: candidate.owner.account().used_bytes(),
                 bytes,
-                deadline: now + manager.sharing.reclaim_timeout,
+                deadline: now.checked_add(manager.sharing.reclaim_timeout),
             };
             if candidate.is_polled {
                 candidate.owner.standing().reclaim.request(bytes);
@@ -241,7 +244,7 @@ impl Arbiter {
         self.asks = open;
         for ask in done {
             let Some(owner) = ask.owner.upgrade() else { continue };
-            if ask.is_polled && now < ask.deadline {
+            if ask.is_polled && !ask.is_late(now) {
                 owner.standing().reclaim.request(0);
             }
             let given_bytes = ask.given_bytes(&owner);
@@ -340,7 +343,11 @@ impl Ask {
             true => reclaim.requested_bytes() == 0 || self.given_bytes(&owner) >= self.bytes,
             false => !reclaim.is_busy(),
         };
-        is_answered || now >= self.deadline
+        is_answered || self.is_late(now)
+    }
+
+    fn is_late(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| now >= deadline)
     }
 }
 
@@ -358,11 +365,19 @@ fn end_unless_it_waits(manager: &Shared, waiting: &Waiting<Wanted>) {
 }
 
 fn end(manager: &Shared, ticket: Ticket, why: Ended) {
-    if let Some(waker) = manager.line.end(ticket, why) {
-        waker.wake();
-    }
+    wake_all(manager.line.end(ticket, why));
     // Others may have waited behind.
     manager.serve();
+}
+
+thread_local! {
+    static IS_ARBITER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is an arbiter, which nobody else would do anything for if it waited: what
+/// it runs for others, a policy or a waker, may ask for memory.
+pub(super) fn is_arbiter() -> bool {
+    IS_ARBITER.get()
 }
 
 impl Shared {
@@ -371,7 +386,12 @@ impl Shared {
     pub(super) fn call_arbiter(self: &Arc<Self>) -> bool {
         let start = || {
             let mut arbiter = Arbiter::default();
-            let look = move |manager: &Arc<Self>| arbiter.look(manager);
+            let look = move |manager: &Arc<Self>| {
+                IS_ARBITER.set(true);
+                // What panics is foreign. Those who wait need the arbiter all the same.
+                let look = catch_unwind(AssertUnwindSafe(|| arbiter.look(manager)));
+                look.unwrap_or(Next::After(IDLE_LOOK_EVERY))
+            };
             let manager = Arc::downgrade(self);
             self.background.start("offheap-arbiter", manager, Next::WhenCalled, look).ok()
         };

@@ -64,7 +64,9 @@ pub(super) fn reclaim(manager: &Arc<Shared>, owner: &Arc<OwnerShared>, bytes: u6
         let call = move || {
             let _within = Within::new();
             if let Some(reclaimer) = mine.standing().reclaim.reclaimer() {
-                let call = || reclaimer.reclaim(to_usize(bytes), &reserve);
+                let reserve = &reserve;
+                // It may be the last handle that is let go of here.
+                let call = move || reclaimer.reclaim(to_usize(bytes), reserve);
                 // One that panics has given what it has given; the message was printed.
                 let _ = catch_unwind(AssertUnwindSafe(call));
             }
@@ -88,7 +90,7 @@ fn ask(owner: &Arc<OwnerShared>) {
     }
     let said = reclaim.reclaimer().and_then(|reclaimer| {
         // One that panics is taken to have nothing; the message was printed.
-        catch_unwind(AssertUnwindSafe(|| reclaimer.reclaimable())).ok()
+        catch_unwind(AssertUnwindSafe(move || reclaimer.reclaimable())).ok()
     });
     reclaim.tell(said.unwrap_or(0));
     reclaim.end();

@@ -1,6 +1,7 @@
 //! How owners share a budget when there is not enough for all.
 
 use std::fmt::Debug;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::Shared;
@@ -18,8 +19,9 @@ pub trait Policy: Debug + Send + Sync {
     /// `total_bytes` together: the capacity, or the share of their parent, less what is promised to
     /// those who hold nothing.
     ///
-    /// Called on a thread of the manager's, with nothing locked. Whoever gets no share is treated
-    /// as under [`Greedy`].
+    /// Called on a thread of the manager's, with nothing locked: that thread is the one that asks
+    /// others for memory, so nobody is asked for what this takes. Whoever gets no share, or all if
+    /// this panics, is treated as under [`Greedy`].
     fn shares(&self, total_bytes: usize, claims: &[Claim]) -> Vec<Share>;
 }
 
@@ -110,8 +112,10 @@ impl Shared {
                 }
             };
             let total = all.saturating_sub(promised_bytes);
-            let shares = policy.shares(total, &claims);
-            let shares = shares.into_iter().chain(std::iter::repeat(Share::OPEN));
+            // One that panics gives no shares; the message was printed.
+            let shares = catch_unwind(AssertUnwindSafe(|| policy.shares(total, &claims)));
+            let shares =
+                shares.unwrap_or_default().into_iter().chain(std::iter::repeat(Share::OPEN));
             for (owner, share) in active.iter().zip(shares) {
                 owner.standing().set_share(share.first_bytes as u64, share.keeps_bytes as u64);
             }

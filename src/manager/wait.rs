@@ -1,5 +1,6 @@
 //! Waiting in line for memory.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -11,6 +12,7 @@ use crate::error::Reason;
 use crate::line::{Request, Ticket};
 
 use super::Shared;
+use super::arbiter::is_arbiter;
 use super::drain::{End, Whose};
 use super::owner::OwnerShared;
 use super::owner_ref::Charge;
@@ -90,6 +92,7 @@ impl OwnerShared {
 impl Wait<'_> {
     /// Blocks the thread until it comes to something, or the deadline is there.
     pub(super) fn block(mut self, deadline: Option<Instant>) -> Result<Charge, Why> {
+        let deadline = if is_arbiter() { Some(Instant::now()) } else { deadline };
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         loop {
             if let Poll::Ready(outcome) = self.poll_with(&waker) {
@@ -154,6 +157,14 @@ impl Drop for Wait<'_> {
     }
 }
 
+/// Wakes all, whatever a waker does: one that panics spares the others, and whoever gives memory
+/// back. The message was printed.
+pub(super) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
+    for waker in wakers {
+        let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+    }
+}
+
 /// Wakes a thread that is parked.
 struct Unpark(Thread);
 
@@ -175,7 +186,7 @@ impl Shared {
     /// Serves the line, and wakes those who were served.
     pub(super) fn serve(&self) {
         let served = self.line.serve();
-        served.wakers.into_iter().for_each(Waker::wake);
+        wake_all(served.wakers);
         if served.awaits_more {
             // That serves once more.
             self.drained(Whose::Everybodys, End::Shut, |_| {});

@@ -26,6 +26,8 @@ mod flink_shutdown;
 #[cfg(test)]
 mod grants;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
 mod huge_tlb;
 #[cfg(test)]

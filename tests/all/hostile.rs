@@ -1,0 +1,147 @@
+//! Policies, wakers and reclaimers that do what they should not, in the middle of things.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use offheap::{
+    Claim, MemoryManager, MemoryManagerBuilder, MemorySegment, Owner, Policy, Reason, Reclaimer,
+    Share, SpillReserve,
+};
+
+use crate::support::{PAGE, assert_empty};
+
+fn builder(pages: usize) -> MemoryManagerBuilder {
+    MemoryManager::builder().capacity(pages * PAGE).page_size(PAGE)
+}
+
+fn owner(manager: &MemoryManager, name: &str) -> Owner {
+    manager.owner(name).register().unwrap()
+}
+
+/// Gives all it has when it is asked.
+struct Giver {
+    owner: Owner,
+    pages: Mutex<Vec<MemorySegment>>,
+}
+
+impl Giver {
+    fn new(manager: &MemoryManager, pages: usize) -> Arc<Self> {
+        let owner = owner(manager, "giver");
+        let pages = Mutex::new(owner.allocate_pages(pages).unwrap());
+        let giver = Arc::new(Self { owner, pages });
+        giver.owner.set_reclaimer(&giver);
+        giver
+    }
+}
+
+impl Reclaimer for Giver {
+    fn reclaimable(&self) -> usize {
+        self.pages.lock().unwrap().len() * PAGE
+    }
+
+    fn reclaim(&self, _target_bytes: usize, _reserve: &SpillReserve<'_>) {
+        self.pages.lock().unwrap().clear();
+    }
+}
+
+/// Does what it is told to, and gives no shares.
+#[derive(Debug)]
+struct Decides(fn());
+
+impl Policy for Decides {
+    fn shares(&self, _total_bytes: usize, _claims: &[Claim]) -> Vec<Share> {
+        (self.0)();
+        Vec::new()
+    }
+}
+
+#[test]
+fn owners_are_asked_whatever_a_policy_does() {
+    static OWNER: OnceLock<Owner> = OnceLock::new();
+    let takes = || {
+        let owner = OWNER.get().unwrap();
+        assert!(owner.allocate_pages(9).is_err(), "nobody is asked for what a policy takes");
+        let refused = owner.acquire_pages_timeout(9, Duration::from_secs(600)).unwrap_err();
+        assert_eq!(refused.reason(), Reason::TimedOut, "it does not wait either");
+    };
+    let policies: [fn(); 2] = [|| panic!("as the test wants it"), takes];
+    for policy in policies {
+        let manager = builder(16).policy(Decides(policy)).build().unwrap();
+        let giver = Giver::new(&manager, 8);
+        let _ = OWNER.set(owner(&manager, "policy"));
+        let asking = owner(&manager, "asking");
+        for round in 1..=2 {
+            drop(asking.allocate_pages(9).unwrap());
+            while manager.stats().reclaims < round {
+                std::thread::yield_now();
+            }
+            let again = giver.owner.allocate_pages(8).unwrap();
+            *giver.pages.lock().unwrap() = again;
+        }
+    }
+}
+
+#[test]
+fn a_reclaim_may_take_as_long_as_can_be_said() {
+    let manager = builder(16).reclaim_timeout(Duration::MAX).build().unwrap();
+    let giver = Giver::new(&manager, 16);
+    drop(owner(&manager, "asking").allocate_page().unwrap());
+    giver.pages.lock().unwrap().clear();
+    assert_empty(&manager);
+}
+
+/// Does what it is told to, on whatever thread wakes it.
+struct Wakes<F: Fn() + Send + Sync>(F);
+
+impl<F: Fn() + Send + Sync> Wake for Wakes<F> {
+    fn wake(self: Arc<Self>) {
+        (self.0)();
+    }
+}
+
+fn waker(wakes: impl Fn() + Send + Sync + 'static) -> Waker {
+    Waker::from(Arc::new(Wakes(wakes)))
+}
+
+fn is_pending<T>(future: std::pin::Pin<&mut impl Future<Output = T>>, waker: &Waker) -> bool {
+    matches!(future.poll(&mut Context::from_waker(waker)), Poll::Pending)
+}
+
+#[test]
+fn a_waker_that_panics_spares_the_others_and_whoever_gives_back() {
+    let manager = builder(8).build().unwrap();
+    let (holder, waiter) = (owner(&manager, "holder"), owner(&manager, "waiter"));
+    let held = holder.allocate(8 * PAGE).unwrap();
+    let (tell, told) = channel();
+    let mut first = pin!(waiter.acquire_pages(1));
+    let mut second = pin!(waiter.acquire_pages(1));
+    assert!(is_pending(first.as_mut(), &waker(|| panic!("as the test wants it"))));
+    assert!(is_pending(second.as_mut(), &waker(move || tell.send(()).unwrap())));
+    drop(held);
+    told.recv().unwrap();
+    assert!(!is_pending(second, Waker::noop()));
+}
+
+/// Takes pages that are not there, and says that it was refused.
+fn takes_too_much(owner: Owner, tell: Sender<Reason>) -> Waker {
+    waker(move || tell.send(owner.allocate_pages(2).unwrap_err().reason()).unwrap())
+}
+
+#[test]
+fn a_waker_may_ask_for_memory_on_any_thread() {
+    let manager = builder(16).deadlock_timeout(Duration::from_millis(20)).build().unwrap();
+    let waits = owner(&manager, "waits");
+    let held = waits.allocate_pages(16).unwrap();
+    let giver = Giver::new(&manager, 0);
+    let (tell, told) = channel();
+    let mut more = pin!(waits.acquire_pages(1));
+    // The thread that tells of the deadlock is the one that would ask others for memory.
+    assert!(is_pending(more.as_mut(), &takes_too_much(owner(&manager, "other"), tell)));
+    assert!(matches!(told.recv().unwrap(), Reason::Budget | Reason::OthersWait));
+    drop(held);
+    drop(giver);
+}

@@ -12,7 +12,8 @@
 //!    whoever leaves it, with or without what he came for: others may have waited behind him.
 //! 4. What is granted belongs to the line until it is taken from there. Whoever leaves gets it
 //!    handed, if it was granted meanwhile, and gives it back.
-//! 5. Nobody is woken under the lock, and nothing else is waited for under it but requests in
+//! 5. Nobody is woken under the lock, and no waker is cloned or dropped there: that runs what is
+//!    foreign, which may give memory back. Nothing else is waited for under it but requests in
 //!    flight, which wait for nobody.
 
 use std::collections::BTreeMap;
@@ -149,23 +150,29 @@ impl<R: Request> Line<R> {
     /// What the request came to, and if that is not known yet, whom to wake then. A place that has
     /// come to something is left.
     pub fn poll(&self, ticket: Ticket, waker: &Waker) -> Poll<Result<R::Grant, Ended>> {
+        let waker = waker.clone();
         let mut state = self.lock();
-        match state.places.get_mut(&ticket) {
-            Some(place) if matches!(place.outcome, Outcome::Waits(_)) => {
-                place.waker = Some(waker.clone());
-                Poll::Pending
-            }
-            _ => match state.places.remove(&ticket).map(|place| place.outcome) {
-                Some(Outcome::Has(outcome)) => Poll::Ready(outcome),
-                Some(Outcome::Waits(_)) | None => unreachable!("a place is left once"),
-            },
+        if let Some(place) = state.places.get_mut(&ticket)
+            && matches!(place.outcome, Outcome::Waits(_))
+        {
+            let last = place.waker.replace(waker);
+            drop(state);
+            drop(last);
+            return Poll::Pending;
+        }
+        let place = state.places.remove(&ticket);
+        drop(state);
+        match place.map(|place| place.outcome) {
+            Some(Outcome::Has(outcome)) => Poll::Ready(outcome),
+            Some(Outcome::Waits(_)) | None => unreachable!("a place is left once"),
         }
     }
 
     /// Leaves the line; returns what the request came to, if that was known. The line is to be
     /// served then.
     pub fn leave(&self, ticket: Ticket) -> Option<Result<R::Grant, Ended>> {
-        match self.lock().places.remove(&ticket).map(|place| place.outcome) {
+        let place = self.lock().places.remove(&ticket);
+        match place.map(|place| place.outcome) {
             Some(Outcome::Has(outcome)) => Some(outcome),
             Some(Outcome::Waits(_)) => None,
             None => unreachable!("a place is left once"),

@@ -9,6 +9,7 @@ use crate::error::ConfigError;
 use crate::sync::{AtomicU64, Ordering, full_fence};
 
 use super::background::{Bell, Next};
+use super::wait::wake_all;
 use super::{MemoryManager, MemoryManagerBuilder, Shared};
 
 /// After a change the level is looked at once more, for what passed the bounds while they were set.
@@ -88,10 +89,19 @@ pub(super) struct Gauge {
 
 #[derive(Default)]
 struct Listeners {
+    /// Numbers those who listen.
     next: u64,
     callbacks: Vec<(u64, Callback)>,
-    wakers: Vec<Waker>,
+    /// Of those who wait for a change, one each.
+    wakers: Vec<(u64, Waker)>,
     told: Pressure,
+}
+
+impl Listeners {
+    fn new_id(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
 }
 
 type Callback = Arc<dyn Fn(Pressure) + Send + Sync>;
@@ -108,6 +118,13 @@ impl Gauge {
 
     fn listeners(&self) -> MutexGuard<'_, Listeners> {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whom to call, if he still subscribes.
+    fn callback(&self, id: u64) -> Option<Callback> {
+        let listeners = self.listeners();
+        let mut callbacks = listeners.callbacks.iter();
+        callbacks.find(|(known, _)| *known == id).map(|(_, callback)| Arc::clone(callback))
     }
 }
 
@@ -128,21 +145,21 @@ impl Shared {
     /// Tells those who listen, if the level has changed.
     fn tell_pressure(&self) -> Next {
         let level = self.set_bounds();
-        let (callbacks, wakers, is_new) = {
+        let (subscribed, wakers, is_new) = {
             let mut listeners = self.gauge.listeners();
             let is_new = std::mem::replace(&mut listeners.told, level) != level;
-            let callbacks: Vec<_> =
-                listeners.callbacks.iter().map(|(_, callback)| Arc::clone(callback)).collect();
-            (callbacks, std::mem::take(&mut listeners.wakers), is_new)
+            let subscribed: Vec<_> = listeners.callbacks.iter().map(|(id, _)| *id).collect();
+            (subscribed, std::mem::take(&mut listeners.wakers), is_new)
         };
         // They look for themselves what they have seen last.
-        wakers.into_iter().for_each(Waker::wake);
+        wake_all(wakers.into_iter().map(|(_, waker)| waker));
         if !is_new {
             return Next::WhenCalled;
         }
-        for callback in callbacks {
+        // Looked up in its turn: a subscription may end during the call before.
+        for callback in subscribed.into_iter().filter_map(|id| self.gauge.callback(id)) {
             // The message was printed, and the others are told all the same.
-            let _ = catch_unwind(AssertUnwindSafe(|| callback(level)));
+            let _ = catch_unwind(AssertUnwindSafe(move || callback(level)));
         }
         Next::After(LOOK_AGAIN_AFTER)
     }
@@ -192,7 +209,8 @@ impl MemoryManager {
 
     /// Has `callback` called with every new level, until the subscription is dropped: on a thread
     /// of the manager's, one call after the other, with nothing locked, so it may allocate, give
-    /// back, and ask. A level that lasts for a moment only may be passed over.
+    /// back, and ask. A level that lasts for a moment only may be passed over. A call that is under
+    /// way when the subscription is dropped is not waited for.
     ///
     /// # Errors
     ///
@@ -203,8 +221,7 @@ impl MemoryManager {
     ) -> Result<PressureSubscription, ConfigError> {
         let id = {
             let mut listeners = self.shared.gauge.listeners();
-            let id = listeners.next;
-            listeners.next += 1;
+            let id = listeners.new_id();
             listeners.callbacks.push((id, Arc::new(callback)));
             id
         };
@@ -221,7 +238,8 @@ impl MemoryManager {
     pub fn pressure_changes(&self) -> Result<PressureChanges, ConfigError> {
         self.listen()?;
         let seen = self.pressure();
-        Ok(PressureChanges { manager: self.clone(), seen })
+        let id = self.shared.gauge.listeners().new_id();
+        Ok(PressureChanges { manager: self.clone(), id, seen })
     }
 
     fn listen(&self) -> Result<(), ConfigError> {
@@ -274,7 +292,26 @@ impl Drop for PressureSubscription {
 /// The changes of the pressure, one after the other.
 pub struct PressureChanges {
     manager: MemoryManager,
+    id: u64,
     seen: Pressure,
+}
+
+impl PressureChanges {
+    /// Has `waker` woken from now on, or nobody; returns who was before.
+    fn replace_waker(&self, listeners: &mut Listeners, waker: Option<Waker>) -> Option<Waker> {
+        let mine = listeners.wakers.iter().position(|(id, _)| *id == self.id);
+        let last = mine.map(|mine| listeners.wakers.swap_remove(mine).1);
+        listeners.wakers.extend(waker.map(|waker| (self.id, waker)));
+        last
+    }
+}
+
+impl Drop for PressureChanges {
+    fn drop(&mut self) {
+        let last = self.replace_waker(&mut self.manager.shared.gauge.listeners(), None);
+        // What a waker holds goes with nothing locked.
+        drop(last);
+    }
 }
 
 impl PressureChanges {
@@ -283,6 +320,8 @@ impl PressureChanges {
     pub async fn next(&mut self) -> Option<Pressure> {
         let next = std::future::poll_fn(|context| {
             let shared = &self.manager.shared;
+            // Wakers are cloned and dropped with nothing locked.
+            let waker = context.waker().clone();
             let mut listeners = shared.gauge.listeners();
             let level = shared.pressure();
             if shared.budget.is_closed() {
@@ -291,9 +330,9 @@ impl PressureChanges {
             if level != self.seen {
                 return Poll::Ready(Some(level));
             }
-            if !listeners.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
-                listeners.wakers.push(context.waker().clone());
-            }
+            let last = self.replace_waker(&mut listeners, Some(waker));
+            drop(listeners);
+            drop(last);
             Poll::Pending
         });
         let level = next.await?;

@@ -145,3 +145,26 @@ fn a_waker_may_ask_for_memory_on_any_thread() {
     drop(held);
     drop(giver);
 }
+
+/// Gives memory back when it goes.
+struct Holds(#[expect(dead_code, reason = "dropped with it")] MemorySegment);
+
+impl Wake for Holds {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[test]
+fn a_waker_may_give_memory_back_when_it_is_dropped() {
+    let manager = builder(8).build().unwrap();
+    let (holder, waiter) = (owner(&manager, "holder"), owner(&manager, "waiter"));
+    let mut held = holder.allocate_pages(8).unwrap();
+    let mut future = Box::pin(waiter.acquire_pages(4));
+    for _ in 0..2 {
+        let waker = Waker::from(Arc::new(Holds(held.pop().unwrap())));
+        assert!(is_pending(future.as_mut(), &waker), "the one before is dropped here");
+    }
+    drop(future);
+    assert_eq!(holder.used_memory(), 6 * PAGE);
+    drop(held);
+    assert_empty(&manager);
+}

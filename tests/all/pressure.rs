@@ -2,8 +2,8 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
@@ -108,6 +108,49 @@ fn a_callback_that_panics_is_called_again_and_spares_the_others() {
         assert_eq!(told.recv().unwrap(), Pressure::Normal);
     }
     drop((panics, listens));
+}
+
+#[test]
+fn nobody_is_called_once_his_subscription_is_gone() {
+    let manager = manager(offheap::MemoryMode::OffHeap, 100, PAGE);
+    let (begin, begun) = channel();
+    let (let_go, end) = channel::<()>();
+    let end = Mutex::new(end);
+    let first = manager.on_pressure(move |_| {
+        begin.send(()).unwrap();
+        let _ = end.lock().unwrap().recv();
+    });
+    let (tell, told) = channel();
+    let second = manager.on_pressure(move |level| tell.send(level).unwrap()).unwrap();
+    let owner = manager.owner("owner").register().unwrap();
+    let held = owner.reserve_memory(99 * PAGE).unwrap();
+    begun.recv().unwrap();
+    drop(second);
+    drop(let_go);
+    assert!(told.recv().is_err(), "the first call was under way, the second one was not");
+    drop((first, held));
+}
+
+/// Gives memory back when it goes.
+struct Holds(#[expect(dead_code, reason = "dropped with it")] offheap::MemorySegment);
+
+impl Wake for Holds {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[test]
+fn who_waits_for_a_change_no_longer_is_forgotten() {
+    let manager = manager(offheap::MemoryMode::OffHeap, 100, PAGE);
+    let owner = manager.owner("owner").register().unwrap();
+    let mut changes = manager.pressure_changes().unwrap();
+    for _ in 0..3 {
+        let waker = Waker::from(Arc::new(Holds(owner.allocate_page().unwrap())));
+        let next = pin!(changes.next());
+        assert!(next.poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    assert_eq!(owner.used_memory(), PAGE, "the last waker stays");
+    drop(changes);
+    assert_eq!(owner.used_memory(), 0);
 }
 
 #[test]

@@ -5,7 +5,6 @@
 //! asks, and whoever gives back serves the line.
 
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -18,6 +17,7 @@ use super::Shared;
 use super::background::Next;
 use super::calls::{self, Survey};
 use super::candidates::{Candidate, Scope};
+use super::deadlock::Deadlocks;
 use super::events;
 use super::owner::OwnerShared;
 use super::wait::{Until, Wanted, wake_all};
@@ -38,8 +38,7 @@ pub(super) struct Arbiter {
     survey: Option<Survey>,
     /// Polled owners whose flag may be up.
     flagged: Vec<Weak<OwnerShared>>,
-    /// By the account or the budget that refuses them.
-    stuck: HashMap<usize, Stuck>,
+    deadlocks: Deadlocks,
 }
 
 /// How often owners were asked, and what they gave.
@@ -83,14 +82,6 @@ struct Rest {
     owner: Weak<OwnerShared>,
     until: Instant,
     pause: Duration,
-}
-
-/// Waits that seem to have no end.
-#[derive(Clone)]
-struct Stuck {
-    tickets: Vec<Ticket>,
-    used_bytes: u64,
-    since: Instant,
 }
 
 /// What there is to hope for.
@@ -141,6 +132,7 @@ impl Arbiter {
                 Hope::Called | Hope::Flagged => next = Next::After(LOOK_EVERY),
             }
         }
+        self.deadlocks.retain(|identity| levels.contains(&identity));
         next
     }
 
@@ -277,11 +269,10 @@ impl Arbiter {
         }
         self.asks.retain(|ask| !ask.is_polled);
         self.survey = None;
-        self.stuck.clear();
+        self.deadlocks.retain(|_| false);
     }
 
-    /// Ends the wait of the last one to come if everybody who could give something back waits, too,
-    /// and nothing has changed about that for a while.
+    /// Ends the wait of the last one to come of those who wait for each other.
     fn end_deadlock(
         &mut self,
         manager: &Shared,
@@ -289,39 +280,12 @@ impl Arbiter {
         waiting: &[Waiting<Wanted>],
         now: Instant,
     ) {
-        let (_, identity) = first.level();
-        let holders = manager.holders_below(first);
-        let is_held = |waiting: &&Waiting<Wanted>| {
-            holders.iter().any(|holder| Arc::ptr_eq(holder, waiting.request.owner()))
-        };
-        let patient: Vec<_> =
-            waiting.iter().filter(|waiting| waiting.is_patient()).filter(is_held).collect();
-        let waits = |holder: &Arc<OwnerShared>| {
-            patient.iter().any(|waiting| Arc::ptr_eq(holder, waiting.request.owner()))
-        };
-        if holders.is_empty() || !holders.iter().all(waits) {
-            self.stuck.remove(&identity);
-            return;
+        let gives = |ask: &Ask, owner| !ask.is_polled && std::ptr::eq(ask.owner.as_ptr(), owner);
+        let is_asked = |owner: &OwnerShared| self.asks.iter().any(|ask| gives(ask, owner));
+        let last = self.deadlocks.last_to_come(manager, first, waiting, is_asked, now);
+        if let Some(ticket) = last {
+            end(manager, ticket, Ended::Deadlock);
         }
-        let mut tickets: Vec<_> = patient.iter().map(|waiting| waiting.ticket).collect();
-        tickets.sort_unstable();
-        let used_bytes = holders.iter().map(|holder| holder.account().used_bytes()).sum();
-        let now_stuck = Stuck { tickets, used_bytes, since: now };
-        let stuck = self.stuck.entry(identity).or_insert_with(|| now_stuck.clone());
-        if !stuck.is_still(&now_stuck) {
-            *stuck = now_stuck;
-        } else if now.duration_since(stuck.since) >= manager.sharing.deadlock_timeout {
-            if let Some(youngest) = stuck.tickets.last() {
-                end(manager, *youngest, Ended::Deadlock);
-            }
-            self.stuck.remove(&identity);
-        }
-    }
-}
-
-impl Stuck {
-    fn is_still(&self, other: &Self) -> bool {
-        self.tickets == other.tickets && self.used_bytes == other.used_bytes
     }
 }
 
@@ -352,7 +316,7 @@ impl Ask {
 }
 
 impl Waiting<Wanted> {
-    fn is_patient(&self) -> bool {
+    pub(super) fn is_patient(&self) -> bool {
         self.request.until() == Until::Served
     }
 }

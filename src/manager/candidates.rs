@@ -115,20 +115,4 @@ impl Shared {
         };
         self.present(|present| present.owners.iter().filter_map(candidate).collect())
     }
-
-    /// Those who hold more than they are guaranteed of what refuses a request.
-    pub(super) fn holders_below(&self, waiting: &Waiting<Wanted>) -> Vec<Arc<OwnerShared>> {
-        let (level, _) = waiting.level();
-        let full = waiting.request.owner().ancestor(level);
-        let is_holder = |present: &super::members::Present, owner: &Arc<OwnerShared>| {
-            full.is_none_or(|full| owner.is_below(full))
-                && !owner.is_of_reserve()
-                && owner.account().used_bytes() > owner.account().minimum()
-                && present.own_bytes_of(owner) > 0
-        };
-        self.present(|present| {
-            let holders = present.owners.iter().filter(|owner| is_holder(present, owner));
-            holders.cloned().collect()
-        })
-    }
 }

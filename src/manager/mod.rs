@@ -11,6 +11,7 @@ mod caller;
 mod calls;
 mod candidates;
 mod capacity;
+mod deadlock;
 mod drain;
 mod events;
 mod fixed;

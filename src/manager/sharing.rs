@@ -91,9 +91,12 @@ impl MemoryManagerBuilder {
     /// with [`Reason::Deadlock`](crate::Reason::Deadlock); a second by default.
     ///
     /// It is a deadlock if every owner that holds more than its minimum, of what a request waits
-    /// for, waits in line itself, nobody has anything to give back, and nothing of this changes for
-    /// so long. An owner whose threads take longer than this without a change, while one of them
-    /// waits, is better registered as several.
+    /// for, waits in line itself, the same is true of what these wait for, nobody has anything to
+    /// give back, and nothing of this changes for so long. Where nobody holds more than his
+    /// minimum, whoever holds anything counts.
+    ///
+    /// An owner whose threads take longer than this without a change, while one of them waits, is
+    /// better registered as several.
     pub fn deadlock_timeout(mut self, timeout: Duration) -> Self {
         self.sharing_mut().deadlock_timeout = timeout;
         self

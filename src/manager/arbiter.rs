@@ -80,6 +80,7 @@ struct Ask {
 /// An owner that gave nothing when it was asked last.
 struct Rest {
     owner: Weak<OwnerShared>,
+    since: Instant,
     until: Instant,
     pause: Duration,
 }
@@ -111,18 +112,24 @@ impl Arbiter {
             self.lower_flags();
             return if self.asks.is_empty() { Next::WhenCalled } else { Next::After(LOOK_EVERY) };
         }
-        let mut levels = Vec::new();
+        self.forget_rests(&waiting, now);
+        let mut levels: Vec<(usize, Hope)> = Vec::new();
         let mut next = Next::After(IDLE_LOOK_EVERY);
         for first in &waiting {
             let (_, identity) = first.level();
-            // Whoever comes after another is served by what is given back to that one.
+            let known = levels.iter().find(|(known, _)| *known == identity);
             let is_behind = matches!(first.refused, Refused::Turn { .. });
-            if is_behind || levels.contains(&identity) {
-                end_unless_it_waits(manager, first);
+            if known.is_some() || is_behind {
+                // Whoever comes after another is next to be asked for, while others have something
+                // to give to that one; but not for ever.
+                let is_late = first.waits_for(now) >= manager.sharing.reclaim_timeout;
+                if is_late || !known.is_some_and(|(_, hope)| *hope == Hope::Called) {
+                    end_unless_it_waits(manager, first);
+                }
                 continue;
             }
-            levels.push(identity);
             let hope = self.pursue(manager, first, &waiting, now);
+            levels.push((identity, hope));
             if hope != Hope::Called {
                 // Whoever looks for himself may take his time.
                 end_unless_it_waits(manager, first);
@@ -132,7 +139,7 @@ impl Arbiter {
                 Hope::Called | Hope::Flagged => next = Next::After(LOOK_EVERY),
             }
         }
-        self.deadlocks.retain(|identity| levels.contains(&identity));
+        self.deadlocks.retain(|identity| levels.iter().any(|(known, _)| *known == identity));
         next
     }
 
@@ -145,7 +152,8 @@ impl Arbiter {
         now: Instant,
     ) -> Hope {
         let Some(scope) = Scope::of(first) else { return Hope::None };
-        let (asked, hope) = self.outstanding(&scope);
+        let until = first.request.until();
+        let (asked, hope) = self.outstanding(&scope, until);
         let Some(lacking) = scope.lacking_bytes().checked_sub(asked).filter(|bytes| *bytes > 0)
         else {
             return hope;
@@ -156,7 +164,7 @@ impl Arbiter {
             let looks = !owner.standing().reclaim.is_polled() || !waits(waiting, owner);
             looks
                 && !self.asks.iter().any(|ask| is(&ask.owner))
-                && !self.rests.iter().any(|rest| rest.until > now && is(&rest.owner))
+                && !self.rests.iter().any(|rest| is(&rest.owner) && rest.holds_for(first, now))
         };
         let candidates = manager.candidates(&scope, may_be_asked);
         if candidates.iter().any(|candidate| !candidate.is_polled) {
@@ -164,7 +172,9 @@ impl Arbiter {
                 Some(survey) if !survey.is_over(now, manager.sharing.reclaim_timeout) => {
                     return Hope::Called;
                 }
-                Some(survey) if survey.covers(&candidates) => self.survey = None,
+                Some(survey) if survey.has_ended() && survey.covers(&candidates) => {
+                    self.survey = None;
+                }
                 _ => {
                     self.survey = Survey::start(manager, &candidates);
                     // Without a thread for it nobody can be called.
@@ -172,17 +182,18 @@ impl Arbiter {
                 }
             }
         }
-        self.ask_all(manager, candidates, lacking, now);
-        self.outstanding(&scope).1
+        self.ask_all(manager, candidates, (lacking, until), now);
+        self.outstanding(&scope, until).1
     }
 
-    /// Asks candidates for `lacking` bytes, those of the lowest priority first, and of these who
-    /// can give the most.
+    /// Asks candidates for the bytes that are lacking, those of the lowest priority first, and of
+    /// these who can give the most. Whoever does not wait for those who look for themselves has
+    /// others asked for all of it.
     fn ask_all(
         &mut self,
         manager: &Arc<Shared>,
         mut candidates: Vec<Candidate>,
-        mut lacking: u64,
+        (mut lacking, until): (u64, Until),
         now: Instant,
     ) {
         candidates.sort_by_key(|candidate| candidate.order());
@@ -201,12 +212,13 @@ impl Arbiter {
             };
             if candidate.is_polled {
                 candidate.owner.standing().reclaim.request(bytes);
+                self.flagged.retain(|owner| owner.strong_count() > 0 && !owner.ptr_eq(&ask.owner));
                 self.flagged.push(Weak::clone(&ask.owner));
             } else if !calls::reclaim(manager, &candidate.owner, bytes) {
                 continue;
             }
+            lacking -= if ask.counts_for(until) { bytes } else { 0 };
             self.asks.push(ask);
-            lacking -= bytes;
             if lacking == 0 {
                 break;
             }
@@ -214,13 +226,15 @@ impl Arbiter {
     }
 
     /// The bytes that were asked of those in scope, and not given yet, and what to hope for.
-    fn outstanding(&self, scope: &Scope<'_>) -> (u64, Hope) {
+    fn outstanding(&self, scope: &Scope<'_>, until: Until) -> (u64, Hope) {
         let (mut bytes, mut hope) = (0, Hope::None);
         for ask in &self.asks {
             let Some(owner) = ask.owner.upgrade().filter(|owner| scope.includes(owner)) else {
                 continue;
             };
-            bytes += ask.bytes.saturating_sub(ask.given_bytes(&owner));
+            if ask.counts_for(until) {
+                bytes += ask.bytes.saturating_sub(ask.given_bytes(&owner));
+            }
             hope = match (ask.is_polled, hope) {
                 (false, _) | (_, Hope::Called) => Hope::Called,
                 (true, _) => Hope::Flagged,
@@ -248,8 +262,17 @@ impl Arbiter {
                 self.rests.retain(|rest| !std::ptr::eq(rest.owner.as_ptr(), &*owner));
             }
         }
-        let lately = |rest: &Rest| rest.until + REST_MAX > now && rest.owner.strong_count() > 0;
-        self.rests.retain(lately);
+    }
+
+    /// Forgets who gave nothing some time ago, unless somebody waits since before, and only for
+    /// those who were not asked on his behalf.
+    fn forget_rests(&mut self, waiting: &[Waiting<Wanted>], now: Instant) {
+        let asked = waiting.iter().filter(|waiting| !waiting.is_patient());
+        let first = asked.map(|waiting| waiting.request.since()).min();
+        self.rests.retain(|rest| {
+            let is_of_use = rest.until + REST_MAX > now || first.is_some_and(|it| it <= rest.since);
+            is_of_use && rest.owner.strong_count() > 0
+        });
     }
 
     /// Leaves an owner in peace for a while.
@@ -259,7 +282,8 @@ impl Arbiter {
             Some(mine) => (2 * self.rests.swap_remove(mine).pause).min(REST_MAX),
             None => REST_MIN,
         };
-        self.rests.push(Rest { owner: Arc::downgrade(owner), until: now + pause, pause });
+        let owner = Arc::downgrade(owner);
+        self.rests.push(Rest { owner, since: now, until: now + pause, pause });
     }
 
     /// Nobody waits any more.
@@ -295,7 +319,20 @@ fn waits(waiting: &[Waiting<Wanted>], owner: &OwnerShared) -> bool {
     patient.any(|waiting| std::ptr::eq(&**waiting.request.owner(), owner))
 }
 
+impl Rest {
+    /// Whether the owner is not asked for a request: nobody is asked twice for one that waits only
+    /// until all have been asked.
+    fn holds_for(&self, waiting: &Waiting<Wanted>, now: Instant) -> bool {
+        self.until > now || !waiting.is_patient() && self.since >= waiting.request.since()
+    }
+}
+
 impl Ask {
+    /// Whether a request waits for the answer.
+    fn counts_for(&self, until: Until) -> bool {
+        !self.is_polled || until == Until::Served
+    }
+
     fn given_bytes(&self, owner: &OwnerShared) -> u64 {
         self.used_before.saturating_sub(owner.account().used_bytes())
     }
@@ -318,6 +355,10 @@ impl Ask {
 impl Waiting<Wanted> {
     pub(super) fn is_patient(&self) -> bool {
         self.request.until() == Until::Served
+    }
+
+    fn waits_for(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.request.since())
     }
 }
 

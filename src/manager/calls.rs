@@ -42,10 +42,15 @@ impl Survey {
 
     /// Whether all have answered, or had time to.
     pub(super) fn is_over(&self, now: Instant, timeout: Duration) -> bool {
-        self.under_way.strong_count() == 0 || now.duration_since(self.since) >= timeout
+        self.has_ended() || now.duration_since(self.since) >= timeout
     }
 
-    /// Whether all candidates that are called were asked.
+    /// Whether all have answered. Else those after one that does not answer were not asked.
+    pub(super) fn has_ended(&self) -> bool {
+        self.under_way.strong_count() == 0
+    }
+
+    /// Whether all candidates that are called are among those who are asked.
     pub(super) fn covers(&self, candidates: &[Candidate]) -> bool {
         let mut called = candidates.iter().filter(|candidate| !candidate.is_polled);
         called.all(|candidate| self.asked.contains(&address(&candidate.owner)))

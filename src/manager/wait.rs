@@ -23,6 +23,7 @@ pub(crate) struct Wanted {
     owner: Arc<OwnerShared>,
     bytes: u64,
     until: Until,
+    since: Instant,
 }
 
 /// How long a request waits.
@@ -45,6 +46,11 @@ impl Wanted {
 
     pub(super) fn until(&self) -> Until {
         self.until
+    }
+
+    /// When it joined the line.
+    pub(super) fn since(&self) -> Instant {
+        self.since
     }
 }
 
@@ -127,7 +133,8 @@ impl Wait<'_> {
     fn join(&mut self) -> Ticket {
         let manager = self.owner.manager();
         let (owner, bytes) = (Arc::clone(self.owner), self.bytes as u64);
-        let ticket = manager.line.join(Arc::new(Wanted { owner, bytes, until: self.until }));
+        let (until, since) = (self.until, Instant::now());
+        let ticket = manager.line.join(Arc::new(Wanted { owner, bytes, until, since }));
         self.ticket = Some(ticket);
         manager.serve();
         ticket

@@ -216,6 +216,101 @@ fn a_reclaimer_that_never_answers_is_no_longer_waited_for() {
     assert_empty(&manager);
 }
 
+/// Says that it has pages, takes its time, and gives none.
+struct SlowLiar(AtomicUsize);
+
+impl Reclaimer for SlowLiar {
+    fn reclaimable(&self) -> usize {
+        4 * PAGE
+    }
+
+    fn reclaim(&self, _target_bytes: usize, _reserve: &SpillReserve<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        thread::sleep(Duration::from_millis(25));
+    }
+}
+
+#[test]
+fn whoever_does_not_wait_is_refused_once_everybody_was_asked() {
+    let manager = builder(32).build().unwrap();
+    let liar = Arc::new(SlowLiar(AtomicUsize::new(0)));
+    let liars: Vec<_> =
+        (0..8).map(|_| manager.owner("liar").reclaimer(&liar).register().unwrap()).collect();
+    let held: Vec<_> = liars.iter().map(|liar| liar.allocate_pages(4).unwrap()).collect();
+    assert!(manager.owner("asking").register().unwrap().allocate_page().is_err());
+    assert_eq!(liar.0.load(Ordering::Relaxed), 8);
+    drop(held);
+}
+
+#[test]
+fn two_who_do_not_wait_both_have_what_another_one_gives() {
+    let manager = builder(16).build().unwrap();
+    let (begun, has_begun) = channel();
+    let (let_go, end) = channel::<()>();
+    let stuck = Arc::new(Stuck {
+        begun: Mutex::new(begun),
+        end: Mutex::new(end),
+        calls: AtomicUsize::new(0),
+    });
+    let owner = manager.owner("stuck").reclaimer(&stuck).register().unwrap();
+    let mut held = owner.allocate_pages(16).unwrap();
+    let asking = |name| manager.owner(name).register().unwrap();
+    let (first, second) = (asking("first"), asking("second"));
+    thread::scope(|scope| {
+        let first = scope.spawn(|| first.allocate_pages(4).unwrap().len());
+        has_begun.recv().unwrap();
+        let second = scope.spawn(|| second.allocate_pages(4));
+        while manager.stats().waiting_requests < 2 && !second.is_finished() {
+            thread::yield_now();
+        }
+        assert!(!second.is_finished(), "he is next to be asked for");
+        held.truncate(8);
+        assert_eq!(first.join().unwrap(), 4);
+        assert_eq!(second.join().unwrap().unwrap().len(), 4);
+        drop(let_go);
+    });
+    drop(held);
+}
+
+#[test]
+fn an_owner_that_looks_for_itself_does_not_stand_before_one_that_is_called() {
+    let manager = builder(16).build().unwrap();
+    let polled = manager.owner("polled").polled_reclaim().register().unwrap();
+    let held = polled.allocate_pages(10).unwrap();
+    let called = Holder::new(manager.owner("called"), 6);
+    let asking = manager.owner("asking").register().unwrap();
+    let pages = asking.allocate_pages(4).unwrap();
+    assert_eq!(called.pages(), 2);
+    drop((held, pages));
+}
+
+/// Never says what it has.
+struct Silent(Mutex<Receiver<()>>);
+
+impl Reclaimer for Silent {
+    fn reclaimable(&self) -> usize {
+        let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        0
+    }
+
+    fn reclaim(&self, _target_bytes: usize, _reserve: &SpillReserve<'_>) {}
+}
+
+#[test]
+fn an_owner_that_never_says_what_it_has_does_not_stand_before_others() {
+    let manager = builder(16).reclaim_timeout(Duration::from_millis(20)).build().unwrap();
+    let (let_go, end) = channel();
+    let silent = Arc::new(Silent(Mutex::new(end)));
+    let owner = manager.owner("silent").reclaimer(&silent).register().unwrap();
+    let held = owner.allocate_pages(4).unwrap();
+    let other = Holder::new(manager.owner("other"), 12);
+    let asking = manager.owner("asking").register().unwrap();
+    drop(asking.allocate_pages(4).unwrap());
+    assert_eq!(other.pages(), 8);
+    drop::<Sender<()>>(let_go);
+    drop(held);
+}
+
 #[test]
 fn a_reclaimer_that_is_gone_is_not_asked() {
     let manager = builder(16).build().unwrap();

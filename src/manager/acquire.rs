@@ -224,10 +224,14 @@ impl OwnerShared {
         }
     }
 
-    /// The limit that `bytes` would pass if nothing else were held.
+    /// The limit that `bytes` would pass if nothing else were held, but for the spill reserve.
     fn never_fits(&self, bytes: usize) -> Option<Refused> {
         let too_small = |owner: &Self| owner.account().limit() < bytes as u64;
-        let level = self.ancestry().position(too_small)?;
+        let Some(level) = self.ancestry().position(too_small) else {
+            let (budget, reserve) = (self.budget(), &self.manager().reserve);
+            let is_too_small = bytes as u64 > budget.limit() - reserve.limit();
+            return is_too_small.then(|| Refused::Budget { free: budget.free_bytes() });
+        };
         let level = u32::try_from(level).unwrap_or(u32::MAX);
         let free = self.ancestor(level)?.account().free_bytes_with(u64::MAX / 2, 0);
         Some(Refused::Account { free, level })

@@ -100,14 +100,16 @@ impl OwnerShared {
         bytes: usize,
         search: impl Fn(&Arena) -> Result<Block, NoMemory>,
     ) -> Result<MemorySegment, AllocationError> {
-        match self.search(bytes, search) {
+        // A page that is kept at hand may be what a hole lacks.
+        let search = || self.search(bytes, &search).map_err(Why::Reason);
+        match self.unless_cached(search) {
             Ok(mut block) => {
                 self.manager().arena.make_ready(&mut block);
                 Ok(MemorySegment::new(block, charge))
             }
-            Err(reason) => {
+            Err(why) => {
                 charge.release();
-                Err(self.refusal(bytes, Why::Reason(reason)))
+                Err(self.refusal(bytes, why))
             }
         }
     }

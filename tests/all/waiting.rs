@@ -323,6 +323,39 @@ fn what_can_never_be_granted_is_refused_at_once() {
 }
 
 #[test]
+fn the_spill_reserve_is_never_granted() {
+    in_both_modes(|mode| {
+        let builder = MemoryManager::builder().capacity(8 * PAGE).page_size(PAGE).mode(mode);
+        let manager = builder.spill_reserve(PAGE).build().unwrap();
+        let owner = owner(&manager, "owner");
+        let refused = owner.acquire_pages_timeout(7, LONG).unwrap_err();
+        assert_eq!(
+            (refused.reason(), refused.refusal().available_bytes),
+            (Reason::Budget, 6 * PAGE)
+        );
+        drop(owner.acquire_pages_timeout(6, LONG).unwrap());
+    });
+}
+
+#[test]
+fn a_block_that_is_waited_for_is_found_where_pages_are_kept_at_hand() {
+    let builder = MemoryManager::builder().capacity(1024 * PAGE).page_size(PAGE);
+    let manager = builder.address_space_factor(1).build().unwrap();
+    let (holder, waiter) = (owner(&manager, "holder"), owner(&manager, "waiter"));
+    let mut worker = holder.worker();
+    let mut pages = holder.allocate_pages(1024).unwrap();
+    pages.sort_unstable_by_key(|page| page.as_ptr().addr());
+    let (cached, freed): (Vec<_>, _) =
+        pages.into_iter().enumerate().partition(|(at, _)| at % 17 == 3);
+    drop(freed);
+    cached.into_iter().for_each(|(_, page)| worker.release(page));
+    assert!(worker.cached_pages() > 0);
+    drop(Polled::new(waiter.acquire(128 * PAGE)).ready().unwrap());
+    drop(worker);
+    assert_empty(&manager);
+}
+
+#[test]
 fn those_who_wait_for_each_other_are_told() {
     in_both_modes(|mode| {
         let builder = MemoryManager::builder().capacity(8 * PAGE).page_size(PAGE).mode(mode);

@@ -81,8 +81,7 @@ impl Account {
         debug_assert!(minimum <= limit && limit <= parent.limit());
         parent.begin(minimum, Turn::LAST)?;
         parent.settle();
-        let [tally, minimum, limit] = [0, minimum, limit].map(AtomicU64::new);
-        Ok(Self { tally, minimum, limit, allowance: Allowance::new(0) })
+        Ok(Self { minimum: AtomicU64::new(minimum), ..Self::without_minimum(limit) })
     }
 
     /// An account that may hold `limit` bytes, none of them guaranteed.
@@ -355,9 +354,11 @@ impl Account {
         let mut patience = Patience::new();
         loop {
             let tally = self.tally();
-            let used = tally.reserved_bytes();
-            let minimum = self.minimum();
+            let (used, minimum) = (tally.reserved_bytes(), self.minimum());
             let share = beyond(minimum, used + bytes) - beyond(minimum, used);
+            if tally.is_closed() {
+                return Err(Refused::Closed);
+            }
             if tally.is_awaited() && turn.yields() && share > 0 {
                 return Err(Refused::Turn { level: 0 });
             }

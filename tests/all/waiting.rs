@@ -265,6 +265,26 @@ fn a_dropped_future_loses_neither_a_page_nor_a_turn() {
 }
 
 #[test]
+fn a_forgotten_future_gets_nothing_once_its_owner_is_gone() {
+    in_both_modes(|mode| {
+        let manager = manager(mode, 16, PAGE);
+        let saver = manager.owner("saver").minimum(4 * PAGE).register().unwrap();
+        let (holder, waiter) = (owner(&manager, "holder"), owner(&manager, "waiter"));
+        let held = holder.allocate_pages(12).unwrap();
+        let mut forgotten = Box::pin(saver.acquire_pages(8));
+        assert!(forgotten.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        std::mem::forget(forgotten);
+        let mut pages = Polled::new(waiter.acquire_pages(16));
+        assert!(pages.is_pending());
+        drop(saver);
+        drop(held);
+        assert_eq!(pages.ready().unwrap().len(), 16);
+        drop(pages);
+        assert_empty(&manager);
+    });
+}
+
+#[test]
 fn a_shutdown_tells_all_who_wait() {
     in_both_modes(|mode| {
         let manager = manager(mode, 8, PAGE);

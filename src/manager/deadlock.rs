@@ -109,7 +109,8 @@ impl Circle {
 
 impl Shared {
     /// Those who hold something whose return would help a request: above all minimums that it is
-    /// not entitled to, or if nobody has more than these, whoever holds anything.
+    /// not entitled to, or if nobody has more than these, whoever holds anything or is promised
+    /// more: it would help if he went.
     fn holders_for(&self, waiting: &Waiting<Wanted>) -> Vec<Arc<OwnerShared>> {
         let requester = waiting.request.owner();
         let full = requester.ancestor(waiting.level().0);
@@ -122,15 +123,19 @@ impl Shared {
             let mut apart = owner.ancestry().take_while(is_apart);
             apart.all(|owner| owner.account().used_bytes() > owner.account().minimum())
         };
-        let holders: Vec<_> = self.present(|present| {
-            let holds = |owner: &&Arc<OwnerShared>| {
-                full.is_none_or(|full| owner.is_below(full))
-                    && !owner.is_of_reserve()
-                    && present.own_bytes_of(owner) > 0
+        let is_promised_more = |owner: &OwnerShared| {
+            owner.account().used_bytes() < owner.account().minimum() && is_apart(&owner)
+        };
+        self.present(|present| {
+            let is_in_scope = |owner: &&Arc<OwnerShared>| {
+                full.is_none_or(|full| owner.is_below(full)) && !owner.is_of_reserve()
             };
-            present.owners.iter().filter(holds).cloned().collect()
-        });
-        let above: Vec<_> = holders.iter().filter(|owner| has_excess(owner)).cloned().collect();
-        if above.is_empty() { holders } else { above }
+            let holds = |owner: &&Arc<OwnerShared>| present.own_bytes_of(owner) > 0;
+            let all: Vec<_> = present.owners.iter().filter(is_in_scope).cloned().collect();
+            let is_above = |owner: &&Arc<OwnerShared>| holds(owner) && has_excess(owner);
+            let above: Vec<_> = all.iter().filter(is_above).cloned().collect();
+            let counts = |owner: &Arc<OwnerShared>| holds(&owner) || is_promised_more(owner);
+            if above.is_empty() { all.into_iter().filter(counts).collect() } else { above }
+        })
     }
 }

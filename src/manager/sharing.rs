@@ -93,7 +93,7 @@ impl MemoryManagerBuilder {
     /// It is a deadlock if every owner that holds more than its minimum, of what a request waits
     /// for, waits in line itself, the same is true of what these wait for, nobody has anything to
     /// give back, and nothing of this changes for so long. Where nobody holds more than his
-    /// minimum, whoever holds anything counts.
+    /// minimum, whoever holds anything or has a minimum counts.
     ///
     /// An owner whose threads take longer than this without a change, while one of them waits, is
     /// better registered as several.

@@ -47,6 +47,22 @@ fn those_who_hold_no_more_than_their_minimums_are_told() {
 }
 
 #[test]
+fn those_whose_unused_minimums_stand_in_each_others_way_are_told() {
+    let manager = builder(16).build().unwrap();
+    let owner = |name| manager.owner(name).minimum(8 * PAGE).register().unwrap();
+    let (old, young) = (owner("old"), owner("young"));
+    let refused = young.acquire_pages_timeout(9, Duration::from_millis(300)).unwrap_err();
+    assert_eq!(refused.reason(), Reason::TimedOut, "the other one may go");
+    let mut first = pin!(old.acquire_pages(9));
+    begins_to_wait(first.as_mut());
+    let refused = young.acquire_pages_timeout(9, LONG).unwrap_err();
+    assert_eq!(refused.reason(), Reason::Deadlock);
+    begins_to_wait(first.as_mut());
+    drop(young);
+    assert!(first.poll(&mut Context::from_waker(Waker::noop())).is_ready());
+}
+
+#[test]
 fn nobody_is_told_while_one_of_them_waits_for_somebody_who_does_not_wait() {
     let manager = builder(32).deadlock_timeout(Duration::ZERO).build().unwrap();
     let query = manager.owner("query").limit(12 * PAGE).register().unwrap();

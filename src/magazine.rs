@@ -160,11 +160,6 @@ impl Entered<'_> {
         self.0.stack.room() == 0
     }
 
-    /// Has it take no more pages until it is opened.
-    pub fn shut(&self) {
-        self.0.stack.shut();
-    }
-
     /// Has it take pages again, unless it is sealed.
     pub fn open(&self) {
         self.0.stack.open(FIRST_ROOM_PAGES);

@@ -166,7 +166,8 @@ impl Account {
     /// The bytes it could take at a moment at which no request is in flight at its parent.
     #[must_use]
     pub fn settled_free_bytes(&self, parent: &impl Parent) -> u64 {
-        self.free_bytes_with(if self.is_awaited() { 0 } else { parent.settled_free_bytes() }, 0)
+        let is_awaited = self.tally().is_awaited();
+        self.free_bytes_with(if is_awaited { 0 } else { parent.settled_free_bytes() }, 0)
     }
 
     /// The bytes it could take now, had it given `returned` bytes back, and had its parent
@@ -181,13 +182,8 @@ impl Account {
     /// The same as its children go by it: nothing while somebody waits for it.
     #[must_use]
     pub fn free_bytes(&self, parent: &impl Parent) -> u64 {
-        if self.is_awaited() { 0 } else { self.free_bytes_with(parent.free_bytes(), 0) }
-    }
-
-    /// Whether somebody waits for what is given back here.
-    #[must_use]
-    pub fn is_awaited(&self) -> bool {
-        self.tally().is_awaited()
+        let is_awaited = self.tally().is_awaited();
+        if is_awaited { 0 } else { self.free_bytes_with(parent.free_bytes(), 0) }
     }
 
     /// Says that somebody waits for what is given back here, or at a level above, or no longer.

@@ -69,7 +69,8 @@ impl Allowance {
         match self.exchange(|purse| purse.given(bytes)) {
             None => {
                 let awaited = parent.release(bytes);
-                awaited.or(self.reopen(parent))
+                self.reopen(parent);
+                awaited
             }
             Some(purse) if purse.bytes() > 2 * quantum => self.give_surplus(parent),
             Some(_) => Awaited::NO,
@@ -127,14 +128,10 @@ impl Allowance {
     }
 
     /// Opens what was shut for a drainer, once there is plenty again.
-    fn reopen(&self, parent: &impl Parent) -> Awaited {
-        let is_plenty = || parent.free_bytes() >= FREE_PER_QUANTUM * self.quantum();
-        if is_plenty() && self.exchange(Purse::opened).is_some() && !is_plenty() {
-            // Somebody may have begun to wait after the first look, and had this collected before
-            // it was opened: nobody would collect it for him once more.
-            return self.collect(parent, Purse::shut());
+    fn reopen(&self, parent: &impl Parent) {
+        if parent.free_bytes() >= FREE_PER_QUANTUM * self.quantum() {
+            self.exchange(Purse::opened);
         }
-        Awaited::NO
     }
 
     /// Gives all but a quantum back to `parent` (Protocol, 3).

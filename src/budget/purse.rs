@@ -80,11 +80,6 @@ impl Purse {
         }
     }
 
-    /// What to set to shut it until there is plenty.
-    pub(crate) const fn shut() -> Self {
-        Self(SHUT)
-    }
-
     /// What to set to shut it until a drainer lets go of it.
     pub(crate) const fn held() -> Self {
         Self(SHUT | HELD)

@@ -161,11 +161,9 @@ impl OwnerShared {
         unsafe { Charge::of_cached(self, bytes) }.hand_back()
     }
 
-    /// Whether so much is free that `room` pages may be kept at hand again. Not while somebody
-    /// waits: he would not be told of what comes back to where it is kept, nor would it be brought
-    /// back for him once more. That holds within a minimum, too, beyond which the owner may get.
+    /// Whether so much is free that `room` pages may be kept at hand again.
     pub(super) fn may_keep(&self, room: usize) -> bool {
-        self.free_pages() >= room * FREE_PER_ROOM && !self.is_awaited()
+        self.free_pages() >= room * FREE_PER_ROOM
     }
 
     /// The pages that it could have; none while somebody waits for any of them.

@@ -31,10 +31,10 @@ pub(super) enum End {
 }
 
 /// An owner whose allowance was collected, and stays shut as long as this lives.
-pub(super) struct Collected<'a>(&'a OwnerShared);
+struct Collected<'a>(&'a OwnerShared);
 
 impl<'a> Collected<'a> {
-    pub(super) fn new(owner: &'a OwnerShared, end: End) -> Self {
+    fn new(owner: &'a OwnerShared, end: End) -> Self {
         // Whoever drains serves those who wait, in the end.
         let _: Awaited = match end {
             End::Shut => owner.account().collect_allowance(&owner.lineage()),
@@ -168,9 +168,7 @@ impl OwnerShared {
         if limits.shelves == 0 {
             return None;
         }
-        // Those who wait had everything brought back before there was this one.
-        let room = || if self.is_awaited() { 0 } else { limits.shelf_pages };
-        let make = || self.pages().make_depot(|| Depot::new(limits.shelves, room()));
+        let make = || self.pages().make_depot(|| Depot::new(limits.shelves, limits.shelf_pages));
         let depot = self.manager().while_nobody_drains(make);
         self.manager().seal_if_closed();
         Some(depot)

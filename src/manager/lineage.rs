@@ -46,11 +46,6 @@ impl OwnerShared {
         self.ancestry().any(|owner| std::ptr::eq(owner, other))
     }
 
-    /// Whether somebody waits for what it gives back, here or at a level above.
-    pub(super) fn is_awaited(&self) -> bool {
-        self.ancestry().any(|owner| owner.account().is_awaited()) || self.budget().is_awaited()
-    }
-
     /// The names of those above it and its own, from the top, with slashes between.
     pub(super) fn path_below(parent: Option<&Arc<Self>>, name: &str) -> Arc<str> {
         let Some(parent) = parent else { return name.into() };

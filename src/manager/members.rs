@@ -4,7 +4,6 @@ use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 
 use super::Shared;
 use super::cache::CacheLimits;
-use super::drain::{Collected, End};
 use super::owner::OwnerShared;
 use super::worker::WorkerShared;
 
@@ -58,23 +57,13 @@ impl Shared {
         let mut members = self.members();
         members.owners.retain(|owner| owner.strong_count() > 0);
         members.owners.push(Arc::downgrade(owner));
-        if owner.is_awaited() {
-            // Those who wait had everything brought back before there was this one.
-            drop(Collected::new(owner, End::Shut));
-        }
         drop(members);
         self.seal_if_closed();
     }
 
     /// Lets drainers know of a worker.
     pub(super) fn register_worker(&self, worker: &Arc<WorkerShared>) {
-        let mut members = self.members();
-        members.workers.push(Arc::downgrade(worker));
-        if worker.owner().is_awaited() {
-            // As for an owner.
-            worker.magazine().enter().shut();
-        }
-        drop(members);
+        self.members().workers.push(Arc::downgrade(worker));
         self.seal_if_closed();
     }
 

@@ -355,14 +355,14 @@ impl Account {
             let minimum = self.minimum();
             let share = beyond(minimum, used + bytes) - beyond(minimum, used);
             if tally.is_awaited() && turn.yields() && share > 0 {
-                return Err(Refused::Turn { level: 0 });
+                return Err(Refused::Turn { level: 0 }.unless_closed(parent));
             }
             // A limit of all there is never refuses before the parent does.
             let free = tally.free_bytes(self.limit());
             let within_limit = bytes <= free || self.limit() >= parent.limit();
             if !within_limit && !tally.has_in_flight() {
                 // One word says it all, at one moment (Protocol, 2).
-                return Err(Refused::Account { free, level: 0 });
+                return Err(Refused::Account { free, level: 0 }.unless_closed(parent));
             }
             if !within_limit || tally.is_crowded() {
                 patience.wait();

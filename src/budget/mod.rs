@@ -16,7 +16,8 @@
 //!    the budget. Since that depends on what the account holds, a refusal by the budget stands
 //!    only if the account did not change meanwhile, which its version tells.
 //! 4. Closing is a bit of the same word: no reservation succeeds after it, but from allowances
-//!    that were not ended yet.
+//!    that were not ended yet. Whatever refuses a request then, at whichever level, it is told that
+//!    the budget is closed, so that nobody waits for what will not come.
 //! 5. An account may take more from its parent than it needs, in quanta, and take from these
 //!    without asking (`allowance`).
 //! 6. Accounts form a tree. What is said of the budget above holds for every account that is the
@@ -90,6 +91,11 @@ impl Refused {
             Self::Account { level, .. } | Self::Turn { level } => level,
             Self::Budget { .. } | Self::Closed => below,
         }
+    }
+
+    /// The refusal of an account that did not ask its parent (Protocol, 4).
+    fn unless_closed(self, parent: &impl Parent) -> Self {
+        if parent.is_closed() { Self::Closed } else { self }
     }
 
     /// The same refusal, as an account tells it of its parent.
@@ -259,6 +265,10 @@ impl Parent for Budget {
             }
             patience.wait();
         }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.tally().is_closed()
     }
 
     fn begin(&self, bytes: u64, turn: Turn) -> Result<(), Refused> {

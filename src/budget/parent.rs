@@ -17,6 +17,9 @@ pub trait Parent {
     /// The same at a moment at which no request is in flight.
     fn settled_free_bytes(&self) -> u64;
 
+    /// Whether the budget is closed.
+    fn is_closed(&self) -> bool;
+
     /// Takes `bytes` for a request in flight, to be settled or undone.
     ///
     /// # Errors

@@ -77,6 +77,13 @@ impl Parent for Lineage<'_> {
         }
     }
 
+    fn is_closed(&self) -> bool {
+        match self {
+            Self::Budget(budget) => budget.is_closed(),
+            Self::Owner(owner) => owner.lineage().is_closed(),
+        }
+    }
+
     fn begin(&self, bytes: u64, turn: Turn) -> Result<(), Refused> {
         match self {
             Self::Budget(budget) => budget.begin(bytes, turn),

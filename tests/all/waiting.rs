@@ -140,6 +140,26 @@ fn whatever_is_given_back_serves_the_line() {
 }
 
 #[test]
+fn a_shutdown_tells_those_who_wait_below_a_limit() {
+    in_both_modes(|mode| {
+        let manager = manager(mode, 8, PAGE);
+        let parent = manager.owner("parent").limit(2 * PAGE).register().unwrap();
+        let child = parent.child("child").limit(PAGE).register().unwrap();
+        let page = child.allocate_page().unwrap();
+        let mut own = Polled::new(child.acquire_pages(1));
+        let mut parents = Polled::new(parent.acquire_pages(2));
+        let mut behind = Polled::new(parent.acquire_pages(1));
+        assert!(own.is_pending() && parents.is_pending() && behind.is_pending());
+        manager.shutdown().unwrap_err();
+        for waits in [&mut own, &mut parents, &mut behind] {
+            assert!(waits.is_woken());
+            assert_eq!(waits.ready().unwrap_err().reason(), Reason::ShutDown);
+        }
+        drop(page);
+    });
+}
+
+#[test]
 fn a_minimum_that_ends_serves_the_line() {
     in_both_modes(|mode| {
         let manager = manager(mode, 8, PAGE);

@@ -251,9 +251,9 @@ impl Parent for Budget {
         self.limit
     }
 
-    fn free_bytes(&self) -> u64 {
+    fn free_bytes(&self) -> Option<u64> {
         let tally = self.tally();
-        if tally.is_awaited() { 0 } else { tally.free_bytes(self.limit) }
+        if tally.is_awaited() { None } else { Some(tally.free_bytes(self.limit)) }
     }
 
     fn settled_free_bytes(&self) -> u64 {
@@ -351,7 +351,7 @@ mod tests {
         assert_eq!(budget.reserve(1), Err(Refused::Turn { level: 0 }));
         assert_eq!(budget.begin(0, Turn::LAST), Ok(()), "nothing is nobody's turn");
         assert_eq!(budget.undo(0), Awaited::YES);
-        assert_eq!((budget.free_bytes(), Parent::free_bytes(&budget)), (50, 0));
+        assert_eq!((budget.free_bytes(), Parent::free_bytes(&budget)), (50, None));
         assert_eq!(budget.begin(50, Turn::FIRST), Ok(()));
         budget.settle();
         assert_eq!(budget.begin(1, Turn::FIRST), Err(Refused::Budget { free: 0 }));

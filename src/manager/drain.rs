@@ -168,7 +168,7 @@ impl OwnerShared {
         if limits.shelves == 0 {
             return None;
         }
-        let make = || self.pages().make_depot(|| Depot::new(limits.shelves, limits.shelf_pages));
+        let make = || self.pages().make_depot(|| Depot::new(limits.shelves));
         let depot = self.manager().while_nobody_drains(make);
         self.manager().seal_if_closed();
         Some(depot)

@@ -63,7 +63,7 @@ impl Parent for Lineage<'_> {
         }
     }
 
-    fn free_bytes(&self) -> u64 {
+    fn free_bytes(&self) -> Option<u64> {
         match self {
             Self::Budget(budget) => Parent::free_bytes(*budget),
             Self::Owner(owner) => owner.account().free_bytes(&owner.lineage()),

@@ -44,10 +44,10 @@ pub struct Shelf {
 pub struct Locked<'a>(&'a Shelf);
 
 impl Depot {
-    /// `shelves` empty shelves with room for `room` pages each.
+    /// `shelves` empty shelves that are shut.
     #[must_use]
-    pub fn new(shelves: usize, room: usize) -> Self {
-        Self { shelves: (0..shelves).map(|_| OwnLines(Shelf::new(room))).collect() }
+    pub fn new(shelves: usize) -> Self {
+        Self { shelves: (0..shelves).map(|_| OwnLines(Shelf::new())).collect() }
     }
 
     /// The first shelf that nobody has in hand, beginning with that of `thread`.
@@ -91,10 +91,8 @@ impl Depot {
 }
 
 impl Shelf {
-    /// An empty shelf with room for `room` pages.
-    #[must_use]
-    pub fn new(room: usize) -> Self {
-        Self { lock: AtomicU64::new(0), stack: PageStack::new(room.min(SHELF_PAGES)) }
+    fn new() -> Self {
+        Self { lock: AtomicU64::new(0), stack: PageStack::new() }
     }
 
     /// Takes the shelf in hand, unless somebody else has it.
@@ -125,7 +123,8 @@ impl Locked<'_> {
         self.0.stack.pages()
     }
 
-    /// The most pages it takes now; 0 after it was emptied by a drainer.
+    /// The most pages it takes now; 0 while it is shut, as it is when it is new and after it was
+    /// emptied by a drainer.
     #[must_use]
     pub fn room(&self) -> usize {
         self.0.stack.room()
@@ -186,9 +185,15 @@ mod tests {
         HeldRun::reassemble(PageIndex::new(index), PageCount::ONE)
     }
 
+    fn open(shelves: usize) -> Depot {
+        let depot = Depot::new(shelves);
+        depot.shelves().for_each(|shelf| shelf.lock().open(8));
+        depot
+    }
+
     #[test]
     fn a_thread_goes_to_its_own_shelf_and_to_another_one_if_that_is_taken() {
-        let depot = Depot::new(2, 8);
+        let depot = open(2);
         let mine = depot.try_lock(1).unwrap();
         assert!(mine.push(page(1)).is_ok());
         let other = depot.try_lock(1).unwrap();
@@ -201,7 +206,7 @@ mod tests {
 
     #[test]
     fn pages_are_found_on_whichever_shelf_they_lie() {
-        let depot = Depot::new(4, 8);
+        let depot = open(4);
         assert!(depot.try_lock_stocked(0).is_none());
         assert!(depot.try_lock(2).unwrap().push(page(7)).is_ok());
         for thread in 0..4 {

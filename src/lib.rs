@@ -55,7 +55,7 @@
 //! 2 os/ region block process_heap
 //!                          one mapping; index to address       unsafe
 //! 1 free_list/ stock/ residency magazine depot page_stack budget/ line page_set cgroup
-//!   handles/               numbers only: no memory, no unsafe; loom checks these
+//!   handles/ ask           numbers only: no memory, no unsafe; loom checks these
 //! 0 units error/ sync available
 //!                          typed indices and sizes; errors; the switch to loom's atomics
 //! ```
@@ -89,6 +89,7 @@
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("offheap counts bytes in 64 bits: it needs a 64-bit target");
 
+mod ask;
 mod available;
 mod budget;
 mod depot;
@@ -126,6 +127,7 @@ mod region;
 #[cfg(offheap_loom)]
 #[doc(hidden)]
 pub mod model {
+    pub use crate::ask::Asked;
     pub use crate::budget::{
         Account, Awaited, Budget, Kept, Opened, Parent, Refused, Returned, Tentative, Turn,
     };

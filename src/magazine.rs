@@ -59,11 +59,11 @@ pub struct Announced<'a>(&'a Magazine);
 pub struct Drained<'a>(Announced<'a>);
 
 impl Magazine {
-    /// An empty magazine.
+    /// An empty magazine that is shut.
     #[must_use]
     pub fn new(fences: Fences) -> Self {
         let [busy, drained, turned] = [0, 0, 0].map(AtomicU64::new);
-        Self { busy, drained, fences, turned, stack: PageStack::new(FIRST_ROOM_PAGES) }
+        Self { busy, drained, fences, turned, stack: PageStack::new() }
     }
 
     /// The number of pages in it, for statistics; exact for whoever has it in hand.
@@ -154,7 +154,7 @@ impl Entered<'_> {
         self.0.stack.pop_many(pages)
     }
 
-    /// Whether it takes no page at all, because it was drained.
+    /// Whether it takes no page at all, because it is new or was drained.
     #[must_use]
     pub fn is_shut(&self) -> bool {
         self.0.stack.room() == 0

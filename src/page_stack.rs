@@ -21,12 +21,11 @@ pub(crate) struct PageStack<const N: usize> {
 }
 
 impl<const N: usize> PageStack<N> {
-    /// An empty stack with room for `room` pages.
-    pub(crate) fn new(room: usize) -> Self {
-        debug_assert!(room <= N);
+    /// An empty stack that is shut.
+    pub(crate) fn new() -> Self {
         Self {
             length: AtomicU64::new(0),
-            room: AtomicU64::new(room as u64),
+            room: AtomicU64::new(0),
             sealed: AtomicU64::new(0),
             slots: std::array::from_fn(|_| AtomicU32::new(0)),
         }
@@ -122,7 +121,9 @@ mod tests {
 
     #[test]
     fn the_last_page_comes_out_first() {
-        let stack = PageStack::<4>::new(3);
+        let stack = PageStack::<4>::new();
+        assert_eq!(stack.push(page(0)), Err(page(0)), "it is shut");
+        stack.open(3);
         for index in 0..3 {
             assert!(stack.push(page(index)).is_ok());
         }
@@ -133,7 +134,8 @@ mod tests {
 
     #[test]
     fn what_is_shut_gives_and_does_not_take() {
-        let stack = PageStack::<4>::new(4);
+        let stack = PageStack::<4>::new();
+        stack.open(4);
         assert!(stack.push(page(7)).is_ok());
         stack.shut();
         assert!(stack.push(page(8)).is_err());

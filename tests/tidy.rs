@@ -23,6 +23,7 @@ const FLOORS: [&[&str]; 6] = [
         "budget",
         "page_set",
         "line",
+        "ask",
         "cgroup",
         "handles",
     ],

@@ -7,6 +7,9 @@
 //! into such themselves, because loom does not explore every `load; compare_exchange`.
 #![cfg(offheap_loom)]
 
+pub mod manager;
+pub mod tree;
+
 use loom::cell::UnsafeCell;
 use offheap::Strategy;
 use offheap::model::{Account, Budget, FreeList, HeldRun, PageCount, Turn};

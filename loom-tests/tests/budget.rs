@@ -83,7 +83,7 @@ fn the_last_byte_has_one_winner() {
 fn a_failed_request_refuses_nobody_at_the_budget() {
     check(|| {
         let budget = Arc::new(Budget::new(2));
-        let doomed = Arc::new(Account::open(&budget, 0, 2).unwrap());
+        let doomed = Arc::new(Account::open(&*budget, 0, 2).unwrap());
         let other = {
             let (budget, doomed) = (Arc::clone(&budget), Arc::clone(&doomed));
             thread::spawn(move || fail(&budget, &doomed, 2))
@@ -99,12 +99,12 @@ fn a_failed_request_refuses_nobody_at_the_budget() {
 fn a_failed_request_refuses_nobody_at_the_limit() {
     check(|| {
         let budget = Arc::new(Budget::new(9));
-        let account = Arc::new(Account::open(&budget, 0, 2).unwrap());
+        let account = Arc::new(Account::open(&*budget, 0, 2).unwrap());
         let other = {
             let (budget, account) = (Arc::clone(&budget), Arc::clone(&account));
             thread::spawn(move || fail(&budget, &account, 2))
         };
-        let mine = account.reserve(&budget, 1, Turn::LAST);
+        let mine = account.reserve(&*budget, 1, Turn::LAST);
         assert!(mine.is_ok(), "{mine:?}");
         other.join().unwrap();
         assert_eq!((budget.free_bytes(), account.used_bytes()), (8, 1));
@@ -116,19 +116,19 @@ fn a_failed_request_refuses_nobody_at_the_limit() {
 fn a_minimum_is_there_against_a_greedy_account() {
     check(|| {
         let budget = Arc::new(Budget::new(3));
-        let saver = Account::open(&budget, 1, 3).unwrap();
-        let greedy = Arc::new(Account::open(&budget, 0, 3).unwrap());
+        let saver = Account::open(&*budget, 1, 3).unwrap();
+        let greedy = Arc::new(Account::open(&*budget, 0, 3).unwrap());
         let other = {
             let (budget, greedy) = (Arc::clone(&budget), Arc::clone(&greedy));
             thread::spawn(move || {
-                if greedy.reserve(&budget, 2, Turn::LAST).is_ok() {
-                    let _ = greedy.release(&budget, 2);
+                if greedy.reserve(&*budget, 2, Turn::LAST).is_ok() {
+                    let _ = greedy.release(&*budget, 2);
                 }
             })
         };
-        assert_eq!(saver.reserve(&budget, 1, Turn::LAST), Ok(Opened::First));
-        if saver.reserve(&budget, 1, Turn::LAST).is_ok() {
-            assert_eq!(saver.release(&budget, 1).kept, Kept::Something);
+        assert_eq!(saver.reserve(&*budget, 1, Turn::LAST), Ok(Opened::First));
+        if saver.reserve(&*budget, 1, Turn::LAST).is_ok() {
+            assert_eq!(saver.release(&*budget, 1).kept, Kept::Something);
         }
         other.join().unwrap();
         assert_eq!((saver.used_bytes(), budget.free_bytes()), (1, 2));
@@ -150,7 +150,7 @@ fn the_last_release_comes_after_all_others() {
             // SAFETY: a shared access; loom checks that no exclusive one is concurrent.
             owned.0.with(|alive| assert!(unsafe { *alive }));
             let _ = budget.release(1);
-            if account.release_credited(1) == Kept::Nothing {
+            if account.release_credited(1).kept == Kept::Nothing {
                 // SAFETY: the last one lets go of the owner; loom checks that nobody else is there.
                 owned.0.with_mut(|alive| unsafe { *alive = false });
             }

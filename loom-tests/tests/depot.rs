@@ -16,7 +16,8 @@ struct Stocked {
 impl Stocked {
     /// `count` pages, of which the first lies on the first shelf, and those that do not.
     fn new(count: u32) -> (Arc<Self>, Vec<HeldRun>) {
-        let (pages, depot) = (Pages::new(count), Depot::new(2, 2));
+        let (pages, depot) = (Pages::new(count), Depot::new(2));
+        depot.shelves().for_each(|shelf| shelf.lock().open(2));
         let budget = Budget::new(u64::from(count));
         budget.reserve(u64::from(count)).unwrap();
         assert!(depot.try_lock(0).unwrap().push(pages.take_page()).is_ok());

@@ -152,16 +152,16 @@ fn whoever_has_a_reservation_can_exchange() {
         let (pages, mut held) = Pages::new(3, 3, &[2]);
         let budget = Arc::new(Budget::new(3));
         let holder = Account::without_minimum(3);
-        assert_eq!(holder.reserve(&budget, 2, Turn::LAST), Ok(Opened::First));
+        assert_eq!(holder.reserve(&*budget, 2, Turn::LAST), Ok(Opened::First));
         let other = {
             let (pages, budget, page) = (Arc::clone(&pages), Arc::clone(&budget), held.remove(0));
             thread::spawn(move || {
                 pages.release(page);
-                let _ = holder.release(&budget, 1);
+                let _ = holder.release(&*budget, 1);
             })
         };
         let account = Account::without_minimum(3);
-        if account.reserve(&budget, 2, Turn::LAST).is_ok() {
+        if account.reserve(&*budget, 2, Turn::LAST).is_ok() {
             let block = pages.exchange(2, true).expect("two pages are reserved");
             pages.release(block);
         }

@@ -19,6 +19,7 @@ impl Cached {
         let (pages, magazine) = (Pages::new(count), Magazine::new(fences));
         let budget = Budget::new(u64::from(count));
         budget.reserve(u64::from(count)).unwrap();
+        magazine.enter().open();
         for _ in 0..count {
             assert!(magazine.enter().push(pages.take_page()).is_ok());
         }

@@ -12,7 +12,7 @@ use offheap_loom_tests::{check, fail};
 fn two_failed_requests_in_a_row_refuse_nobody_at_the_limit() {
     check(|| {
         let budget = Arc::new(Budget::new(9));
-        let account = Arc::new(Account::open(&budget, 0, 2).unwrap());
+        let account = Arc::new(Account::open(&*budget, 0, 2).unwrap());
         let other = {
             let (budget, account) = (Arc::clone(&budget), Arc::clone(&account));
             thread::spawn(move || {
@@ -20,7 +20,7 @@ fn two_failed_requests_in_a_row_refuse_nobody_at_the_limit() {
                 fail(&budget, &account, 2);
             })
         };
-        let mine = account.reserve(&budget, 1, Turn::LAST);
+        let mine = account.reserve(&*budget, 1, Turn::LAST);
         assert!(mine.is_ok(), "{mine:?}, although nobody ever held a byte for good");
         other.join().unwrap();
     });
@@ -32,22 +32,22 @@ fn two_failed_requests_in_a_row_refuse_nobody_at_the_limit() {
 fn what_fits_at_every_moment_is_not_refused() {
     check(|| {
         let budget = Arc::new(Budget::new(2));
-        let saver = Arc::new(Account::open(&budget, 1, 2).unwrap());
-        let greedy = Arc::new(Account::open(&budget, 0, 2).unwrap());
-        assert_eq!(saver.reserve(&budget, 1, Turn::LAST), Ok(Opened::First));
+        let saver = Arc::new(Account::open(&*budget, 1, 2).unwrap());
+        let greedy = Arc::new(Account::open(&*budget, 0, 2).unwrap());
+        assert_eq!(saver.reserve(&*budget, 1, Turn::LAST), Ok(Opened::First));
         let other = {
             let (budget, saver, greedy) =
                 (Arc::clone(&budget), Arc::clone(&saver), Arc::clone(&greedy));
             thread::spawn(move || {
-                let _ = saver.release(&budget, 1);
-                if greedy.reserve(&budget, 1, Turn::LAST).is_ok() {
-                    let _ = greedy.release(&budget, 1);
+                let _ = saver.release(&*budget, 1);
+                if greedy.reserve(&*budget, 1, Turn::LAST).is_ok() {
+                    let _ = greedy.release(&*budget, 1);
                 }
-                let _: Result<Opened, Refused> = saver.reserve(&budget, 1, Turn::LAST);
+                let _: Result<Opened, Refused> = saver.reserve(&*budget, 1, Turn::LAST);
             })
         };
         // saver 1, greedy 0: one byte is free. saver 0: it is within the minimum.
-        let mine = saver.reserve(&budget, 1, Turn::LAST);
+        let mine = saver.reserve(&*budget, 1, Turn::LAST);
         assert!(mine.is_ok(), "{mine:?}");
         other.join().unwrap();
     });
@@ -59,12 +59,12 @@ fn what_fits_at_every_moment_is_not_refused() {
 fn the_peak_is_not_above_the_limit_of_the_only_account() {
     check(|| {
         let budget = Arc::new(Budget::new(9));
-        let account = Arc::new(Account::open(&budget, 0, 1).unwrap());
+        let account = Arc::new(Account::open(&*budget, 0, 1).unwrap());
         let other = {
             let (budget, account) = (Arc::clone(&budget), Arc::clone(&account));
-            thread::spawn(move || account.reserve(&budget, 1, Turn::LAST).is_ok())
+            thread::spawn(move || account.reserve(&*budget, 1, Turn::LAST).is_ok())
         };
-        let mine = account.reserve(&budget, 1, Turn::LAST).is_ok();
+        let mine = account.reserve(&*budget, 1, Turn::LAST).is_ok();
         assert!(other.join().unwrap() != mine);
         assert_eq!(budget.peak_bytes(), 1);
     });
@@ -79,7 +79,7 @@ fn an_account_that_is_empty_after_closing_stays_empty() {
         let account = Arc::new(Account::without_minimum(2));
         let other = {
             let (budget, account) = (Arc::clone(&budget), Arc::clone(&account));
-            thread::spawn(move || account.reserve(&budget, 1, Turn::LAST).is_ok())
+            thread::spawn(move || account.reserve(&*budget, 1, Turn::LAST).is_ok())
         };
         budget.close();
         budget.wait_until_settled();
@@ -98,15 +98,15 @@ fn an_account_that_is_empty_after_closing_stays_empty_while_another_one_is_empti
         let budget = Arc::new(Budget::new(2));
         let (comes, goes) =
             (Arc::new(Account::without_minimum(2)), Arc::new(Account::without_minimum(2)));
-        let _: Opened = goes.reserve(&budget, 1, Turn::LAST).unwrap();
+        let _: Opened = goes.reserve(&*budget, 1, Turn::LAST).unwrap();
         let coming = {
             let (budget, comes) = (Arc::clone(&budget), Arc::clone(&comes));
-            thread::spawn(move || comes.reserve(&budget, 1, Turn::LAST).is_ok())
+            thread::spawn(move || comes.reserve(&*budget, 1, Turn::LAST).is_ok())
         };
         let going = {
             let (budget, goes) = (Arc::clone(&budget), Arc::clone(&goes));
             thread::spawn(move || {
-                let _ = goes.credit(&budget, 1);
+                let _ = goes.credit(&*budget, 1);
                 let _ = goes.release_credited(1);
             })
         };
@@ -125,10 +125,10 @@ fn an_account_that_is_empty_after_closing_stays_empty_while_another_one_is_empti
 fn an_account_that_is_empty_after_closing_takes_nothing_of_its_minimum() {
     check(|| {
         let budget = Arc::new(Budget::new(2));
-        let account = Arc::new(Account::open(&budget, 1, 2).unwrap());
+        let account = Arc::new(Account::open(&*budget, 1, 2).unwrap());
         let other = {
             let (budget, account) = (Arc::clone(&budget), Arc::clone(&account));
-            thread::spawn(move || account.reserve(&budget, 1, Turn::LAST).is_ok())
+            thread::spawn(move || account.reserve(&*budget, 1, Turn::LAST).is_ok())
         };
         budget.close();
         budget.wait_until_settled();
@@ -143,15 +143,15 @@ fn an_account_that_is_empty_after_closing_takes_nothing_of_its_minimum() {
 fn a_minimum_goes_back_once_whoever_comes_last() {
     check(|| {
         let budget = Arc::new(Budget::new(2));
-        let account = Arc::new(Account::open(&budget, 1, 2).unwrap());
-        let _: Opened = account.reserve(&budget, 2, Turn::LAST).unwrap();
+        let account = Arc::new(Account::open(&*budget, 1, 2).unwrap());
+        let _: Opened = account.reserve(&*budget, 2, Turn::LAST).unwrap();
         let other = {
             let (budget, account) = (Arc::clone(&budget), Arc::clone(&account));
             thread::spawn(move || {
-                let _ = account.release(&budget, 2);
+                let _ = account.release(&*budget, 2);
             })
         };
-        let _ = account.close(&budget);
+        let _ = account.close(&*budget);
         other.join().unwrap();
         assert_eq!((budget.free_bytes(), account.charged_bytes()), (2, 0));
     });

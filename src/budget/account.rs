@@ -92,7 +92,7 @@ impl Account {
     }
 
     /// The same account, with an allowance of up to twice `quantum` bytes, if that is not 0: bytes
-    /// that it took from its parent and does not use.
+    /// that it took from its parent and does not use. It is not open yet.
     #[must_use]
     pub fn with_allowance(mut self, quantum: u64) -> Self {
         self.allowance = Allowance::new(quantum);
@@ -109,6 +109,11 @@ impl Account {
             0 => parent.release(self.minimum()),
             _ => Awaited::NO,
         }
+    }
+
+    /// Lets the allowance of a new account be used, for whoever collects it finds it from now on.
+    pub fn open_allowance(&self, parent: &impl Parent) -> Awaited {
+        self.allowance.open(parent)
     }
 
     /// Gives the allowance back to `parent`, from which everything is taken until it is let go of
@@ -179,11 +184,11 @@ impl Account {
         (guaranteed + parent_bytes).min(self.limit().saturating_sub(used))
     }
 
-    /// The same as its children go by it: nothing while somebody waits for it.
+    /// The bytes it could take now; `None` while somebody waits for them, here or above.
     #[must_use]
-    pub fn free_bytes(&self, parent: &impl Parent) -> u64 {
-        let is_awaited = self.tally().is_awaited();
-        if is_awaited { 0 } else { self.free_bytes_with(parent.free_bytes(), 0) }
+    pub fn free_bytes(&self, parent: &impl Parent) -> Option<u64> {
+        let free = self.free_bytes_with(parent.free_bytes()?, 0);
+        if self.tally().is_awaited() { None } else { Some(free) }
     }
 
     /// Says that somebody waits for what is given back here, or at a level above, or no longer.
@@ -356,14 +361,14 @@ impl Account {
                 return Err(Refused::Closed);
             }
             if tally.is_awaited() && turn.yields() && share > 0 {
-                return Err(Refused::Turn { level: 0 });
+                return Err(Refused::Turn { level: 0 }.unless_closed(parent));
             }
             // A limit of all there is never refuses before the parent does.
             let free = tally.free_bytes(self.limit());
             let within_limit = bytes <= free || self.limit() >= parent.limit();
             if !within_limit && !tally.has_in_flight() {
                 // One word says it all, at one moment (Protocol, 2).
-                return Err(Refused::Account { free, level: 0 });
+                return Err(Refused::Account { free, level: 0 }.unless_closed(parent));
             }
             if !within_limit || tally.is_crowded() {
                 patience.wait();

@@ -9,7 +9,13 @@
 //!    and credits the parent with what is there. While it is shut nothing is given or taken; what
 //!    comes back goes to the parent. So the parent then says what is free. Nobody opens it before
 //!    the drainer lets go of it.
-//! 3. What is on its way back to the parent for other reasons is in flight *there*, so that nobody
+//! 3. It is open only while there is plenty, and nobody waits for any of it: what comes back to an
+//!    open allowance is not seen by those who wait. Whoever begins to wait marks what he waits for,
+//!    and then has every allowance drained. Whoever opens one looks whether he may, opens, and
+//!    looks again: if the drainer was there in between, this second look finds the mark, since
+//!    letting go is Release and opening is Acquire. Then he shuts it again, and collects. A new one
+//!    is shut until drainers find it.
+//! 4. What is on its way back to the parent for other reasons is in flight *there*, so that nobody
 //!    is refused for it.
 
 use crate::sync::{AtomicU64, Ordering, Patience, read};
@@ -30,7 +36,7 @@ const FREE_PER_QUANTUM: u64 = 16;
 
 impl Allowance {
     pub(crate) fn new(quantum: u64) -> Self {
-        Self { purse: AtomicU64::new(Purse::EMPTY.into_bits()), quantum: AtomicU64::new(quantum) }
+        Self { purse: AtomicU64::new(Purse::SHUT.into_bits()), quantum: AtomicU64::new(quantum) }
     }
 
     fn quantum(&self) -> u64 {
@@ -69,8 +75,7 @@ impl Allowance {
         match self.exchange(|purse| purse.given(bytes)) {
             None => {
                 let awaited = parent.release(bytes);
-                self.reopen(parent);
-                awaited
+                awaited.or(self.open(parent))
             }
             Some(purse) if purse.bytes() > 2 * quantum => self.give_surplus(parent),
             Some(_) => Awaited::NO,
@@ -79,9 +84,7 @@ impl Allowance {
 
     /// What to ask of `parent` beyond what is needed.
     pub(crate) fn quantum_of(&self, parent: &impl Parent) -> u64 {
-        let quantum = self.quantum();
-        let plenty = quantum > 0 && parent.free_bytes() >= FREE_PER_QUANTUM * quantum;
-        if plenty && !self.purse().is_shut() { quantum } else { 0 }
+        if self.has_plenty(parent) && !self.purse().is_shut() { self.quantum() } else { 0 }
     }
 
     /// Keeps a quantum that `parent` just granted.
@@ -92,14 +95,15 @@ impl Allowance {
         Awaited::NO
     }
 
-    /// Shuts it and credits `parent` with what is there, for a drainer (Protocol, 2), or because
-    /// the owner goes (Protocol, 3).
+    /// Shuts it and credits `parent` with what is there, for a drainer (Protocol, 2), because the
+    /// owner goes, or for want of plenty (Protocol, 4).
     pub(crate) fn collect(&self, parent: &impl Parent, end: Purse) -> Awaited {
         // ORDERING: Relaxed. The exchange below acquires; until then nothing is done on the
         // strength of it.
         self.purse.fetch_or(end.into_bits(), Ordering::Relaxed);
         let mut patience = Patience::new();
-        while self.purse().has_in_flight() {
+        // Unless another one opens what was shut for want of plenty: he looked after we did.
+        while self.purse().is_shut() && self.purse().has_in_flight() {
             patience.wait();
         }
         // Also if there is nothing: taking it acquires what whoever took it has in flight.
@@ -112,8 +116,9 @@ impl Allowance {
 
     /// Lets it be opened again, after the attempt that it was collected for.
     pub(crate) fn let_go(&self) {
-        // ORDERING: Relaxed. Whoever opens it changes this word, and nothing else is published.
-        self.purse.fetch_and(!HELD, Ordering::Relaxed);
+        // ORDERING: Release. Whoever opens it acquires this, and sees that it was marked before for
+        // whom it was collected (Protocol, 3).
+        self.purse.fetch_and(!HELD, Ordering::Release);
     }
 
     /// Takes all there is, of an allowance that is shut, or whose account is closed.
@@ -127,14 +132,22 @@ impl Allowance {
         }
     }
 
-    /// Opens what was shut for a drainer, once there is plenty again.
-    fn reopen(&self, parent: &impl Parent) {
-        if parent.free_bytes() >= FREE_PER_QUANTUM * self.quantum() {
-            self.exchange(Purse::opened);
+    /// Opens what is new, or was shut for a drainer, if there is plenty (Protocol, 3).
+    pub(crate) fn open(&self, parent: &impl Parent) -> Awaited {
+        let opened = self.has_plenty(parent) && self.exchange(Purse::opened).is_some();
+        if opened && !self.has_plenty(parent) {
+            return self.collect(parent, Purse::SHUT);
         }
+        Awaited::NO
     }
 
-    /// Gives all but a quantum back to `parent` (Protocol, 3).
+    /// Whether so much is free that some of it may be kept here.
+    fn has_plenty(&self, parent: &impl Parent) -> bool {
+        let enough = FREE_PER_QUANTUM * self.quantum();
+        enough > 0 && parent.free_bytes().is_some_and(|free| free >= enough)
+    }
+
+    /// Gives all but a quantum back to `parent` (Protocol, 4).
     fn give_surplus(&self, parent: &impl Parent) -> Awaited {
         if parent.begin(0, Turn::LAST).is_err() {
             // It is closed, and whoever closed it collects this.
@@ -182,6 +195,7 @@ mod tests {
     fn what_is_given_is_taken_without_the_budget() {
         let budget = Budget::new(1000);
         let allowance = Allowance::new(10);
+        let _ = allowance.open(&budget);
         budget.reserve(30).unwrap();
         let _ = allowance.give(&budget, 15);
         assert_eq!((allowance.bytes(), budget.reserved_bytes()), (15, 30));
@@ -195,6 +209,7 @@ mod tests {
     fn what_is_collected_goes_to_the_budget_until_there_is_plenty() {
         let budget = Budget::new(1000);
         let allowance = Allowance::new(10);
+        let _ = allowance.open(&budget);
         budget.reserve(1000).unwrap();
         let _ = allowance.give(&budget, 10);
         let _ = allowance.collect(&budget, Purse::held());
@@ -215,8 +230,9 @@ mod tests {
 
     #[test]
     fn a_request_in_flight_comes_back_or_stays() {
-        let budget = Budget::new(1000);
+        let budget = Budget::new(2000);
         let allowance = Allowance::new(100);
+        let _ = allowance.open(&budget);
         budget.reserve(100).unwrap();
         let _ = allowance.give(&budget, 100);
         assert!(allowance.begin(60) && allowance.begin(40) && !allowance.begin(1));
@@ -224,6 +240,6 @@ mod tests {
         allowance.settle();
         assert_eq!(allowance.bytes(), 60);
         let _ = allowance.collect(&budget, Purse::held());
-        assert_eq!(budget.free_bytes(), 960);
+        assert_eq!(budget.free_bytes(), 1960);
     }
 }

@@ -16,7 +16,8 @@
 //!    the budget. Since that depends on what the account holds, a refusal by the budget stands
 //!    only if the account did not change meanwhile, which its version tells.
 //! 4. Closing is a bit of the same word: no reservation succeeds after it, but from allowances
-//!    that were not ended yet.
+//!    that were not ended yet. Whatever refuses a request then, at whichever level, it is told that
+//!    the budget is closed, so that nobody waits for what will not come.
 //! 5. An account may take more from its parent than it needs, in quanta, and take from these
 //!    without asking (`allowance`).
 //! 6. Accounts form a tree. What is said of the budget above holds for every account that is the
@@ -90,6 +91,11 @@ impl Refused {
             Self::Account { level, .. } | Self::Turn { level } => level,
             Self::Budget { .. } | Self::Closed => below,
         }
+    }
+
+    /// The refusal of an account that did not ask its parent (Protocol, 4).
+    fn unless_closed(self, parent: &impl Parent) -> Self {
+        if parent.is_closed() { Self::Closed } else { self }
     }
 
     /// The same refusal, as an account tells it of its parent.
@@ -245,9 +251,9 @@ impl Parent for Budget {
         self.limit
     }
 
-    fn free_bytes(&self) -> u64 {
+    fn free_bytes(&self) -> Option<u64> {
         let tally = self.tally();
-        if tally.is_awaited() { 0 } else { tally.free_bytes(self.limit) }
+        if tally.is_awaited() { None } else { Some(tally.free_bytes(self.limit)) }
     }
 
     fn settled_free_bytes(&self) -> u64 {
@@ -259,6 +265,10 @@ impl Parent for Budget {
             }
             patience.wait();
         }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.tally().is_closed()
     }
 
     fn begin(&self, bytes: u64, turn: Turn) -> Result<(), Refused> {
@@ -341,7 +351,7 @@ mod tests {
         assert_eq!(budget.reserve(1), Err(Refused::Turn { level: 0 }));
         assert_eq!(budget.begin(0, Turn::LAST), Ok(()), "nothing is nobody's turn");
         assert_eq!(budget.undo(0), Awaited::YES);
-        assert_eq!((budget.free_bytes(), Parent::free_bytes(&budget)), (50, 0));
+        assert_eq!((budget.free_bytes(), Parent::free_bytes(&budget)), (50, None));
         assert_eq!(budget.begin(50, Turn::FIRST), Ok(()));
         budget.settle();
         assert_eq!(budget.begin(1, Turn::FIRST), Err(Refused::Budget { free: 0 }));

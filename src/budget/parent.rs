@@ -10,12 +10,15 @@ pub trait Parent {
     /// The most bytes it may hold.
     fn limit(&self) -> u64;
 
-    /// The bytes that could be had from it, had its own parents as many; 0 while somebody waits
-    /// for them. To go by, not to rely on.
-    fn free_bytes(&self) -> u64;
+    /// The bytes that could be had from it; `None` while somebody waits for them, here or above.
+    fn free_bytes(&self) -> Option<u64>;
 
-    /// The same at a moment at which no request is in flight.
+    /// The bytes that could be had from it at a moment at which no request is in flight, had its
+    /// own parents as many; 0 while somebody waits for them.
     fn settled_free_bytes(&self) -> u64;
+
+    /// Whether the budget is closed.
+    fn is_closed(&self) -> bool;
 
     /// Takes `bytes` for a request in flight, to be settled or undone.
     ///

@@ -25,7 +25,8 @@ pub(crate) const IN_FLIGHT: u64 = 1 << BYTES_BITS;
 const _: () = assert!(BYTES_MASK == RESERVED_BYTES_MAX);
 
 impl Purse {
-    pub(crate) const EMPTY: Self = Self(0);
+    /// Empty and shut; also what to set to shut one.
+    pub(crate) const SHUT: Self = Self(SHUT);
 
     pub(crate) const fn from_bits(bits: u64) -> Self {
         Self(bits)
@@ -95,30 +96,32 @@ impl Purse {
 mod tests {
     use super::*;
 
+    const EMPTY: Purse = Purse(0);
+
     fn with(purse: Purse, bits: Purse) -> Purse {
         Purse::from_bits(purse.into_bits() | bits.into_bits())
     }
 
     #[test]
     fn bytes_go_in_and_out_while_it_is_open() {
-        let purse = Purse::EMPTY.given(100).unwrap();
+        let purse = EMPTY.given(100).unwrap();
         assert_eq!(purse.taken(101), None);
-        assert_eq!(purse.taken(100), Some(Purse::EMPTY));
+        assert_eq!(purse.taken(100), Some(EMPTY));
         let begun = purse.begun(60).unwrap();
         assert_eq!((begun.bytes(), begun.has_in_flight(), begun.is_shut()), (40, true, false));
         assert_eq!(Purse::from_bits(begun.into_bits() + 60 - IN_FLIGHT), purse);
-        let most = Purse::EMPTY.given(RESERVED_BYTES_MAX).unwrap();
+        let most = EMPTY.given(RESERVED_BYTES_MAX).unwrap();
         assert_eq!((most.bytes(), most.has_in_flight()), (RESERVED_BYTES_MAX, false));
     }
 
     #[test]
     fn what_is_shut_neither_gives_nor_takes_until_it_is_opened() {
-        let open = Purse::EMPTY.given(100).unwrap();
+        let open = EMPTY.given(100).unwrap();
         assert_eq!(open.opened(), None, "it is open");
-        let shut = with(open, Purse::from_bits(SHUT));
+        let shut = with(open, Purse::SHUT);
         assert_eq!((shut.taken(1), shut.begun(1), shut.given(1)), (None, None, None));
         assert_eq!(shut.opened(), Some(open));
-        assert_eq!(shut.emptied(), Purse::from_bits(SHUT));
+        assert_eq!(shut.emptied(), Purse::SHUT);
         assert_eq!(with(open, Purse::held()).opened(), None);
         let sealed = with(open, Purse::sealed());
         assert!(sealed.is_shut());
@@ -127,7 +130,7 @@ mod tests {
 
     #[test]
     fn requests_in_flight_are_counted_as_far_as_there_is_room() {
-        let mut purse = Purse::EMPTY.given(1000).unwrap();
+        let mut purse = EMPTY.given(1000).unwrap();
         for _ in 0..(1 << 9) - 1 {
             purse = purse.begun(1).unwrap();
         }

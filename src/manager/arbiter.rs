@@ -211,7 +211,7 @@ impl Arbiter {
                 deadline: now.checked_add(manager.sharing.reclaim_timeout),
             };
             if candidate.is_polled {
-                candidate.owner.standing().reclaim.request(bytes);
+                candidate.owner.standing().reclaim.asked().request(bytes);
                 self.flagged.retain(|owner| owner.strong_count() > 0 && !owner.ptr_eq(&ask.owner));
                 self.flagged.push(Weak::clone(&ask.owner));
             } else if !calls::reclaim(manager, &candidate.owner, bytes) {
@@ -251,7 +251,7 @@ impl Arbiter {
         for ask in done {
             let Some(owner) = ask.owner.upgrade() else { continue };
             if ask.is_polled && !ask.is_late(now) {
-                owner.standing().reclaim.request(0);
+                owner.standing().reclaim.asked().request(0);
             }
             let given_bytes = ask.given_bytes(&owner);
             manager.answers.note(given_bytes);
@@ -289,7 +289,7 @@ impl Arbiter {
     /// Nobody waits any more.
     fn lower_flags(&mut self) {
         for owner in self.flagged.drain(..).filter_map(|owner| owner.upgrade()) {
-            owner.standing().reclaim.request(0);
+            owner.standing().reclaim.asked().request(0);
         }
         self.asks.retain(|ask| !ask.is_polled);
         self.survey = None;
@@ -339,10 +339,10 @@ impl Ask {
 
     fn is_over(&self, now: Instant) -> bool {
         let Some(owner) = self.owner.upgrade() else { return true };
-        let reclaim = &owner.standing().reclaim;
+        let asked = owner.standing().reclaim.asked();
         let is_answered = match self.is_polled {
-            true => reclaim.requested_bytes() == 0 || self.given_bytes(&owner) >= self.bytes,
-            false => !reclaim.is_busy(),
+            true => asked.requested_bytes() == 0 || self.given_bytes(&owner) >= self.bytes,
+            false => !asked.is_busy(),
         };
         is_answered || self.is_late(now)
     }

@@ -168,7 +168,7 @@ impl OwnerShared {
 
     /// The pages that it could have; none while somebody waits for any of them.
     fn free_pages(&self) -> usize {
-        let free = self.account().free_bytes(&self.lineage());
+        let free = self.account().free_bytes(&self.lineage()).unwrap_or(0);
         super::to_usize(free) / self.manager().page_size.bytes()
     }
 
@@ -186,7 +186,7 @@ impl OwnerShared {
     }
 
     /// Whether the shelf takes pages, now that it may again.
-    fn reopen(&self, shelf: &Locked<'_>) -> bool {
+    pub(super) fn reopen(&self, shelf: &Locked<'_>) -> bool {
         let room = self.manager().cache_limits.shelf_pages;
         if shelf.room() == 0 && self.may_keep(room) {
             shelf.open(room);

@@ -60,8 +60,8 @@ impl Survey {
 /// Has `owner` give back about `bytes`; `false` if it is at work already, all of the spill reserve
 /// is in use, or the system has no thread for it.
 pub(super) fn reclaim(manager: &Arc<Shared>, owner: &Arc<OwnerShared>, bytes: u64) -> bool {
-    let reclaim = &owner.standing().reclaim;
-    if !reclaim.try_begin() {
+    let asked = owner.standing().reclaim.asked();
+    if !asked.try_begin() {
         return false;
     }
     let (mine, arbiter) = (Arc::clone(owner), Arc::clone(manager));
@@ -76,13 +76,13 @@ pub(super) fn reclaim(manager: &Arc<Shared>, owner: &Arc<OwnerShared>, bytes: u6
                 let _ = catch_unwind(AssertUnwindSafe(call));
             }
             drop(reserve);
-            mine.standing().reclaim.end();
+            mine.standing().reclaim.asked().end();
             arbiter.call_arbiter();
         };
         spawn("offheap-reclaim", call).is_ok()
     });
     if !started {
-        reclaim.end();
+        asked.end();
     }
     started
 }
@@ -90,15 +90,15 @@ pub(super) fn reclaim(manager: &Arc<Shared>, owner: &Arc<OwnerShared>, bytes: u6
 /// Asks one owner how much it could give back.
 fn ask(owner: &Arc<OwnerShared>) {
     let reclaim = &owner.standing().reclaim;
-    if !reclaim.try_begin() {
+    if !reclaim.asked().try_begin() {
         return;
     }
     let said = reclaim.reclaimer().and_then(|reclaimer| {
         // One that panics is taken to have nothing; the message was printed.
         catch_unwind(AssertUnwindSafe(move || reclaimer.reclaimable())).ok()
     });
-    reclaim.tell(said.unwrap_or(0));
-    reclaim.end();
+    reclaim.asked().tell(said.unwrap_or(0) as u64);
+    reclaim.asked().end();
 }
 
 fn address(owner: &Arc<OwnerShared>) -> usize {

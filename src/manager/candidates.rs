@@ -104,7 +104,7 @@ impl Shared {
             let reclaim = &owner.standing().reclaim;
             let can_be_asked = scope.includes(owner)
                 && reclaim.can_be_asked()
-                && !reclaim.is_busy()
+                && !reclaim.asked().is_busy()
                 && may_be_asked(owner);
             let excess_bytes = if can_be_asked { scope.excess_bytes(owner) } else { 0 };
             (excess_bytes > 0).then(|| Candidate {

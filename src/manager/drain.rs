@@ -168,8 +168,15 @@ impl OwnerShared {
         if limits.shelves == 0 {
             return None;
         }
-        let make = || self.pages().make_depot(|| Depot::new(limits.shelves, limits.shelf_pages));
-        let depot = self.manager().while_nobody_drains(make);
+        let make = || {
+            let depot = Depot::new(limits.shelves);
+            // Those who wait had everything brought back before there was this one.
+            if !self.is_awaited() {
+                depot.shelves().for_each(|shelf| shelf.lock().open(limits.shelf_pages));
+            }
+            depot
+        };
+        let depot = self.manager().while_nobody_drains(|| self.pages().make_depot(make));
         self.manager().seal_if_closed();
         Some(depot)
     }

@@ -46,6 +46,11 @@ impl OwnerShared {
         self.ancestry().any(|owner| std::ptr::eq(owner, other))
     }
 
+    /// Whether somebody waits for what it gives back, at its level or above.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.account().free_bytes(&self.lineage()).is_none()
+    }
+
     /// The names of those above it and its own, from the top, with slashes between.
     pub(super) fn path_below(parent: Option<&Arc<Self>>, name: &str) -> Arc<str> {
         let Some(parent) = parent else { return name.into() };
@@ -63,7 +68,7 @@ impl Parent for Lineage<'_> {
         }
     }
 
-    fn free_bytes(&self) -> u64 {
+    fn free_bytes(&self) -> Option<u64> {
         match self {
             Self::Budget(budget) => Parent::free_bytes(*budget),
             Self::Owner(owner) => owner.account().free_bytes(&owner.lineage()),
@@ -74,6 +79,13 @@ impl Parent for Lineage<'_> {
         match self {
             Self::Budget(budget) => budget.settled_free_bytes(),
             Self::Owner(owner) => owner.account().settled_free_bytes(&owner.lineage()),
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        match self {
+            Self::Budget(budget) => budget.is_closed(),
+            Self::Owner(owner) => owner.lineage().is_closed(),
         }
     }
 

@@ -63,7 +63,13 @@ impl Shared {
 
     /// Lets drainers know of a worker.
     pub(super) fn register_worker(&self, worker: &Arc<WorkerShared>) {
-        self.members().workers.push(Arc::downgrade(worker));
+        let mut members = self.members();
+        members.workers.push(Arc::downgrade(worker));
+        // Those who wait had everything brought back before there was this one.
+        if !worker.owner().is_awaited() {
+            worker.magazine().enter().open();
+        }
+        drop(members);
         self.seal_if_closed();
     }
 

@@ -107,6 +107,7 @@ impl Owner {
     fn registered(shared: OwnerShared, parent: Option<&Self>) -> Self {
         let shared = Arc::new(shared);
         shared.manager.register(&shared);
+        shared.manager.serve_if(shared.account.open_allowance(&shared.lineage()));
         events::owner_registered(&shared);
         let owner = Arc::clone(&shared);
         let parent = parent.map(|parent| Arc::clone(&parent.handle));

@@ -5,8 +5,8 @@
 //! 1. Owners are asked by one thread of the manager's, the [arbiter](super::arbiter), which has
 //!    nothing locked meanwhile. What an owner has to say or to do runs on a thread of its own, so
 //!    an owner that never answers holds up nobody but those who wait for it, until a deadline.
-//! 2. Whoever calls into an owner has marked it as busy before, and it stays so until that returns.
-//!    So no owner is called twice at once.
+//! 2. Whoever calls into an owner has marked it as busy before, and it stays so until that returns
+//!    (`ask`). So no owner is called twice at once.
 //! 3. What an owner gave back is what its account says, not what the owner says.
 //! 4. Within a reclaim nobody is asked and nobody waits: it has the spill reserve, and is refused
 //!    beyond that.
@@ -16,9 +16,9 @@ use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use crate::ask::Asked;
 use crate::budget::Account;
 use crate::error::AllocationError;
-use crate::sync::{AtomicU64, Ordering};
 
 use super::owner::OwnerShared;
 use super::{MemorySegment, Owner, Shared, to_usize};
@@ -55,24 +55,24 @@ pub(super) enum Way {
     Polled,
 }
 
-/// What is asked of an owner, and what it says it can give.
+/// How an owner gives memory back, and what is asked of it.
 pub(super) struct Reclaim {
     way: Mutex<Way>,
     /// Whether it is asked also for requests of its own.
     pub(super) includes_own: bool,
-    /// The bytes that it was asked for and has not given; 0 if it was not asked.
-    requested: AtomicU64,
-    /// The bytes that it said it could give.
-    told: AtomicU64,
-    /// 1 while it is called, or is at work on what it was asked for (Protocol, 2).
-    busy: AtomicU64,
+    asked: Asked,
 }
 
 impl Reclaim {
     pub(super) fn new(way: Way, includes_own: bool) -> Self {
-        let told = if let Way::Polled = way { u64::MAX } else { 0 };
-        let [requested, told, busy] = [0, told, 0].map(AtomicU64::new);
-        Self { way: Mutex::new(way), includes_own, requested, told, busy }
+        let told_bytes = if let Way::Polled = way { u64::MAX } else { 0 };
+        Self { way: Mutex::new(way), includes_own, asked: Asked::new(told_bytes) }
+    }
+
+    /// What is asked of it, and who is at work on that.
+    #[inline]
+    pub(super) fn asked(&self) -> &Asked {
+        &self.asked
     }
 
     fn way(&self) -> MutexGuard<'_, Way> {
@@ -101,41 +101,7 @@ impl Reclaim {
 
     /// What it could give back of `used_bytes`, as far as it says.
     pub(super) fn reclaimable_bytes(&self, used_bytes: usize) -> usize {
-        // ORDERING: Relaxed. A number to go by.
-        used_bytes.min(to_usize(self.told.load(Ordering::Relaxed)))
-    }
-
-    pub(super) fn tell(&self, bytes: usize) {
-        // ORDERING: Relaxed. As in `reclaimable_bytes`.
-        self.told.store(bytes as u64, Ordering::Relaxed);
-    }
-
-    #[inline]
-    pub(super) fn requested_bytes(&self) -> usize {
-        // ORDERING: Relaxed. Whoever finds himself asked gives memory back, or looks again later.
-        to_usize(self.requested.load(Ordering::Relaxed))
-    }
-
-    pub(super) fn request(&self, bytes: u64) {
-        // ORDERING: Relaxed. As in `requested_bytes`.
-        self.requested.store(bytes, Ordering::Relaxed);
-    }
-
-    /// Marks it as busy, unless it is (Protocol, 2).
-    pub(super) fn try_begin(&self) -> bool {
-        // ORDERING: Acquire, then Relaxed. What the last one who was at work here did happens
-        // before. Whoever finds it busy does nothing.
-        self.busy.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok()
-    }
-
-    pub(super) fn end(&self) {
-        // ORDERING: Release. Pairs with the Acquire in `try_begin`.
-        self.busy.store(0, Ordering::Release);
-    }
-
-    pub(super) fn is_busy(&self) -> bool {
-        // ORDERING: Relaxed. To go by: whoever calls marks it first.
-        self.busy.load(Ordering::Relaxed) != 0
+        used_bytes.min(to_usize(self.asked.told_bytes()))
     }
 }
 
@@ -255,8 +221,9 @@ impl Answer<'_> {
 
 impl Drop for Answer<'_> {
     fn drop(&mut self) {
-        self.owner.standing().reclaim.request(0);
-        self.owner.standing().reclaim.end();
+        let asked = self.owner.standing().reclaim.asked();
+        asked.request(0);
+        asked.end();
         self.owner.manager_handle().call_arbiter();
     }
 }
@@ -270,7 +237,7 @@ impl Owner {
     #[inline]
     #[must_use]
     pub fn reclaim_requested(&self) -> usize {
-        self.shared().standing().reclaim.requested_bytes()
+        to_usize(self.shared().standing().reclaim.asked().requested_bytes())
     }
 
     /// Begins to give back what was asked for; `None` if nobody asks, or if all of the spill
@@ -280,15 +247,15 @@ impl Owner {
     #[must_use]
     pub fn answer_reclaim(&self) -> Option<Answer<'_>> {
         let owner = &**self.shared();
-        let reclaim = &owner.standing().reclaim;
-        let target_bytes = reclaim.requested_bytes();
-        if target_bytes == 0 || !reclaim.try_begin() {
+        let asked = owner.standing().reclaim.asked();
+        let target_bytes = to_usize(asked.requested_bytes());
+        if target_bytes == 0 || !asked.try_begin() {
             return None;
         }
         match SpillReserve::new(owner, owner.manager_handle()) {
             Some(reserve) => Some(Answer { owner, target_bytes, reserve, _within: Within::new() }),
             None => {
-                reclaim.end();
+                asked.end();
                 None
             }
         }
@@ -299,7 +266,7 @@ impl Owner {
     pub fn set_reclaimable(&self, bytes: usize) {
         let reclaim = &self.shared().standing().reclaim;
         if reclaim.is_polled() {
-            reclaim.tell(bytes);
+            reclaim.asked().tell(bytes as u64);
         }
     }
 
@@ -309,6 +276,6 @@ impl Owner {
         let reclaimer: Weak<dyn Reclaimer> = Arc::<R>::downgrade(reclaimer);
         let reclaim = &self.shared().standing().reclaim;
         *reclaim.way() = Way::Called(reclaimer);
-        reclaim.tell(0);
+        reclaim.asked().tell(0);
     }
 }

@@ -207,7 +207,8 @@ impl WorkerShared {
         let depot = self.owner.pages().depot();
         let mut batch = magazine.pop_many(BATCH_PAGES);
         let mut left_over = None;
-        if let Some(shelf) = depot.and_then(|depot| depot.try_lock(thread_number())) {
+        let shelf = depot.and_then(|depot| depot.try_lock(thread_number()));
+        if let Some(shelf) = shelf.filter(|shelf| self.owner.reopen(shelf)) {
             left_over = batch.find_map(|page| shelf.push(page).err());
         }
         self.owner.give_back(left_over.into_iter().chain(batch))

@@ -140,18 +140,76 @@ fn whatever_is_given_back_serves_the_line() {
 }
 
 #[test]
-fn a_new_worker_keeps_no_page_that_others_wait_for() {
+fn a_depot_that_is_made_while_somebody_waits_keeps_nothing() {
+    let manager = MemoryManager::builder().capacity(4096 * PAGE).page_size(PAGE).build().unwrap();
+    let (holder, waiter) = (owner(&manager, "holder"), owner(&manager, "waiter"));
+    // Blocks take no depot.
+    let held: Vec<_> = (0..4096).map(|_| holder.allocate(PAGE).unwrap()).collect();
+    let mut pages = Polled::new(waiter.acquire_pages(4096));
+    assert!(pages.is_pending());
+    // It needs one.
+    let _worker = holder.worker();
+    drop(held);
+    assert!(pages.is_woken());
+    assert_eq!(pages.ready().unwrap().len(), 4096);
+}
+
+#[test]
+fn a_worker_that_comes_while_somebody_waits_keeps_nothing() {
     let manager = MemoryManager::builder().capacity(4096 * PAGE).page_size(PAGE).build().unwrap();
     let (holder, waiter) = (owner(&manager, "holder"), owner(&manager, "waiter"));
     let held = holder.allocate_pages(4096).unwrap();
-    let mut all = Polled::new(waiter.acquire_pages(4096));
-    assert!(all.is_pending());
+    let mut pages = Polled::new(waiter.acquire_pages(4096));
+    assert!(pages.is_pending());
     let mut worker = holder.worker();
     held.into_iter().for_each(|page| worker.release(page));
-    assert!(all.is_woken());
-    drop(all.ready().unwrap());
-    drop(worker);
-    assert_empty(&manager);
+    assert!(pages.is_woken());
+    assert_eq!(pages.ready().unwrap().len(), 4096);
+}
+
+#[test]
+fn an_owner_that_comes_while_somebody_waits_keeps_nothing() {
+    in_both_modes(|mode| {
+        let manager =
+            MemoryManager::builder().mode(mode).capacity(4096 * PAGE).page_size(PAGE).build();
+        let manager = manager.unwrap();
+        let (holder, waiter) = (owner(&manager, "holder"), owner(&manager, "waiter"));
+        let held = holder.reserve_memory(4096 * PAGE).unwrap();
+        let mut first = Polled::new(waiter.acquire_memory(4096 * PAGE));
+        assert!(first.is_pending());
+        let late = owner(&manager, "late");
+        let mut lates = Polled::new(late.acquire_memory(4096 * PAGE));
+        let mut last = Polled::new(waiter.acquire_memory(4096 * PAGE));
+        assert!(lates.is_pending() && last.is_pending());
+        drop(held);
+        drop(first.ready().unwrap());
+        let mut reserved = lates.ready().unwrap();
+        while reserved.size() > 0 {
+            reserved.release(PAGE);
+        }
+        assert!(last.is_woken());
+        assert_eq!(last.ready().unwrap().size(), 4096 * PAGE);
+    });
+}
+
+#[test]
+fn a_shutdown_tells_those_who_wait_below_a_limit() {
+    in_both_modes(|mode| {
+        let manager = manager(mode, 8, PAGE);
+        let parent = manager.owner("parent").limit(2 * PAGE).register().unwrap();
+        let child = parent.child("child").limit(PAGE).register().unwrap();
+        let page = child.allocate_page().unwrap();
+        let mut own = Polled::new(child.acquire_pages(1));
+        let mut parents = Polled::new(parent.acquire_pages(2));
+        let mut behind = Polled::new(parent.acquire_pages(1));
+        assert!(own.is_pending() && parents.is_pending() && behind.is_pending());
+        manager.shutdown().unwrap_err();
+        for waits in [&mut own, &mut parents, &mut behind] {
+            assert!(waits.is_woken());
+            assert_eq!(waits.ready().unwrap_err().reason(), Reason::ShutDown);
+        }
+        drop(page);
+    });
 }
 
 #[test]

@@ -1,0 +1,207 @@
+//! A manager that is nothing but a tree of owners, a line, and the memory behind them.
+
+use std::sync::Arc;
+use std::task::{Poll, Wake, Waker};
+
+use loom::cell::UnsafeCell;
+use loom::sync::{Mutex, Notify};
+use offheap::model::{Awaited, Ended, Line, Refused, Request, Ticket, Turn};
+
+use crate::tree::Tree;
+
+/// Owners who wait in line for bytes, as `MemoryManager` has them wait.
+pub struct Manager {
+    /// The owners.
+    pub tree: Arc<Tree>,
+    line: Line<Wanted>,
+    /// There is one drainer at a time.
+    drainer: Mutex<()>,
+    /// What is in the memory behind the bytes, for whoever holds all of those that change hands.
+    memory: UnsafeCell<u64>,
+}
+
+// SAFETY: the memory is accessed by those who were charged with it; loom checks that there is one
+// at a time. All else is `Sync` by itself.
+unsafe impl Sync for Manager {}
+// SAFETY: as above.
+unsafe impl Send for Manager {}
+
+/// Bytes that an owner waits for.
+pub struct Wanted {
+    tree: Arc<Tree>,
+    owner: usize,
+    bytes: u64,
+}
+
+/// Bytes that an owner was charged with.
+#[derive(Debug)]
+#[must_use = "a dropped `Charge` stays on its owner's account"]
+pub struct Charge {
+    owner: usize,
+    bytes: u64,
+}
+
+/// Wakes a thread.
+struct Bell(Notify);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.notify();
+    }
+}
+
+impl Request for Wanted {
+    type Grant = Charge;
+
+    fn attempt(&self, turn: Turn) -> Result<Charge, Refused> {
+        self.tree.reserve_in_turn(self.owner, self.bytes, turn)?;
+        Ok(Charge { owner: self.owner, bytes: self.bytes })
+    }
+
+    fn levels(&self) -> u32 {
+        self.tree.levels(self.owner)
+    }
+
+    fn identity(&self, level: u32) -> usize {
+        self.tree.ancestor(self.owner, level).map_or(0, |owner| owner + 1)
+    }
+
+    fn set_awaited(&self, level: u32, awaited: Awaited) {
+        self.tree.account(self.owner).set_awaited(&self.tree.lineage(self.owner), level, awaited);
+    }
+
+    fn rank(&self) -> u32 {
+        0
+    }
+}
+
+impl Manager {
+    /// A manager of these owners.
+    #[must_use]
+    pub fn new(tree: Tree) -> Arc<Self> {
+        let (line, drainer, memory) = (Line::new(), Mutex::new(()), UnsafeCell::new(0));
+        Arc::new(Self { tree: Arc::new(tree), line, drainer, memory })
+    }
+
+    /// What an owner was charged with when the tree was made.
+    pub fn held(&self, owner: usize, bytes: u64) -> Charge {
+        Charge { owner, bytes }
+    }
+
+    /// Writes to the memory that changes hands.
+    pub fn used(&self, charge: Charge) -> Charge {
+        self.memory.with_mut(|content| {
+            // SAFETY: the holder's own memory; loom checks it.
+            unsafe { *content += 1 };
+        });
+        charge
+    }
+
+    /// Writes to the memory, gives it back, and serves those who wait for it.
+    pub fn release(&self, charge: Charge) {
+        let Charge { owner, bytes } = self.used(charge);
+        self.credit(owner, bytes);
+    }
+
+    /// Gives bytes back behind which there is no memory, and serves those who wait for them.
+    pub fn credit(&self, owner: usize, bytes: u64) {
+        self.serve_if(self.tree.release(owner, bytes));
+    }
+
+    /// Serves the line if somebody waits.
+    pub fn serve_if(&self, awaited: Awaited) {
+        if awaited.is_yes() {
+            self.serve();
+        }
+    }
+
+    /// Serves the line, and wakes those who were served.
+    pub fn serve(&self) {
+        let served = self.line.serve();
+        served.wakers.into_iter().for_each(Waker::wake);
+        if served.awaits_more {
+            self.drained(|| {});
+        }
+    }
+
+    /// Makes `attempt` while nobody keeps anything at hand, and serves the line.
+    pub fn drained<T>(&self, attempt: impl FnOnce() -> T) -> T {
+        let mut keepers = self.tree.keepers().peekable();
+        if keepers.peek().is_none() {
+            return attempt();
+        }
+        let drainer = self.drainer.lock().expect("nobody panics");
+        for owner in keepers {
+            // Whoever waits is served below.
+            let _ = self.tree.account(owner).collect_allowance(&self.tree.lineage(owner));
+        }
+        let answer = attempt();
+        for owner in self.tree.keepers() {
+            self.tree.account(owner).let_go_of_allowance();
+        }
+        drop(drainer);
+        self.serve();
+        answer
+    }
+
+    /// Closes the budget, and tells all who wait.
+    pub fn shut_down(&self) {
+        self.tree.budget.close();
+        self.serve();
+        self.tree.budget.wait_until_settled();
+    }
+
+    /// Takes a place in the line.
+    pub fn join(&self, owner: usize, bytes: u64) -> Ticket {
+        let tree = Arc::clone(&self.tree);
+        let ticket = self.line.join(Arc::new(Wanted { tree, owner, bytes }));
+        self.serve();
+        ticket
+    }
+
+    /// Waits until a place has come to something.
+    ///
+    /// # Errors
+    ///
+    /// What the line says.
+    pub fn wait(&self, ticket: Ticket) -> Result<Charge, Ended> {
+        let bell = Arc::new(Bell(Notify::new()));
+        let waker = Waker::from(Arc::clone(&bell));
+        loop {
+            if let Poll::Ready(outcome) = self.line.poll(ticket, &waker) {
+                // Others may have waited behind.
+                self.serve();
+                return outcome;
+            }
+            bell.0.wait();
+        }
+    }
+
+    /// Joins the line, and waits.
+    ///
+    /// # Errors
+    ///
+    /// What the line says.
+    pub fn acquire(&self, owner: usize, bytes: u64) -> Result<Charge, Ended> {
+        self.wait(self.join(owner, bytes))
+    }
+
+    /// Leaves the line, and gives back what was granted meanwhile; whether there was anything.
+    pub fn give_up(&self, ticket: Ticket) -> bool {
+        let left = self.line.leave(ticket);
+        self.serve();
+        match left {
+            Some(Ok(charge)) => {
+                self.release(charge);
+                true
+            }
+            Some(Err(_)) | None => false,
+        }
+    }
+
+    /// Whether a place has come to something.
+    #[must_use]
+    pub fn is_served(&self, ticket: Ticket) -> bool {
+        self.line.waiting().iter().all(|waiting| waiting.ticket != ticket)
+    }
+}

@@ -46,6 +46,12 @@ pub trait Request {
 
     /// The lower ones are served first.
     fn rank(&self) -> u32;
+
+    /// Whether something is promised to it at any level, which it may have although others are
+    /// first above.
+    fn is_promised(&self) -> bool {
+        true
+    }
 }
 
 /// A place in the line: the lower came first.
@@ -229,6 +235,9 @@ impl<R: Request> State<R> {
         let mut refusing = Vec::new();
         for ticket in self.order() {
             let Some(place) = self.places.get_mut(&ticket) else { continue };
+            if place.is_sure_to_wait(&refusing) {
+                continue;
+            }
             place.outcome = attempt(&place.request, &mut self.awaited, &mut refusing);
             if matches!(place.outcome, Outcome::Has(_)) {
                 wakers.extend(place.waker.take());
@@ -243,6 +252,16 @@ impl<R: Request> State<R> {
             stays
         });
         Served { wakers, awaits_more }
+    }
+}
+
+impl<R: Request> Place<R> {
+    /// Whether it was refused by a level that refuses others before it in this round: then it is
+    /// refused there again, or below, and nobody needs to look.
+    fn is_sure_to_wait(&self, refusing: &[usize]) -> bool {
+        let Outcome::Waits(Some(refused)) = self.outcome else { return false };
+        let level = refused.level(self.request.levels());
+        !self.request.is_promised() && refusing.contains(&self.request.identity(level))
     }
 }
 

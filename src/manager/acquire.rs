@@ -218,7 +218,7 @@ impl OwnerShared {
     fn have_at_once(self: &Arc<Self>, bytes: usize) -> Option<Result<Charge, Why>> {
         match Charge::new(self, bytes) {
             Err(Refused::Closed) => Some(Err(Why::Refused(Refused::Closed))),
-            Err(refused) if is_within_reclaim() => Some(Err(Why::Refused(refused))),
+            Err(refused) if is_within_reclaim(self) => Some(Err(Why::Refused(refused))),
             Err(_) => self.never_fits(bytes).map(|refused| Err(Why::Refused(refused))),
             Ok(charge) => Some(Ok(charge)),
         }
@@ -242,7 +242,7 @@ impl OwnerShared {
     #[cold]
     pub(super) fn ask(self: &Arc<Self>, bytes: usize, why: Why) -> Result<Charge, Why> {
         let is_worth_it = why.is_about_bytes()
-            && !is_within_reclaim()
+            && !is_within_reclaim(self)
             && !is_arbiter()
             && self.never_fits(bytes).is_none()
             && self.can_ask_others()

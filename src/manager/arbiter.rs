@@ -182,20 +182,25 @@ impl Arbiter {
                 }
             }
         }
-        self.ask_all(manager, candidates, (lacking, until), now);
-        self.outstanding(&scope, until).1
+        let is_held_up = self.ask_all(manager, candidates, (lacking, until), now);
+        match self.outstanding(&scope, until).1 {
+            // Those who are at work have all of the spill reserve, and will be done.
+            Hope::None if is_held_up && self.asks.iter().any(|ask| !ask.is_polled) => Hope::Called,
+            hope => hope,
+        }
     }
 
     /// Asks candidates for the bytes that are lacking, those of the lowest priority first, and of
     /// these who can give the most. Whoever does not wait for those who look for themselves has
-    /// others asked for all of it.
+    /// others asked for all of it. Whether somebody could not be called just now.
     fn ask_all(
         &mut self,
         manager: &Arc<Shared>,
         mut candidates: Vec<Candidate>,
         (mut lacking, until): (u64, Until),
         now: Instant,
-    ) {
+    ) -> bool {
+        let mut is_held_up = false;
         candidates.sort_by_key(|candidate| candidate.order());
         for candidate in candidates {
             let bytes = lacking.min(candidate.reclaimable_bytes());
@@ -211,10 +216,12 @@ impl Arbiter {
                 deadline: now.checked_add(manager.sharing.reclaim_timeout),
             };
             if candidate.is_polled {
+                candidate.owner.standing().reclaim.set_given(0);
                 candidate.owner.standing().reclaim.asked().request(bytes);
                 self.flagged.retain(|owner| owner.strong_count() > 0 && !owner.ptr_eq(&ask.owner));
                 self.flagged.push(Weak::clone(&ask.owner));
             } else if !calls::reclaim(manager, &candidate.owner, bytes) {
+                is_held_up = true;
                 continue;
             }
             lacking -= if ask.counts_for(until) { bytes } else { 0 };
@@ -223,6 +230,7 @@ impl Arbiter {
                 break;
             }
         }
+        is_held_up
     }
 
     /// The bytes that were asked of those in scope, and not given yet, and what to hope for.
@@ -334,7 +342,9 @@ impl Ask {
     }
 
     fn given_bytes(&self, owner: &OwnerShared) -> u64 {
-        self.used_before.saturating_sub(owner.account().used_bytes())
+        let left = owner.account().used_bytes();
+        // It may have taken memory again since.
+        self.used_before.saturating_sub(left).max(owner.standing().reclaim.given_bytes())
     }
 
     fn is_over(&self, now: Instant) -> bool {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::candidates::Candidate;
 use super::owner::OwnerShared;
-use super::reclaim::{SpillReserve, Within};
+use super::reclaim::{Call, SpillReserve};
 use super::{Shared, to_usize};
 
 /// Candidates that are asked how much they could give back.
@@ -31,7 +31,7 @@ impl Survey {
         let under_way = Arc::downgrade(&token);
         let manager = Arc::clone(manager);
         spawn("offheap-survey", move || {
-            let _within = Within::new();
+            let _call = Call::new();
             owners.iter().for_each(ask);
             drop(token);
             manager.call_arbiter();
@@ -65,9 +65,11 @@ pub(super) fn reclaim(manager: &Arc<Shared>, owner: &Arc<OwnerShared>, bytes: u6
         return false;
     }
     let (mine, arbiter) = (Arc::clone(owner), Arc::clone(manager));
+    let used_before = owner.account().used_bytes();
+    owner.standing().reclaim.set_given(0);
     let started = SpillReserve::new(owner, manager).is_some_and(|reserve| {
         let call = move || {
-            let _within = Within::new();
+            let _call = Call::new();
             if let Some(reclaimer) = mine.standing().reclaim.reclaimer() {
                 let reserve = &reserve;
                 // It may be the last handle that is let go of here.
@@ -75,6 +77,7 @@ pub(super) fn reclaim(manager: &Arc<Shared>, owner: &Arc<OwnerShared>, bytes: u6
                 // One that panics has given what it has given; the message was printed.
                 let _ = catch_unwind(AssertUnwindSafe(call));
             }
+            mine.note_given(used_before);
             drop(reserve);
             mine.standing().reclaim.asked().end();
             arbiter.call_arbiter();

@@ -168,7 +168,11 @@ impl Shared {
     fn set_bounds(&self) -> Pressure {
         loop {
             let level = self.pressure();
-            let (below, above) = self.gauge.thresholds.bounds(level);
+            let (below, above) = match self.budget.is_awaited() {
+                // It lasts until nobody waits, which is told by itself.
+                true => (0, u64::MAX),
+                false => self.gauge.thresholds.bounds(level),
+            };
             self.budget.set_bounds(below, above);
             // Whatever passed them before they were set is seen below.
             full_fence();

@@ -11,7 +11,7 @@
 //! 4. Within a reclaim nobody is asked and nobody waits: it has the spill reserve, and is refused
 //!    beyond that.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -19,6 +19,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use crate::ask::Asked;
 use crate::budget::Account;
 use crate::error::AllocationError;
+
+use crate::sync::{AtomicU64, Ordering};
 
 use super::owner::OwnerShared;
 use super::{MemorySegment, Owner, Shared, to_usize};
@@ -61,12 +63,25 @@ pub(super) struct Reclaim {
     /// Whether it is asked also for requests of its own.
     pub(super) includes_own: bool,
     asked: Asked,
+    /// The bytes that it gave when it was at work on it last, as its account said right then.
+    given: AtomicU64,
 }
 
 impl Reclaim {
     pub(super) fn new(way: Way, includes_own: bool) -> Self {
         let told_bytes = if let Way::Polled = way { u64::MAX } else { 0 };
-        Self { way: Mutex::new(way), includes_own, asked: Asked::new(told_bytes) }
+        let (asked, given) = (Asked::new(told_bytes), AtomicU64::new(0));
+        Self { way: Mutex::new(way), includes_own, asked, given }
+    }
+
+    pub(super) fn given_bytes(&self) -> u64 {
+        // ORDERING: Relaxed. A number to go by.
+        self.given.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_given(&self, bytes: u64) {
+        // ORDERING: Relaxed. As in `given_bytes`.
+        self.given.store(bytes, Ordering::Relaxed);
     }
 
     /// What is asked of it, and who is at work on that.
@@ -105,29 +120,44 @@ impl Reclaim {
     }
 }
 
+impl OwnerShared {
+    /// It has been at work on what it was asked for, since it held `used_before` bytes.
+    pub(super) fn note_given(&self, used_before: u64) {
+        let given = used_before.saturating_sub(self.account().used_bytes());
+        self.standing().reclaim.set_given(given);
+    }
+}
+
 thread_local! {
-    /// How many reclaims this thread is within.
-    static WITHIN: Cell<u32> = const { Cell::new(0) };
+    /// How many owners this thread calls.
+    static CALLS: Cell<u32> = const { Cell::new(0) };
+    /// The owners that answer on this thread. Held, so that no other one has the same address.
+    static ANSWERING: RefCell<Vec<Weak<OwnerShared>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Whether this thread gives memory back just now (Protocol, 4).
-pub(super) fn is_within_reclaim() -> bool {
-    WITHIN.get() > 0
+/// Whether this thread was made to call an owner, or answers for `owner` or for one above it just
+/// now (Protocol, 4).
+pub(super) fn is_within_reclaim(owner: &OwnerShared) -> bool {
+    let answers = |owner: &OwnerShared| {
+        let is = |other: &Weak<OwnerShared>| std::ptr::eq(other.as_ptr(), owner);
+        ANSWERING.with_borrow(|answering| answering.iter().any(is))
+    };
+    CALLS.get() > 0 || owner.ancestry().any(answers)
 }
 
-/// That this thread gives memory back, as long as it lives.
-pub(super) struct Within(PhantomData<*const ()>);
+/// That this thread calls an owner, as long as it lives.
+pub(super) struct Call(PhantomData<*const ()>);
 
-impl Within {
+impl Call {
     pub(super) fn new() -> Self {
-        WITHIN.set(WITHIN.get() + 1);
+        CALLS.set(CALLS.get() + 1);
         Self(PhantomData)
     }
 }
 
-impl Drop for Within {
+impl Drop for Call {
     fn drop(&mut self) {
-        WITHIN.set(WITHIN.get() - 1);
+        CALLS.set(CALLS.get() - 1);
     }
 }
 
@@ -202,7 +232,10 @@ pub struct Answer<'a> {
     owner: &'a OwnerShared,
     target_bytes: usize,
     reserve: SpillReserve<'a>,
-    _within: Within,
+    /// What it held when it began.
+    used_before: u64,
+    /// It answers on one thread.
+    here: PhantomData<*const ()>,
 }
 
 impl Answer<'_> {
@@ -221,6 +254,9 @@ impl Answer<'_> {
 
 impl Drop for Answer<'_> {
     fn drop(&mut self) {
+        let me: *const OwnerShared = self.owner;
+        ANSWERING.with_borrow_mut(|answering| answering.retain(|owner| owner.as_ptr() != me));
+        self.owner.note_given(self.used_before);
         let asked = self.owner.standing().reclaim.asked();
         asked.request(0);
         asked.end();
@@ -253,7 +289,12 @@ impl Owner {
             return None;
         }
         match SpillReserve::new(owner, owner.manager_handle()) {
-            Some(reserve) => Some(Answer { owner, target_bytes, reserve, _within: Within::new() }),
+            Some(reserve) => {
+                let me = Arc::downgrade(self.shared());
+                ANSWERING.with_borrow_mut(|answering| answering.push(me));
+                let used_before = owner.account().used_bytes();
+                Some(Answer { owner, target_bytes, reserve, used_before, here: PhantomData })
+            }
             None => {
                 asked.end();
                 None

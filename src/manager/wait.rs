@@ -76,6 +76,10 @@ impl Request for Wanted {
     fn rank(&self) -> u32 {
         self.owner.rank()
     }
+
+    fn is_promised(&self) -> bool {
+        self.owner.ancestry().any(|owner| owner.account().minimum() > 0)
+    }
 }
 
 /// A place in the line, as a future. It is taken when it is first asked, and left when this is

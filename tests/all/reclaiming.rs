@@ -440,3 +440,27 @@ fn under_fair_shares_only_what_is_above_the_share_is_asked_for() {
     let more = hog.owner.allocate_pages(8).unwrap();
     drop(more);
 }
+
+#[test]
+fn while_one_owner_answers_another_one_may_wait_on_the_same_thread() {
+    let manager = builder(16).build().unwrap();
+    let polled = manager.owner("polled").polled_reclaim().register().unwrap();
+    let below = polled.child("below").register().unwrap();
+    let other = manager.owner("other").register().unwrap();
+    let held = polled.allocate_pages(16).unwrap();
+    thread::scope(|scope| {
+        let asked = scope
+            .spawn(|| manager.owner("asks").register().unwrap().acquire_pages_timeout(1, LONG));
+        while polled.reclaim_requested() == 0 {
+            thread::yield_now();
+        }
+        let answer = polled.answer_reclaim().unwrap();
+        let soon = Duration::from_millis(1);
+        let reason = |owner: &Owner| owner.acquire_pages_timeout(1, soon).unwrap_err().reason();
+        assert_eq!(reason(&other), Reason::TimedOut, "it waited");
+        assert_eq!([reason(&polled), reason(&below)], [Reason::OthersWait; 2], "they do not wait");
+        drop((answer, held));
+        assert_eq!(asked.join().unwrap().unwrap().len(), 1);
+    });
+    assert_eq!(other.acquire_pages_timeout(16, LONG).unwrap().len(), 16);
+}

@@ -16,7 +16,7 @@ weaker() { # an ordering
     case $1 in AcqRel) echo Acquire Release ;; *) echo Relaxed ;; esac
 }
 missed=0 caught=0
-[ $# -gt 0 ] || set -- src/{free_list,stock,budget,handles} src/{magazine,depot,page_stack,page_set,residency}.rs
+[ $# -gt 0 ] || set -- src/{free_list,stock,budget,handles} src/{ask,magazine,depot,page_stack,page_set,residency}.rs
 for file in $(grep -rl 'Ordering::' "$@" | sort); do
     cp "$file" "$copy/original"
     tests_from=$(grep -n '^mod tests' "$file" | cut -d: -f1 || true)

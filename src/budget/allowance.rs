@@ -13,7 +13,7 @@
 //!    open allowance is not seen by those who wait. Whoever begins to wait marks what he waits for,
 //!    and then has every allowance drained. Whoever opens one looks whether he may, opens, and
 //!    looks again: if the drainer was there in between, this second look finds the mark, since
-//!    letting go is Release and opening is Acquire. Then he shuts it again, and collects. A new one
+//!    emptying is Release and opening is Acquire. Then he shuts it again, and collects. A new one
 //!    is shut until drainers find it.
 //! 4. What is on its way back to the parent for other reasons is in flight *there*, so that nobody
 //!    is refused for it.
@@ -116,9 +116,9 @@ impl Allowance {
 
     /// Lets it be opened again, after the attempt that it was collected for.
     pub(crate) fn let_go(&self) {
-        // ORDERING: Release. Whoever opens it acquires this, and sees that it was marked before for
-        // whom it was collected (Protocol, 3).
-        self.purse.fetch_and(!HELD, Ordering::Release);
+        // ORDERING: Relaxed. Whoever opens it acquires, by way of this, what was before it was
+        // emptied (Protocol, 3), and nothing else is published.
+        self.purse.fetch_and(!HELD, Ordering::Relaxed);
     }
 
     /// Takes all there is, of an allowance that is shut, or whose account is closed.

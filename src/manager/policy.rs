@@ -4,10 +4,9 @@ use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::Shared;
 use super::members::Present;
 use super::owner::OwnerShared;
-use super::to_usize;
+use super::{Owner, Shared, to_usize};
 
 /// How owners share what they take from the same budget, or from the same parent, when somebody has
 /// to wait or to give back. While there is enough for all, everybody takes what he wants, up to his
@@ -84,6 +83,22 @@ impl Policy for FairShare {
         let bits = (0..usize::BITS).rev().map(|bit| 1 << bit);
         let level = bits.fold(0, |level, bit| if fits(level | bit) { level | bit } else { level });
         at(level).map(|bytes| Share { first_bytes: bytes, keeps_bytes: bytes }).collect()
+    }
+}
+
+impl Owner {
+    /// Its share as the policy decided it last: when somebody waited in line or was refused, and
+    /// others could be asked. [`Share::OPEN`] before that.
+    ///
+    /// Waiting in line helps up to `first_bytes`: beyond, nobody is asked on its behalf, and only
+    /// what others give back of their own accord comes to it.
+    #[must_use]
+    pub fn current_share(&self) -> Share {
+        let standing = self.shared().standing();
+        Share {
+            first_bytes: to_usize(standing.first_bytes()),
+            keeps_bytes: to_usize(standing.keeps_bytes()),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use offheap::{
     FairShare, MemoryManager, MemoryManagerBuilder, MemorySegment, Owner, OwnerBuilder, Reason,
-    Reclaimer, SpillReserve,
+    Reclaimer, Share, SpillReserve,
 };
 
 use crate::support::{PAGE, assert_empty};
@@ -430,11 +430,14 @@ fn under_fair_shares_only_what_is_above_the_share_is_asked_for() {
     let manager = builder(16).policy(FairShare).build().unwrap();
     let hog = Holder::new(manager.owner("hog"), 16);
     let asking = manager.owner("asking").register().unwrap();
+    assert_eq!(asking.current_share(), Share::OPEN, "there was enough so far");
     let first = asking.allocate_pages(6).unwrap();
     let second = asking.allocate_pages(2).unwrap();
     assert_eq!(hog.pages(), 8);
     let refused = asking.allocate_page().unwrap_err();
     assert_eq!((refused.reason(), hog.pages()), (Reason::Budget, 8));
+    let half = Share { first_bytes: 8 * PAGE, keeps_bytes: 8 * PAGE };
+    assert_eq!((hog.owner.current_share(), asking.current_share()), (half, half));
     drop((first, second));
     // Nobody shares with those who hold nothing.
     let more = hog.owner.allocate_pages(8).unwrap();

@@ -62,6 +62,8 @@ pub enum SortError {
     Allocation(AllocationError),
     /// Somebody asked for a stop.
     Interrupted,
+    /// An earlier error cost it the rows that were left.
+    Lost,
 }
 
 impl Display for SpillAction {
@@ -90,6 +92,7 @@ impl Display for SortError {
             }
             Self::Allocation(source) => source.fmt(f),
             Self::Interrupted => f.write_str("the sort was interrupted"),
+            Self::Lost => f.write_str("the rows that were left are lost to an earlier error"),
         }
     }
 }

@@ -1,8 +1,13 @@
 //! Where a sort gets its pages and blocks from, and when it makes do without.
 
-use offheap::{AllocationError, MemorySegment, Owner};
+use std::time::Duration;
 
-use super::SortError;
+use offheap::{AllocationError, MemorySegment, Owner, Reason, Share};
+
+use super::buffer::Buffer;
+use super::wait::block_on;
+use super::{PAGES_MIN, SortError};
+use crate::Interrupt;
 
 /// The largest block that is worth having for reading or writing the spill file.
 const IO_BYTES_MAX: usize = 1 << 20;
@@ -12,36 +17,93 @@ const PART_OF_MEMORY: usize = 16;
 /// An owner's memory as a sort sees it: what is refused for want of memory is `None`.
 pub(super) struct Memory {
     owner: Owner,
-    /// What was available when the sort began.
+    /// How long it waits for what others can give back.
+    patience: Duration,
+    interrupt: Interrupt,
+    /// What it held and could have had besides when it looked last.
     available_bytes: usize,
 }
 
 impl Memory {
-    pub(super) fn new(owner: Owner) -> Self {
-        let available_bytes = owner.available_memory();
-        Self { owner, available_bytes }
+    pub(super) fn new(owner: Owner, patience: Duration, interrupt: Interrupt) -> Self {
+        Self { owner, patience, interrupt, available_bytes: 0 }
     }
 
     pub(super) fn page_bytes(&self) -> usize {
         self.owner.page_size()
     }
 
-    /// One of the pages without which the sort cannot work.
-    pub(super) fn needed_page(&self, pages_min: usize) -> Result<MemorySegment, SortError> {
-        let page_bytes = self.page_bytes();
-        self.owner.allocate_page().map_err(|source| match source.is_for_want_of_memory() {
-            true => SortError::TooLittleMemory {
-                pages_min,
-                pages_available: self.available_bytes / page_bytes,
-                page_bytes,
-                source,
-            },
-            false => SortError::Allocation(source),
-        })
+    /// A handle on the owner.
+    pub(super) fn owner(&self) -> Owner {
+        self.owner.clone()
     }
 
+    /// Looks how much there is beside the `held_bytes`, to size blocks by.
+    pub(super) fn look_around(&mut self, held_bytes: usize) {
+        self.available_bytes = held_bytes + self.owner.available_memory();
+    }
+
+    /// Whether others ask for memory.
+    #[inline]
+    pub(super) fn is_asked_for(&self) -> bool {
+        self.owner.reclaim_requested() > 0
+    }
+
+    /// Says how much others can ask for.
+    pub(super) fn set_reclaimable(&self, bytes: usize) {
+        self.owner.set_reclaimable(bytes);
+    }
+
+    /// The pages without which the sort cannot work.
+    pub(super) fn first_pages(&self) -> Result<[MemorySegment; PAGES_MIN], SortError> {
+        let waited = match self.patience.is_zero() {
+            true => None,
+            false => self.wait_for(self.owner.acquire_pages(PAGES_MIN))?,
+        };
+        let pages = waited.unwrap_or_else(|| self.owner.allocate_pages(PAGES_MIN));
+        let pages = pages.map_err(|source| self.too_little(source))?;
+        Ok(pages.try_into().unwrap_or_else(|_| unreachable!("all pages are had, or none")))
+    }
+
+    fn too_little(&self, source: AllocationError) -> SortError {
+        if !source.is_for_want_of_memory() && source.reason() != Reason::Capacity {
+            return SortError::Allocation(source);
+        }
+        let page_bytes = self.page_bytes();
+        SortError::TooLittleMemory {
+            pages_min: PAGES_MIN,
+            pages_available: source.refusal().available_bytes / page_bytes,
+            page_bytes,
+            source,
+        }
+    }
+
+    /// A page, for which it waits if others are to give it back.
     pub(super) fn page(&self) -> Result<Option<MemorySegment>, SortError> {
-        unless_short(self.owner.allocate_page())
+        match unless_short(self.owner.allocate_page())? {
+            Some(page) => Ok(Some(page)),
+            None => self.page_of_share(),
+        }
+    }
+
+    /// A page that was refused, and that others hold beyond their shares: they are asked for it.
+    #[cold]
+    fn page_of_share(&self) -> Result<Option<MemorySegment>, SortError> {
+        let page_bytes = self.page_bytes();
+        let share = self.owner.current_share();
+        // Without shares it has no better claim to a page than whoever has it.
+        let is_within = self.owner.used_memory() + page_bytes <= share.first_bytes;
+        if self.patience.is_zero() || share == Share::OPEN || !is_within {
+            return Ok(None);
+        }
+        match self.wait_for(self.owner.acquire(page_bytes))? {
+            Some(answer) => unless_short(answer),
+            None => Ok(None),
+        }
+    }
+
+    fn wait_for<T>(&self, future: impl Future<Output = T>) -> Result<Option<T>, SortError> {
+        block_on(future, self.patience, &self.interrupt)
     }
 
     /// A block of the index, to follow `index_bytes` of it: as large as all before it together,
@@ -51,38 +113,49 @@ impl Memory {
         index_bytes: usize,
     ) -> Result<Option<MemorySegment>, SortError> {
         let bytes_max = (self.available_bytes / PART_OF_MEMORY).max(self.page_bytes());
-        unless_short(self.owner.allocate_up_to(index_bytes.min(bytes_max)))
+        match unless_short(self.owner.allocate_up_to(index_bytes.min(bytes_max)))? {
+            Some(block) => Ok(Some(block)),
+            None => self.page_of_share(),
+        }
     }
 
-    /// A block to write through in place of `page`, if there is a larger one.
-    pub(super) fn write_block(&self, page: MemorySegment) -> Result<MemorySegment, SortError> {
+    /// A block that is worth having beside a page to write through, if there is one.
+    pub(super) fn write_block(&self) -> Result<Option<MemorySegment>, SortError> {
         let bytes = (self.available_bytes / PART_OF_MEMORY).min(IO_BYTES_MAX);
-        if bytes <= page.size() {
-            return Ok(page);
+        if bytes <= self.page_bytes() {
+            return Ok(None);
         }
         let block = unless_short(self.owner.allocate_up_to(bytes))?;
-        Ok(block.filter(|block| block.size() > page.size()).unwrap_or(page))
+        Ok(block.filter(|block| block.size() > self.page_bytes()))
     }
 
-    /// Blocks to read through: `count` if there is memory for so many, of about equal size, and
-    /// in any case as many as were `kept`.
-    pub(super) fn read_blocks(
+    /// Buffers to read through: `count` if there is a page for each, and in any case as many as
+    /// pages were `kept`. Where there is memory for all of them, they have blocks of about equal
+    /// size beside their pages.
+    pub(super) fn buffers(
         &self,
         count: usize,
-        mut kept: Vec<MemorySegment>,
-    ) -> Result<Vec<MemorySegment>, SortError> {
-        let mut blocks = Vec::new();
-        while blocks.len() < count {
-            let share = self.owner.available_memory() / (count - blocks.len());
-            // Rounded down to pages, so that the last ones are not left without.
-            let share = (share - share % self.page_bytes()).clamp(self.page_bytes(), IO_BYTES_MAX);
-            let block = unless_short(self.owner.allocate_up_to(share))?;
-            match block.or_else(|| kept.pop()) {
-                Some(block) => blocks.push(block),
-                None => break,
-            }
+        kept: Vec<MemorySegment>,
+    ) -> Result<Vec<Buffer>, SortError> {
+        let mut pages = kept;
+        pages.truncate(count);
+        while pages.len() < count {
+            let Some(page) = self.page()? else { break };
+            pages.push(page);
         }
-        Ok(blocks)
+        let missing = count - pages.len();
+        let mut buffers = Vec::with_capacity(pages.len());
+        for (filled, page) in pages.into_iter().enumerate() {
+            let share = self.owner.available_memory() / (count - filled);
+            // Rounded down to pages, so that the last ones are not left without.
+            let share = (share - share % self.page_bytes()).min(IO_BYTES_MAX);
+            let block = match missing == 0 && share > self.page_bytes() {
+                true => unless_short(self.owner.allocate_up_to(share))?,
+                false => None,
+            };
+            buffers.push(Buffer::new(page, block));
+        }
+        Ok(buffers)
     }
 
     pub(super) fn release_all(&self, segments: impl IntoIterator<Item = MemorySegment>) {

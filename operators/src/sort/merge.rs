@@ -1,13 +1,14 @@
-//! Merging runs of a spill file, each read through a block of its own.
+//! Merging runs of a spill file, each read through a buffer of its own.
 
 use std::io;
 
 use offheap::MemorySegment;
 
+use super::buffer::Buffer;
 use super::record::{Record, prefix};
 use super::spill::{Extent, SpillFile};
 use super::tree::LoserTree;
-use super::{SortError, SpillAction};
+use super::{Memory, SortError, SpillAction};
 
 /// Reads one run.
 ///
@@ -17,7 +18,7 @@ use super::{SortError, SpillAction};
 ///               0      start                 end
 /// ```
 struct RunReader {
-    block: MemorySegment,
+    buffer: Buffer,
     start: usize,
     end: usize,
     unread: Extent,
@@ -27,9 +28,9 @@ struct RunReader {
 }
 
 impl RunReader {
-    fn open(block: MemorySegment, extent: Extent, file: &SpillFile) -> Result<Self, SortError> {
+    fn open(buffer: Buffer, extent: Extent, file: &SpillFile) -> Result<Self, SortError> {
         let mut reader =
-            Self { block, start: 0, end: 0, unread: extent, record_bytes: 0, prefix: 0 };
+            Self { buffer, start: 0, end: 0, unread: extent, record_bytes: 0, prefix: 0 };
         reader.advance(file)?;
         Ok(reader)
     }
@@ -37,20 +38,20 @@ impl RunReader {
     fn record(&self) -> Option<Record<'_>> {
         match self.record_bytes {
             0 => None,
-            _ => Some(Record::written_to(&self.block[self.start..self.end])),
+            _ => Some(Record::written_to(&self.buffer.block[self.start..self.end])),
         }
     }
 
     fn advance(&mut self, file: &SpillFile) -> Result<(), SortError> {
         self.start += self.record_bytes;
         self.record_bytes = 0;
-        if Record::first_of(&self.block[self.start..self.end]).is_none() {
+        if Record::first_of(&self.buffer.block[self.start..self.end]).is_none() {
             self.refill(file)?;
         }
         if self.start == self.end {
             return Ok(());
         }
-        let Some(record) = Record::first_of(&self.block[self.start..self.end]) else {
+        let Some(record) = Record::first_of(&self.buffer.block[self.start..self.end]) else {
             // Whole records were written, none larger than a block.
             let bytes = self.end - self.start;
             let source = io::Error::new(io::ErrorKind::InvalidData, "these are no whole records");
@@ -62,16 +63,26 @@ impl RunReader {
 
     /// Moves what is left to the front of the block and fills the rest of it from the file.
     fn refill(&mut self, file: &SpillFile) -> Result<(), SortError> {
-        self.block.copy_within(self.start..self.end, 0);
+        self.buffer.block.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
-        let idle = &mut self.block[self.end..];
+        let idle = &mut self.buffer.block[self.end..];
         let unread = usize::try_from(self.unread.end - self.unread.start).unwrap_or(usize::MAX);
         let bytes = unread.min(idle.len());
         file.read(self.unread.start, &mut idle[..bytes])?;
         self.unread.start += bytes as u64;
         self.end += bytes;
         Ok(())
+    }
+
+    /// Does with its page from now on. It stands at the same record as before.
+    fn give_back(&mut self, file: &SpillFile) -> Result<Option<MemorySegment>, SortError> {
+        let Some(block) = self.buffer.give_back() else { return Ok(None) };
+        // What lay in the block and is not done is read again.
+        self.unread.start -= (self.end - self.start) as u64;
+        (self.start, self.end, self.record_bytes) = (0, 0, 0);
+        self.advance(file)?;
+        Ok(Some(block))
     }
 
     /// Whether its record comes before that of `other`; at the end of a run nothing does.
@@ -93,18 +104,18 @@ pub(super) struct Merge {
 }
 
 impl Merge {
-    /// Merges `runs`, of which there is at least one, through as many of the blocks.
+    /// Merges `runs`, of which there is at least one, through as many buffers.
     pub(super) fn open(
         runs: &[Extent],
-        blocks: Vec<MemorySegment>,
+        buffers: Vec<Buffer>,
         file: &SpillFile,
     ) -> Result<Self, SortError> {
+        debug_assert_eq!(buffers.len(), runs.len());
         let readers: Vec<RunReader> = runs
             .iter()
-            .zip(blocks)
-            .map(|(run, block)| RunReader::open(block, *run, file))
+            .zip(buffers)
+            .map(|(run, buffer)| RunReader::open(buffer, *run, file))
             .collect::<Result<_, _>>()?;
-        debug_assert_eq!(readers.len(), runs.len());
         let tree = LoserTree::new(readers.len(), |a, b| is_first(&readers, a, b));
         Ok(Self { readers, tree })
     }
@@ -122,8 +133,26 @@ impl Merge {
         Ok(())
     }
 
-    pub(super) fn into_blocks(self) -> impl Iterator<Item = MemorySegment> {
-        self.readers.into_iter().map(|reader| reader.block)
+    /// The bytes that it can do without.
+    pub(super) fn spare_bytes(&self) -> usize {
+        self.readers.iter().map(|reader| reader.buffer.spare_bytes()).sum()
+    }
+
+    /// The bytes that it holds.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.readers.iter().map(|reader| reader.buffer.size()).sum()
+    }
+
+    /// Gives back all but a page for every run. It stands at the same record as before.
+    pub(super) fn give_back(&mut self, file: &SpillFile, memory: &Memory) -> Result<(), SortError> {
+        for reader in &mut self.readers {
+            memory.release_all(reader.give_back(file)?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn into_buffers(self) -> impl Iterator<Item = Buffer> {
+        self.readers.into_iter().map(|reader| reader.buffer)
     }
 }
 

@@ -27,43 +27,68 @@
 //!    index of blocks: the front of its key, and where it is.
 //! 2. When a page or a block is refused, the index is sorted, the rows are written to the spill
 //!    file in its order as one *run*, and all memory but a page and a block goes back.
-//! 3. At the end runs are merged, each read through a block of its own. If there are more runs
-//!    than blocks, passes merge them into fewer first.
+//! 3. At the end runs are merged, each read through a page of its own, or a larger block where
+//!    there is memory for it. If there are more runs than pages, passes merge them into fewer
+//!    first.
 //!
 //! A sorter is built with the fewest pages it can work with, keeps them, and so is never refused
 //! memory later on, whatever other owners take. No other memory grows with the number of rows;
 //! a run costs 16 bytes.
 //!
+//! # How it shares
+//!
+//! If its owner was registered with [polled reclaim](offheap::OwnerBuilder::polled_reclaim), the
+//! sort looks with every row whether others ask for memory, and gives back all that it can do
+//! without, however much was asked for: what it keeps would only make for smaller runs.
+//!
+//! | while it | it gives back | and goes on with |
+//! |---|---|---|
+//! | takes rows | its run, which it spills as if memory was refused | its first pages |
+//! | merges, in passes before the last | pages, between two groups of runs | its first pages |
+//! | merges for the last time | the larger blocks it reads through | a page for each run |
+//! | hands out rows that were never spilled | those left, which it spills | a page |
+//!
+//! It waits for nobody: what it is refused it makes do without. Unless it is told to
+//! [wait](ExternalSorterBuilder::wait_for_memory): for its first pages, and then for as much as the
+//! policy says is its share. Beyond that others are not asked on its behalf, so it spills.
+//!
 //! # Floors
 //!
 //! ```text
-//! 3 mod            the sorter and the sorted rows
+//! 4 mod            the sorter
+//! 3 sorted         the sorted rows
 //! 2 passes         from many runs to few
-//! 1 run spill merge
+//! 1 spill run merge
 //!                  a run in memory; runs in a file; a walk over several of them
-//! 0 memory record tree error
+//! 0 memory buffer wait record tree error
 //! ```
 
+mod buffer;
 mod error;
 mod memory;
 mod merge;
 mod passes;
 mod record;
 mod run;
+mod sorted;
 mod spill;
 mod tree;
+mod wait;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use offheap::{MemorySegment, Owner};
+use offheap::Owner;
 
 use crate::Interrupt;
+use buffer::Buffer;
 pub use error::{SortError, SpillAction};
 use memory::Memory;
-use merge::Merge;
 use passes::{FAN_IN_MIN, Passes, Spilled};
-use record::{HEADER_BYTES, Lengths, Record};
+use record::{HEADER_BYTES, Lengths};
 use run::{Run, RunCursor};
+use sorted::{InMemory, Source};
+pub use sorted::{SortedRow, SortedRows};
 use spill::{RunWriter, SpillFile};
 
 /// The fewest pages that a sort works with: one for rows, one for the index, one to write through.
@@ -79,9 +104,11 @@ pub struct ExternalSorter {
     spill_dir: PathBuf,
     interrupt: Interrupt,
     run: Run,
-    write_block: MemorySegment,
+    write_buffer: Buffer,
     spilled: Option<Spilled>,
     stats: SortStats,
+    /// What it said last that it could give back.
+    told_bytes: usize,
 }
 
 /// The configuration of an [`ExternalSorter`].
@@ -90,6 +117,7 @@ pub struct ExternalSorterBuilder {
     owner: Owner,
     spill_dir: PathBuf,
     interrupt: Interrupt,
+    patience: Duration,
 }
 
 /// A sort in numbers.
@@ -104,6 +132,17 @@ pub struct SortStats {
     pub runs: u64,
     /// How often the spilled rows were read back and merged; the last pass feeds the caller.
     pub merge_passes: u32,
+    /// How often others asked for memory, and it answered.
+    pub answers: u64,
+    /// The bytes that it gave back then.
+    pub given_bytes: u64,
+}
+
+impl SortStats {
+    fn has_given(&mut self, bytes: usize) {
+        self.answers += 1;
+        self.given_bytes += bytes as u64;
+    }
 }
 
 impl ExternalSorterBuilder {
@@ -119,18 +158,38 @@ impl ExternalSorterBuilder {
         self
     }
 
+    /// How long the sort waits for memory that others can give back: for its first pages, and later
+    /// for each page that is refused although it is within its owner's
+    /// [share](Owner::current_share). Not at all by default. When the time is up it makes do
+    /// without, as ever; only without the first pages there is no sort.
+    pub fn wait_for_memory(mut self, timeout: Duration) -> Self {
+        self.patience = timeout;
+        self
+    }
+
     /// Builds the sorter, with its first [`PAGES_MIN`] pages.
     ///
     /// # Errors
     ///
-    /// If the owner does not have so many.
+    /// If the owner does not have so many, not even after it waited for them, or somebody asked for
+    /// a stop meanwhile.
     pub fn build(self) -> Result<ExternalSorter, SortError> {
-        let Self { owner, spill_dir, interrupt } = self;
-        let memory = Memory::new(owner);
-        let run = Run::new(memory.needed_page(PAGES_MIN)?, memory.needed_page(PAGES_MIN)?);
-        let write_block = memory.write_block(memory.needed_page(PAGES_MIN)?)?;
-        let stats = SortStats::default();
-        Ok(ExternalSorter { memory, spill_dir, interrupt, run, write_block, spilled: None, stats })
+        let Self { owner, spill_dir, interrupt, patience } = self;
+        let memory = Memory::new(owner, patience, interrupt.clone());
+        memory.set_reclaimable(0);
+        let [page, block, write_page] = memory.first_pages()?;
+        let mut sorter = ExternalSorter {
+            memory,
+            spill_dir,
+            interrupt,
+            run: Run::new(page, block),
+            write_buffer: Buffer::new(write_page, None),
+            spilled: None,
+            stats: SortStats::default(),
+            told_bytes: 0,
+        };
+        sorter.look_around()?;
+        Ok(sorter)
     }
 }
 
@@ -141,6 +200,7 @@ impl ExternalSorter {
             owner: owner.clone(),
             spill_dir: std::env::temp_dir(),
             interrupt: Interrupt::default(),
+            patience: Duration::ZERO,
         }
     }
 
@@ -154,6 +214,12 @@ impl ExternalSorter {
     #[must_use]
     pub fn stats(&self) -> SortStats {
         self.stats
+    }
+
+    /// The bytes of memory that it holds.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.run.held_bytes() + self.write_buffer.size()
     }
 
     /// Adds a row. What orders it is `key`; `row` is carried along.
@@ -172,12 +238,27 @@ impl ExternalSorter {
         if self.interrupt.is_set() {
             return Err(SortError::Interrupted);
         }
+        self.look()?;
         if !self.run.make_room(lengths.total(), &self.memory)? {
-            self.spill()?;
+            self.spill_for_room()?;
+        }
+        if self.spare_bytes() != self.told_bytes {
+            self.tell();
         }
         self.run.push(lengths, key, row);
         self.stats.rows += 1;
         Ok(())
+    }
+
+    /// Gives memory back if others ask for it. [`push`](Self::push) begins with this; it is for
+    /// whoever has no row just now.
+    ///
+    /// # Errors
+    ///
+    /// If the spill file cannot be written, or somebody asked for a stop.
+    #[inline]
+    pub fn look(&mut self) -> Result<(), SortError> {
+        if self.memory.is_asked_for() { self.give_way() } else { Ok(()) }
     }
 
     /// Ends the input.
@@ -189,12 +270,14 @@ impl ExternalSorter {
         if self.spilled.is_some() && !self.run.is_empty() {
             self.spill()?;
         }
-        let Self { memory, spill_dir, interrupt, mut run, write_block, spilled, mut stats } = self;
+        let Self {
+            memory, spill_dir, interrupt, mut run, write_buffer, spilled, mut stats, ..
+        } = self;
         let source = match spilled {
             None => {
                 run.sort(&interrupt)?;
                 let cursor = RunCursor::new(&run);
-                Source::Memory { run, cursor }
+                Source::Memory(InMemory { run, cursor, write_buffer, spill_dir })
             }
             Some(spilled) => {
                 let kept = run.into_kept();
@@ -204,11 +287,69 @@ impl ExternalSorter {
                     interrupt: &interrupt,
                     stats: &mut stats,
                 };
-                let (spilled, merge) = passes.until_one_is_left(spilled, write_block, kept)?;
+                let (spilled, merge) = passes.until_one_is_left(spilled, write_buffer, kept)?;
                 Source::Disk { file: spilled.file, merge }
             }
         };
-        Ok(SortedRows { source, interrupt, stats, has_begun: false })
+        Ok(SortedRows::new(memory, source, interrupt, stats))
+    }
+
+    /// The bytes that it can do without.
+    fn spare_bytes(&self) -> usize {
+        self.run.spare_bytes() + self.write_buffer.spare_bytes()
+    }
+
+    /// Says how much others can ask for.
+    fn tell(&mut self) {
+        self.told_bytes = self.spare_bytes();
+        self.memory.set_reclaimable(self.told_bytes);
+    }
+
+    /// Looks how much there is for the next run, and takes of it what it writes through.
+    fn look_around(&mut self) -> Result<(), SortError> {
+        self.memory.look_around(self.held_bytes());
+        if self.write_buffer.spare_bytes() == 0
+            && let Some(block) = self.memory.write_block()?
+        {
+            self.write_buffer.grow(block);
+        }
+        Ok(())
+    }
+
+    /// Gives back what it can do without if others ask for it.
+    #[cold]
+    fn give_way(&mut self) -> Result<(), SortError> {
+        let owner = self.memory.owner();
+        // If not now, then with the next row.
+        let Some(_answer) = owner.answer_reclaim() else { return Ok(()) };
+        let held_bytes = self.held_bytes();
+        if self.run.spare_bytes() > 0 {
+            self.spill()?;
+        }
+        self.have_given_way(held_bytes);
+        Ok(())
+    }
+
+    /// Spills because memory was refused, which answers others as well if they ask just then.
+    #[cold]
+    fn spill_for_room(&mut self) -> Result<(), SortError> {
+        let owner = self.memory.owner();
+        let answer = owner.answer_reclaim();
+        let held_bytes = self.held_bytes();
+        self.spill()?;
+        match answer {
+            None => return self.look_around(),
+            Some(_) => self.have_given_way(held_bytes),
+        }
+        Ok(())
+    }
+
+    /// Gives back the rest of what it can do without, of the `held_bytes` from before.
+    fn have_given_way(&mut self, held_bytes: usize) {
+        self.memory.release_all(self.write_buffer.give_back());
+        self.memory.look_around(self.held_bytes());
+        self.stats.has_given(held_bytes - self.held_bytes());
+        self.tell();
     }
 
     /// Sorts the rows in memory, writes them as a run and empties the memory.
@@ -219,78 +360,10 @@ impl ExternalSorter {
             None => Spilled { file: SpillFile::create(&self.spill_dir)?, runs: Vec::new() },
         };
         let Spilled { file, runs } = self.spilled.insert(spilled);
-        let mut writer = RunWriter::new(file, &mut self.write_block, &self.interrupt);
         let mut cursor = RunCursor::new(&self.run);
-        while let Some(record) = cursor.record(&self.run) {
-            writer.push(record)?;
-            cursor.advance(&self.run);
-        }
-        let extent = writer.finish()?;
+        let writer = RunWriter::new(file, &mut self.write_buffer.block, &self.interrupt);
+        runs.push(cursor.write_rest(&self.run, writer, &mut self.stats)?);
         self.run.clear(&self.memory);
-        self.stats.spilled_bytes += extent.end - extent.start;
-        self.stats.runs += 1;
-        runs.push(extent);
         Ok(())
-    }
-}
-
-/// The rows in order.
-///
-/// Holds memory until it is dropped: what the rows lie on, or a block for each run.
-#[must_use = "the rows are there to be read"]
-pub struct SortedRows {
-    source: Source,
-    interrupt: Interrupt,
-    stats: SortStats,
-    has_begun: bool,
-}
-
-/// Where sorted rows come from.
-enum Source {
-    Memory { run: Run, cursor: RunCursor },
-    Disk { file: SpillFile, merge: Merge },
-}
-
-/// A row and the key it was sorted by.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct SortedRow<'a> {
-    /// The key.
-    pub key: &'a [u8],
-    /// What was carried along.
-    pub row: &'a [u8],
-}
-
-impl SortedRows {
-    /// The next row; `None` after the last one.
-    ///
-    /// # Errors
-    ///
-    /// If the spill file cannot be read, or somebody asked for a stop.
-    pub fn next_row(&mut self) -> Result<Option<SortedRow<'_>>, SortError> {
-        if self.interrupt.is_set() {
-            return Err(SortError::Interrupted);
-        }
-        let steps = std::mem::replace(&mut self.has_begun, true);
-        let record = match &mut self.source {
-            Source::Memory { run, cursor } => {
-                if steps {
-                    cursor.advance(run);
-                }
-                cursor.record(run)
-            }
-            Source::Disk { file, merge } => {
-                if steps {
-                    merge.advance(file)?;
-                }
-                merge.record()
-            }
-        };
-        Ok(record.map(|record: Record<'_>| SortedRow { key: record.key(), row: record.row() }))
-    }
-
-    /// The sort in numbers.
-    #[must_use]
-    pub fn stats(&self) -> SortStats {
-        self.stats
     }
 }

@@ -4,12 +4,13 @@ use std::path::Path;
 
 use offheap::MemorySegment;
 
+use super::buffer::Buffer;
 use super::merge::Merge;
 use super::spill::{Extent, RunWriter, SpillFile};
 use super::{Memory, SortError, SortStats};
 use crate::Interrupt;
 
-/// The fewest runs that a pass merges into one: each needs a block, and fewer would not end.
+/// The fewest runs that a pass merges into one: each needs a page, and fewer would not end.
 pub(super) const FAN_IN_MIN: usize = 2;
 
 /// Sorted runs and the file that they lie in.
@@ -27,51 +28,146 @@ pub(super) struct Passes<'a> {
 }
 
 impl Passes<'_> {
-    /// Merges runs into fewer runs until there is a block to read each of them through. At least
-    /// [`FAN_IN_MIN`] blocks are `kept` from before, so this needs no more memory than there is.
+    /// Merges runs into fewer runs until there is a page to read each of them through. At least
+    /// [`FAN_IN_MIN`] pages are `kept` from before, so this needs no more memory than there is.
     pub(super) fn until_one_is_left(
         &mut self,
         mut spilled: Spilled,
-        mut write_block: MemorySegment,
+        mut write_buffer: Buffer,
         mut kept: Vec<MemorySegment>,
     ) -> Result<(Spilled, Merge), SortError> {
         debug_assert!(kept.len() >= FAN_IN_MIN);
+        self.memory.set_reclaimable(0);
         loop {
-            let mut blocks = self.memory.read_blocks(spilled.runs.len(), kept)?;
+            let mut buffers = self.memory.buffers(spilled.runs.len(), kept)?;
             self.stats.merge_passes += 1;
-            if blocks.len() == spilled.runs.len() {
-                let merge = Merge::open(&spilled.runs, blocks, &spilled.file)?;
+            if buffers.len() == spilled.runs.len() {
+                let merge = Merge::open(&spilled.runs, buffers, &spilled.file)?;
+                self.memory.set_reclaimable(merge.spare_bytes());
                 return Ok((spilled, merge));
             }
-            spilled = self.pass(&spilled, &mut write_block, &mut blocks)?;
-            kept = blocks.split_off(blocks.len() - FAN_IN_MIN);
-            self.memory.release_all(blocks);
+            spilled = self.pass(&spilled, &mut write_buffer, &mut buffers)?;
+            self.keep_fewest(&mut buffers);
+            kept = buffers.into_iter().map(Buffer::into_page).collect();
         }
     }
 
-    /// Merges runs in groups of as many as there are blocks, into a file of its own.
+    /// Merges runs in groups of as many as there are buffers, into a file of its own.
     fn pass(
         &mut self,
         spilled: &Spilled,
-        write_block: &mut MemorySegment,
-        blocks: &mut Vec<MemorySegment>,
+        write_buffer: &mut Buffer,
+        buffers: &mut Vec<Buffer>,
     ) -> Result<Spilled, SortError> {
         let mut file = SpillFile::create(self.spill_dir)?;
-        let groups = spilled.runs.len().div_ceil(blocks.len());
-        let group_runs = spilled.runs.len().div_ceil(groups);
-        let mut runs = Vec::with_capacity(groups);
-        for group in spilled.runs.chunks(group_runs) {
-            let in_use = blocks.split_off(blocks.len() - group.len());
+        let mut runs = Vec::new();
+        let mut rest = &spilled.runs[..];
+        self.memory.set_reclaimable(spare_bytes(buffers, write_buffer));
+        while !rest.is_empty() {
+            self.give_way(buffers, write_buffer);
+            let groups = rest.len().div_ceil(buffers.len());
+            let (group, others) = rest.split_at(rest.len().div_ceil(groups));
+            let in_use = buffers.split_off(buffers.len() - group.len());
             let mut merge = Merge::open(group, in_use, &spilled.file)?;
-            let mut writer = RunWriter::new(&mut file, write_block, self.interrupt);
+            let mut writer = RunWriter::new(&mut file, &mut write_buffer.block, self.interrupt);
             while let Some(record) = merge.record() {
                 writer.push(record)?;
                 merge.advance(&spilled.file)?;
             }
             runs.push(writer.finish()?);
-            blocks.extend(merge.into_blocks());
+            buffers.extend(merge.into_buffers());
+            rest = others;
         }
         self.stats.spilled_bytes += file.size();
         Ok(Spilled { file, runs })
+    }
+
+    /// Gives all but the fewest buffers back if others ask for memory. The runs that are left are
+    /// merged in smaller groups then.
+    fn give_way(&mut self, buffers: &mut Vec<Buffer>, write_buffer: &mut Buffer) {
+        if !self.memory.is_asked_for() {
+            return;
+        }
+        let owner = self.memory.owner();
+        let Some(_answer) = owner.answer_reclaim() else { return };
+        self.stats.has_given(spare_bytes(buffers, write_buffer));
+        self.memory.release_all(write_buffer.give_back());
+        self.keep_fewest(buffers);
+    }
+
+    fn keep_fewest(&self, buffers: &mut Vec<Buffer>) {
+        let others = buffers.drain(FAN_IN_MIN..).map(Buffer::into_page);
+        self.memory.release_all(others);
+        self.memory.set_reclaimable(0);
+    }
+}
+
+/// The bytes that a pass can do without, between two groups.
+fn spare_bytes(buffers: &[Buffer], write_buffer: &Buffer) -> usize {
+    let pages: usize = buffers[FAN_IN_MIN..].iter().map(Buffer::size).sum();
+    pages + write_buffer.spare_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at what is not as it says")]
+
+    use std::thread;
+    use std::time::Duration;
+
+    use offheap::MemoryManager;
+
+    use super::super::record::{Lengths, Record};
+    use super::*;
+
+    const PAGE: usize = 4096;
+
+    /// Runs of one row each, the largest first.
+    fn runs_of_one(count: u8, page: &mut MemorySegment) -> Spilled {
+        let mut file = SpillFile::create(&std::env::temp_dir()).unwrap();
+        let interrupt = Interrupt::default();
+        let write = |key: u8| {
+            let mut record = [0; 9];
+            Lengths::of(&[key], &[], 9).unwrap().write(&mut record, &[key], &[]);
+            let mut writer = RunWriter::new(&mut file, page, &interrupt);
+            writer.push(Record::written_to(&record)).unwrap();
+            writer.finish().unwrap()
+        };
+        let runs = (0..count).rev().map(write).collect();
+        Spilled { file, runs }
+    }
+
+    #[test]
+    fn between_two_groups_a_pass_gives_all_but_the_fewest_pages_to_who_waits() {
+        let manager = MemoryManager::builder().capacity(16 * PAGE).page_size(PAGE).build().unwrap();
+        let owner = manager.owner("sort").polled_reclaim().register().unwrap();
+        let other = manager.owner("other").register().unwrap();
+        let (interrupt, mut stats) = (Interrupt::default(), SortStats::default());
+        let memory = Memory::new(owner.clone(), Duration::ZERO, interrupt.clone());
+        let mut write_buffer = Buffer::new(memory.page().unwrap().unwrap(), None);
+        let spilled = runs_of_one(40, &mut write_buffer.block);
+        let mut buffers = memory.buffers(40, Vec::new()).unwrap();
+        assert_eq!(buffers.len(), 15);
+        let mut passes = Passes {
+            memory: &memory,
+            spill_dir: &std::env::temp_dir(),
+            interrupt: &interrupt,
+            stats: &mut stats,
+        };
+        let (merged, held) = thread::scope(|scope| {
+            let waiting = scope.spawn(|| other.acquire_pages_timeout(13, Duration::from_secs(600)));
+            while owner.reclaim_requested() == 0 {
+                thread::yield_now();
+            }
+            let merged = passes.pass(&spilled, &mut write_buffer, &mut buffers).unwrap();
+            (merged, waiting.join().unwrap().unwrap())
+        });
+        assert_eq!((buffers.len(), merged.runs.len(), held.len()), (FAN_IN_MIN, 20, 13));
+        assert_eq!((stats.answers, stats.given_bytes), (1, (13 * PAGE) as u64));
+        drop(held);
+        let kept = buffers.into_iter().map(Buffer::into_page).collect();
+        let buffers = memory.buffers(2, kept).unwrap();
+        let merge = Merge::open(&merged.runs[..2], buffers, &merged.file).unwrap();
+        assert_eq!(merge.record().unwrap().key(), [36]);
     }
 }

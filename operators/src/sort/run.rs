@@ -6,14 +6,17 @@ use bytemuck::{Pod, Zeroable};
 use offheap::MemorySegment;
 
 use super::record::{Lengths, Record, prefix};
+use super::spill::{Extent, RunWriter};
 use super::tree::LoserTree;
-use super::{Memory, SortError};
+use super::{Memory, SortError, SortStats};
 use crate::Interrupt;
 
 /// Records on pages that need not be neighbours, and an entry for each of them.
 pub(super) struct Run {
     rows: Rows,
     index: Index,
+    /// The bytes of all pages and blocks but the first ones.
+    spare_bytes: usize,
 }
 
 /// Records, page by page. There is always a page; the last one is being filled.
@@ -50,7 +53,18 @@ impl Run {
         Self {
             rows: Rows { pages: vec![page], last: 0, filled: 0 },
             index: Index { blocks: vec![block], filled: 0 },
+            spare_bytes: 0,
         }
+    }
+
+    /// The bytes that a run without rows does not have.
+    pub(super) fn spare_bytes(&self) -> usize {
+        self.spare_bytes
+    }
+
+    /// The bytes that it holds.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.rows.pages[0].size() + self.index.blocks[0].size() + self.spare_bytes
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -62,6 +76,7 @@ impl Run {
     pub(super) fn make_room(&mut self, bytes: u32, memory: &Memory) -> Result<bool, SortError> {
         if !self.rows.has_room(bytes) {
             let Some(page) = memory.page()? else { return Ok(false) };
+            self.spare_bytes += page.size();
             self.rows.pages.push(page);
             self.rows.last += 1;
             self.rows.filled = 0;
@@ -69,6 +84,7 @@ impl Run {
         if !self.index.has_room() {
             let index_bytes = self.index.blocks.iter().map(|block| block.size()).sum();
             let Some(block) = memory.index_block(index_bytes)? else { return Ok(false) };
+            self.spare_bytes += block.size();
             self.index.blocks.push(block);
             self.index.filled = 0;
         }
@@ -86,7 +102,7 @@ impl Run {
 
     /// Sorts every block of the index; a [`RunCursor`] then merges them.
     pub(super) fn sort(&mut self, interrupt: &Interrupt) -> Result<(), SortError> {
-        let Self { rows, index } = self;
+        let Self { rows, index, .. } = self;
         for block in 0..index.blocks.len() {
             if interrupt.is_set() {
                 return Err(SortError::Interrupted);
@@ -100,12 +116,12 @@ impl Run {
     pub(super) fn clear(&mut self, memory: &Memory) {
         memory.release_all(self.rows.pages.drain(1..).chain(self.index.blocks.drain(1..)));
         (self.rows.last, self.rows.filled, self.index.filled) = (0, 0, 0);
+        self.spare_bytes = 0;
     }
 
-    /// What it began with: its first page and its first block.
+    /// The pages that it began with, after it was cleared.
     pub(super) fn into_kept(mut self) -> Vec<MemorySegment> {
-        self.rows.pages.truncate(1);
-        self.index.blocks.truncate(1);
+        debug_assert_eq!(self.spare_bytes, 0);
         self.rows.pages.append(&mut self.index.blocks);
         self.rows.pages
     }
@@ -186,6 +202,23 @@ impl RunCursor {
         self.next[self.tree.winner()] += 1;
         let next = &self.next;
         self.tree.replay(|a, b| Self::is_first(next, run, a, b));
+    }
+
+    /// Writes the record it stands at and all that follow as a run of a file.
+    pub(super) fn write_rest(
+        &mut self,
+        run: &Run,
+        mut writer: RunWriter<'_>,
+        stats: &mut SortStats,
+    ) -> Result<Extent, SortError> {
+        while let Some(record) = self.record(run) {
+            writer.push(record)?;
+            self.advance(run);
+        }
+        let extent = writer.finish()?;
+        stats.spilled_bytes += extent.end - extent.start;
+        stats.runs += 1;
+        Ok(extent)
     }
 
     fn is_first(next: &[usize], run: &Run, a: usize, b: usize) -> bool {

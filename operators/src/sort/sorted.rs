@@ -1,0 +1,167 @@
+//! The sorted rows, in memory or in a file.
+
+use std::mem;
+use std::path::PathBuf;
+
+use super::buffer::Buffer;
+use super::merge::Merge;
+use super::record::Record;
+use super::run::{Run, RunCursor};
+use super::spill::{RunWriter, SpillFile};
+use super::{Memory, SortError, SortStats};
+use crate::Interrupt;
+
+/// The rows in order.
+///
+/// Holds memory until it is dropped: what the rows lie on, or a block for each run.
+#[must_use = "the rows are there to be read"]
+pub struct SortedRows {
+    memory: Memory,
+    source: Source,
+    interrupt: Interrupt,
+    stats: SortStats,
+    has_begun: bool,
+}
+
+/// Where sorted rows come from.
+pub(super) enum Source {
+    Memory(InMemory),
+    Disk {
+        file: SpillFile,
+        merge: Merge,
+    },
+    /// It could not spill the rows that were left, or not read them back.
+    Lost,
+}
+
+/// Sorted rows that were never spilled, and what it takes to spill those that are left.
+pub(super) struct InMemory {
+    pub(super) run: Run,
+    pub(super) cursor: RunCursor,
+    pub(super) write_buffer: Buffer,
+    pub(super) spill_dir: PathBuf,
+}
+
+/// A row and the key it was sorted by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SortedRow<'a> {
+    /// The key.
+    pub key: &'a [u8],
+    /// What was carried along.
+    pub row: &'a [u8],
+}
+
+impl SortedRows {
+    pub(super) fn new(
+        memory: Memory,
+        source: Source,
+        interrupt: Interrupt,
+        stats: SortStats,
+    ) -> Self {
+        Self { memory, source, interrupt, stats, has_begun: false }
+    }
+
+    /// The next row; `None` after the last one.
+    ///
+    /// # Errors
+    ///
+    /// If the spill file cannot be read, or written when others ask for memory, or somebody asked
+    /// for a stop.
+    pub fn next_row(&mut self) -> Result<Option<SortedRow<'_>>, SortError> {
+        if self.interrupt.is_set() {
+            return Err(SortError::Interrupted);
+        }
+        if mem::replace(&mut self.has_begun, true) {
+            match &mut self.source {
+                Source::Memory(InMemory { run, cursor, .. }) => cursor.advance(run),
+                Source::Disk { file, merge } => merge.advance(file)?,
+                Source::Lost => {}
+            }
+        }
+        self.look()?;
+        let record = match &self.source {
+            Source::Memory(InMemory { run, cursor, .. }) => cursor.record(run),
+            Source::Disk { merge, .. } => merge.record(),
+            Source::Lost => return Err(SortError::Lost),
+        };
+        Ok(record.map(|record: Record<'_>| SortedRow { key: record.key(), row: record.row() }))
+    }
+
+    /// Gives memory back if others ask for it. [`next_row`](Self::next_row) does this, too; it is
+    /// for whoever takes no row just now.
+    ///
+    /// # Errors
+    ///
+    /// If the spill file cannot be written or read, or somebody asked for a stop.
+    #[inline]
+    pub fn look(&mut self) -> Result<(), SortError> {
+        if self.memory.is_asked_for() { self.give_way() } else { Ok(()) }
+    }
+
+    /// The bytes of memory that it holds.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        match &self.source {
+            Source::Memory(rows) => rows.run.held_bytes() + rows.write_buffer.size(),
+            Source::Disk { merge, .. } => merge.held_bytes(),
+            Source::Lost => 0,
+        }
+    }
+
+    /// Gives back what it can do without if others ask for memory. It stands at the same row as
+    /// before.
+    #[cold]
+    fn give_way(&mut self) -> Result<(), SortError> {
+        let owner = self.memory.owner();
+        // If not now, then with the next row.
+        let Some(_answer) = owner.answer_reclaim() else { return Ok(()) };
+        let held_bytes = self.held_bytes();
+        let spare_bytes = match &self.source {
+            Source::Memory(rows) => rows.run.spare_bytes() + rows.write_buffer.spare_bytes(),
+            Source::Disk { merge, .. } => merge.spare_bytes(),
+            Source::Lost => 0,
+        };
+        if spare_bytes > 0 {
+            self.source = match mem::replace(&mut self.source, Source::Lost) {
+                Source::Memory(rows) => {
+                    rows.spill(&self.memory, &self.interrupt, &mut self.stats)?
+                }
+                Source::Disk { file, mut merge } => {
+                    merge.give_back(&file, &self.memory)?;
+                    Source::Disk { file, merge }
+                }
+                Source::Lost => Source::Lost,
+            };
+        }
+        self.memory.set_reclaimable(0);
+        self.stats.has_given(held_bytes - self.held_bytes());
+        Ok(())
+    }
+
+    /// The sort in numbers.
+    #[must_use]
+    pub fn stats(&self) -> SortStats {
+        self.stats
+    }
+}
+
+impl InMemory {
+    /// Writes the rows that are left to a file, to be read from there through a page.
+    fn spill(
+        self,
+        memory: &Memory,
+        interrupt: &Interrupt,
+        stats: &mut SortStats,
+    ) -> Result<Source, SortError> {
+        let Self { mut run, mut cursor, mut write_buffer, spill_dir } = self;
+        let mut file = SpillFile::create(&spill_dir)?;
+        let writer = RunWriter::new(&mut file, &mut write_buffer.block, interrupt);
+        let extent = cursor.write_rest(&run, writer, stats)?;
+        run.clear(memory);
+        stats.merge_passes += 1;
+        let buffers = run.into_kept().into_iter().take(1);
+        let buffers = buffers.map(|page| Buffer::new(page, None)).collect();
+        let merge = Merge::open(&[extent], buffers, &file)?;
+        Ok(Source::Disk { file, merge })
+    }
+}

@@ -14,6 +14,8 @@ const SCALE_DEFAULT: f64 = 0.1;
 const SCALE_MIN: f64 = 0.001;
 /// The largest scale that TPC-H defines.
 const SCALE_MAX: f64 = 100_000.0;
+/// More sorts than this at once show nothing more.
+const QUERIES_MAX: usize = 64;
 /// A bit fewer rows than the generator makes at scale 1; the exact number varies with the scale.
 const ROWS_PER_SCALE: f64 = 5_900_000.0;
 
@@ -22,7 +24,7 @@ const ROWS_PER_SCALE: f64 = 5_900_000.0;
 #[derive(Parser, Debug)]
 #[command(name = "offheap", version, disable_help_subcommand = true)]
 struct Args {
-    /// The budget, in bytes or with a suffix (8MiB, 64M); an eighth of the data by default
+    /// The budget, in bytes or with a suffix (8MiB, 64M); an eighth of a sort's data by default
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     memory: Option<usize>,
     /// Sort the first N rows
@@ -31,6 +33,10 @@ struct Args {
     /// Sort all rows of this TPC-H scale factor [default: 0.1, which has 600,572 rows]
     #[arg(long, value_name = "F", value_parser = scale)]
     scale: Option<f64>,
+    /// Run N sorts at once under the one budget, which they share; each next one starts when the
+    /// one before holds all of it
+    #[arg(long, value_name = "N", value_parser = queries, default_value = "1")]
+    queries: usize,
     /// The size of a page: a power of two from 4KiB to 1MiB
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "32KiB")]
     page_size: usize,
@@ -74,6 +80,8 @@ pub struct Settings {
     pub input: Input,
     /// The budget; `None` for an eighth of the data.
     pub memory_bytes: Option<usize>,
+    /// How many sorts run at once.
+    pub queries: usize,
     /// The size of a page.
     pub page_bytes: usize,
     /// Which hole a block takes.
@@ -124,6 +132,7 @@ impl From<Args> for Settings {
         Self {
             input: Input::new(args.rows, args.scale),
             memory_bytes: args.memory,
+            queries: args.queries,
             page_bytes: args.page_size,
             strategy: match args.strategy {
                 StrategyArg::SmallestFit => Strategy::SmallestFit,
@@ -185,6 +194,13 @@ fn rows(text: &str) -> Result<u64, String> {
     match text.parse::<u64>() {
         Ok(rows) if rows > 0 && as_f64(rows) <= rows_max => Ok(rows),
         _ => Err(format!("the number of rows is a whole number from 1 to {rows_max}")),
+    }
+}
+
+fn queries(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(queries) if (1..=QUERIES_MAX).contains(&queries) => Ok(queries),
+        _ => Err(format!("the number of queries is a whole number from 1 to {QUERIES_MAX}")),
     }
 }
 

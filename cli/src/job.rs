@@ -1,21 +1,20 @@
 //! The job from end to end: survey the input, sort it, check the answer.
 
-use std::time::Instant;
-
-use offheap::{MemoryManager, MemoryManagerBuilder, MemoryMode, Strategy};
+use offheap::{FairShare, MemoryManager, MemoryManagerBuilder, MemoryMode, Strategy};
 use offheap_operators::Interrupt;
-use offheap_operators::sort::{ExternalSorter, PAGES_MIN, SortStats};
+use offheap_operators::sort::PAGES_MIN;
 
 use crate::args::Settings;
+use crate::company::Company;
 use crate::failure::Failure;
-use crate::progress::Progress;
-use crate::report::Report;
-use crate::rows::Columns;
-use crate::sampler::{Event, Sampler, Timeline};
-use crate::source::{ROWS_PER_LOOK, for_each_row};
-use crate::verify::{Checker, Digest};
+use crate::progress::Bars;
+use crate::query::{Sorted, Surroundings, run_all};
+use crate::report::{QueryReport, Report};
+use crate::sampler::{Sampler, Timeline};
+use crate::source::{encode, for_each_row};
+use crate::verify::Digest;
 
-/// The default budget is this part of the data.
+/// The default budget is this part of the data that a query sorts.
 const PART_OF_DATA: u64 = 8;
 
 /// What came of a job.
@@ -32,28 +31,31 @@ struct Survey {
     data_bytes: u64,
 }
 
-/// What the sort leaves.
-struct Sorted {
-    stats: SortStats,
-    seconds: f64,
-    verdict: Result<(), String>,
-}
-
 /// Sorts the rows that `settings` ask for, and checks them.
 pub fn run(settings: &Settings, interrupt: &Interrupt) -> Result<Outcome, Failure> {
     check_page_size(settings)?;
     // A budget that was given is tried before the work begins.
     let given = settings.memory_bytes.map(|bytes| manager_of(settings, bytes)).transpose()?;
-    let survey = survey(settings, interrupt)?;
+    let bars = Bars::new();
+    let survey = survey(settings, interrupt, &bars)?;
     let manager = match given {
         Some(manager) => manager,
-        None => manager_of(settings, budget_for(survey.data_bytes, settings.page_bytes))?,
+        None => manager_of(settings, budget_for(survey.data_bytes, settings))?,
     };
     let sampler = Sampler::start(&manager)?;
-    let sorted = sort(settings, interrupt, &manager, &sampler, &survey.digest);
+    let sorted = run_all(&Surroundings {
+        settings,
+        interrupt,
+        manager: &manager,
+        sampler: &sampler,
+        bars: &bars,
+        company: &Company::new(settings.queries, manager.capacity(), manager.page_size()),
+        expected: &survey.digest,
+    });
     let timeline = sampler.finish()?;
     let sorted = sorted?;
-    let verdict = sorted.verdict.clone().and_then(|()| is_empty(&manager));
+    let verdicts = sorted.iter().map(|sorted| sorted.verdict.clone());
+    let verdict = verdicts.collect::<Result<(), _>>().and_then(|()| is_empty(&manager));
     let report = report(settings, &manager, &survey, &sorted, &timeline, verdict.is_ok());
     let verdict = verdict.map_err(|wrong| Failure::World(format!("the sort is wrong: {wrong}")));
     Ok(Outcome { report, timeline, verdict })
@@ -67,30 +69,40 @@ fn check_page_size(settings: &Settings) -> Result<(), Failure> {
 
 fn builder(settings: &Settings) -> MemoryManagerBuilder {
     let builder = MemoryManager::builder().page_size(settings.page_bytes);
-    builder.strategy(settings.strategy).mode(settings.mode)
+    let builder = builder.strategy(settings.strategy).mode(settings.mode);
+    if settings.queries > 1 { builder.policy(FairShare) } else { builder }
+}
+
+/// The fewest pages that the queries work with.
+fn pages_min(settings: &Settings) -> usize {
+    PAGES_MIN * settings.queries
 }
 
 fn manager_of(settings: &Settings, budget_bytes: usize) -> Result<MemoryManager, Failure> {
     let manager = builder(settings).capacity(budget_bytes).build()?;
-    if manager.total_pages() < PAGES_MIN {
-        let page_bytes = settings.page_bytes;
-        let needed = PAGES_MIN * page_bytes;
+    let (pages_min, page_bytes) = (pages_min(settings), settings.page_bytes);
+    if manager.total_pages() < pages_min {
+        let needed = pages_min * page_bytes;
+        let who = match settings.queries {
+            1 => "a sort needs".to_owned(),
+            queries => format!("{queries} sorts need"),
+        };
         return Err(Failure::Value(format!(
-            "--memory: a budget of {budget_bytes} bytes is less than the {PAGES_MIN} pages of \
-             {page_bytes} bytes that a sort needs, {needed} bytes"
+            "--memory: a budget of {budget_bytes} bytes is less than the {pages_min} pages of \
+             {page_bytes} bytes that {who}, {needed} bytes"
         )));
     }
     Ok(manager)
 }
 
 /// The default budget: a part of the data, in whole pages, but no less than a sort needs.
-fn budget_for(data_bytes: u64, page_bytes: usize) -> usize {
+fn budget_for(data_bytes: u64, settings: &Settings) -> usize {
     let part = usize::try_from(data_bytes / PART_OF_DATA).unwrap_or(usize::MAX);
-    (part - part % page_bytes).max(PAGES_MIN * page_bytes)
+    (part - part % settings.page_bytes).max(pages_min(settings) * settings.page_bytes)
 }
 
-fn survey(settings: &Settings, interrupt: &Interrupt) -> Result<Survey, Failure> {
-    let progress = Progress::new("generate", settings.input.rows_expected())?;
+fn survey(settings: &Settings, interrupt: &Interrupt, bars: &Bars) -> Result<Survey, Failure> {
+    let progress = bars.add("generate".to_owned(), settings.input.rows_expected())?;
     let mut survey = Survey { digest: Digest::default(), data_bytes: 0 };
     let mut row = Vec::new();
     for_each_row(&settings.input, interrupt, &progress, |columns| {
@@ -100,57 +112,6 @@ fn survey(settings: &Settings, interrupt: &Interrupt) -> Result<Survey, Failure>
         Ok(())
     })?;
     Ok(survey)
-}
-
-fn sort(
-    settings: &Settings,
-    interrupt: &Interrupt,
-    manager: &MemoryManager,
-    sampler: &Sampler,
-    expected: &Digest,
-) -> Result<Sorted, Failure> {
-    let owner = manager.owner("sort").register();
-    let owner = owner.map_err(|error| Failure::World(error.to_string()))?;
-    let begin = Instant::now();
-    let builder = ExternalSorter::builder(&owner).interrupt(interrupt.clone());
-    let mut sorter = builder.spill_dir(&settings.spill_dir).build()?;
-
-    let progress = Progress::new("sort", expected.rows)?;
-    let mut row = Vec::new();
-    for_each_row(&settings.input, interrupt, &progress, |columns| {
-        let key = encode(columns, &mut row)?;
-        let runs = sorter.stats().runs;
-        sorter.push(&key, &row)?;
-        if sorter.stats().runs > runs {
-            sampler.note(Event::Spill);
-        }
-        Ok(())
-    })?;
-    drop(progress);
-
-    sampler.note(Event::Merge);
-    let progress = Progress::new("merge", expected.rows)?;
-    let mut rows = sorter.finish()?;
-    let mut checker = Checker::default();
-    let mut count = 0;
-    while let Some(row) = rows.next_row()? {
-        checker.look_at(row.row);
-        count += 1;
-        if count % ROWS_PER_LOOK == 0 {
-            progress.at(count);
-        }
-    }
-    let seconds = begin.elapsed().as_secs_f64();
-    Ok(Sorted { stats: rows.stats(), seconds, verdict: checker.verdict(expected) })
-}
-
-/// The row's key; its bytes replace what is in `row`.
-fn encode(
-    columns: &Columns<'_>,
-    row: &mut Vec<u8>,
-) -> Result<[u8; crate::rows::KEY_BYTES], Failure> {
-    let key = columns.encode(row).and_then(|()| columns.key());
-    key.ok_or_else(|| Failure::World(format!("the generator made an odd row: {columns:?}")))
 }
 
 /// Whether all memory came back, and the manager agrees with itself.
@@ -163,26 +124,31 @@ fn report(
     settings: &Settings,
     manager: &MemoryManager,
     survey: &Survey,
-    sorted: &Sorted,
+    sorted: &[Sorted],
     timeline: &Timeline,
     verified: bool,
 ) -> Report {
-    let stats = &sorted.stats;
+    let begin = sorted.iter().map(|sorted| sorted.begin).min();
+    let end = sorted.iter().map(|sorted| sorted.end).max();
+    let duration = begin.zip(end).map(|(begin, end)| end.duration_since(begin));
+    let seconds = duration.unwrap_or_default().as_secs_f64();
+    let sum = |of: fn(&Sorted) -> u64| sorted.iter().map(of).sum::<u64>();
+    let rows = sum(|sorted| sorted.stats.rows);
     #[expect(clippy::cast_precision_loss, reason = "numbers of rows are far below 2^53")]
-    let rows_per_second = stats.rows as f64 / sorted.seconds.max(f64::MIN_POSITIVE);
+    let rows_per_second = rows as f64 / seconds.max(f64::MIN_POSITIVE);
     Report {
         job: "sort",
         verified,
-        rows: stats.rows,
-        seconds: sorted.seconds,
+        rows,
+        seconds,
         rows_per_second,
-        data_bytes: survey.data_bytes,
+        data_bytes: survey.data_bytes * sorted.len() as u64,
         budget_bytes: manager.capacity() as u64,
         page_bytes: manager.page_size() as u64,
         peak_pages: (manager.peak_reserved_memory() / manager.page_size()) as u64,
-        spilled_bytes: stats.spilled_bytes,
-        runs: stats.runs,
-        merge_passes: stats.merge_passes,
+        spilled_bytes: sum(|sorted| sorted.stats.spilled_bytes),
+        runs: sum(|sorted| sorted.stats.runs),
+        merge_passes: sorted.iter().map(|sorted| sorted.stats.merge_passes).max().unwrap_or(0),
         peak_resident_bytes: timeline.resident_peak_bytes.map(|bytes| bytes as u64),
         strategy: match settings.strategy {
             Strategy::SmallestFit => "smallest-fit",
@@ -192,5 +158,29 @@ fn report(
             MemoryMode::OffHeap => "off-heap",
             MemoryMode::Heap => "heap",
         },
+        queries: match sorted {
+            [_] => Vec::new(),
+            _ => (1..).zip(sorted).map(|(number, sorted)| query(manager, number, sorted)).collect(),
+        },
+    }
+}
+
+fn query(manager: &MemoryManager, number: usize, sorted: &Sorted) -> QueryReport {
+    let pages = |bytes: usize| (bytes / manager.page_size()) as u64;
+    let Sorted { stats, held, begin, end, verdict } = sorted;
+    QueryReport {
+        query: number as u64,
+        verified: verdict.is_ok(),
+        rows: stats.rows,
+        seconds: end.duration_since(*begin).as_secs_f64(),
+        spilled_bytes: stats.spilled_bytes,
+        runs: stats.runs,
+        merge_passes: stats.merge_passes,
+        times_asked: stats.answers,
+        given_bytes: stats.given_bytes,
+        pages_when_next_came: held.when_next_came.map(pages),
+        pages_when_next_had_share: held.when_next_had_share.map(pages),
+        least_pages: held.range.map(|(least, _)| pages(least)),
+        most_pages: held.range.map(|(_, most)| pages(most)),
     }
 }

@@ -4,10 +4,11 @@
 //! # Floors
 //!
 //! ```text
-//! 4 main             arguments in, exit status out
-//! 3 job              the job from end to end
-//! 2 sampler report picture/ output progress
-//!                    what is measured, and how it is shown
+//! 5 main             arguments in, exit status out
+//! 4 job              the job from end to end
+//! 3 query            one of the queries that the job runs at once
+//! 2 sampler report picture/ output progress company
+//!                    what is measured, and how it is shown; what queries know of each other
 //! 1 verify source    which rows there are, and whether they are the right ones
 //! 0 rows args failure
 //! ```
@@ -15,11 +16,13 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod company;
 mod failure;
 mod job;
 mod output;
 mod picture;
 mod progress;
+mod query;
 mod report;
 mod rows;
 mod sampler;
@@ -61,8 +64,10 @@ fn run(settings: &Settings) -> Result<(), Failure> {
     if let Some(json) = &settings.json {
         output::write(json, outcome.report.json_line()?.as_bytes())?;
     }
-    let table = outcome.report.table(&settings.picture);
-    writeln!(std::io::stdout().lock(), "{table}")
+    let report = &outcome.report;
+    let tables = [Some(report.table(&settings.picture)), report.queries_table()];
+    let tables: String = tables.iter().flatten().map(|table| format!("{table}\n")).collect();
+    write!(std::io::stdout().lock(), "{tables}")
         .map_err(|error| Failure::World(format!("cannot write the table to stdout: {error}")))?;
     outcome.verdict
 }

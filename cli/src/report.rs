@@ -32,6 +32,35 @@ pub struct Report {
     pub peak_resident_bytes: Option<u64>,
     pub strategy: &'static str,
     pub mode: &'static str,
+    /// Each query, if there are several; the numbers above are of all of them then.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub queries: Vec<QueryReport>,
+}
+
+/// One of several queries in numbers.
+#[derive(Clone, Serialize, Debug)]
+pub struct QueryReport {
+    /// From 1, in the order of their coming.
+    pub query: u64,
+    pub verified: bool,
+    pub rows: u64,
+    pub seconds: f64,
+    pub spilled_bytes: u64,
+    pub runs: u64,
+    pub merge_passes: u32,
+    /// How often others asked for memory, and it answered.
+    pub times_asked: u64,
+    /// The bytes that it gave back then.
+    pub given_bytes: u64,
+    /// The pages that it held when the next query came; null for the last one.
+    pub pages_when_next_came: Option<u64>,
+    /// The pages that it held when the next query had a fair share of the budget for the first
+    /// time; null if that never was.
+    pub pages_when_next_had_share: Option<u64>,
+    /// The fewest and the most pages that it held while there were others; null if there never
+    /// were.
+    pub least_pages: Option<u64>,
+    pub most_pages: Option<u64>,
 }
 
 impl Report {
@@ -72,6 +101,57 @@ impl Report {
             names.set_cell_alignment(CellAlignment::Right);
         }
         table
+    }
+}
+
+impl Report {
+    /// A table of the queries, if there are several.
+    pub fn queries_table(&self) -> Option<Table> {
+        let count = |count: u64| HumanCount(count).to_string();
+        let pages = |pages: Option<u64>| pages.map_or_else(|| "n/a".into(), count);
+        let names = [
+            "rows",
+            "seconds",
+            "spilled",
+            "runs",
+            "merge passes",
+            "asked to give back",
+            "gave back",
+            "pages when the next one came",
+            "pages when that had its share",
+            "fewest pages beside others",
+            "most pages beside others",
+            "verified",
+        ];
+        let mut table = Table::new();
+        table.load_style(presets::UTF8_FULL_CONDENSED);
+        let head = self.queries.iter().map(|query| format!("query {}", query.query));
+        table.set_header(std::iter::once("each query".to_owned()).chain(head));
+        let columns = self.queries.iter().map(|query| {
+            [
+                count(query.rows),
+                format!("{:.3}", query.seconds),
+                HumanBytes(query.spilled_bytes).to_string(),
+                count(query.runs),
+                query.merge_passes.to_string(),
+                format!("{} times", HumanCount(query.times_asked)),
+                HumanBytes(query.given_bytes).to_string(),
+                pages(query.pages_when_next_came),
+                pages(query.pages_when_next_had_share),
+                pages(query.least_pages),
+                pages(query.most_pages),
+                if query.verified { "yes" } else { "NO" }.to_owned(),
+            ]
+        });
+        let columns: Vec<_> = columns.collect();
+        for (row, name) in names.into_iter().enumerate() {
+            let values = columns.iter().map(|column| column[row].clone());
+            table.add_row(std::iter::once(name.to_owned()).chain(values));
+        }
+        if let Some(names) = table.column_mut(0) {
+            names.set_cell_alignment(CellAlignment::Right);
+        }
+        (!self.queries.is_empty()).then_some(table)
     }
 }
 

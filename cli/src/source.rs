@@ -6,7 +6,7 @@ use tpchgen::generators::LineItemGenerator;
 use crate::args::Input;
 use crate::failure::Failure;
 use crate::progress::Progress;
-use crate::rows::Columns;
+use crate::rows::{Columns, KEY_BYTES};
 
 /// How many rows there are between two looks at the interrupt and the progress.
 pub const ROWS_PER_LOOK: u64 = 4096;
@@ -39,4 +39,10 @@ pub fn for_each_row(
         ))),
         _ => Ok(()),
     }
+}
+
+/// The row's key; its bytes replace what is in `row`.
+pub fn encode(columns: &Columns<'_>, row: &mut Vec<u8>) -> Result<[u8; KEY_BYTES], Failure> {
+    let key = columns.encode(row).and_then(|()| columns.key());
+    key.ok_or_else(|| Failure::World(format!("the generator made an odd row: {columns:?}")))
 }

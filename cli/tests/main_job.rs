@@ -141,6 +141,63 @@ fn a_large_budget_spills_nothing() {
 }
 
 #[test]
+fn the_second_of_two_queries_gets_its_share_because_the_first_one_spills() {
+    for mode in ["off-heap", "heap"] {
+        let place = Place::new();
+        let line = format!("--rows 20000 --page-size 4KiB --mode {mode} --queries 2");
+        let numbers = numbers(&place, &line);
+        assert_eq!((&numbers["verified"], number(&numbers, "rows")), (&true.into(), 40_000));
+        let (data, budget) = (number(&numbers, "data_bytes"), number(&numbers, "budget_bytes"));
+        assert_eq!(budget, data / 2 / 8 / 4096 * 4096, "an eighth of what one of them sorts");
+        if mode == "off-heap" {
+            let resident = number(&numbers, "peak_resident_bytes");
+            assert!((1..=budget).contains(&resident), "{resident}");
+        }
+        let queries = numbers["queries"].as_array().unwrap();
+        let [first, second] = &queries[..] else { panic!("{queries:?}") };
+        for (nth, query) in [(1, first), (2, second)] {
+            assert_eq!(number(query, "query"), nth);
+            assert_eq!((&query["verified"], number(query, "rows")), (&true.into(), 20_000));
+            assert!(number(query, "spilled_bytes") > data / 2 && number(query, "runs") > 8);
+            assert!(number(query, "least_pages") < number(query, "most_pages"));
+        }
+        let [pages, share] = [budget / 4096, budget / 2 / 4096];
+        assert!(number(first, "pages_when_next_came") > pages - 3, "it had nearly everything");
+        assert!(number(first, "times_asked") > 0);
+        assert!(number(first, "given_bytes") >= (share - 3) * 4096, "{first}");
+        assert!(number(second, "most_pages") >= share, "{second}");
+        assert!(number(first, "pages_when_next_had_share") <= pages - share, "{first}");
+        assert!(second["pages_when_next_came"].is_null());
+        let each = ["spilled_bytes", "runs"];
+        let sums = each.map(|key| number(first, key) + number(second, key));
+        assert_eq!(each.map(|key| number(&numbers, key)), sums);
+        assert_eq!(place.files(), [place.path("numbers.json"), place.path("occupancy.svg")]);
+    }
+}
+
+#[test]
+fn queries_that_fit_beside_each_other_are_not_asked_for_anything() {
+    let line = "--rows 5000 --memory 16M --page-size 64KiB --queries 2";
+    let numbers = numbers(&Place::new(), line);
+    assert_eq!((&numbers["verified"], number(&numbers, "runs")), (&true.into(), 0));
+    for query in numbers["queries"].as_array().unwrap() {
+        assert_eq!((number(query, "times_asked"), number(query, "given_bytes")), (0, 0));
+    }
+}
+
+#[test]
+fn several_queries_get_along_with_the_fewest_pages() {
+    for (queries, pages) in [(2, 6), (3, 9), (3, 40)] {
+        let memory = pages * 4096;
+        let line = format!("--rows 5000 --page-size 4KiB --memory {memory} --queries {queries}");
+        let numbers = numbers(&Place::new(), &line);
+        assert_eq!(numbers["verified"], true);
+        assert_eq!(numbers["queries"].as_array().unwrap().len(), queries);
+        assert!(number(&numbers, "peak_pages") <= pages);
+    }
+}
+
+#[test]
 fn few_rows_get_the_least_a_sort_needs() {
     let numbers = numbers(&Place::new(), "--rows 1");
     assert_eq!(numbers["verified"], true);
@@ -169,6 +226,12 @@ fn bad_values_are_named_with_their_rule() {
             "--memory 64KiB",
             ["--memory: a budget of 65536 bytes", "the 3 pages of 32768 bytes that a sort needs"],
         ),
+        (
+            "--memory 128KiB --queries 2",
+            ["budget of 131072 bytes", "the 6 pages of 32768 bytes that 2 sorts need"],
+        ),
+        ("--queries 0", ["'0'", "a whole number from 1 to 64"]),
+        ("--queries 65", ["'65'", "a whole number from 1 to 64"]),
         ("--memory 15EiB", ["17293822569102704640 bytes", "above the most that can be managed"]),
         (
             "--page-size 5000",
@@ -189,10 +252,12 @@ fn bad_values_are_named_with_their_rule() {
 fn a_spill_directory_that_cannot_be_written_is_named() {
     let place = Place::new();
     fs::write(place.path("file"), b"").unwrap();
-    for dir in [place.path("missing"), place.path("file"), PathBuf::from("/proc")] {
+    let dirs = [place.path("missing"), place.path("file"), PathBuf::from("/proc")];
+    for (dir, queries) in dirs.iter().zip(["1", "2", "3"]) {
         let mut command = Command::new(PROGRAM);
         command.current_dir(place.0.path()).args(words("--rows 5000 --page-size 4KiB"));
-        let output = command.arg("--spill-dir").arg(&dir).output().unwrap();
+        command.args(["--queries", queries]);
+        let output = command.arg("--spill-dir").arg(dir).output().unwrap();
         let start = format!("cannot create the spill file in {}: ", dir.display());
         failed(&output, 1, &[&start]);
     }
@@ -240,10 +305,10 @@ fn a_full_disk_is_an_error_and_leaves_no_files() {
 
 /// Starts a sort and returns when it has spilled.
 #[cfg(target_os = "linux")]
-fn spilling(place: &Place) -> Child {
-    let line = "--rows 200000 --page-size 4KiB --memory 64KiB";
+fn spilling(place: &Place, queries: u32) -> Child {
+    let line = format!("--rows 200000 --page-size 4KiB --memory 64KiB --queries {queries}");
     let mut child =
-        place.command(&words(line)).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        place.command(&words(&line)).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let handles = format!("/proc/{}/fd", child.id());
     let has_spilled = || {
         let handles = fs::read_dir(&handles).unwrap().flatten();
@@ -267,18 +332,20 @@ fn send(signal: &str, child: &Child) {
 #[test]
 #[cfg(target_os = "linux")]
 fn ctrl_c_leaves_no_files() {
-    let place = Place::new();
-    let child = spilling(&place);
-    send("-INT", &child);
-    failed(&child.wait_with_output().unwrap(), 130, &["interrupted"]);
-    assert!(place.files().is_empty());
+    for queries in [1, 2] {
+        let place = Place::new();
+        let child = spilling(&place, queries);
+        send("-INT", &child);
+        failed(&child.wait_with_output().unwrap(), 130, &["interrupted"]);
+        assert!(place.files().is_empty());
+    }
 }
 
 #[test]
 #[cfg(target_os = "linux")]
 fn even_a_killed_run_leaves_no_files() {
     let place = Place::new();
-    let child = spilling(&place);
+    let child = spilling(&place, 2);
     send("-KILL", &child);
     assert!(!child.wait_with_output().unwrap().status.success());
     assert!(place.files().is_empty());
@@ -289,7 +356,9 @@ fn help_is_no_error() {
     let output = Place::new().run("--help");
     assert!(output.status.success());
     let text = String::from_utf8(output.stdout).unwrap();
-    for option in ["--memory", "--rows", "--scale", "--json", "--spill-dir", "--picture"] {
+    for option in
+        ["--memory", "--rows", "--scale", "--queries", "--json", "--spill-dir", "--picture"]
+    {
         assert!(text.contains(option), "{option}");
     }
 }

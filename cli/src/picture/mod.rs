@@ -62,9 +62,13 @@ fn draw_on<'a>(root: &Area<'a>, outcome: &Outcome) -> Result<(), DrawError<'a>> 
 fn draw_header<'a>(header: &Area<'a>, outcome: &Outcome) -> Result<(), DrawError<'a>> {
     let report = &outcome.report;
     let title = format!(
-        "Sorting {} rows ({}) under a budget of {}",
+        "Sorting {} rows ({}){} under a budget of {}",
         HumanCount(report.rows),
         HumanBytes(report.data_bytes),
+        match report.queries.len() {
+            0 => String::new(),
+            queries => format!(" in {queries} queries at once"),
+        },
         HumanBytes(report.budget_bytes),
     );
     let numbers = format!(

@@ -48,3 +48,45 @@ fn nobody_is_refused_while_an_owner_says_what_it_could_give() {
     drop(asking.allocate_pages(2).unwrap());
     assert_empty(&manager);
 }
+
+/// Gives all it holds.
+struct Willing(Mutex<Vec<MemorySegment>>);
+
+impl Willing {
+    /// Has it hold pages, once it has given away what it was asked for.
+    fn hold(&self, owner: &Owner, count: usize) {
+        let mut pages = self.0.lock().unwrap();
+        *pages = owner.allocate_pages(count).unwrap();
+    }
+}
+
+impl Reclaimer for Willing {
+    fn reclaimable(&self) -> usize {
+        self.0.lock().unwrap().len() * PAGE
+    }
+
+    fn reclaim(&self, _target_bytes: usize, _reserve: &SpillReserve<'_>) {
+        self.0.lock().unwrap().clear();
+    }
+}
+
+#[test]
+fn an_owner_whose_reclaimer_was_taken_off_is_not_asked() {
+    let manager = builder(4).build().unwrap();
+    let owner = manager.owner("willing").register().unwrap();
+    let asking = manager.owner("asking").register().unwrap();
+    let willing = Arc::new(Willing(Mutex::default()));
+    owner.set_reclaimer(&willing);
+    for _ in 0..2 {
+        willing.hold(&owner, 4);
+        drop(asking.allocate_page().unwrap());
+    }
+    willing.hold(&owner, 4);
+    owner.clear_reclaimer();
+    let refused = asking.allocate_page().unwrap_err();
+    assert_eq!(refused.refusal().holders[0].reclaimable_bytes, 0);
+    assert_eq!(willing.reclaimable(), 4 * PAGE);
+    owner.set_reclaimer(&willing);
+    drop(asking.allocate_page().unwrap());
+    assert_eq!(willing.reclaimable(), 0);
+}

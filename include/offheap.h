@@ -22,9 +22,9 @@
  * and offheap_last_error_message() says why, for the thread that made it. A pointer of the caller
  * is NULL, which is refused, or good for what the call reads or writes through it.
  *
- * HANDLES. offheap_config, _manager, _owner, _segment, _reservation and _worker are handles. They
- * look like pointers, so that a compiler tells them apart, but point nowhere. No two ever have the
- * same value. Every call looks its handles up: one that was released or freed before is refused
+ * HANDLES. offheap_config, _manager, _owner, _segment, _reservation, _worker, _spill_reserve and
+ * _subscription are handles. They look like pointers, so that a compiler tells them apart, but point
+ * nowhere. No two ever have the same value. Every call looks its handles up: one that was released or freed before is refused
  * with OFFHEAP_STATUS_STALE_HANDLE, and one that was never given out, or is of another kind, with
  * OFFHEAP_STATUS_FOREIGN_HANDLE; NULL is refused with OFFHEAP_STATUS_NULL_ARGUMENT, but to free or
  * release NULL is fine. So a double release does no harm, also if other threads hold the memory by
@@ -33,12 +33,22 @@
  * OWNERSHIP. Who got a handle frees or releases it, once: a segment with offheap_release,
  * offheap_release_many or offheap_worker_release, the others with their offheap_..._free. The order
  * is up to the caller: an owner keeps its manager, and a segment, a reservation and a worker keep
- * their owner, until they are gone too. Strings and arrays of the caller are copied.
+ * their owner, until they are gone too. Strings, arrays and records of the caller are copied. A
+ * spill reserve ends by itself, with what was allocated of it.
  *
  * THREADS. All calls may be made from any thread, and any thread may release what any other
  * allocated. Calls with a configuration, a reservation or a worker are for one thread at a time: a
  * second one is refused with OFFHEAP_STATUS_BUSY. A handle may be freed while other threads use it:
  * calls that are under way go on, and the last of them drops the value.
+ *
+ * WHEN MEMORY RUNS OUT. Owners that can give memory back are asked before anybody is refused: they
+ * are called (offheap_owner_set_reclaimer), or look for themselves at their safe points
+ * (offheap_owner_reclaim_requested). Calls with a timeout wait in line for what these give back.
+ *
+ * CALLBACKS. The library calls on threads of its own, which a runtime may have to be told about, and
+ * with nothing locked, so a callback may call everything here. It does not end by an exception or a
+ * longjmp. What ends callbacks waits for one that is under way, unless it is called within a
+ * callback itself: so whoever calls it has nothing locked that the callback takes.
  *
  * WHAT IT COSTS. A call looks its handles up in a table, without a lock. For an owner that takes
  * two atomic steps on a word that few threads share, and for a segment one when it is released: so
@@ -71,10 +81,31 @@
 #define OFFHEAP_NO_LIMIT ((size_t)-1)
 
 /**
+ * A time to wait that has no end.
+ */
+#define OFFHEAP_FOR_EVER UINT64_MAX
+
+/**
  * The version of the ABI. It changes when something is removed or gets another meaning, which
  * comes with another name of the shared library, and not when something is added.
  */
 #define OFFHEAP_ABI_VERSION 0
+
+/**
+ * With these options the priority counts; otherwise it is that of the owner above, or 0.
+ */
+#define OFFHEAP_OWNER_HAS_PRIORITY 1
+
+/**
+ * With these options the owner is asked to give memory back by a number that it reads with
+ * offheap_owner_reclaim_requested.
+ */
+#define OFFHEAP_OWNER_POLLED_RECLAIM 2
+
+/**
+ * With these options the owner is asked also for requests of its own.
+ */
+#define OFFHEAP_OWNER_SELF_RECLAIM 4
 
 /**
  * What a call came to.
@@ -286,6 +317,32 @@ typedef uint32_t offheap_mode;
 #endif // __cplusplus
 
 /**
+ * How owners share when there is not enough for all. Minimums and limits hold whatever the policy.
+ */
+enum offheap_policy
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * First come, first served: others are asked for all they hold above their minimums. The
+   * default.
+   */
+  OFFHEAP_POLICY_GREEDY = 0,
+  /**
+   * Equal shares for all who hold memory or wait for some: who holds more is asked for the rest.
+   */
+  OFFHEAP_POLICY_FAIR_SHARE = 1,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum offheap_policy offheap_policy;
+#else
+typedef uint32_t offheap_policy;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
  * When the region becomes resident.
  */
 enum offheap_populate
@@ -311,6 +368,40 @@ enum offheap_populate
 typedef enum offheap_populate offheap_populate;
 #else
 typedef uint32_t offheap_populate;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * How short memory is. A level is left only well below where it is reached, so that it does not
+ * flicker.
+ */
+enum offheap_pressure
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * There is plenty.
+   */
+  OFFHEAP_PRESSURE_NORMAL = 0,
+  /**
+   * From 70 % of the capacity on, by default: it is time to trim caches.
+   */
+  OFFHEAP_PRESSURE_ELEVATED = 1,
+  /**
+   * From 85 % on, by default: it is time to take on nothing new.
+   */
+  OFFHEAP_PRESSURE_HIGH = 2,
+  /**
+   * From 95 % on, by default, or somebody waits: it is time to give back.
+   */
+  OFFHEAP_PRESSURE_CRITICAL = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum offheap_pressure offheap_pressure;
+#else
+typedef uint32_t offheap_pressure;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
@@ -394,9 +485,53 @@ typedef struct offheap_reservation offheap_reservation;
 typedef struct offheap_segment offheap_segment;
 
 /**
+ * Memory to spill through, for an owner that gives memory back. It ends with that by itself.
+ */
+typedef struct offheap_spill_reserve offheap_spill_reserve;
+
+/**
+ * That somebody is told of the pressure.
+ */
+typedef struct offheap_subscription offheap_subscription;
+
+/**
  * One thread's fast path to the pages of an owner. For one thread at a time.
  */
 typedef struct offheap_worker offheap_worker;
+
+/**
+ * The numbers of a refused request for memory. Set `size` before the call, as for a manager.
+ */
+typedef struct {
+  /**
+   * The size of the record in bytes.
+   */
+  size_t size;
+  /**
+   * The bytes that were wanted; rounded up to pages if the capacity holds that many.
+   */
+  size_t requested_bytes;
+  /**
+   * The bytes that the owner could have had.
+   */
+  size_t available_bytes;
+  /**
+   * The bytes that the owner held.
+   */
+  size_t owner_used_bytes;
+  /**
+   * The owner's limit in bytes.
+   */
+  size_t owner_limit_bytes;
+  /**
+   * The manager's capacity in bytes.
+   */
+  size_t capacity_bytes;
+  /**
+   * The bytes of the largest free block, where that was the reason; otherwise OFFHEAP_UNKNOWN.
+   */
+  size_t largest_free_block_bytes;
+} offheap_refusal_info;
 
 /**
  * A manager in numbers, at one moment. Numbers that change while they are read need not agree.
@@ -474,6 +609,35 @@ typedef struct {
 } offheap_manager_stats;
 
 /**
+ * How an owner is registered. Set `size` to the size of the record, and the rest to 0 but for what
+ * is wanted; the limit has to be said.
+ */
+typedef struct {
+  /**
+   * The size of the record in bytes.
+   */
+  size_t size;
+  /**
+   * The bytes that it can always have, which are promised to nobody else.
+   */
+  size_t minimum_bytes;
+  /**
+   * The most bytes it may hold; OFFHEAP_NO_LIMIT for all there is.
+   */
+  size_t limit_bytes;
+  /**
+   * Who is asked first when others need memory: those of the lowest priority. It counts with
+   * OFFHEAP_OWNER_HAS_PRIORITY.
+   */
+  int32_t priority;
+  /**
+   * Of OFFHEAP_OWNER_HAS_PRIORITY, OFFHEAP_OWNER_POLLED_RECLAIM and OFFHEAP_OWNER_SELF_RECLAIM
+   * those that are wanted, added up.
+   */
+  uint32_t flags;
+} offheap_owner_options;
+
+/**
  * An owner in numbers, at one moment. Set `size` before the call, as for a manager.
  */
 typedef struct {
@@ -500,378 +664,34 @@ typedef struct {
 } offheap_owner_stats;
 
 /**
- * The numbers of a refused request for memory. Set `size` before the call, as for a manager.
+ * Says how many bytes an owner could give back now, about. Who can give the most is asked first.
  */
-typedef struct {
-  /**
-   * The size of the record in bytes.
-   */
-  size_t size;
-  /**
-   * The bytes that were wanted; rounded up to pages if the capacity holds that many.
-   */
-  size_t requested_bytes;
-  /**
-   * The bytes that the owner could have had.
-   */
-  size_t available_bytes;
-  /**
-   * The bytes that the owner held.
-   */
-  size_t owner_used_bytes;
-  /**
-   * The owner's limit in bytes.
-   */
-  size_t owner_limit_bytes;
-  /**
-   * The manager's capacity in bytes.
-   */
-  size_t capacity_bytes;
-  /**
-   * The bytes of the largest free block, where that was the reason; otherwise OFFHEAP_UNKNOWN.
-   */
-  size_t largest_free_block_bytes;
-} offheap_refusal_info;
+typedef size_t (*offheap_reclaimable_fn)(void *context);
+
+/**
+ * Gives about `target_bytes` of an owner back, by releasing segments and reservations, or more, or
+ * less. What was given back shows by itself. The reserve is memory to spill through; its handle
+ * ends when the function returns.
+ */
+typedef void (*offheap_reclaim_fn)(void *context,
+                                   size_t target_bytes,
+                                   offheap_spill_reserve *reserve);
+
+/**
+ * Frees a context: called once, on whatever thread, when no other function gets it any more.
+ */
+typedef void (*offheap_free_fn)(void *context);
+
+/**
+ * Is told a new level of the pressure: an offheap_pressure.
+ */
+typedef void (*offheap_pressure_fn)(void *context, uint32_t pressure);
 
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
 
 /**
- * Makes a configuration with the defaults; only the capacity has none.
- */
-offheap_status offheap_config_new(offheap_config **out_config);
-
-/**
- * Frees a configuration. Managers that were built from it stay. NULL is fine.
- */
-offheap_status offheap_config_free(offheap_config *config);
-
-/**
- * The budget in bytes. What remains beyond the last whole page can be reserved, not allocated.
- * The numbers are checked when the manager is built.
- */
-offheap_status offheap_config_set_capacity(offheap_config *config, size_t bytes);
-
-/**
- * The budget as a fraction of the memory that is available: what the container allows, or else
- * what the machine has. In place of a capacity; above 0 and at most 1.
- */
-offheap_status offheap_config_set_fraction_of_available(offheap_config *config, double fraction);
-
-/**
- * The size of a page in bytes: a power of two from 4 KiB to 1 MiB; 32 KiB by default.
- */
-offheap_status offheap_config_set_page_size(offheap_config *config, size_t bytes);
-
-/**
- * Where memory comes from: an offheap_mode.
- */
-offheap_status offheap_config_set_mode(offheap_config *config, uint32_t mode);
-
-/**
- * Which hole a block takes: an offheap_strategy.
- */
-offheap_status offheap_config_set_strategy(offheap_config *config, uint32_t strategy);
-
-/**
- * When pages are overwritten with zeros: an offheap_zero_policy.
- */
-offheap_status offheap_config_set_zero_policy(offheap_config *config, uint32_t policy);
-
-/**
- * How much address space the region takes, as a multiple of the capacity: 4 by default, 1 for none
- * to spare. Never more than the capacity is resident.
- */
-offheap_status offheap_config_set_address_space_factor(offheap_config *config, uint32_t factor);
-
-/**
- * Which huge pages the region is made of: an offheap_huge_pages.
- */
-offheap_status offheap_config_set_huge_pages(offheap_config *config, uint32_t huge_pages);
-
-/**
- * When the region becomes resident: an offheap_populate.
- */
-offheap_status offheap_config_set_populate(offheap_config *config, uint32_t populate);
-
-/**
- * How many threads populate the region, from 1 to 64.
- */
-offheap_status offheap_config_set_populate_threads(offheap_config *config, uint32_t threads);
-
-/**
- * Whether core dumps contain the region: an offheap_core_dumps.
- */
-offheap_status offheap_config_set_core_dumps(offheap_config *config, uint32_t core_dumps);
-
-/**
- * The most free pages that each owner keeps at hand for its next allocation of a page.
- */
-offheap_status offheap_config_set_depot_pages(offheap_config *config, size_t pages);
-
-/**
- * Keeps memory that is free and still resident for the next who asks. The default.
- */
-offheap_status offheap_config_set_idle_keep(offheap_config *config);
-
-/**
- * Has whoever releases memory return free resident memory to the system: down to `down_to_bytes`,
- * once there are more than `above_bytes`.
- */
-offheap_status offheap_config_set_idle_return_on_release(offheap_config *config,
-                                                         size_t above_bytes,
-                                                         size_t down_to_bytes);
-
-/**
- * Has a thread of the manager return free resident memory to the system: it looks after every
- * pause of that many milliseconds.
- */
-offheap_status offheap_config_set_idle_return_in_background(offheap_config *config,
-                                                            size_t above_bytes,
-                                                            size_t down_to_bytes,
-                                                            uint64_t pause_milliseconds);
-
-/**
- * Builds a manager, which maps its region unless it is in heap mode. The configuration stays the
- * caller's, for more of the same, or to be freed.
- */
-offheap_status offheap_manager_new(offheap_config *config, offheap_manager **out_manager);
-
-/**
- * Frees the handle of a manager. The manager itself, with its region, lives until its last owner,
- * worker, reservation and segment are gone too. NULL is fine.
- */
-offheap_status offheap_manager_free(offheap_manager *manager);
-
-/**
- * The manager in numbers. Looks at every chunk of 64 pages, and asks the kernel what is resident:
- * for reports, not for decisions.
- */
-offheap_status offheap_manager_get_stats(offheap_manager *manager,
-                                         offheap_manager_stats *out_stats);
-
-/**
- * Who holds memory, as a text with a line for each owner, the largest holder first:
- * "`query/sort`: 65536 bytes (minimum 0, limit 1048576, reclaimable 0)". Empty if nobody does.
- *
- * Writes as much as fits into `capacity` bytes, with a terminator, and says how long the whole
- * text is without it. With a capacity of 0, the buffer may be NULL.
- */
-offheap_status offheap_manager_holders(offheap_manager *manager,
-                                       char *buffer,
-                                       size_t capacity,
-                                       size_t *out_length);
-
-/**
- * Checks that no owner holds memory: no page, no block and no reservation.
- * OFFHEAP_STATUS_LEAK if one does; the message says who.
- */
-offheap_status offheap_manager_verify_empty(offheap_manager *manager);
-
-/**
- * Refuses every allocation, reservation and registration from now on. What is out stays valid and
- * goes back as usual. OFFHEAP_STATUS_LEAK if somebody still holds memory; the manager is shut down
- * all the same.
- */
-offheap_status offheap_manager_shutdown(offheap_manager *manager);
-
-/**
- * Gives free resident memory back to the system until at most `idle_bytes` of what is left may be
- * resident; says how many bytes that were.
- */
-offheap_status offheap_manager_trim(offheap_manager *manager,
-                                    size_t idle_bytes,
-                                    size_t *out_given_back_bytes);
-
-/**
- * Checks the manager against itself, for tests and soaks, in a quiet moment: while memory comes
- * and goes, parts of a change can be under way. OFFHEAP_STATUS_INCONSISTENT if something does not
- * agree; the message says what.
- */
-offheap_status offheap_manager_check(offheap_manager *manager);
-
-/**
- * Registers an owner. It can always have `minimum` bytes, which are promised to nobody else, and
- * never more than `limit` bytes; OFFHEAP_NO_LIMIT for all there is. The name is copied; it is for
- * messages and need not be unique.
- */
-offheap_status offheap_owner_register(offheap_manager *manager,
-                                      const char *name,
-                                      size_t minimum,
-                                      size_t limit,
-                                      offheap_owner **out_owner);
-
-/**
- * Registers an owner below another one: what it holds, or is promised, counts there as well, and
- * is never more than that one's limit. It keeps the owner above it.
- */
-offheap_status offheap_owner_register_child(offheap_owner *owner,
-                                            const char *name,
-                                            size_t minimum,
-                                            size_t limit,
-                                            offheap_owner **out_owner);
-
-/**
- * Frees the handle of an owner. What it holds stays valid, and counts, until it is released; its
- * minimum is kept as long. NULL is fine.
- */
-offheap_status offheap_owner_free(offheap_owner *owner);
-
-/**
- * The owner in numbers.
- */
-offheap_status offheap_owner_get_stats(offheap_owner *owner, offheap_owner_stats *out_stats);
-
-/**
- * Allocates one page. If it fits the limits, it succeeds.
- */
-offheap_status offheap_allocate_page(offheap_owner *owner, offheap_segment **out_segment);
-
-/**
- * Allocates `count` pages, all or none, and writes their handles to an array of that many. If they
- * fit the limits, it succeeds. Cheaper than one by one.
- */
-offheap_status offheap_allocate_pages(offheap_owner *owner,
-                                      size_t count,
-                                      offheap_segment **out_segments);
-
-/**
- * Allocates one block of contiguous memory, rounded up to pages, from the hole that the manager's
- * strategy picks, or from spare address space if there is none.
- */
-offheap_status offheap_allocate(offheap_owner *owner, size_t bytes, offheap_segment **out_segment);
-
-/**
- * Allocates one block of at least a page and at most `bytes`, rounded up to pages: what the limits
- * and the strategy find. Its size says how much that is.
- */
-offheap_status offheap_allocate_up_to(offheap_owner *owner,
-                                      size_t bytes,
-                                      offheap_segment **out_segment);
-
-/**
- * Allocates `bytes`, rounded up to pages, in as many blocks as it takes, all or none, and says how
- * many these are. If they fit the limits, it succeeds. `capacity` is how many handles the array
- * has room for: as many as there are pages are always enough; with less the call can be refused
- * with OFFHEAP_STATUS_BUFFER_TOO_SMALL.
- */
-offheap_status offheap_allocate_scattered(offheap_owner *owner,
-                                          size_t bytes,
-                                          offheap_segment **out_segments,
-                                          size_t capacity,
-                                          size_t *out_count);
-
-/**
- * The version of the ABI of the library that runs; OFFHEAP_ABI_VERSION is that of the header.
- */
-uint32_t offheap_abi_version(void);
-
-/**
- * The version of the library that runs, as a text.
- */
-const char *offheap_version(void);
-
-/**
- * The name of a status in this header, or "unknown" if the library has no such status.
- */
-const char *offheap_status_name(int32_t status);
-
-/**
- * A sentence about the last call that failed on this thread: what was wanted, the number or the
- * rule that stood against it, and who holds the most. Empty if none failed; a call that succeeds
- * leaves it as it is. It is valid until the next call that fails on this thread, and until the
- * thread ends.
- */
-const char *offheap_last_error_message(void);
-
-/**
- * The numbers of the last call that failed on this thread, if that was a request for memory that
- * was refused; otherwise OFFHEAP_STATUS_INVALID_ARGUMENT, and what failed before is forgotten.
- */
-offheap_status offheap_last_refusal(offheap_refusal_info *out_refusal);
-
-/**
- * Reserves bytes of the budget for memory that is held elsewhere: accounting only. A reservation
- * keeps its owner. Two calls at a time with one reservation are refused with OFFHEAP_STATUS_BUSY.
- */
-offheap_status offheap_reserve_memory(offheap_owner *owner,
-                                      size_t bytes,
-                                      offheap_reservation **out_reservation);
-
-/**
- * Reserves more bytes. If it is refused, the reservation is as before.
- */
-offheap_status offheap_reservation_grow(offheap_reservation *reservation, size_t bytes);
-
-/**
- * Gives bytes back, or all there are if that is less; says how many.
- */
-offheap_status offheap_reservation_release(offheap_reservation *reservation,
-                                           size_t bytes,
-                                           size_t *out_released_bytes);
-
-/**
- * The bytes of a reservation.
- */
-offheap_status offheap_reservation_size(offheap_reservation *reservation, size_t *out_bytes);
-
-/**
- * Gives all bytes of a reservation back and frees it. NULL is fine.
- */
-offheap_status offheap_reservation_free(offheap_reservation *reservation);
-
-/**
- * The address of a segment's first byte. It is aligned to 4096 bytes, and good until the segment
- * is released: afterwards the memory belongs to somebody else.
- */
-offheap_status offheap_segment_address(offheap_segment *segment, void **out_address);
-
-/**
- * The size of a segment in bytes: a number of whole pages.
- */
-offheap_status offheap_segment_size(offheap_segment *segment, size_t *out_bytes);
-
-/**
- * Gives a segment back to where it came from, on any thread. NULL is fine. A segment that was
- * released before is refused with OFFHEAP_STATUS_STALE_HANDLE, also if its memory is in other
- * hands by now, which stay untouched.
- */
-offheap_status offheap_release(offheap_segment *segment);
-
-/**
- * Gives many segments back, all or none: cheaper than one by one, where neighbours follow each
- * other. They may be of several owners and managers. NULLs among them are fine. If one of them was
- * released before, or is in the array twice, none is released; while the call finds that out,
- * other calls with these segments can be refused as stale.
- */
-offheap_status offheap_release_many(offheap_segment *const *segments, size_t count);
-
-/**
- * Makes a worker of an owner: the fast path to pages for one thread, which keeps some at hand.
- * They are not lost to others: whoever would be refused gets them first. A worker keeps its owner.
- * It may be handed to another thread, but two calls at a time are refused with
- * OFFHEAP_STATUS_BUSY.
- */
-offheap_status offheap_worker_new(offheap_owner *owner, offheap_worker **out_worker);
-
-/**
- * Allocates a page, as offheap_allocate_page does.
- */
-offheap_status offheap_worker_allocate_page(offheap_worker *worker, offheap_segment **out_segment);
-
-/**
- * Gives a segment back: to the pages that the worker keeps at hand if it is a page of its owner,
- * and otherwise to where it came from. NULL is fine for the segment.
- */
-offheap_status offheap_worker_release(offheap_worker *worker, offheap_segment *segment);
-
-/**
- * Frees a worker. The pages that it keeps at hand go back. NULL is fine.
- */
-offheap_status offheap_worker_free(offheap_worker *worker);
-
-/**
  * The version of the ABI of the library that runs; OFFHEAP_ABI_VERSION is that of the header.
  */
 uint32_t offheap_abi_version(void);
@@ -996,6 +816,41 @@ offheap_status offheap_config_set_idle_return_in_background(offheap_config *conf
                                                             uint64_t pause_milliseconds);
 
 /**
+ * How owners share when there is not enough for all: an offheap_policy.
+ */
+offheap_status offheap_config_set_policy(offheap_config *config, uint32_t policy);
+
+/**
+ * Bytes that are set aside, for each of two reclaims at a time: only an owner that gives memory
+ * back may use them, so that it does not fail for want of the pages that it spills through. At
+ * least a page, and with a page to spare of the capacity; 0 by default, for none. With a reserve,
+ * no more than two owners are called to give memory back at a time.
+ */
+offheap_status offheap_config_set_spill_reserve(offheap_config *config, size_t bytes);
+
+/**
+ * How long an owner that was asked to give memory back is waited for, before the next one is
+ * asked: 5000 milliseconds by default.
+ */
+offheap_status offheap_config_set_reclaim_timeout(offheap_config *config, uint64_t milliseconds);
+
+/**
+ * How long those who wait for each other do so before the last of them to come is refused with
+ * OFFHEAP_STATUS_DEADLOCK: 1000 milliseconds by default. An owner whose threads take longer than
+ * this without a change, while one of them waits, is better registered as several.
+ */
+offheap_status offheap_config_set_deadlock_timeout(offheap_config *config, uint64_t milliseconds);
+
+/**
+ * Where the levels of the pressure above normal begin, as shares of the capacity: 0.7, 0.85 and
+ * 0.95 by default. Each is above 0, at most 1, and not below the one before.
+ */
+offheap_status offheap_config_set_pressure_thresholds(offheap_config *config,
+                                                      double elevated,
+                                                      double high,
+                                                      double critical);
+
+/**
  * Builds a manager, which maps its region unless it is in heap mode. The configuration stays the
  * caller's, for more of the same, or to be freed.
  */
@@ -1076,8 +931,25 @@ offheap_status offheap_owner_register_child(offheap_owner *owner,
                                             offheap_owner **out_owner);
 
 /**
+ * Registers an owner with options.
+ */
+offheap_status offheap_owner_register_with(offheap_manager *manager,
+                                           const char *name,
+                                           const offheap_owner_options *options,
+                                           offheap_owner **out_owner);
+
+/**
+ * Registers an owner with options below another one.
+ */
+offheap_status offheap_owner_register_child_with(offheap_owner *owner,
+                                                 const char *name,
+                                                 const offheap_owner_options *options,
+                                                 offheap_owner **out_owner);
+
+/**
  * Frees the handle of an owner. What it holds stays valid, and counts, until it is released; its
- * minimum is kept as long. NULL is fine.
+ * minimum is kept as long. Its reclaimer is taken off first, as by offheap_owner_clear_reclaimer,
+ * which may have to wait for a call that is under way. NULL is fine.
  */
 offheap_status offheap_owner_free(offheap_owner *owner);
 
@@ -1204,6 +1076,143 @@ offheap_status offheap_reservation_size(offheap_reservation *reservation, size_t
  * Gives all bytes of a reservation back and frees it. NULL is fine.
  */
 offheap_status offheap_reservation_free(offheap_reservation *reservation);
+
+/**
+ * As offheap_allocate_pages, but waits in line for what others give back, first come, first
+ * served, for `timeout_milliseconds` at most; OFFHEAP_FOR_EVER for no end. Owners that can give
+ * memory back are asked meanwhile. With a timeout of 0 it takes what there is and waits
+ * for nobody; offheap_allocate_pages waits for those who are asked.
+ *
+ * OFFHEAP_STATUS_TIMED_OUT if the time is up; OFFHEAP_STATUS_DEADLOCK if everybody who holds
+ * memory waits for more and this call came last; OFFHEAP_STATUS_SHUT_DOWN if somebody shuts the
+ * manager down meanwhile. What could never be granted is refused at once, and so is what does not
+ * fit within a function that the library calls to get memory back. Handles may be freed meanwhile:
+ * the call goes on.
+ */
+offheap_status offheap_acquire_pages(offheap_owner *owner,
+                                     size_t count,
+                                     uint64_t timeout_milliseconds,
+                                     offheap_segment **out_segments);
+
+/**
+ * As offheap_allocate, but waits, as offheap_acquire_pages does. It waits for bytes, not for a
+ * hole: it can still be refused with OFFHEAP_STATUS_FRAGMENTED.
+ */
+offheap_status offheap_acquire(offheap_owner *owner,
+                               size_t bytes,
+                               uint64_t timeout_milliseconds,
+                               offheap_segment **out_segment);
+
+/**
+ * As offheap_reserve_memory, but waits, as offheap_acquire_pages does.
+ */
+offheap_status offheap_acquire_memory(offheap_owner *owner,
+                                      size_t bytes,
+                                      uint64_t timeout_milliseconds,
+                                      offheap_reservation **out_reservation);
+
+/**
+ * Has `reclaim` called when others need memory that the owner has above its minimum, before they
+ * are refused it, and `reclaimable` to know what to expect. In place of a reclaimer that was set
+ * before, which is taken off as by offheap_owner_clear_reclaimer, and of polling.
+ *
+ * The functions are called on threads of the library's, which a runtime may have to be told about
+ * (a JVM attaches them); never two of them at once for the same owner, and never while the library
+ * has anything locked, so that they may call everything in this header. Within them nobody is
+ * asked for memory and nobody waits for it: a request that does not fit is refused, and the
+ * reserve is there for that. They do not end by an exception or a longjmp. One that does not
+ * return within the reclaim timeout is no longer waited for, and not called again before it has
+ * returned.
+ *
+ * The context is the caller's, until `free_context`, which may be NULL, is called with it: once,
+ * when the reclaimer was taken off and no call is under way, on whatever thread that shows. If
+ * this call fails, nothing gets the context.
+ */
+offheap_status offheap_owner_set_reclaimer(offheap_owner *owner,
+                                           offheap_reclaimable_fn reclaimable,
+                                           offheap_reclaim_fn reclaim,
+                                           void *context,
+                                           offheap_free_fn free_context);
+
+/**
+ * Takes the reclaimer of an owner off, if it has one: it is not called any more. Waits for a call
+ * that is under way, so once this has returned none is, none begins, and the context was freed.
+ *
+ * Within a function that the library calls, whichever that is, this does not wait, since others
+ * could wait for that one: then no call begins any more, and the context is freed when the one
+ * that is under way ends. The caller has nothing locked that such a call takes.
+ */
+offheap_status offheap_owner_clear_reclaimer(offheap_owner *owner);
+
+/**
+ * The bytes that others ask an owner to give back; 0 if nobody does. For an owner that was
+ * registered with OFFHEAP_OWNER_POLLED_RECLAIM: it looks here at its safe points, and answers, or
+ * just releases memory, which is noticed, too. Those who wait with a timeout wait for it; others
+ * are refused at once.
+ */
+offheap_status offheap_owner_reclaim_requested(offheap_owner *owner, size_t *out_bytes);
+
+/**
+ * Says how many bytes an owner could give back if it were asked: all it uses, if it never says.
+ * For an owner with OFFHEAP_OWNER_POLLED_RECLAIM; with others it changes nothing.
+ */
+offheap_status offheap_owner_set_reclaimable(offheap_owner *owner, size_t bytes);
+
+/**
+ * Answers what others ask of an owner: says how many bytes that is, and hands out memory to spill
+ * through. Until offheap_owner_answer_end the owner is at work on it and is not asked again, and
+ * on this thread it and the owners below it are refused what does not fit instead of waiting for
+ * it. The answer ends on the same thread, and with it at the latest.
+ *
+ * If nobody asks, or all of the spill reserve is in use just now, there is nothing to answer: then
+ * both results are 0, and nothing is to be ended.
+ */
+offheap_status offheap_owner_answer_begin(offheap_owner *owner,
+                                          size_t *out_target_bytes,
+                                          offheap_spill_reserve **out_reserve);
+
+/**
+ * Ends an answer, and its reserve. NULL is fine.
+ */
+offheap_status offheap_owner_answer_end(offheap_spill_reserve *reserve);
+
+/**
+ * Allocates a block of the spill reserve, rounded up to pages. It is released as any other segment
+ * is, on any thread; what was not by the end of the reclaim is taken back then, and its handle is
+ * stale. Refused beyond the size of the reserve, and if the manager has none.
+ */
+offheap_status offheap_spill_reserve_allocate(offheap_spill_reserve *reserve,
+                                              size_t bytes,
+                                              offheap_segment **out_segment);
+
+/**
+ * The bytes that are left of a spill reserve.
+ */
+offheap_status offheap_spill_reserve_available(offheap_spill_reserve *reserve, size_t *out_bytes);
+
+/**
+ * How short memory is: an offheap_pressure. Cheap enough to ask before every large request.
+ */
+offheap_status offheap_manager_pressure(offheap_manager *manager, uint32_t *out_pressure);
+
+/**
+ * Has `on_pressure` called with every new level, until the subscription is freed: on a thread of
+ * the library's, one call after the other, with nothing locked, so that it may call everything in
+ * this header. A level that lasts for a moment only may be passed over. The rules are those of
+ * offheap_owner_set_reclaimer, also for the context. A subscription does not keep its manager.
+ */
+offheap_status offheap_manager_on_pressure(offheap_manager *manager,
+                                           offheap_pressure_fn on_pressure,
+                                           void *context,
+                                           offheap_free_fn free_context,
+                                           offheap_subscription **out_subscription);
+
+/**
+ * Ends a subscription, whether or not its manager still lives. Waits for a call that is under way,
+ * but not within a function that the library calls, as offheap_owner_clear_reclaimer. NULL is
+ * fine.
+ */
+offheap_status offheap_subscription_free(offheap_subscription *subscription);
 
 #ifdef __cplusplus
 }  // extern "C"

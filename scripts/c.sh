@@ -33,6 +33,9 @@ if command -v c++ >/dev/null; then
     c++ -std=c++11 "${flags[@]/-Wstrict-prototypes/-Wshadow}" plain.cpp -o "$work/plain" \
         -L "$prefix/lib" -loffheap
     try "plain (C++), shared" "$@" "$work/plain"
+    c++ -std=c++11 -x c++ "${flags[@]/-Wstrict-prototypes/-Wshadow}" reclaim.c -o "$work/reclaim" \
+        -L "$prefix/lib" -loffheap
+    try "reclaim (C++), shared" "$@" "$work/reclaim"
 else
     echo "skipped: there is no C++ compiler"
 fi

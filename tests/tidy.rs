@@ -34,7 +34,7 @@ const FLOORS: [&[&str]; 6] = [
 ];
 
 /// Where unsafe code may be.
-const UNSAFE_FILES: [&str; 21] = [
+const UNSAFE_FILES: [&str; 25] = [
     "integrations/flink/src/jni.rs",
     "src/os/linux.rs",
     "src/os/portable.rs",
@@ -46,15 +46,19 @@ const UNSAFE_FILES: [&str; 21] = [
     "src/manager/scratch.rs",
     "src/manager/cache.rs",
     "src/manager/worker.rs",
+    "src/ffi/callback.rs",
     "src/ffi/config.rs",
     "src/ffi/manager.rs",
     "src/ffi/owner.rs",
     "src/ffi/pointers.rs",
+    "src/ffi/pressure.rs",
     "src/ffi/problem.rs",
+    "src/ffi/reclaim.rs",
     "src/ffi/reservation.rs",
     "src/ffi/segment.rs",
     "src/ffi/segment_table.rs",
     "src/ffi/table.rs",
+    "src/ffi/waiting.rs",
     "src/ffi/worker.rs",
 ];
 

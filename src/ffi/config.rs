@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::arena::{self, IdleMemory};
 use crate::free_list;
 use crate::handles::Kind;
-use crate::manager::{MemoryManager, MemoryManagerBuilder, MemoryMode};
+use crate::manager::{FairShare, Greedy, MemoryManager, MemoryManagerBuilder, MemoryMode};
 use crate::os;
 
 use super::Config;
@@ -81,6 +81,17 @@ pub enum CoreDumps {
     Include = 0,
     /// They do not, where the system can leave it out.
     Exclude = 1,
+}
+
+/// How owners share when there is not enough for all. Minimums and limits hold whatever the policy.
+#[derive(Clone, Copy, Debug)]
+#[repr(u32)]
+pub enum Policy {
+    /// First come, first served: others are asked for all they hold above their minimums. The
+    /// default.
+    Greedy = 0,
+    /// Equal shares for all who hold memory or wait for some: who holds more is asked for the rest.
+    FairShare = 1,
 }
 
 /// Makes a configuration with the defaults; only the capacity has none.
@@ -243,6 +254,67 @@ pub extern "C" fn offheap_config_set_idle_return_in_background(
     let every = Duration::from_millis(pause_milliseconds);
     let policy = IdleMemory::ReturnInBackground { above_bytes, down_to_bytes, every };
     set(config, |builder| Ok(builder.idle_memory(policy)))
+}
+
+/// How owners share when there is not enough for all: an offheap_policy.
+#[unsafe(no_mangle)]
+pub extern "C" fn offheap_config_set_policy(config: *mut Config, policy: u32) -> Status {
+    const POLICIES: [(u32, Policy); 2] =
+        [(Policy::Greedy as u32, Policy::Greedy), (Policy::FairShare as u32, Policy::FairShare)];
+    set(config, |builder| {
+        Ok(match choice("policy", policy, &POLICIES)? {
+            Policy::Greedy => builder.policy(Greedy),
+            Policy::FairShare => builder.policy(FairShare),
+        })
+    })
+}
+
+/// Bytes that are set aside, for each of two reclaims at a time: only an owner that gives memory
+/// back may use them, so that it does not fail for want of the pages that it spills through. At
+/// least a page, and with a page to spare of the capacity; 0 by default, for none. With a reserve,
+/// no more than two owners are called to give memory back at a time.
+#[unsafe(no_mangle)]
+pub extern "C" fn offheap_config_set_spill_reserve(config: *mut Config, bytes: usize) -> Status {
+    set(config, |builder| Ok(builder.spill_reserve(bytes)))
+}
+
+/// How long an owner that was asked to give memory back is waited for, before the next one is
+/// asked: 5000 milliseconds by default.
+#[unsafe(no_mangle)]
+pub extern "C" fn offheap_config_set_reclaim_timeout(
+    config: *mut Config,
+    milliseconds: u64,
+) -> Status {
+    set(config, |builder| Ok(builder.reclaim_timeout(span(milliseconds))))
+}
+
+/// How long those who wait for each other do so before the last of them to come is refused with
+/// OFFHEAP_STATUS_DEADLOCK: 1000 milliseconds by default. An owner whose threads take longer than
+/// this without a change, while one of them waits, is better registered as several.
+#[unsafe(no_mangle)]
+pub extern "C" fn offheap_config_set_deadlock_timeout(
+    config: *mut Config,
+    milliseconds: u64,
+) -> Status {
+    set(config, |builder| Ok(builder.deadlock_timeout(span(milliseconds))))
+}
+
+/// A time that can be added to any moment: a hundred years at most.
+fn span(milliseconds: u64) -> Duration {
+    const MOST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+    Duration::from_millis(milliseconds).min(MOST)
+}
+
+/// Where the levels of the pressure above normal begin, as shares of the capacity: 0.7, 0.85 and
+/// 0.95 by default. Each is above 0, at most 1, and not below the one before.
+#[unsafe(no_mangle)]
+pub extern "C" fn offheap_config_set_pressure_thresholds(
+    config: *mut Config,
+    elevated: f64,
+    high: f64,
+    critical: f64,
+) -> Status {
+    set(config, |builder| Ok(builder.pressure_thresholds(elevated, high, critical)))
 }
 
 /// Changes a configuration.

@@ -38,6 +38,8 @@ enum Cause {
         capacity: usize,
     },
     TableFull(Kind),
+    /// Bytes of a spill reserve, where there is none.
+    NoReserve(usize),
     Config(ConfigError),
     Owner(OwnerError),
     Allocation(AllocationError),
@@ -77,6 +79,11 @@ impl Failure {
         Self(Box::new(Cause::TableFull(kind)))
     }
 
+    #[cold]
+    pub(super) fn no_reserve(bytes: usize) -> Self {
+        Self(Box::new(Cause::NoReserve(bytes)))
+    }
+
     /// A sentence about what does not agree.
     #[cold]
     pub(super) fn inconsistent(sentence: String) -> Self {
@@ -106,6 +113,7 @@ impl Failure {
             Cause::Handle { why: NotEntered::Busy, .. } => Status::Busy,
             Cause::BufferTooSmall { .. } => Status::BufferTooSmall,
             Cause::TableFull(_) => Status::TooManyHandles,
+            Cause::NoReserve(_) => Status::Budget,
             Cause::Config(error) => error.into(),
             Cause::Owner(error) => error.into(),
             Cause::Allocation(error) => error.reason().into(),
@@ -142,6 +150,9 @@ impl Display for Failure {
             }
             Cause::TableFull(kind) => {
                 write!(f, "there are no more handles for another {}", kind.name())
+            }
+            Cause::NoReserve(bytes) => {
+                write!(f, "cannot allocate {bytes} bytes: the manager keeps no spill reserve")
             }
             Cause::Config(error) => error.fmt(f),
             Cause::Owner(error) => error.fmt(f),

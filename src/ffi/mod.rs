@@ -10,12 +10,15 @@
 //! most once in 32. Calls hold no lock while they run in the library, so that what they call may
 //! call back.
 
+mod callback;
 mod config;
 mod failure;
 mod manager;
 mod owner;
 mod pointers;
+mod pressure;
 mod problem;
+mod reclaim;
 mod records;
 mod reservation;
 mod segment;
@@ -23,17 +26,22 @@ mod segment_table;
 mod slots;
 mod status;
 mod table;
+mod types;
+mod waiting;
 mod worker;
 
+pub use callback::FreeFn;
 pub use config::{
-    CoreDumps, HugePages, Mode, Populate, Strategy, ZeroPolicy, offheap_config_free,
+    CoreDumps, HugePages, Mode, Policy, Populate, Strategy, ZeroPolicy, offheap_config_free,
     offheap_config_new, offheap_config_set_address_space_factor, offheap_config_set_capacity,
-    offheap_config_set_core_dumps, offheap_config_set_depot_pages,
-    offheap_config_set_fraction_of_available, offheap_config_set_huge_pages,
-    offheap_config_set_idle_keep, offheap_config_set_idle_return_in_background,
-    offheap_config_set_idle_return_on_release, offheap_config_set_mode,
-    offheap_config_set_page_size, offheap_config_set_populate, offheap_config_set_populate_threads,
-    offheap_config_set_strategy, offheap_config_set_zero_policy,
+    offheap_config_set_core_dumps, offheap_config_set_deadlock_timeout,
+    offheap_config_set_depot_pages, offheap_config_set_fraction_of_available,
+    offheap_config_set_huge_pages, offheap_config_set_idle_keep,
+    offheap_config_set_idle_return_in_background, offheap_config_set_idle_return_on_release,
+    offheap_config_set_mode, offheap_config_set_page_size, offheap_config_set_policy,
+    offheap_config_set_populate, offheap_config_set_populate_threads,
+    offheap_config_set_pressure_thresholds, offheap_config_set_reclaim_timeout,
+    offheap_config_set_spill_reserve, offheap_config_set_strategy, offheap_config_set_zero_policy,
 };
 pub use manager::{
     offheap_manager_check, offheap_manager_free, offheap_manager_get_stats,
@@ -41,15 +49,25 @@ pub use manager::{
     offheap_manager_verify_empty,
 };
 pub use owner::{
+    OFFHEAP_OWNER_HAS_PRIORITY, OFFHEAP_OWNER_POLLED_RECLAIM, OFFHEAP_OWNER_SELF_RECLAIM,
     offheap_allocate, offheap_allocate_page, offheap_allocate_pages, offheap_allocate_scattered,
     offheap_allocate_up_to, offheap_owner_free, offheap_owner_get_stats, offheap_owner_register,
-    offheap_owner_register_child,
+    offheap_owner_register_child, offheap_owner_register_child_with, offheap_owner_register_with,
+};
+pub use pressure::{
+    Pressure, PressureFn, offheap_manager_on_pressure, offheap_manager_pressure,
+    offheap_subscription_free,
 };
 pub use problem::{
     offheap_abi_version, offheap_last_error_message, offheap_last_refusal, offheap_status_name,
     offheap_version,
 };
-pub use records::{ManagerStats, OwnerStats, RefusalInfo};
+pub use reclaim::{
+    ReclaimFn, ReclaimableFn, offheap_owner_answer_begin, offheap_owner_answer_end,
+    offheap_owner_clear_reclaimer, offheap_owner_reclaim_requested, offheap_owner_set_reclaimable,
+    offheap_owner_set_reclaimer, offheap_spill_reserve_allocate, offheap_spill_reserve_available,
+};
+pub use records::{ManagerStats, OwnerOptions, OwnerStats, RefusalInfo};
 pub use reservation::{
     offheap_reservation_free, offheap_reservation_grow, offheap_reservation_release,
     offheap_reservation_size, offheap_reserve_memory,
@@ -58,34 +76,11 @@ pub use segment::{
     offheap_release, offheap_release_many, offheap_segment_address, offheap_segment_size,
 };
 pub use status::Status;
+pub use types::{
+    Config, Manager, OFFHEAP_ABI_VERSION, OFFHEAP_FOR_EVER, OFFHEAP_NO_LIMIT, OFFHEAP_UNKNOWN,
+    Owner, Reservation, Segment, SpillReserve, Subscription, Worker,
+};
+pub use waiting::{offheap_acquire, offheap_acquire_memory, offheap_acquire_pages};
 pub use worker::{
     offheap_worker_allocate_page, offheap_worker_free, offheap_worker_new, offheap_worker_release,
 };
-
-/// A number that is not known.
-pub const OFFHEAP_UNKNOWN: usize = usize::MAX;
-
-/// The limit of an owner that may hold all there is.
-pub const OFFHEAP_NO_LIMIT: usize = usize::MAX;
-
-/// The version of the ABI. It changes when something is removed or gets another meaning, which
-/// comes with another name of the shared library, and not when something is added.
-pub const OFFHEAP_ABI_VERSION: u32 = 0;
-
-/// The configuration of a manager. For one thread at a time.
-pub struct Config;
-
-/// A memory manager.
-pub struct Manager;
-
-/// Who holds memory: an operator, a task, a query.
-pub struct Owner;
-
-/// A page or a block that is held by the caller.
-pub struct Segment;
-
-/// Bytes of the budget for memory that is held elsewhere. For one thread at a time.
-pub struct Reservation;
-
-/// One thread's fast path to the pages of an owner. For one thread at a time.
-pub struct Worker;

@@ -1,22 +1,70 @@
 //! Owners, and what they allocate.
 
 use std::ffi::c_char;
+use std::ops::Deref;
 
 use crate::handles::{Handle, Kind};
-use crate::manager::{self, MemorySegment};
+use crate::manager::{self, MemorySegment, OwnerBuilder};
 
 use super::failure::{Failure, call};
 use super::manager::MANAGERS;
-use super::pointers::{Out, OutArray, OutRecord, handle, pointer, text};
-use super::records::OwnerStats;
+use super::pointers::{Out, OutArray, OutRecord, handle, pointer, record, text};
+use super::reclaim::Reclaims;
+use super::records::{OwnerOptions, OwnerStats};
 use super::status::Status;
 use super::table::Table;
 use super::{Manager, Owner, Segment, segment_table};
 
+/// With these options the priority counts; otherwise it is that of the owner above, or 0.
+pub const OFFHEAP_OWNER_HAS_PRIORITY: u32 = 1;
+
+/// With these options the owner is asked to give memory back by a number that it reads with
+/// offheap_owner_reclaim_requested.
+pub const OFFHEAP_OWNER_POLLED_RECLAIM: u32 = 2;
+
+/// With these options the owner is asked also for requests of its own.
+pub const OFFHEAP_OWNER_SELF_RECLAIM: u32 = 4;
+
 /// An owner's handle is used by many threads, for every page: so they are spread over gates.
 const GATES: usize = 8;
 
-pub(super) static OWNERS: Table<manager::Owner, GATES> = Table::new(Kind::Owner);
+pub(super) static OWNERS: Table<Registered, GATES> = Table::new(Kind::Owner);
+
+/// An owner, and whom to call for it.
+pub(super) struct Registered {
+    pub(super) owner: manager::Owner,
+    pub(super) reclaims: Reclaims,
+}
+
+impl Deref for Registered {
+    type Target = manager::Owner;
+
+    #[inline]
+    fn deref(&self) -> &manager::Owner {
+        &self.owner
+    }
+}
+
+/// Registers an owner; returns its handle.
+fn register(owner: OwnerBuilder) -> Result<Handle, Failure> {
+    OWNERS.insert(Registered { owner: owner.register()?, reclaims: Reclaims::default() })
+}
+
+/// The registration with these options.
+fn with_options(owner: OwnerBuilder, options: &OwnerOptions) -> Result<OwnerBuilder, Failure> {
+    const KNOWN: u32 =
+        OFFHEAP_OWNER_HAS_PRIORITY | OFFHEAP_OWNER_POLLED_RECLAIM | OFFHEAP_OWNER_SELF_RECLAIM;
+    let OwnerOptions { size: _, minimum_bytes, limit_bytes, priority, flags } = *options;
+    if flags & !KNOWN != 0 {
+        let rule = format!("`flags` is {flags:#x}, and may have the bits of {KNOWN:#x} only");
+        return Err(Failure::invalid(rule));
+    }
+    let has = |flag: u32| flags & flag != 0;
+    let owner = owner.minimum(minimum_bytes).limit(limit_bytes);
+    let owner = if has(OFFHEAP_OWNER_HAS_PRIORITY) { owner.priority(priority) } else { owner };
+    let owner = if has(OFFHEAP_OWNER_POLLED_RECLAIM) { owner.polled_reclaim() } else { owner };
+    Ok(if has(OFFHEAP_OWNER_SELF_RECLAIM) { owner.self_reclaim() } else { owner })
+}
 
 /// Registers an owner. It can always have `minimum` bytes, which are promised to nobody else, and
 /// never more than `limit` bytes; OFFHEAP_NO_LIMIT for all there is. The name is copied; it is for
@@ -40,8 +88,8 @@ pub unsafe extern "C" fn offheap_owner_register(
         // SAFETY: 1: by the caller's contract, 1.
         let name = unsafe { text(name, "name") }?;
         let manager = MANAGERS.get(handle(manager))?;
-        let owner = manager.owner(name).minimum(minimum).limit(limit).register()?;
-        out.write(pointer(OWNERS.insert(owner)?));
+        let owner = manager.owner(name).minimum(minimum).limit(limit);
+        out.write(pointer(register(owner)?));
         Ok(())
     })
 }
@@ -67,20 +115,77 @@ pub unsafe extern "C" fn offheap_owner_register_child(
         // SAFETY: 1: by the caller's contract, 1.
         let name = unsafe { text(name, "name") }?;
         let child = OWNERS.get(handle(owner))?.child(name);
-        let child = child.minimum(minimum).limit(limit).register()?;
-        out.write(pointer(OWNERS.insert(child)?));
+        out.write(pointer(register(child.minimum(minimum).limit(limit))?));
+        Ok(())
+    })
+}
+
+/// Registers an owner with options.
+///
+/// # Safety
+///
+/// 1. `name` is NULL or a C string.
+/// 2. `options` is NULL or points to a record whose size it says.
+/// 3. `out_owner` is NULL or may be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn offheap_owner_register_with(
+    manager: *mut Manager,
+    name: *const c_char,
+    options: *const OwnerOptions,
+    out_owner: *mut *mut Owner,
+) -> Status {
+    call(|| {
+        // SAFETY: 1: by the caller's contract, 3.
+        let out = unsafe { Out::new(out_owner, "out_owner") }?;
+        // SAFETY: 1: by the caller's contract, 1.
+        let name = unsafe { text(name, "name") }?;
+        // SAFETY: 1 and 2: by the caller's contract, 2.
+        let options = unsafe { record(options, "options") }?;
+        let owner = with_options(MANAGERS.get(handle(manager))?.owner(name), &options)?;
+        out.write(pointer(register(owner)?));
+        Ok(())
+    })
+}
+
+/// Registers an owner with options below another one.
+///
+/// # Safety
+///
+/// 1. `name` is NULL or a C string.
+/// 2. `options` is NULL or points to a record whose size it says.
+/// 3. `out_owner` is NULL or may be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn offheap_owner_register_child_with(
+    owner: *mut Owner,
+    name: *const c_char,
+    options: *const OwnerOptions,
+    out_owner: *mut *mut Owner,
+) -> Status {
+    call(|| {
+        // SAFETY: 1: by the caller's contract, 3.
+        let out = unsafe { Out::new(out_owner, "out_owner") }?;
+        // SAFETY: 1: by the caller's contract, 1.
+        let name = unsafe { text(name, "name") }?;
+        // SAFETY: 1 and 2: by the caller's contract, 2.
+        let options = unsafe { record(options, "options") }?;
+        let child = with_options(OWNERS.get(handle(owner))?.child(name), &options)?;
+        out.write(pointer(register(child)?));
         Ok(())
     })
 }
 
 /// Frees the handle of an owner. What it holds stays valid, and counts, until it is released; its
-/// minimum is kept as long. NULL is fine.
+/// minimum is kept as long. Its reclaimer is taken off first, as by offheap_owner_clear_reclaimer,
+/// which may have to wait for a call that is under way. NULL is fine.
 #[unsafe(no_mangle)]
 pub extern "C" fn offheap_owner_free(owner: *mut Owner) -> Status {
     if owner.is_null() {
         return Status::Ok;
     }
-    call(|| OWNERS.remove(handle(owner)))
+    call(|| {
+        OWNERS.get(handle(owner))?.take_reclaimer_off();
+        OWNERS.remove(handle(owner))
+    })
 }
 
 /// The owner in numbers.
@@ -214,7 +319,7 @@ pub unsafe extern "C" fn offheap_allocate_scattered(
 ///
 /// 1. `out_segment` is NULL or may be written to.
 #[inline]
-unsafe fn allocate_one(
+pub(super) unsafe fn allocate_one(
     owner: *mut Owner,
     out_segment: *mut *mut Segment,
     allocate: impl FnOnce(&manager::Owner) -> Result<MemorySegment, Failure>,
@@ -229,7 +334,7 @@ unsafe fn allocate_one(
 }
 
 /// Handles for all of these segments, or none.
-fn insert_all(segments: Vec<MemorySegment>) -> Result<Vec<Handle>, Failure> {
+pub(super) fn insert_all(segments: Vec<MemorySegment>) -> Result<Vec<Handle>, Failure> {
     let mut handles = Vec::with_capacity(segments.len());
     for segment in segments {
         match segment_table::insert(segment) {

@@ -137,6 +137,45 @@ const _: () = begins_with_size::<super::ManagerStats>(offset_of!(super::ManagerS
 const _: () = begins_with_size::<super::OwnerStats>(offset_of!(super::OwnerStats, size));
 const _: () = begins_with_size::<super::RefusalInfo>(offset_of!(super::RefusalInfo, size));
 
+const _: () = begins_with_size::<super::OwnerOptions>(offset_of!(super::OwnerOptions, size));
+
+/// No record is larger, nor will be: a size beyond it was never set.
+const RECORD_BYTES_MAX: usize = 4096;
+
+/// A record of the caller. What he leaves off is zero; what he has more, of a later version, must
+/// be.
+///
+/// # Safety
+///
+/// 1. `from` is NULL, or begins with a `size_t` that can be read.
+/// 2. As many bytes as that says can be read from `from` on.
+pub(super) unsafe fn record<T: Record + Default>(
+    from: *const T,
+    name: &'static str,
+) -> Result<T, Failure> {
+    if from.is_null() {
+        return Err(Failure::null(name));
+    }
+    // SAFETY: it is not NULL, so by the caller's contract, 1.
+    let size = unsafe { from.cast::<usize>().read() };
+    let (least, known) = (T::FIRST_SIZE, size_of::<T>());
+    if !(least..=RECORD_BYTES_MAX).contains(&size) {
+        let rule = format!("from {least} to {RECORD_BYTES_MAX}");
+        return Err(Failure::invalid(format!("`{name}` has a size of {size} bytes, not {rule}")));
+    }
+    // SAFETY: by the caller's contract, 2, so many bytes can be read.
+    let bytes = unsafe { std::slice::from_raw_parts(from.cast::<u8>(), size) };
+    if let Some(at) = (known..size).find(|at| bytes[*at] != 0) {
+        let rule = format!("`{name}` has something at byte {at}, and only {known} are known");
+        return Err(Failure::invalid(rule));
+    }
+    let mut record = T::default();
+    let to = ptr::from_mut(&mut record).cast::<u8>();
+    // SAFETY: no more than `bytes` has, nor than the record, which is our own and made of numbers.
+    unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, size.min(known)) };
+    Ok(record)
+}
+
 /// A text of the caller. What is not UTF-8 in it is replaced.
 ///
 /// # Safety

@@ -1,7 +1,7 @@
 //! What C reads: records in numbers, which later versions may add to.
 
-/// A record that begins with its size in bytes.
-pub(super) trait Record {
+/// A record that begins with its size in bytes. It is made of numbers, so that any bytes are one.
+pub(super) trait Record: Copy {
     /// The size that it had in the first version.
     const FIRST_SIZE: usize;
 
@@ -24,6 +24,7 @@ macro_rules! record {
 record!(ManagerStats, 128);
 record!(OwnerStats, 40);
 record!(RefusalInfo, 56);
+record!(OwnerOptions, 32);
 
 /// A manager in numbers, at one moment. Numbers that change while they are read need not agree.
 ///
@@ -84,6 +85,25 @@ pub struct OwnerStats {
     pub limit_bytes: usize,
 }
 
+/// How an owner is registered. Set `size` to the size of the record, and the rest to 0 but for what
+/// is wanted; the limit has to be said.
+#[derive(Clone, Copy, Default, Debug)]
+#[repr(C)]
+pub struct OwnerOptions {
+    /// The size of the record in bytes.
+    pub size: usize,
+    /// The bytes that it can always have, which are promised to nobody else.
+    pub minimum_bytes: usize,
+    /// The most bytes it may hold; OFFHEAP_NO_LIMIT for all there is.
+    pub limit_bytes: usize,
+    /// Who is asked first when others need memory: those of the lowest priority. It counts with
+    /// OFFHEAP_OWNER_HAS_PRIORITY.
+    pub priority: i32,
+    /// Of OFFHEAP_OWNER_HAS_PRIORITY, OFFHEAP_OWNER_POLLED_RECLAIM and OFFHEAP_OWNER_SELF_RECLAIM
+    /// those that are wanted, added up.
+    pub flags: u32,
+}
+
 /// The numbers of a refused request for memory. Set `size` before the call, as for a manager.
 #[derive(Clone, Copy, Default, Debug)]
 #[repr(C)]
@@ -115,5 +135,6 @@ mod tests {
         assert!(size_of::<ManagerStats>() >= 128);
         assert!(size_of::<OwnerStats>() >= 40);
         assert!(size_of::<RefusalInfo>() >= 56);
+        assert!(size_of::<OwnerOptions>() >= 32);
     }
 }

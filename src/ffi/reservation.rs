@@ -10,7 +10,7 @@ use super::status::Status;
 use super::table::LoneTable;
 use super::{Owner, Reservation};
 
-static RESERVATIONS: LoneTable<manager::Reservation> = LoneTable::new(Kind::Reservation);
+pub(super) static RESERVATIONS: LoneTable<manager::Reservation> = LoneTable::new(Kind::Reservation);
 
 /// Reserves bytes of the budget for memory that is held elsewhere: accounting only. A reservation
 /// keeps its owner. Two calls at a time with one reservation are refused with OFFHEAP_STATUS_BUSY.

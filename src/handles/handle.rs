@@ -24,11 +24,23 @@ pub enum Kind {
     Reservation,
     /// A worker.
     Worker,
+    /// A spill reserve.
+    SpillReserve,
+    /// A subscription to the pressure.
+    Subscription,
 }
 
 impl Kind {
-    const ALL: [Self; 6] =
-        [Self::Config, Self::Manager, Self::Owner, Self::Segment, Self::Reservation, Self::Worker];
+    const ALL: [Self; 8] = [
+        Self::Config,
+        Self::Manager,
+        Self::Owner,
+        Self::Segment,
+        Self::Reservation,
+        Self::Worker,
+        Self::SpillReserve,
+        Self::Subscription,
+    ];
 
     /// Its name in messages.
     #[must_use]
@@ -40,6 +52,8 @@ impl Kind {
             Self::Segment => "segment",
             Self::Reservation => "reservation",
             Self::Worker => "worker",
+            Self::SpillReserve => "reserve",
+            Self::Subscription => "subscription",
         }
     }
 }
@@ -152,7 +166,7 @@ mod tests {
     fn numbers_of_no_kind_are_told_apart() {
         assert_eq!(Handle::from_bits(0).kind(), None);
         assert_eq!(Handle::from_bits(u64::MAX).kind(), None);
-        assert_eq!(Handle::from_bits(7 << INDEX_BITS).kind(), None);
+        assert_eq!(Handle::from_bits(9 << INDEX_BITS).kind(), None);
     }
 
     #[test]

@@ -162,7 +162,10 @@ impl Arbiter {
             let is = |other: &Weak<OwnerShared>| std::ptr::eq(other.as_ptr(), &**owner);
             // Whoever waits does not look.
             let looks = !owner.standing().reclaim.is_polled() || !waits(waiting, owner);
+            // Whoever just says what he could give is about to be asked for it.
+            let is_free = self.is_surveyed(manager, owner, now) || !is_busy(owner);
             looks
+                && is_free
                 && !self.asks.iter().any(|ask| is(&ask.owner))
                 && !self.rests.iter().any(|rest| is(&rest.owner) && rest.holds_for(first, now))
         };
@@ -188,6 +191,13 @@ impl Arbiter {
             Hope::None if is_held_up && self.asks.iter().any(|ask| !ask.is_polled) => Hope::Called,
             hope => hope,
         }
+    }
+
+    /// Whether `owner` is being asked how much it could give.
+    fn is_surveyed(&self, manager: &Shared, owner: &Arc<OwnerShared>, now: Instant) -> bool {
+        let timeout = manager.sharing.reclaim_timeout;
+        let survey = self.survey.as_ref().filter(|survey| !survey.is_over(now, timeout));
+        survey.is_some_and(|survey| survey.asks(owner))
     }
 
     /// Asks candidates for the bytes that are lacking, those of the lowest priority first, and of
@@ -319,6 +329,11 @@ impl Arbiter {
             end(manager, ticket, Ended::Deadlock);
         }
     }
+}
+
+/// Whether an owner is called, or is at work on what it was asked for.
+fn is_busy(owner: &OwnerShared) -> bool {
+    owner.standing().reclaim.asked().is_busy()
 }
 
 /// Whether an owner waits in line.

@@ -53,7 +53,12 @@ impl Survey {
     /// Whether all candidates that are called are among those who are asked.
     pub(super) fn covers(&self, candidates: &[Candidate]) -> bool {
         let mut called = candidates.iter().filter(|candidate| !candidate.is_polled);
-        called.all(|candidate| self.asked.contains(&address(&candidate.owner)))
+        called.all(|candidate| self.asks(&candidate.owner))
+    }
+
+    /// Whether `owner` is among those who are asked.
+    pub(super) fn asks(&self, owner: &Arc<OwnerShared>) -> bool {
+        self.asked.contains(&address(owner))
     }
 }
 

@@ -102,10 +102,8 @@ impl Shared {
     ) -> Vec<Candidate> {
         let candidate = |owner: &Arc<OwnerShared>| {
             let reclaim = &owner.standing().reclaim;
-            let can_be_asked = scope.includes(owner)
-                && reclaim.can_be_asked()
-                && !reclaim.asked().is_busy()
-                && may_be_asked(owner);
+            let can_be_asked =
+                scope.includes(owner) && reclaim.can_be_asked() && may_be_asked(owner);
             let excess_bytes = if can_be_asked { scope.excess_bytes(owner) } else { 0 };
             (excess_bytes > 0).then(|| Candidate {
                 owner: Arc::clone(owner),

@@ -61,6 +61,8 @@ pub use mode::MemoryMode;
 pub use owner::Owner;
 pub use policy::{Claim, FairShare, Greedy, Policy, Share};
 pub use pressure::{Pressure, PressureChanges, PressureSubscription};
+#[cfg(feature = "c-abi")]
+pub(crate) use reclaim::LentReserve;
 pub use reclaim::{Answer, Reclaimer, ReservedSegment, SpillReserve};
 pub use registration::OwnerBuilder;
 pub use reservation::Reservation;

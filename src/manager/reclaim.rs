@@ -140,7 +140,8 @@ thread_local! {
 pub(super) fn is_within_reclaim(owner: &OwnerShared) -> bool {
     let answers = |owner: &OwnerShared| {
         let is = |other: &Weak<OwnerShared>| std::ptr::eq(other.as_ptr(), owner);
-        ANSWERING.with_borrow(|answering| answering.iter().any(is))
+        // A thread that is about to end answers nobody.
+        ANSWERING.try_with(|answering| answering.borrow().iter().any(is)).unwrap_or(false)
     };
     CALLS.get() > 0 || owner.ancestry().any(answers)
 }
@@ -206,6 +207,31 @@ impl SpillReserve<'_> {
     }
 }
 
+/// The same memory for a caller who gives back in time what he took of it, without being held to.
+#[cfg(feature = "c-abi")]
+pub(crate) struct LentReserve(Option<Owner>);
+
+#[cfg(feature = "c-abi")]
+impl SpillReserve<'_> {
+    pub(crate) fn lend(&self) -> LentReserve {
+        LentReserve(self.owner.clone())
+    }
+}
+
+#[cfg(feature = "c-abi")]
+impl LentReserve {
+    pub(crate) fn available(&self) -> usize {
+        self.0.as_ref().map_or(0, Owner::available_memory)
+    }
+
+    /// A block of `bytes` of it, rounded up to pages; `None` if the manager keeps no reserve.
+    pub(crate) fn allocate(&self, bytes: usize) -> Option<Result<MemorySegment, AllocationError>> {
+        // On whatever thread: nobody is asked for it (Protocol, 4).
+        let _call = Call::new();
+        Some(self.0.as_ref()?.allocate(bytes))
+    }
+}
+
 /// A segment of the spill reserve, which ends with the reclaim at the latest.
 pub struct ReservedSegment<'a> {
     segment: MemorySegment,
@@ -229,7 +255,7 @@ impl DerefMut for ReservedSegment<'_> {
 /// The answer of an owner that was asked for memory and found it by looking: as long as this lives
 /// it is at work on it, with the spill reserve, and is not asked again.
 pub struct Answer<'a> {
-    owner: &'a OwnerShared,
+    owner: Arc<OwnerShared>,
     target_bytes: usize,
     reserve: SpillReserve<'a>,
     /// What it held when it began.
@@ -254,8 +280,10 @@ impl Answer<'_> {
 
 impl Drop for Answer<'_> {
     fn drop(&mut self) {
-        let me: *const OwnerShared = self.owner;
-        ANSWERING.with_borrow_mut(|answering| answering.retain(|owner| owner.as_ptr() != me));
+        let me = Arc::as_ptr(&self.owner);
+        let _ = ANSWERING.try_with(|answering| {
+            answering.borrow_mut().retain(|owner| owner.as_ptr() != me);
+        });
         self.owner.note_given(self.used_before);
         let asked = self.owner.standing().reclaim.asked();
         asked.request(0);
@@ -282,7 +310,12 @@ impl Owner {
     /// An owner may as well just release memory: that is noticed, too.
     #[must_use]
     pub fn answer_reclaim(&self) -> Option<Answer<'_>> {
-        let owner = &**self.shared();
+        self.begin_answer()
+    }
+
+    /// The same for a caller who sees to it that it ends, and what he took of the reserve with it.
+    pub(crate) fn begin_answer(&self) -> Option<Answer<'static>> {
+        let owner = self.shared();
         let asked = owner.standing().reclaim.asked();
         let target_bytes = to_usize(asked.requested_bytes());
         if target_bytes == 0 || !asked.try_begin() {
@@ -290,9 +323,10 @@ impl Owner {
         }
         match SpillReserve::new(owner, owner.manager_handle()) {
             Some(reserve) => {
-                let me = Arc::downgrade(self.shared());
-                ANSWERING.with_borrow_mut(|answering| answering.push(me));
-                let used_before = owner.account().used_bytes();
+                let me = Arc::downgrade(owner);
+                // A thread that is about to end has nowhere to keep it, and is not told apart.
+                let _ = ANSWERING.try_with(|answering| answering.borrow_mut().push(me));
+                let (owner, used_before) = (Arc::clone(owner), owner.account().used_bytes());
                 Some(Answer { owner, target_bytes, reserve, used_before, here: PhantomData })
             }
             None => {
@@ -317,6 +351,14 @@ impl Owner {
         let reclaimer: Weak<dyn Reclaimer> = Arc::<R>::downgrade(reclaimer);
         let reclaim = &self.shared().standing().reclaim;
         *reclaim.way() = Way::Called(reclaimer);
+        reclaim.asked().tell(0);
+    }
+
+    /// Takes the reclaimer off: from now on this owner is not asked to give memory back. A call
+    /// that is under way goes on.
+    pub fn clear_reclaimer(&self) {
+        let reclaim = &self.shared().standing().reclaim;
+        *reclaim.way() = Way::Never;
         reclaim.asked().tell(0);
     }
 }

@@ -43,6 +43,8 @@ mod populating;
 #[cfg(test)]
 mod pressure;
 #[cfg(test)]
+mod reclaimers;
+#[cfg(test)]
 mod reclaiming;
 #[cfg(test)]
 mod refusals;

@@ -16,19 +16,19 @@ pub(super) const PAGES_FIRST: usize = 16;
 const BEFORE: usize = 0x5a5a_5a5a;
 
 /// A handle as C has it.
-fn handle<T>(bits: usize) -> *mut T {
+pub(super) fn handle<T>(bits: usize) -> *mut T {
     ptr::without_provenance_mut(bits)
 }
 
 /// Makes a call with a place for a handle.
-fn handle_from<T>(call: impl FnOnce(*mut *mut T) -> Status) -> Result<usize, Status> {
+pub(super) fn handle_from<T>(call: impl FnOnce(*mut *mut T) -> Status) -> Result<usize, Status> {
     let mut out = handle::<T>(BEFORE);
     let status = call(&raw mut out);
     answer(status, out.addr())
 }
 
 /// Makes a call with a place for a number.
-fn number_from(call: impl FnOnce(*mut usize) -> Status) -> Result<usize, Status> {
+pub(super) fn number_from(call: impl FnOnce(*mut usize) -> Status) -> Result<usize, Status> {
     let mut out = BEFORE;
     let status = call(&raw mut out);
     answer(status, out)
@@ -69,6 +69,27 @@ pub(super) fn set_strategy(config: usize, strategy: u32) -> Status {
     ffi::offheap_config_set_strategy(handle(config), strategy)
 }
 
+pub(super) fn set_spill_reserve(config: usize, bytes: usize) -> Status {
+    ffi::offheap_config_set_spill_reserve(handle(config), bytes)
+}
+
+pub(super) fn set_policy(config: usize, policy: u32) -> Status {
+    ffi::offheap_config_set_policy(handle(config), policy)
+}
+
+/// The timeouts, of which none is waited for here.
+pub(super) fn set_timeouts(config: usize, milliseconds: u64) -> Status {
+    match ffi::offheap_config_set_reclaim_timeout(handle(config), milliseconds) {
+        Status::Ok => ffi::offheap_config_set_deadlock_timeout(handle(config), milliseconds),
+        refused => refused,
+    }
+}
+
+pub(super) fn set_pressure_thresholds(config: usize, shares: [f64; 3]) -> Status {
+    let [elevated, high, critical] = shares;
+    ffi::offheap_config_set_pressure_thresholds(handle(config), elevated, high, critical)
+}
+
 pub(super) fn set_zero_policy(config: usize, policy: u32) -> Status {
     ffi::offheap_config_set_zero_policy(handle(config), policy)
 }
@@ -94,6 +115,47 @@ pub(super) fn register(manager: usize, minimum: usize, limit: usize) -> Result<u
     })
 }
 
+/// How an owner is registered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Options {
+    pub(super) minimum: usize,
+    pub(super) limit: usize,
+    pub(super) flags: u32,
+}
+
+impl Options {
+    fn record(self) -> ffi::OwnerOptions {
+        ffi::OwnerOptions {
+            size: size_of::<ffi::OwnerOptions>(),
+            minimum_bytes: self.minimum,
+            limit_bytes: self.limit,
+            priority: 1,
+            flags: self.flags,
+        }
+    }
+}
+
+pub(super) fn register_with(manager: usize, options: Options) -> Result<usize, Status> {
+    let (name, record) = (c"owner".as_ptr(), options.record());
+    handle_from(|out| {
+        // SAFETY: 1: a C string. 2: a record that says its size. 3: the place is good.
+        unsafe { ffi::offheap_owner_register_with(handle(manager), name, &raw const record, out) }
+    })
+}
+
+pub(super) fn child(owner: usize, options: Options) -> Result<usize, Status> {
+    let (name, record) = (c"child".as_ptr(), options.record());
+    let Options { minimum, limit, flags } = options;
+    handle_from(|out| match flags {
+        // SAFETY: 1: a C string. 2: the place is good.
+        0 => unsafe { ffi::offheap_owner_register_child(handle(owner), name, minimum, limit, out) },
+        // SAFETY: 1: a C string. 2: a record that says its size. 3: the place is good.
+        _ => unsafe {
+            ffi::offheap_owner_register_child_with(handle(owner), name, &raw const record, out)
+        },
+    })
+}
+
 pub(super) fn page(owner: usize) -> Result<usize, Status> {
     // SAFETY: 1: the place is good.
     handle_from(|out| unsafe { ffi::offheap_allocate_page(handle(owner), out) })
@@ -104,15 +166,26 @@ pub(super) fn block(owner: usize, bytes: usize) -> Result<usize, Status> {
     handle_from(|out| unsafe { ffi::offheap_allocate(handle(owner), bytes, out) })
 }
 
+pub(super) fn acquire_block(owner: usize, bytes: usize) -> Result<usize, Status> {
+    // SAFETY: 1: the place is good.
+    handle_from(|out| unsafe { ffi::offheap_acquire(handle(owner), bytes, 0, out) })
+}
+
 pub(super) fn up_to(owner: usize, bytes: usize) -> Result<usize, Status> {
     // SAFETY: 1: the place is good.
     handle_from(|out| unsafe { ffi::offheap_allocate_up_to(handle(owner), bytes, out) })
 }
 
-pub(super) fn pages(owner: usize, count: usize) -> Result<Vec<usize>, Status> {
+/// Allocates pages, or acquires them without waiting.
+pub(super) fn pages(owner: usize, count: usize, acquire: bool) -> Result<Vec<usize>, Status> {
     let mut out = vec![handle(BEFORE); count];
-    // SAFETY: 1: there are as many places.
-    let status = unsafe { ffi::offheap_allocate_pages(handle(owner), count, out.as_mut_ptr()) };
+    let (owner, places) = (handle(owner), out.as_mut_ptr());
+    let status = match acquire {
+        // SAFETY: 1: there are as many places.
+        false => unsafe { ffi::offheap_allocate_pages(owner, count, places) },
+        // SAFETY: 1: as above.
+        true => unsafe { ffi::offheap_acquire_pages(owner, count, 0, places) },
+    };
     let before = out.iter().filter(|page| page.addr() == BEFORE).count();
     assert_eq!(before, if status == Status::Ok { 0 } else { count });
     if status == Status::Ok { Ok(bits(&out)) } else { Err(status) }
@@ -138,6 +211,11 @@ fn bits(handles: &[*mut ffi::Segment]) -> Vec<usize> {
 pub(super) fn reserve(owner: usize, bytes: usize) -> Result<usize, Status> {
     // SAFETY: 1: the place is good.
     handle_from(|out| unsafe { ffi::offheap_reserve_memory(handle(owner), bytes, out) })
+}
+
+pub(super) fn acquire_memory(owner: usize, bytes: usize) -> Result<usize, Status> {
+    // SAFETY: 1: the place is good.
+    handle_from(|out| unsafe { ffi::offheap_acquire_memory(handle(owner), bytes, 0, out) })
 }
 
 pub(super) fn grow(reservation: usize, bytes: usize) -> Status {
@@ -214,6 +292,8 @@ pub(super) fn free(bits: usize, kind: Kind) -> Status {
         Kind::Segment => ffi::offheap_release(handle(bits)),
         Kind::Reservation => ffi::offheap_reservation_free(handle(bits)),
         Kind::Worker => ffi::offheap_worker_free(handle(bits)),
+        Kind::SpillReserve => ffi::offheap_owner_answer_end(handle(bits)),
+        Kind::Subscription => ffi::offheap_subscription_free(handle(bits)),
     }
 }
 

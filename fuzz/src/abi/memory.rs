@@ -45,17 +45,36 @@ impl Run {
         }
     }
 
-    pub(super) fn block(&mut self, pick: Pick, bytes: usize) {
+    /// A request for pages that waits for no time.
+    pub(super) fn acquire(&mut self, pick: Pick, pages: usize) {
         let owner = self.pick(pick, Kind::Owner);
-        let answer = calls::block(owner.bits, bytes).map(|block| vec![block]);
-        let reasons: &[Status] = match owner.value {
-            _ if bytes == 0 => &[Status::NoBytes],
-            Ok(Value::Owner(manager, _)) if !self.managers[manager].is_heap => {
-                &[Status::Fragmented]
-            }
-            _ => &[],
+        let reasons = self.timed_out(owner, pages * PAGE);
+        self.allocated(owner, pages, calls::pages(owner.bits, pages, true), &reasons);
+    }
+
+    /// What a request that waits for no time may come to, if it does not fit.
+    fn timed_out(&self, owner: Picked, bytes: usize) -> Vec<Status> {
+        let Ok(Value::Owner(manager, owner)) = owner.value else { return Vec::new() };
+        let is_refused = !self.managers[manager].refusals(owner, bytes).is_empty();
+        if is_refused { vec![Status::TimedOut] } else { Vec::new() }
+    }
+
+    pub(super) fn block(&mut self, pick: Pick, bytes: usize, waits: bool) {
+        let owner = self.pick(pick, Kind::Owner);
+        let mut reasons = match waits {
+            true => self.timed_out(owner, bytes.next_multiple_of(PAGE)),
+            false => Vec::new(),
         };
-        self.allocated(owner, bytes.div_ceil(PAGE), answer, reasons);
+        let call = if waits { calls::acquire_block } else { calls::block };
+        let answer = call(owner.bits, bytes).map(|block| vec![block]);
+        match owner.value {
+            _ if bytes == 0 => reasons.push(Status::NoBytes),
+            Ok(Value::Owner(manager, _)) if !self.managers[manager].is_heap => {
+                reasons.push(Status::Fragmented);
+            }
+            _ => {}
+        }
+        self.allocated(owner, bytes.div_ceil(PAGE), answer, &reasons);
     }
 
     pub(super) fn up_to(&mut self, pick: Pick, bytes: usize) {
@@ -89,9 +108,11 @@ impl Run {
         self.allocated(owner, pages, answer, reasons);
     }
 
-    pub(super) fn reserve(&mut self, pick: Pick, bytes: usize) {
+    pub(super) fn reserve(&mut self, pick: Pick, bytes: usize, waits: bool) {
         let picked = self.pick(pick, Kind::Owner);
-        let answer = calls::reserve(picked.bits, bytes);
+        let reasons = if waits { self.timed_out(picked, bytes) } else { Vec::new() };
+        let call = if waits { calls::acquire_memory } else { calls::reserve };
+        let answer = call(picked.bits, bytes);
         let Ok(Value::Owner(manager, owner)) = picked.value else {
             let Err(status) = answer else { unreachable!("bytes of {picked:?}") };
             return picked.expect(status);
@@ -104,7 +125,10 @@ impl Run {
                 self.managers[manager].take(owner, bytes);
                 self.give(reservation, Value::Reservation { manager, owner, bytes });
             }
-            Err(status) => assert!(expected.contains(&status), "{status:?}, not {expected:?}"),
+            Err(status) => {
+                let is_due = expected.contains(&status) || reasons.contains(&status);
+                assert!(is_due, "{status:?}, not {expected:?} nor {reasons:?}");
+            }
         }
     }
 
@@ -235,7 +259,15 @@ impl Run {
     }
 
     pub(super) fn free(&mut self, pick: Pick, kind: u8) {
-        let kinds = [Kind::Config, Kind::Manager, Kind::Owner, Kind::Reservation, Kind::Worker];
+        let kinds = [
+            Kind::Config,
+            Kind::Manager,
+            Kind::Owner,
+            Kind::Reservation,
+            Kind::Worker,
+            Kind::SpillReserve,
+            Kind::Subscription,
+        ];
         let kind = kinds[usize::from(kind) % kinds.len()];
         let handle = self.pick(pick, kind);
         let status = calls::free(handle.bits, kind);

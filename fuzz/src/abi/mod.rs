@@ -7,12 +7,14 @@ mod calls;
 mod memory;
 mod model;
 mod ops;
+mod reclaims;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use offheap::ffi::Status;
 
+use calls::Options;
 use model::{ConfigModel, ManagerModel, PAGE};
 pub use ops::{Input, Op, Pick};
 
@@ -38,6 +40,8 @@ enum Kind {
     Segment,
     Reservation,
     Worker,
+    SpillReserve,
+    Subscription,
 }
 
 impl Value {
@@ -73,6 +77,12 @@ struct Run {
     live: HashMap<usize, Value>,
     managers: Vec<ManagerModel>,
     patterns: u8,
+}
+
+/// Mostly flags that there are.
+fn options(minimum: u8, limit: u8, flags: u8) -> Options {
+    let flags = u32::from(flags % 9);
+    Options { minimum: usize::from(minimum) * 512, limit: usize::from(limit) * 2048, flags }
 }
 
 /// A handle that was picked, and what it should be refused with.
@@ -151,20 +161,41 @@ impl Run {
             }
             Op::SetConfig { config, option, value } => self.set(config, option, value),
             Op::Build { config } => self.build(config),
-            Op::Register { manager, minimum, limit } => self.register(manager, minimum, limit),
+            Op::Register { manager, minimum, limit } => {
+                self.register(manager, options(minimum, limit, 0), false);
+            }
+            Op::RegisterWith { manager, minimum, limit, flags } => {
+                self.register(manager, options(minimum, limit, flags), true);
+            }
+            Op::Child { owner, minimum, limit, flags } => {
+                self.child(owner, options(minimum, limit, flags));
+            }
             Op::Page { owner } => {
                 self.allocate(owner, 1, |owner| calls::page(owner).map(|page| vec![page]));
             }
             Op::Pages { owner, count } => {
                 let count = usize::from(count % 80);
-                self.allocate(owner, count, |owner| calls::pages(owner, count));
+                self.allocate(owner, count, |owner| calls::pages(owner, count, false));
             }
-            Op::Block { owner, bytes } => self.block(owner, bytes as usize % (70 * PAGE)),
+            Op::AcquirePages { owner, count } => self.acquire(owner, usize::from(count % 80)),
+            Op::Block { owner, bytes } => self.block(owner, bytes as usize % (70 * PAGE), false),
+            Op::AcquireBlock { owner, bytes } => {
+                self.block(owner, bytes as usize % (70 * PAGE), true);
+            }
             Op::UpTo { owner, bytes } => self.up_to(owner, bytes as usize % (70 * PAGE)),
             Op::Scattered { owner, bytes, capacity } => {
                 self.scattered(owner, bytes as usize % (70 * PAGE), usize::from(capacity));
             }
-            Op::Reserve { owner, bytes } => self.reserve(owner, bytes as usize % (70 * PAGE)),
+            Op::Reserve { owner, bytes } => {
+                self.reserve(owner, bytes as usize % (70 * PAGE), false);
+            }
+            Op::AcquireMemory { owner, bytes } => {
+                self.reserve(owner, bytes as usize % (70 * PAGE), true);
+            }
+            Op::Answer { owner, bytes } => self.answer(owner, usize::from(bytes)),
+            Op::SpillLate { reserve, bytes } => self.spill_late(reserve, usize::from(bytes)),
+            Op::SetReclaimer { owner, again } => self.set_reclaimer(owner, again),
+            Op::Pressure { manager, subscribes } => self.pressure(manager, subscribes),
             Op::Grow { reservation, bytes } => self.grow(reservation, bytes as usize % (9 * PAGE)),
             Op::Shrink { reservation, bytes } => self.shrink(reservation, bytes as usize),
             Op::Worker { owner } => self.worker(owner),
@@ -215,22 +246,54 @@ impl Run {
         }
     }
 
-    fn register(&mut self, pick: Pick, minimum: u8, limit: u8) {
+    fn register(&mut self, pick: Pick, options: Options, by_record: bool) {
         let manager = self.pick(pick, Kind::Manager);
-        let (minimum, limit) = (usize::from(minimum) * 512, usize::from(limit) * 2048);
-        match (calls::register(manager.bits, minimum, limit), manager.value) {
-            (Ok(owner), Ok(Value::Manager(index))) => {
+        let Options { minimum, limit, .. } = options;
+        let answer = match by_record {
+            true => calls::register_with(manager.bits, options),
+            false => calls::register(manager.bits, minimum, limit),
+        };
+        let place = match manager.value {
+            Ok(Value::Manager(index)) => Ok((index, None)),
+            _ => Err(manager),
+        };
+        self.registered(place, options, answer);
+    }
+
+    fn child(&mut self, pick: Pick, options: Options) {
+        let owner = self.pick(pick, Kind::Owner);
+        let answer = calls::child(owner.bits, options);
+        let place = match owner.value {
+            Ok(Value::Owner(index, parent)) => Ok((index, Some(parent))),
+            _ => Err(owner),
+        };
+        self.registered(place, options, answer);
+    }
+
+    /// What a registration came to, with a manager and perhaps a parent, or of a bad handle.
+    fn registered(
+        &mut self,
+        place: Result<(usize, Option<usize>), Picked>,
+        options: Options,
+        answer: Result<usize, Status>,
+    ) {
+        let Options { minimum, limit, flags } = options;
+        let is_known = flags < 8;
+        match (answer, place) {
+            (Ok(owner), Ok((index, parent))) => {
                 let model = &mut self.managers[index];
-                assert_eq!(model.refusals_of_owner(minimum, limit), []);
-                let number = model.register(minimum, limit);
+                assert!(is_known);
+                assert_eq!(model.refusals_of_owner(parent, minimum, limit), []);
+                let number = model.register(parent, minimum, limit);
                 self.give(owner, Value::Owner(index, number));
             }
-            (Err(status), Ok(Value::Manager(index))) => {
-                let expected = self.managers[index].refusals_of_owner(minimum, limit);
+            (Err(status), Ok(_)) if !is_known => assert_eq!(status, Status::InvalidArgument),
+            (Err(status), Ok((index, parent))) => {
+                let expected = self.managers[index].refusals_of_owner(parent, minimum, limit);
                 assert!(expected.contains(&status), "{status:?}, not {expected:?}");
             }
-            (Err(status), _) => manager.expect(status),
-            (Ok(_), _) => unreachable!("an owner of {manager:?}"),
+            (Err(status), Err(picked)) => picked.expect(status),
+            (Ok(_), Err(picked)) => unreachable!("an owner of {picked:?}"),
         }
     }
 
@@ -248,7 +311,7 @@ impl Run {
         }
         for (bits, value) in std::mem::take(&mut self.live) {
             let Value::Manager(index) = value else { unreachable!("{value:?} is left") };
-            assert_eq!(self.managers[index].free_bytes(), self.managers[index].capacity);
+            assert_eq!(self.managers[index].free_bytes(), self.managers[index].room());
             assert_eq!(calls::verify_empty(bits), Status::Ok);
             assert_eq!(calls::check(bits), Status::Ok);
             assert_eq!(calls::free(bits, Kind::Manager), Status::Ok);

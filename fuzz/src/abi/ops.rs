@@ -54,4 +54,13 @@ pub enum Op {
     Free { handle: Pick, kind: u8 },
     Check { manager: Pick },
     ShutDown { manager: Pick },
+    RegisterWith { manager: Pick, minimum: u8, limit: u8, flags: u8 },
+    Child { owner: Pick, minimum: u8, limit: u8, flags: u8 },
+    AcquirePages { owner: Pick, count: u8 },
+    AcquireBlock { owner: Pick, bytes: u32 },
+    AcquireMemory { owner: Pick, bytes: u32 },
+    Answer { owner: Pick, bytes: u16 },
+    SpillLate { reserve: Pick, bytes: u16 },
+    SetReclaimer { owner: Pick, again: bool },
+    Pressure { manager: Pick, subscribes: bool },
 }

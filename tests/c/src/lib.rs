@@ -5,35 +5,48 @@ use std::path::{Path, PathBuf};
 use cbindgen::{Builder, DocumentationStyle, EnumConfig, Language, RenameRule, Style};
 
 /// The files that declare something, in the order of the header.
-const FILES: [&str; 10] = [
-    "mod",
+const FILES: [&str; 14] = [
+    "types",
     "status",
     "problem",
     "config",
+    "callback",
     "records",
     "manager",
     "owner",
     "segment",
     "worker",
     "reservation",
+    "waiting",
+    "reclaim",
+    "pressure",
 ];
 
 /// What C calls the types.
-const TYPES: [(&str, &str); 16] = [
+const TYPES: [(&str, &str); 25] = [
     ("Config", "offheap_config"),
     ("CoreDumps", "offheap_core_dumps"),
+    ("FreeFn", "offheap_free_fn"),
     ("HugePages", "offheap_huge_pages"),
     ("Manager", "offheap_manager"),
     ("ManagerStats", "offheap_manager_stats"),
     ("Mode", "offheap_mode"),
     ("Owner", "offheap_owner"),
+    ("OwnerOptions", "offheap_owner_options"),
     ("OwnerStats", "offheap_owner_stats"),
+    ("Policy", "offheap_policy"),
     ("Populate", "offheap_populate"),
+    ("Pressure", "offheap_pressure"),
+    ("PressureFn", "offheap_pressure_fn"),
+    ("ReclaimFn", "offheap_reclaim_fn"),
+    ("ReclaimableFn", "offheap_reclaimable_fn"),
     ("RefusalInfo", "offheap_refusal_info"),
     ("Reservation", "offheap_reservation"),
     ("Segment", "offheap_segment"),
+    ("SpillReserve", "offheap_spill_reserve"),
     ("Status", "offheap_status"),
     ("Strategy", "offheap_strategy"),
+    ("Subscription", "offheap_subscription"),
     ("Worker", "offheap_worker"),
     ("ZeroPolicy", "offheap_zero_policy"),
 ];
@@ -48,8 +61,7 @@ const CONSTANTS: &str = "
 /**
  * The limit of an owner that may hold all there is.
  */
-#define OFFHEAP_NO_LIMIT ((size_t)-1)
-";
+#define OFFHEAP_NO_LIMIT ((size_t)-1)";
 
 const PREAMBLE: &str = include_str!("preamble.txt");
 

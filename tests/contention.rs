@@ -226,10 +226,10 @@ mod contention {
 
     /// Every page is there, in one piece, once `queries` are gone and nobody holds anything.
     fn assert_whole(manager: &MemoryManager, queries: Vec<Arc<Query>>) {
-        let called: Vec<_> = queries.iter().map(Arc::downgrade).collect();
         drop(queries);
-        // A call into one of them may still be under way.
-        while called.iter().any(|query| query.strong_count() > 0) {
+        // A call into one of them may still be under way, and be the last to let go of it.
+        let begin = Instant::now();
+        while manager.verify_empty().is_err() && begin.elapsed() < LONG {
             thread::yield_now();
         }
         manager.verify_empty().unwrap();

@@ -169,19 +169,10 @@ fn keeper_without_plenty() -> Tree {
     tree.with_allowance_of(0)
 }
 
-/// Goal: the same for an allowance that was shut, and is opened when there is plenty again.
+/// Goal: the same for an allowance that was shut, and is opened for a moment because there seems to
+/// be plenty again.
 #[test]
 fn a_byte_that_goes_to_an_allowance_that_opens_is_found() {
-    let twice = |manager: &Manager| {
-        manager.credit(0, 1);
-        release(manager);
-    };
-    whoever_waits_is_served(keeper_without_plenty, (1, 17), [twice]);
-}
-
-/// Goal: the same where another one puts a byte into it before it is shut again.
-#[test]
-fn a_byte_that_goes_to_an_allowance_that_is_open_for_a_moment_is_found() {
     check(|| {
         let manager = Manager::new(keeper_without_plenty());
         let other = {
@@ -194,6 +185,27 @@ fn a_byte_that_goes_to_an_allowance_that_is_open_for_a_moment_is_found() {
             })
         };
         manager.credit(0, 1);
+        other.join().unwrap();
+        manager.tree.check();
+    });
+}
+
+/// Goal: an allowance stays shut while somebody waits for its parent, although there is plenty: too
+/// little for him.
+#[test]
+fn a_byte_of_a_child_is_found_while_its_parent_has_plenty() {
+    check_within(2, || {
+        let tree = Tree::new(99).with(None, 0, 17).with(Some(0), 0, 17).with(Some(0), 0, 17);
+        let manager = Manager::new(tree.holding(1, 2).with_allowance_of(1));
+        let other = {
+            let manager = Arc::clone(&manager);
+            thread::spawn(move || {
+                manager.credit(1, 1);
+                manager.credit(1, 1);
+            })
+        };
+        let charge = manager.acquire(2, 17).expect("the budget is open");
+        manager.release(charge);
         other.join().unwrap();
         manager.tree.check();
     });

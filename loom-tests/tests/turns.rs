@@ -157,6 +157,39 @@ fn a_minimum_is_nobodys_turn() {
     });
 }
 
+/// Goal: the same where it is the account itself that somebody waits for, at its limit.
+#[test]
+fn a_minimum_is_nobodys_turn_at_its_own_limit() {
+    check(|| {
+        let manager = Manager::new(Tree::new(9).with(None, 2, 2).holding(0, 1));
+        let other = spawn(&manager, |manager| {
+            let charge = manager.acquire(0, 2).expect("the budget is open");
+            manager.release(charge);
+        });
+        assert_eq!(manager.tree.reserve(0, 1), Ok(()));
+        manager.credit(0, 1);
+        manager.credit(0, 1);
+        other.join().unwrap();
+        manager.tree.check();
+    });
+}
+
+/// Goal: all who are served at once are woken.
+#[test]
+fn all_who_are_served_are_woken() {
+    check_within(2, || {
+        let manager = held(3, 2);
+        let others: [fn(&Manager); 2] = [
+            |manager| assert!(manager.acquire(1, 1).is_ok()),
+            |manager| assert!(manager.acquire(2, 1).is_ok()),
+        ];
+        let others = others.map(|other| spawn(&manager, other));
+        manager.credit(0, 2);
+        others.into_iter().for_each(|other| other.join().unwrap());
+        manager.tree.check();
+    });
+}
+
 /// Goal: whoever waits, or begins to, when the budget is closed is told, and nobody hangs.
 #[test]
 fn whoever_waits_is_told_of_a_shutdown() {

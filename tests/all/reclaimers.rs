@@ -8,6 +8,9 @@ use offheap::{MemoryManager, MemoryManagerBuilder, MemorySegment, Owner, Reclaim
 
 use crate::support::{PAGE, assert_empty};
 
+/// Longer than anything takes that goes well.
+const LONG: Duration = Duration::from_secs(600);
+
 fn builder(pages: usize) -> MemoryManagerBuilder {
     MemoryManager::builder().capacity(pages * PAGE).page_size(PAGE)
 }
@@ -46,6 +49,8 @@ fn nobody_is_refused_while_an_owner_says_what_it_could_give() {
     owner.set_reclaimer(&slow);
     let asking = manager.owner("asking").register().unwrap();
     drop(asking.allocate_pages(2).unwrap());
+    // It may still be at it, with the lock.
+    assert!(slow.pages.lock().unwrap().is_empty());
     assert_empty(&manager);
 }
 
@@ -77,16 +82,14 @@ fn an_owner_whose_reclaimer_was_taken_off_is_not_asked() {
     let asking = manager.owner("asking").register().unwrap();
     let willing = Arc::new(Willing(Mutex::default()));
     owner.set_reclaimer(&willing);
-    for _ in 0..2 {
-        willing.hold(&owner, 4);
-        drop(asking.allocate_page().unwrap());
-    }
+    willing.hold(&owner, 4);
+    drop(asking.acquire_pages_timeout(1, LONG).unwrap());
     willing.hold(&owner, 4);
     owner.clear_reclaimer();
     let refused = asking.allocate_page().unwrap_err();
     assert_eq!(refused.refusal().holders[0].reclaimable_bytes, 0);
     assert_eq!(willing.reclaimable(), 4 * PAGE);
     owner.set_reclaimer(&willing);
-    drop(asking.allocate_page().unwrap());
+    drop(asking.acquire_pages_timeout(1, LONG).unwrap());
     assert_eq!(willing.reclaimable(), 0);
 }

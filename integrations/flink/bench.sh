@@ -4,6 +4,8 @@
 # Writes the table into README.md; takes about fifteen minutes on an otherwise idle machine.
 #
 #   integrations/flink/bench.sh [--quick] [VERSION]      --quick: pages only, one round, no writing
+#
+# OFFHEAP_BENCH_ROUNDS is the number of rounds, 5 by default.
 set -euo pipefail
 # shellcheck source=integrations/flink/common.sh
 . "$(dirname "$0")/common.sh"
@@ -11,7 +13,7 @@ set -euo pipefail
 quick=false
 if [ "${1:-}" = --quick ]; then quick=true && shift; fi
 version="${1:-2.3.0}"
-rounds=5
+rounds="${OFFHEAP_BENCH_ROUNDS:-5}"
 $quick && rounds=1
 need_java
 need_flink "$version"
@@ -63,9 +65,9 @@ for round in $(seq "$rounds"); do
     for variant in "${variants[@]}"; do measure "$variant" JobBench 500000; done
 done
 
-python3 - "$results" "$here/README.md" "$quick" "$version" <<'PYTHON'
+python3 - "$results" "$here/README.md" "$quick" "$version" "$rounds" <<'PYTHON'
 import statistics, sys
-results, readme, quick, version = sys.argv[1], sys.argv[2], sys.argv[3] == "true", sys.argv[4]
+results, readme, quick, version, rounds = *sys.argv[1:3], sys.argv[3] == "true", *sys.argv[4:6]
 numbers, cases, variants = {}, [], []
 for line in open(results):
     variant, case, number = line.rstrip("\n").split("\t")
@@ -83,7 +85,7 @@ def cell(case, variant):
     return f"{text} ({ratio:.0f}x)" if ratio >= 10 else f"{text} ({ratio:.2f}x)"
 table = ["| | " + " | ".join(variants) + " |", "|---" * (len(variants) + 1) + "|"]
 table += [f"| {case} | " + " | ".join(cell(case, variant) for variant in variants) + " |" for case in cases]
-text = f"Flink {version}.\n\n" + "\n".join(table)
+text = f"Flink {version}, rounds: {rounds}.\n\n" + "\n".join(table)
 print(text)
 if not quick:
     page = open(readme).read()

@@ -53,7 +53,7 @@ measure() { # VARIANT JAVA_ARGUMENT...
     [ "$variant" != "offheap, small pages" ] || options+=(-Doffheap.huge-pages=never)
     env "${environment[@]}" java -Xms512m -Xmx512m -XX:+UseSerialGC "${options[@]}" \
         -cp "$work/bench:$class_path" "$@" 2>"$work/bench.err" \
-        | sed -n "s/^\([^\t]*\)\t/$variant\t\1\t/p" | tee -a "$results" \
+        | sed -n "s/^\([^\t]\+\)\t\([0-9.]\+\)$/$variant\t\1\t\2/p" | tee -a "$results" \
         || { tail -n 20 "$work/bench.err" >&2; die "$variant: $*"; }
 }
 

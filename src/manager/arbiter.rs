@@ -412,7 +412,7 @@ pub(super) fn is_arbiter() -> bool {
 
 impl Shared {
     /// Has the arbiter look at those who wait. The first call starts it; `false` if the system has
-    /// no thread for it.
+    /// no thread for it, in which case the next call tries again.
     pub(super) fn call_arbiter(self: &Arc<Self>) -> bool {
         let start = || {
             let mut arbiter = Arbiter::default();
@@ -423,14 +423,8 @@ impl Shared {
                 look.unwrap_or(Next::After(IDLE_LOOK_EVERY))
             };
             let manager = Arc::downgrade(self);
-            self.background.start("offheap-arbiter", manager, Next::WhenCalled, look).ok()
+            self.background.start("offheap-arbiter", manager, Next::WhenCalled, look)
         };
-        match self.arbiter.get_or_init(start) {
-            Some(bell) => {
-                bell.ring();
-                true
-            }
-            None => false,
-        }
+        self.arbiter.start(start).map(|bell| bell.ring()).is_ok()
     }
 }

@@ -1,7 +1,7 @@
 //! The manager's own threads: they end with it, and never keep it.
 
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -28,6 +28,38 @@ pub(super) struct Background {
 pub(super) struct Bell {
     rung: Mutex<Rung>,
     changed: Condvar,
+}
+
+/// A thread that is started when it is first called: by the next call, if the system has none for
+/// the first.
+#[derive(Default)]
+pub(super) struct OnCall {
+    bell: OnceLock<Arc<Bell>>,
+    /// Held by whoever starts it.
+    starting: Mutex<()>,
+}
+
+impl OnCall {
+    /// The bell of the thread, if there is one yet.
+    pub(super) fn started(&self) -> Option<&Arc<Bell>> {
+        self.bell.get()
+    }
+
+    /// The bell of the thread, which `start` starts if there is none yet.
+    pub(super) fn start(
+        &self,
+        start: impl FnOnce() -> io::Result<Arc<Bell>>,
+    ) -> io::Result<&Arc<Bell>> {
+        if let Some(bell) = self.bell.get() {
+            return Ok(bell);
+        }
+        let _only = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bell) = self.bell.get() {
+            return Ok(bell);
+        }
+        let bell = start()?;
+        Ok(self.bell.get_or_init(|| bell))
+    }
 }
 
 /// What a thread is called for.

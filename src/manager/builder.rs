@@ -1,7 +1,7 @@
 //! Configuring a manager.
 
 use std::num::NonZero;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use crate::arena::{AddressSpace, Arena, IdleMemory, OffHeap, OffHeapOptions, ZeroPolicy};
@@ -17,7 +17,7 @@ use crate::units::{
 };
 
 use super::arbiter::Answers;
-use super::background::Background;
+use super::background::{Background, OnCall};
 use super::cache::CacheLimits;
 use super::capacity::Capacity;
 use super::events;
@@ -272,7 +272,7 @@ impl MemoryManagerBuilder {
             line: Line::new(),
             gauge: Gauge::new(self.sharing.pressure_shares, self.budget_bytes() as u64),
             sharing: self.sharing.clone(),
-            arbiter: OnceLock::new(),
+            arbiter: OnCall::default(),
             answers: Answers::default(),
             resources: SharedResources::default(),
             #[cfg(feature = "track-allocations")]

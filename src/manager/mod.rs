@@ -43,7 +43,7 @@ mod variable;
 mod wait;
 mod worker;
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use crate::arena::Arena;
 use crate::available::CapacitySource;
@@ -76,7 +76,7 @@ pub use variable::VariableSizeManager;
 pub use worker::Worker;
 
 use arbiter::Answers;
-use background::{Background, Bell};
+use background::{Background, OnCall};
 use cache::CacheLimits;
 use drain::{End, Whose};
 use members::{Members, Present};
@@ -136,8 +136,8 @@ pub(crate) struct Shared {
     answers: Answers,
     /// How short memory is.
     gauge: Gauge,
-    /// Calls the arbiter, once there is one; `None` if the system had no thread for it.
-    arbiter: OnceLock<Option<Arc<Bell>>>,
+    /// Calls the arbiter.
+    arbiter: OnCall,
     resources: SharedResources,
     /// Where what is out was allocated.
     #[cfg(feature = "track-allocations")]

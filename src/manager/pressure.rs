@@ -1,14 +1,15 @@
 //! How short memory is, as a level that does not flicker.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use crate::error::ConfigError;
 use crate::sync::{AtomicU64, Ordering, full_fence};
 
-use super::background::{Bell, Next};
+use super::background::{Bell, Next, OnCall};
 use super::wait::wake_all;
 use super::{MemoryManager, MemoryManagerBuilder, Shared};
 
@@ -84,7 +85,7 @@ pub(super) struct Gauge {
     thresholds: Thresholds,
     level: AtomicU64,
     listeners: Mutex<Listeners>,
-    bell: OnceLock<Option<Arc<Bell>>>,
+    bell: OnCall,
 }
 
 #[derive(Default)]
@@ -112,7 +113,7 @@ impl Gauge {
             thresholds: Thresholds::new(shares, capacity),
             level: AtomicU64::new(0),
             listeners: Mutex::default(),
-            bell: OnceLock::new(),
+            bell: OnCall::default(),
         }
     }
 
@@ -182,23 +183,23 @@ impl Shared {
         }
     }
 
-    /// Starts the thread that tells, once; `None` if the system has none.
-    fn start_telling(self: &Arc<Self>) -> Option<&Arc<Bell>> {
+    /// Starts the thread that tells, once.
+    fn start_telling(self: &Arc<Self>) -> io::Result<&Arc<Bell>> {
         let start = || {
             let manager = Arc::downgrade(self);
             let tell = |manager: &Arc<Self>| manager.tell_pressure();
-            let bell = self.background.start("offheap-pressure", manager, Next::WhenCalled, tell);
-            let bell = bell.ok()?;
+            let bell =
+                self.background.start("offheap-pressure", manager, Next::WhenCalled, tell)?;
             let rings = Arc::clone(&bell);
             self.budget.watch(move || rings.ring());
-            Some(bell)
+            Ok(bell)
         };
-        self.gauge.bell.get_or_init(start).as_ref()
+        self.gauge.bell.start(start)
     }
 
     /// Has those who wait for a change of the pressure look again, after a shutdown.
     pub(super) fn end_telling(&self) {
-        if let Some(Some(bell)) = self.gauge.bell.get() {
+        if let Some(bell) = self.gauge.bell.started() {
             bell.ring();
         }
     }
@@ -247,9 +248,8 @@ impl MemoryManager {
     }
 
     fn listen(&self) -> Result<(), ConfigError> {
-        let refused = || std::io::Error::from(std::io::ErrorKind::OutOfMemory);
         let bell = self.shared.start_telling();
-        bell.ok_or_else(|| ConfigError::Thread { source: refused() })?.ring();
+        bell.map_err(|source| ConfigError::Thread { source })?.ring();
         Ok(())
     }
 }

@@ -103,7 +103,9 @@ impl MemoryManagerBuilder {
     ///
     /// It is not what is free at the moment: what other processes, and the rest of this one, use
     /// of it is for the fraction to leave room for. [`MemoryManager::capacity_source`] tells what
-    /// was found. Only Linux says how much it is; elsewhere [`build`](Self::build) fails.
+    /// was found. Only Linux says how much it is; elsewhere [`build`](Self::build) fails. So it
+    /// does if a file that may set a limit is there and cannot be read, for want of file
+    /// descriptors perhaps; one that this process is not permitted to read sets none.
     ///
     /// Of this and [`capacity`](Self::capacity), the last one that is named counts.
     ///

@@ -26,7 +26,7 @@ pub(super) struct Extent {
 
 impl SpillFile {
     pub(super) fn create(dir: &Path) -> Result<Self, SortError> {
-        match tempfile::tempfile_in(dir) {
+        match unnamed(dir) {
             Ok(file) => Ok(Self { file, dir: dir.to_path_buf(), size: 0 }),
             Err(source) => {
                 let dir = dir.to_path_buf();
@@ -58,6 +58,30 @@ impl SpillFile {
         self.size += bytes.len() as u64;
         Ok(())
     }
+}
+
+/// A new file in `dir` that has no name.
+#[cfg(target_os = "linux")]
+fn unnamed(dir: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+
+    let mut options = File::options();
+    options.read(true).write(true).mode(0o600).custom_flags(libc::O_TMPFILE);
+    match options.open(dir) {
+        // What systems say that make no such files.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EISDIR)) => {}
+        answer => return answer,
+    }
+    let (file, path) = tempfile::NamedTempFile::new_in(dir)?.into_parts();
+    // With its name, it would stay on disk.
+    path.close()?;
+    Ok(file)
+}
+
+/// A new file in `dir` that has no name, or is removed when it is closed.
+#[cfg(not(target_os = "linux"))]
+fn unnamed(dir: &Path) -> io::Result<File> {
+    tempfile::tempfile_in(dir)
 }
 
 /// Writes one run to the end of a file, through a block.

@@ -1,0 +1,261 @@
+//! A filter that hands system calls to a thread, which answers in place of the kernel.
+
+use std::io;
+use std::mem::zeroed;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+
+use libc::{c_int, c_long, sock_filter, sock_fprog};
+
+/// The system calls that can be refused.
+#[cfg(target_arch = "x86_64")]
+pub const CALLS: [(&str, c_long); 19] = [
+    ("mmap", libc::SYS_mmap),
+    ("munmap", libc::SYS_munmap),
+    ("mprotect", libc::SYS_mprotect),
+    ("madvise", libc::SYS_madvise),
+    ("prctl", libc::SYS_prctl),
+    ("membarrier", libc::SYS_membarrier),
+    ("clone3", libc::SYS_clone3),
+    ("sched_getaffinity", libc::SYS_sched_getaffinity),
+    ("openat", libc::SYS_openat),
+    ("statx", libc::SYS_statx),
+    ("read", libc::SYS_read),
+    ("write", libc::SYS_write),
+    ("pread64", libc::SYS_pread64),
+    ("pwrite64", libc::SYS_pwrite64),
+    ("lseek", libc::SYS_lseek),
+    ("ftruncate", libc::SYS_ftruncate),
+    ("fallocate", libc::SYS_fallocate),
+    ("unlinkat", libc::SYS_unlinkat),
+    ("unlink", libc::SYS_unlink),
+];
+/// The system calls that can be refused.
+#[cfg(not(target_arch = "x86_64"))]
+pub const CALLS: [(&str, c_long); 18] = [
+    ("mmap", libc::SYS_mmap),
+    ("munmap", libc::SYS_munmap),
+    ("mprotect", libc::SYS_mprotect),
+    ("madvise", libc::SYS_madvise),
+    ("prctl", libc::SYS_prctl),
+    ("membarrier", libc::SYS_membarrier),
+    ("clone3", libc::SYS_clone3),
+    ("sched_getaffinity", libc::SYS_sched_getaffinity),
+    ("openat", libc::SYS_openat),
+    ("statx", libc::SYS_statx),
+    ("read", libc::SYS_read),
+    ("write", libc::SYS_write),
+    ("pread64", libc::SYS_pread64),
+    ("pwrite64", libc::SYS_pwrite64),
+    ("lseek", libc::SYS_lseek),
+    ("ftruncate", libc::SYS_ftruncate),
+    ("fallocate", libc::SYS_fallocate),
+    ("unlinkat", libc::SYS_unlinkat),
+];
+
+/// What the calls of a thread are counted and refused by.
+///
+/// The calls of other threads for memory of their own are left alone: when a new thread has none
+/// for its stack of signals, the standard library ends the process.
+const OF_THE_FIRST_THREAD: [&str; 3] = ["mmap", "munmap", "mprotect"];
+
+/// What becomes of a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// It fails with this errno.
+    Errno(i32),
+    /// It returns 0, and does nothing.
+    Zero,
+    /// The process is killed in place of it.
+    Kill,
+}
+
+/// Which calls of a name are refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusing {
+    /// The n-th one, from 0.
+    Only(u64),
+    /// The n-th one, from 0, and all after it.
+    From(u64),
+}
+
+static IS_ARMED: AtomicBool = AtomicBool::new(false);
+static HAS_HIT: AtomicBool = AtomicBool::new(false);
+static COUNTS: [AtomicU64; CALLS.len()] = [const { AtomicU64::new(0) }; CALLS.len()];
+static CALL: AtomicUsize = AtomicUsize::new(usize::MAX);
+static FROM: AtomicU64 = AtomicU64::new(0);
+static END: AtomicU64 = AtomicU64::new(0);
+/// An errno, or one of the two below.
+static ACTION: AtomicI64 = AtomicI64::new(0);
+static FIRST_THREAD: AtomicI32 = AtomicI32::new(0);
+/// Opens of files without a name are refused at any time, as by systems that have none.
+static REFUSES_UNNAMED: AtomicBool = AtomicBool::new(false);
+
+const ZERO: i64 = 0;
+const KILL: i64 = -1;
+
+/// Says what is refused from the next time on that it is armed.
+pub(crate) fn plan(call: &str, refusing: Refusing, action: Action) {
+    let index = CALLS.iter().position(|(name, _)| *name == call).unwrap();
+    let (from, end) = match refusing {
+        Refusing::Only(nth) => (nth, nth + 1),
+        Refusing::From(nth) => (nth, u64::MAX),
+    };
+    let action = match action {
+        Action::Errno(errno) => i64::from(errno),
+        Action::Zero => ZERO,
+        Action::Kill => KILL,
+    };
+    CALL.store(index, Ordering::SeqCst);
+    FROM.store(from, Ordering::SeqCst);
+    END.store(end, Ordering::SeqCst);
+    ACTION.store(action, Ordering::SeqCst);
+}
+
+/// From now on calls are counted, and refused as planned.
+pub(crate) fn arm() {
+    // SAFETY: the call reads a number.
+    FIRST_THREAD.store(unsafe { libc::gettid() }, Ordering::SeqCst);
+    IS_ARMED.store(true, Ordering::SeqCst);
+}
+
+pub(crate) fn disarm() {
+    IS_ARMED.store(false, Ordering::SeqCst);
+}
+
+/// Whether a call was refused.
+pub(crate) fn has_hit() -> bool {
+    HAS_HIT.load(Ordering::SeqCst)
+}
+
+pub(crate) fn refuse_unnamed_files() {
+    REFUSES_UNNAMED.store(true, Ordering::SeqCst);
+}
+
+/// How often each call was made while it was armed.
+pub(crate) fn counts() -> impl Iterator<Item = (&'static str, u64)> {
+    CALLS.iter().zip(&COUNTS).map(|((name, _), count)| (*name, count.load(Ordering::SeqCst)))
+}
+
+/// What the filter does with a call that was made: the value, the errno, and the flags.
+fn answer(notice: &libc::seccomp_notif) -> (i64, i32, u32) {
+    let passes = (0, 0, u32::try_from(libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE).unwrap_or(0));
+    let number = c_long::from(notice.data.nr);
+    let Some(index) = CALLS.iter().position(|(_, call)| *call == number) else { return passes };
+    let unnamed = libc::O_TMPFILE as u64;
+    if number == libc::SYS_openat
+        && REFUSES_UNNAMED.load(Ordering::SeqCst)
+        && notice.data.args[2] & unnamed == unnamed
+    {
+        return (0, -libc::EOPNOTSUPP, 0);
+    }
+    let mine = notice.pid == FIRST_THREAD.load(Ordering::SeqCst) as u32;
+    let is_of_interest = mine || !OF_THE_FIRST_THREAD.contains(&CALLS[index].0);
+    if !IS_ARMED.load(Ordering::SeqCst) || !is_of_interest {
+        return passes;
+    }
+    let nth = COUNTS[index].fetch_add(1, Ordering::SeqCst);
+    let planned = FROM.load(Ordering::SeqCst)..END.load(Ordering::SeqCst);
+    if index != CALL.load(Ordering::SeqCst) || !planned.contains(&nth) {
+        return passes;
+    }
+    HAS_HIT.store(true, Ordering::SeqCst);
+    match ACTION.load(Ordering::SeqCst) {
+        ZERO => (0, 0, 0),
+        KILL => {
+            let me = i32::try_from(std::process::id()).unwrap_or(0);
+            // SAFETY: the call takes numbers only; the process ends.
+            unsafe { libc::kill(me, libc::SIGKILL) };
+            passes
+        }
+        errno => (0, -i32::try_from(errno).unwrap_or(libc::EIO), 0),
+    }
+}
+
+/// Installs the filter for this thread and all that it starts from now on.
+///
+/// # Errors
+///
+/// What the system says, if it has no such filters, or there is one already.
+pub(crate) fn install() -> io::Result<()> {
+    // Nothing is allocated between here and the first answer, so that nobody waits for memory that
+    // only the thread could let him have.
+    static LISTENER: AtomicI32 = AtomicI32::new(-1);
+    thread::Builder::new().name("injector".into()).spawn(|| {
+        let listener = loop {
+            match LISTENER.load(Ordering::SeqCst) {
+                -1 => thread::yield_now(),
+                listener => break listener,
+            }
+        };
+        if listener >= 0 {
+            answer_all(listener);
+        }
+    })?;
+    let filter = filter();
+    let program = sock_fprog {
+        len: u16::try_from(filter.len()).unwrap(),
+        filter: filter.as_ptr().cast_mut(),
+    };
+    // SAFETY: the call takes numbers only.
+    unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+    // SAFETY: the program outlives the call, which copies it.
+    let listener = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            libc::SECCOMP_FILTER_FLAG_NEW_LISTENER,
+            &raw const program,
+        )
+    };
+    let answer = if listener < 0 { Err(io::Error::last_os_error()) } else { Ok(()) };
+    let listener = i32::try_from(listener).ok().filter(|listener| *listener >= 0);
+    LISTENER.store(listener.unwrap_or(-2), Ordering::SeqCst);
+    answer
+}
+
+/// Hands the calls of [`CALLS`] over, and lets all others pass.
+fn filter() -> Vec<sock_filter> {
+    let code = |code: u32| u16::try_from(code).unwrap();
+    let to_return =
+        |value| sock_filter { code: code(libc::BPF_RET | libc::BPF_K), jt: 0, jf: 0, k: value };
+    // The number of the call is the first word of what a filter sees.
+    let mut filter = vec![sock_filter {
+        code: code(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS),
+        jt: 0,
+        jf: 0,
+        k: 0,
+    }];
+    for (left, (_, number)) in (1..=CALLS.len()).rev().zip(&CALLS) {
+        filter.push(sock_filter {
+            code: code(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K),
+            jt: u8::try_from(left).unwrap(),
+            jf: 0,
+            k: u32::try_from(*number).unwrap(),
+        });
+    }
+    filter.push(to_return(libc::SECCOMP_RET_ALLOW));
+    filter.push(to_return(libc::SECCOMP_RET_USER_NOTIF));
+    filter
+}
+
+/// Answers until the process ends. Allocates nothing.
+fn answer_all(listener: c_int) {
+    loop {
+        // SAFETY: all zeros is a value of this type, and the one that the call asks for.
+        let mut notice: libc::seccomp_notif = unsafe { zeroed() };
+        let receive = libc::SECCOMP_IOCTL_NOTIF_RECV;
+        // SAFETY: the call writes a value of this type.
+        if unsafe { libc::ioctl(listener, receive, &raw mut notice) } != 0 {
+            match io::Error::last_os_error().raw_os_error() {
+                // Whoever called was interrupted, or is gone.
+                Some(libc::EINTR | libc::ENOENT) => continue,
+                _ => return,
+            }
+        }
+        let (val, error, flags) = answer(&notice);
+        let response = libc::seccomp_notif_resp { id: notice.id, val, error, flags };
+        // SAFETY: the call reads a value of this type.
+        unsafe { libc::ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_SEND, &raw const response) };
+    }
+}

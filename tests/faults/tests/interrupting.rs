@@ -1,0 +1,325 @@
+//! Disks that are full or not there, signals in the middle, and forks.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::panic)] // a test stops at the first thing that is not as it says
+
+mod support;
+
+use std::ffi::CString;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use offheap::{MemoryManager, MemorySegment, Owner, Reason};
+use offheap_operators::sort::{ExternalSorter, SortError};
+
+use support::{in_a_process, limit};
+
+const PAGE: usize = 4 << 10;
+const PAGES: usize = 64;
+
+fn manager() -> MemoryManager {
+    MemoryManager::builder().capacity(PAGES * PAGE).page_size(PAGE).build().unwrap()
+}
+
+fn owner(manager: &MemoryManager, name: &str) -> Owner {
+    manager.owner(name).register().unwrap()
+}
+
+fn rows(count: u32) -> impl Iterator<Item = [u8; 4]> {
+    (0..count).map(|row| row.wrapping_mul(0x9e37_79b9).rotate_left(7).to_be_bytes())
+}
+
+/// Sorts so many rows and checks each.
+fn sort(owner: &Owner, count: u32, dir: &Path) -> Result<(), SortError> {
+    let mut sorter = ExternalSorter::builder(owner).spill_dir(dir).build()?;
+    for key in rows(count) {
+        sorter.push(&key, &[7; 40])?;
+    }
+    let mut sorted = sorter.finish()?;
+    let mut expected: Vec<_> = rows(count).collect();
+    expected.sort_unstable();
+    for key in expected {
+        assert_eq!(sorted.next_row()?.unwrap().key, key);
+    }
+    assert!(sorted.stats().spilled_bytes > 0);
+    Ok(())
+}
+
+/// The sort fails with this errno, and an error that says where; nothing of it is left.
+fn assert_refused(owner: &Owner, dir: &Path, errno: i32, action: &str) {
+    let error = sort(owner, 20_000, dir).unwrap_err();
+    let SortError::Spill { source, .. } = &error else { panic!("{error}") };
+    assert_eq!(source.kind(), io::Error::from_raw_os_error(errno).kind(), "{error}");
+    let text = error.to_string();
+    assert!(text.contains(&dir.display().to_string()) && text.contains(action), "{text}");
+    assert_eq!(owner.used_memory(), 0);
+}
+
+fn folder(name: &str) -> PathBuf {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    fs::create_dir(&dir).unwrap();
+    dir
+}
+
+#[test]
+fn where_no_file_can_be_made_the_error_says_where() {
+    let (manager, dir) = (manager(), folder("no-file"));
+    let owner = owner(&manager, "sort");
+    assert_refused(&owner, &dir.join("missing"), libc::ENOENT, "create");
+    fs::write(dir.join("file"), "").unwrap();
+    assert_refused(&owner, &dir.join("file"), libc::ENOTDIR, "create");
+    assert_refused(&owner, &dir.join("file/below"), libc::ENOTDIR, "create");
+    assert_refused(&owner, Path::new("/proc/self"), libc::ENOENT, "create");
+    fs::remove_file(dir.join("file")).unwrap();
+    sort(&owner, 20_000, &dir).unwrap();
+    fs::remove_dir(&dir).unwrap();
+    drop(owner);
+    manager.verify_empty().unwrap();
+    manager.check_consistency().unwrap();
+}
+
+/// Mounts memory of so many bytes as a disk, for this process and its mounts alone.
+fn mount(dir: &Path, bytes: usize, flags: libc::c_ulong) -> Result<(), String> {
+    let error = |what| format!("{what}: {}", io::Error::last_os_error());
+    let path = CString::new(dir.as_os_str().as_bytes()).unwrap();
+    // SAFETY: the call takes a number.
+    if unsafe { libc::unshare(libc::CLONE_NEWNS) } != 0 {
+        return Err(error("no mounts of its own"));
+    }
+    let (none, root) = (c"none".as_ptr(), c"/".as_ptr());
+    let private = libc::MS_REC | libc::MS_PRIVATE;
+    // SAFETY: the call reads strings that end in a zero byte.
+    let status = unsafe { libc::mount(none, root, std::ptr::null(), private, std::ptr::null()) };
+    if status != 0 {
+        return Err(error("no private mounts"));
+    }
+    let size = CString::new(format!("size={bytes}")).unwrap();
+    let kind = c"tmpfs".as_ptr();
+    // SAFETY: as above.
+    let status = unsafe { libc::mount(none, path.as_ptr(), kind, flags, size.as_ptr().cast()) };
+    if status == 0 { Ok(()) } else { Err(error("no mount")) }
+}
+
+#[test]
+fn on_a_full_disk_a_sort_is_refused_and_leaves_all_of_it() {
+    in_a_process("on_a_full_disk_a_sort_is_refused_and_leaves_all_of_it", || {
+        let dir = folder("full");
+        let mounted = mount(&dir, 400 << 10, 0);
+        let (manager, free) = (manager(), dir.clone());
+        let owner = owner(&manager, "sort");
+        if mounted.is_ok() {
+            for _ in 0..3 {
+                assert_refused(&owner, &dir, libc::ENOSPC, "write");
+                sort(&owner, 5_000, &free).unwrap();
+            }
+            let path = CString::new(dir.as_os_str().as_bytes()).unwrap();
+            // SAFETY: the call reads a string that ends in a zero byte.
+            unsafe { libc::umount(path.as_ptr()) };
+        }
+        fs::remove_dir(&dir).unwrap();
+        drop(owner);
+        manager.verify_empty().unwrap();
+        mounted
+    });
+}
+
+#[test]
+fn on_a_disk_that_cannot_be_written_the_error_says_so() {
+    in_a_process("on_a_disk_that_cannot_be_written_the_error_says_so", || {
+        let dir = folder("read-only");
+        let mounted = mount(&dir, 400 << 10, libc::MS_RDONLY);
+        if mounted.is_ok() {
+            let manager = manager();
+            assert_refused(&owner(&manager, "sort"), &dir, libc::EROFS, "create");
+            manager.verify_empty().unwrap();
+            let path = CString::new(dir.as_os_str().as_bytes()).unwrap();
+            // SAFETY: the call reads a string that ends in a zero byte.
+            unsafe { libc::umount(path.as_ptr()) };
+        }
+        fs::remove_dir(&dir).unwrap();
+        mounted
+    });
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_an_error_and_no_end() {
+    in_a_process("a_limit_on_the_size_of_files_is_an_error_and_no_end", || {
+        // SAFETY: the call takes numbers only. By default this signal ends the process.
+        unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+        let (manager, dir) = (manager(), folder("file-size"));
+        let owner = owner(&manager, "sort");
+        for bytes in [0, 1, PAGE, 200_000] {
+            let _limited = limit(libc::RLIMIT_FSIZE, bytes)?;
+            assert_refused(&owner, &dir, libc::EFBIG, "write");
+        }
+        sort(&owner, 20_000, &dir).unwrap();
+        // Fails unless it is empty.
+        fs::remove_dir(&dir).unwrap();
+        Ok(())
+    });
+}
+
+static SIGNALS: AtomicU64 = AtomicU64::new(0);
+
+extern "C" fn count_signal(_: libc::c_int) {
+    SIGNALS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Has a signal interrupt what is under way, which the system does not begin again by itself.
+fn interrupt_on(signal: libc::c_int) {
+    // SAFETY: all zeros is a value of this type: no flags, and an empty mask.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = count_signal as *const () as usize;
+    // SAFETY: the call reads a value of this type; the handler does what a handler may.
+    assert_eq!(unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) }, 0);
+}
+
+#[test]
+fn a_storm_of_signals_is_not_noticed() {
+    in_a_process("a_storm_of_signals_is_not_noticed", || {
+        interrupt_on(libc::SIGUSR1);
+        let (manager, dir) = (manager(), folder("signals"));
+        let ends = AtomicBool::new(false);
+        // SAFETY: the call reads a number.
+        let target = unsafe { libc::pthread_self() };
+        thread::scope(|scope| {
+            let storm = || {
+                while !ends.load(Ordering::Relaxed) {
+                    // SAFETY: the thread waits for this one, so it is there.
+                    unsafe { libc::pthread_kill(target, libc::SIGUSR1) };
+                    thread::yield_now();
+                }
+            };
+            scope.spawn(storm);
+            let owner = owner(&manager, "interrupted");
+            let other = self::owner(&manager, "other");
+            for round in 1..=20 {
+                sort(&owner, 6_000, &dir).unwrap();
+                // Waits for the other one, who gives back, and in vain.
+                let pages = other.allocate_pages(PAGES).unwrap();
+                scope.spawn(|| drop(pages));
+                let waited = owner.acquire_pages_timeout(round, Duration::from_secs(60)).unwrap();
+                let held = other.allocate_pages(PAGES - round).unwrap();
+                let refused = owner.acquire_pages_timeout(1, Duration::from_millis(2));
+                assert_eq!(refused.unwrap_err().reason(), Reason::TimedOut);
+                drop((waited, held));
+                assert!(manager.resident_bytes().is_some());
+                manager.trim();
+            }
+            ends.store(true, Ordering::Relaxed);
+        });
+        let signals = SIGNALS.load(Ordering::Relaxed);
+        assert!(signals > 100, "{signals} signals");
+        fs::remove_dir(&dir).unwrap();
+        manager.verify_empty().unwrap();
+        manager.check_consistency().unwrap();
+        println!("@note {signals} signals");
+        Ok(())
+    });
+}
+
+fn fill(segments: &mut [MemorySegment], stamp: u8) {
+    segments.iter_mut().for_each(|segment| segment.fill(stamp));
+}
+
+fn are_filled(segments: &[MemorySegment], stamp: u8) -> bool {
+    segments.iter().all(|page| page[0] == stamp && page[1..] == page[..page.size() - 1])
+}
+
+/// Does it in a child after `fork`; whether that came to an end and was right.
+fn in_a_child(work: impl FnOnce() -> bool) -> bool {
+    // SAFETY: this process has no other thread with anything in hand, so a child may go on.
+    match unsafe { libc::fork() } {
+        -1 => panic!("{}", io::Error::last_os_error()),
+        0 => {
+            let right = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+            // SAFETY: the call takes a number and does not return.
+            unsafe { libc::_exit(i32::from(!right.unwrap_or(false))) }
+        }
+        child => {
+            let mut status = 0;
+            // SAFETY: the call writes a number.
+            let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
+            assert_eq!(waited, child);
+            libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
+        }
+    }
+}
+
+#[test]
+fn what_a_child_does_after_a_fork_its_parent_does_not_see() {
+    in_a_process("what_a_child_does_after_a_fork_its_parent_does_not_see", || {
+        let manager = manager();
+        let (one, two) = (owner(&manager, "one"), owner(&manager, "two"));
+        let mut worker = one.worker();
+        let mut held: Vec<_> = (0..20).map(|_| worker.allocate_page().unwrap()).collect();
+        let mut kept = two.allocate_pages(10).unwrap();
+        fill(&mut held, 1);
+        fill(&mut kept, 2);
+        (0..5).for_each(|_| worker.release(held.pop().unwrap()));
+        let before = (manager.available_memory(), one.used_memory(), manager.map().free_pages());
+        let right = in_a_child(|| {
+            let was_there = are_filled(&held, 1) && are_filled(&kept, 2);
+            fill(&mut held, 3);
+            fill(&mut kept, 3);
+            kept.clear();
+            // Brings back what the worker keeps at hand, with a fence of the child's own.
+            let mut all = two.allocate_pages(PAGES - held.len()).unwrap();
+            fill(&mut all, 4);
+            let is_hers = are_filled(&held, 3) && are_filled(&all, 4);
+            held.clear();
+            all.clear();
+            manager.trim();
+            let page = worker.allocate_page().unwrap();
+            worker.release(page);
+            was_there && is_hers && manager.verify_empty().is_ok()
+        });
+        assert!(right, "the child may use its copy");
+        assert!(are_filled(&held, 1) && are_filled(&kept, 2), "written by the child");
+        let after = (manager.available_memory(), one.used_memory(), manager.map().free_pages());
+        assert_eq!(after, before);
+        manager.check_consistency().unwrap();
+        let mut all = two.allocate_pages(PAGES - held.len() - kept.len()).unwrap();
+        fill(&mut all, 5);
+        assert!(are_filled(&held, 1) && are_filled(&kept, 2));
+        drop((held, kept, all, worker, one, two));
+        manager.verify_empty().unwrap();
+        Ok(())
+    });
+}
+
+#[test]
+fn a_child_that_ends_at_once_costs_its_parent_nothing() {
+    in_a_process("a_child_that_ends_at_once_costs_its_parent_nothing", || {
+        let manager = manager();
+        // One that has threads.
+        let subscription = manager.on_pressure(|_| ()).unwrap();
+        let ends = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for stamp in 1..=2 {
+                let owner = owner(&manager, "churn");
+                let ends = &ends;
+                scope.spawn(move || {
+                    while !ends.load(Ordering::Relaxed) {
+                        let mut pages = owner.allocate_pages(PAGES / 4).unwrap();
+                        fill(&mut pages, stamp);
+                        assert!(are_filled(&pages, stamp));
+                    }
+                });
+            }
+            for _ in 0..50 {
+                // What others have in hand may never be let go of in the child, so it asks nothing.
+                assert!(in_a_child(|| true));
+            }
+            ends.store(true, Ordering::Relaxed);
+        });
+        drop(subscription);
+        manager.verify_empty().unwrap();
+        manager.check_consistency().unwrap();
+        Ok(())
+    });
+}

@@ -1,7 +1,8 @@
 //! Limits of the system that are met for real: address space, mappings, threads, containers, disks,
 //! signals, forks. One process each.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::panic)] // a test stops at the first thing that is not as it says
+// A test stops at the first thing that is not as it says.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 mod support;
 

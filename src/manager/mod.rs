@@ -92,6 +92,20 @@ use wait::Wanted;
 ///
 /// The counterpart of Flink's `org.apache.flink.runtime.memory.MemoryManager`.
 ///
+/// # After a fork
+///
+/// A child process has a copy of the region and of all that the manager counts: what it writes,
+/// allocates and gives back its parent does not see, nor the other way round. Each of them keeps
+/// below the capacity by itself; pages that neither has written to since are resident once.
+///
+/// - A child may go on with its copy if no other thread of the parent used the manager at that
+///   moment. Otherwise it should only `exec` or end: another thread may have had a lock, a shelf or
+///   a magazine in hand, and in the child it never lets go.
+/// - The manager's own threads are not in the child. So nobody is asked for memory there, told of
+///   the pressure, or found to wait in vain; and it should end without dropping a manager that had
+///   such threads.
+/// - Nothing is left of the region after `exec`.
+///
 /// # Examples
 ///
 /// ```

@@ -41,7 +41,7 @@ const STEPS: usize = 150;
 const ROUNDS: usize = 18;
 /// A manager is rebuilt after so many rounds.
 const ROUNDS_OF_A_MANAGER: usize = 10;
-const HEAP_BOUND_BYTES: usize = 64 << 10;
+const HEAP_BOUND_BYTES: usize = 16 << 10;
 const RESIDENT_BOUND_BYTES: usize = 16 << 20;
 
 /// One of three managers.

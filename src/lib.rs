@@ -102,6 +102,7 @@ mod magazine;
 mod page_set;
 mod page_stack;
 mod residency;
+mod seeded;
 mod stock;
 mod sync;
 mod units;

@@ -2,6 +2,8 @@
 
 use std::ptr::NonNull;
 
+use crate::os::checker;
+
 /// Exclusive, initialized bytes. Without a destructor: whoever made it takes it back.
 ///
 /// # Invariants
@@ -30,6 +32,13 @@ impl Block {
         Self { base, size }
     }
 
+    /// The same bytes again: a bug to plant.
+    #[cfg(offheap_seeded)]
+    pub(crate) fn twin(&self) -> Self {
+        // SAFETY: 1: by the type invariant. 2: does not hold, which is the bug.
+        unsafe { Self::new(self.base, self.size) }
+    }
+
     /// Takes the bytes out and leaves none.
     pub(crate) fn take(&mut self) -> Self {
         // INVARIANT: no bytes, which is what any aligned address has.
@@ -56,6 +65,12 @@ impl Block {
         // SAFETY: by the type invariant the bytes are initialized and ours; `&mut self` keeps
         // everybody else out as long as the slice lives.
         unsafe { std::slice::from_raw_parts_mut(self.base.as_ptr(), self.size) }
+    }
+
+    /// All bytes are known to be zero.
+    #[inline]
+    pub(crate) fn note_zero(&self) {
+        checker::note_zero(self.base, self.size);
     }
 
     /// Overwrites all bytes with zeros, even if nobody will read them.

@@ -18,6 +18,7 @@
 
 use crate::free_list::HeldRun;
 use crate::page_stack::PageStack;
+use crate::seeded::{Bug, is_planted};
 use crate::sync::{AtomicU64, Ordering, Patience};
 
 /// The pages that a shelf holds at most. Few in the models.
@@ -172,7 +173,8 @@ impl Drop for Locked<'_> {
     #[inline]
     fn drop(&mut self) {
         // ORDERING: Release. Pairs with the Acquire of the next holder (Protocol, 2 and 5).
-        self.0.lock.store(0, Ordering::Release);
+        let order = if is_planted(Bug::Unordered) { Ordering::Relaxed } else { Ordering::Release };
+        self.0.lock.store(0, order);
     }
 }
 

@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 
 use crate::block::Block;
 use crate::free_list::{HeldRun, Lent};
-use crate::os::{CoreDumps, HUGE_PAGE_BYTES, HugePages, Mapping, MappingOptions};
+use crate::os::{CoreDumps, HUGE_PAGE_BYTES, HugePages, Mapping, MappingOptions, checker};
 use crate::residency::{Residency, Units};
 use crate::units::{PageCount, PageIndex, PageSize, Span};
 
@@ -45,6 +45,7 @@ impl Region {
             huge_pages,
             core_dumps,
         })?;
+        checker::hide_fresh(mapping.base(), page_size.bytes_of(pages));
         Ok(Self { mapping, page_size, pages })
     }
 
@@ -65,16 +66,18 @@ impl Region {
             first + pages.get() as usize <= self.pages.get() as usize,
             "a run of another region"
         );
-        let base = self.address(run.first());
+        let (base, bytes) = (self.address(run.first()), self.page_size.bytes_of(pages));
+        checker::hand_out(base, bytes);
         // SAFETY: 1: in bounds, checked above, and initialized and alive by the mapping's
         // invariant. 2: `run` is held once and is consumed here.
-        unsafe { Block::new(base, self.page_size.bytes_of(pages)) }
+        unsafe { Block::new(base, bytes) }
     }
 
     /// The run whose memory `block` is.
     #[inline]
     pub(crate) fn run(&self, block: Block) -> HeldRun {
         let pages = self.page_size.pages_within(block.size());
+        checker::take_back(block.base(), block.size());
         // `block` came from a run of ours and is consumed here.
         HeldRun::reassemble(self.first_page(&block), pages.unwrap_or(self.pages))
     }
@@ -167,8 +170,10 @@ impl Region {
     /// What the system says. Some of the pages may be resident.
     pub(crate) fn populate(&self, lent: &Lent<'_>) -> io::Result<()> {
         lent.spans().iter().try_for_each(|span| {
+            let range = self.range(span.indices());
             // SAFETY: 1: as in `give_back`.
-            unsafe { self.mapping.populate(self.range(span.indices())) }
+            let populate = || unsafe { self.mapping.populate(range.clone()) };
+            checker::touch(self.mapping.base(), range.clone(), populate)
         })
     }
 
@@ -176,6 +181,12 @@ impl Region {
     fn range(&self, pages: Range<u32>) -> Range<usize> {
         let offset = |page| self.page_size.bytes_of(PageCount::new(page));
         offset(pages.start)..offset(pages.end)
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        checker::forget(self.mapping.base(), self.bytes());
     }
 }
 
@@ -215,6 +226,7 @@ impl PageFrames {
         let offset = self.page_size.bytes_of(PageCount::new(page.first().get()));
         // SAFETY: the page lies within the mapping, by the caller's contract, 1 and 2.
         let base = unsafe { self.base.add(offset) };
+        checker::hand_out(base, self.page_bytes);
         // SAFETY: 1: in bounds, as above; initialized and alive by the mapping's invariant and the
         // caller's contract, 1. 2: `page` is held once and is consumed here.
         unsafe { Block::new(base, self.page_bytes) }
@@ -225,6 +237,7 @@ impl PageFrames {
     pub(crate) fn page(self, block: Block) -> HeldRun {
         let offset = block.base().as_ptr() as usize - self.base.as_ptr() as usize;
         let page = self.page_size.pages_within(offset);
+        checker::take_back(block.base(), block.size());
         // All pages of the region can be numbered. `block` is consumed here.
         let index = PageIndex::new(page.map_or(u32::MAX, PageCount::get));
         HeldRun::reassemble(index, PageCount::ONE)

@@ -12,7 +12,7 @@ const ORDERING_REASON_LINES: usize = 8;
 
 /// The floors of `src/`, lowest first. A file uses its own floor and those below.
 const FLOORS: [&[&str]; 6] = [
-    &["units", "error", "sync", "available"],
+    &["units", "error", "sync", "available", "seeded"],
     &[
         "free_list",
         "stock",
@@ -34,8 +34,9 @@ const FLOORS: [&[&str]; 6] = [
 ];
 
 /// Where unsafe code may be.
-const UNSAFE_FILES: [&str; 25] = [
+const UNSAFE_FILES: [&str; 26] = [
     "integrations/flink/src/jni.rs",
+    "src/os/checker.rs",
     "src/os/linux.rs",
     "src/os/portable.rs",
     "src/block.rs",

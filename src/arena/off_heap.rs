@@ -7,9 +7,10 @@ use std::thread;
 
 use crate::block::Block;
 use crate::free_list::{HeldRun, Strategy};
-use crate::os::{CoreDumps, HugePages, Populate};
+use crate::os::{CoreDumps, HugePages, Populate, checker};
 use crate::page_set::PageSet;
 use crate::region::{PageFrames, Region, RegionOptions};
+use crate::seeded::{Bug, is_planted};
 use crate::stock::{Exchange, NoExchange, Stock};
 use crate::sync::{AtomicU64, Ordering, read};
 use crate::units::{ADDRESS_SPACE_BYTES_MAX, PageCount, PageSize, Span};
@@ -314,7 +315,11 @@ impl OffHeap {
     }
 
     fn hand_out(&self, run: HeldRun) -> Block {
-        self.region.block(run)
+        let block = self.region.block(run);
+        if self.zero_policy == ZeroPolicy::OnRelease {
+            block.note_zero();
+        }
+        block
     }
 
     /// The memory of a run, as the policy wants it.
@@ -326,6 +331,8 @@ impl OffHeap {
 
     pub(super) fn make_ready(&self, block: &mut Block) {
         let Some(written) = &self.written else { return };
+        // What is not in `written` is, and the rest is about to be.
+        block.note_zero();
         let page_size = self.region.page_size();
         let first = self.region.first_page(block).get();
         let pages = page_size.pages_within(block.size()).map_or(0, PageCount::get);
@@ -337,7 +344,11 @@ impl OffHeap {
                 let length = (rest >> bit).trailing_ones();
                 let page = chunk.page(bit).get() - first;
                 let bytes = |page| page_size.bytes_of(PageCount::new(page));
-                block.bytes_mut()[bytes(page)..bytes(page + length)].fill(0);
+                let stale = bytes(page)..bytes(page + length);
+                checker::note_stale(block.base(), stale.clone());
+                if !is_planted(Bug::SkippedZeroing) {
+                    block.bytes_mut()[stale].fill(0);
+                }
                 rest &= !chunk.bits_of(&(first + page..first + page + length));
             }
         }

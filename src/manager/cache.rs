@@ -8,6 +8,7 @@ use crate::budget::Awaited;
 use crate::depot::{Depot, Locked};
 use crate::free_list::HeldRun;
 use crate::region::PageFrames;
+use crate::seeded::{Bug, is_planted};
 use crate::sync::thread_number;
 use crate::units::PageCount;
 
@@ -65,8 +66,10 @@ impl PageSource {
         // SAFETY: 1: the charge below keeps the owner, and so the manager and its region, alive.
         // 2: by the caller's contract, 1 and 2.
         let mut block = unsafe { self.frames.block(page) };
-        if self.zero_policy == ZeroPolicy::OnAllocate {
-            owner.make_ready(&mut block);
+        match self.zero_policy {
+            ZeroPolicy::Never => {}
+            ZeroPolicy::OnAllocate => owner.make_ready(&mut block),
+            ZeroPolicy::OnRelease => block.note_zero(),
         }
         // SAFETY: 1: by the caller's contract, 1 (`into_cached`).
         let charge = unsafe { Charge::of_cached(owner, self.page_bytes()) };
@@ -79,7 +82,12 @@ impl PageSource {
         if self.zero_policy == ZeroPolicy::OnRelease {
             wipe(&mut block);
         }
-        self.frames.page(block)
+        #[cfg(offheap_seeded)]
+        let twin = is_planted(Bug::UseAfterRelease).then(|| block.twin());
+        let page = self.frames.page(block);
+        #[cfg(offheap_seeded)]
+        twin.into_iter().for_each(|mut late| late.bytes_mut()[0] = 0);
+        page
     }
 }
 
@@ -227,6 +235,9 @@ impl OwnerShared {
 /// pages at hand, and everything else to where it came from.
 #[inline]
 pub(super) fn release(block: Block, charge: Charge) {
+    if is_planted(Bug::Leak) {
+        return;
+    }
     let owner = charge.owner();
     let source = owner.pages().source();
     let depot = owner.pages().depot().filter(|_| block.size() == source.page_bytes());

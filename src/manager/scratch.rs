@@ -10,6 +10,8 @@ use bumpalo::Bump;
 
 use crate::arena::ZeroPolicy;
 use crate::error::{AllocationError, Reason};
+use crate::os::checker;
+use crate::seeded::{Bug, is_planted};
 use crate::units::PAGE_BYTES_MIN;
 
 use super::refusal::Why;
@@ -192,7 +194,7 @@ impl Scratch {
         }
         if mode == MemoryMode::OffHeap {
             let segment = self.owner.allocate(wanted)?;
-            return Ok(Extent::Pages(PageExtent { segment, used_bytes: 0, touched_bytes: 0 }));
+            return Ok(Extent::Pages(PageExtent::new(segment)));
         }
         let reservation = self.owner.reserve_memory(wanted)?;
         let bump = Bump::try_with_capacity(wanted - BUMP_OVERHEAD_BYTES)
@@ -242,22 +244,34 @@ impl Extent {
     /// Forgets the objects.
     fn reset(&mut self) {
         match self {
-            Self::Pages(pages) => pages.used_bytes = 0,
+            Self::Pages(pages) => pages.reset(),
             Self::Heap(heap) => heap.reset(),
         }
     }
 }
 
 impl PageExtent {
+    fn new(segment: MemorySegment) -> Self {
+        checker::set_aside(segment.base(), 0..segment.size());
+        Self { segment, used_bytes: 0, touched_bytes: 0 }
+    }
+
+    fn reset(&mut self) {
+        self.used_bytes = 0;
+        checker::set_aside(self.segment.base(), 0..self.segment.size());
+    }
+
     fn place(&mut self, layout: Layout) -> Option<NonNull<u8>> {
         let base = self.segment.base();
         let next = base.as_ptr() as usize + self.used_bytes;
         let start = self.used_bytes + next.wrapping_neg() % layout.align();
         let end = start.checked_add(layout.size())?;
-        if end > self.segment.size() {
+        let beyond = if is_planted(Bug::Overrun) { layout.size() } else { 0 };
+        if end > self.segment.size() + beyond {
             return None;
         }
         self.used_bytes = end;
+        checker::use_again(base, start..end);
         // INVARIANT: what is placed there lies before `end`.
         self.touched_bytes = self.touched_bytes.max(end);
         // SAFETY: `start` lies within the segment, checked above. The bytes from there to `end`
@@ -269,6 +283,7 @@ impl PageExtent {
 
 impl Drop for PageExtent {
     fn drop(&mut self) {
+        checker::use_again(self.segment.base(), 0..self.segment.size());
         // SAFETY: so many bytes lie within the segment, and are ours alone, by the type invariant.
         // From here on they are initialized, as whoever gets the pages next expects.
         unsafe { self.segment.base().write_bytes(0, self.touched_bytes) };

@@ -10,15 +10,13 @@ use super::{CoreDumps, HUGE_PAGE_BYTES, HugePages, MappingOptions};
 
 /// Inaccessible bytes at each end, so that an overrun faults instead of reaching other memory.
 const GUARD_BYTES: usize = 128 << 10;
-/// The largest OS page of the machines that Linux runs on: guards begin and end on one.
-const OS_PAGE_BYTES_MAX: usize = 64 << 10;
 const NAME: &std::ffi::CStr = c"offheap";
 
 /// Whether memory can be given back to the system while it stays mapped.
 pub(crate) const CAN_GIVE_BACK: bool = true;
 
 /// ```text
-/// | guard and slack | bytes, aligned, readable and writable | guard and slack |
+/// | guard and slack | bytes, aligned, readable and writable | rest of an OS page | guard |
 /// ^ mmap            ^ base
 /// ```
 ///
@@ -51,12 +49,12 @@ impl Mapping {
         let start = mmap.as_mut_ptr();
         let offset = GUARD_BYTES + (start as usize + GUARD_BYTES).wrapping_neg() % align;
         protect(start, offset)?;
-        let tail = offset + bytes.next_multiple_of(OS_PAGE_BYTES_MAX);
+        let os_page_bytes = os_page_bytes();
+        let tail = offset + bytes.next_multiple_of(os_page_bytes);
         protect(start.wrapping_add(tail), total - tail)?;
         let base = NonNull::new(start.wrapping_add(offset)).ok_or_else(too_large)?;
         let is_huge_tlb = options.huge_pages == HugePages::HugeTlb;
         let mmap = if is_huge_tlb { with_huge_tlb(mmap, offset, bytes)? } else { mmap };
-        let os_page_bytes = os_page_bytes();
         // INVARIANT: `offset` is at most `GUARD_BYTES + align`, so `bytes` from there lie
         // before the tail guard; anonymous memory is zero, which is initialized.
         let mut mapping = Self {
@@ -333,15 +331,15 @@ mod tests {
 
     #[test]
     fn it_is_aligned_and_stands_between_guards() {
-        let bytes = 96 << 10; // not a multiple of the largest OS page
+        let bytes = 3 * os_page_bytes(); // an odd number of OS pages: no room before the guard
         let mapping = Mapping::new(options(bytes)).unwrap();
         let base = mapping.base().as_ptr() as usize;
         assert_eq!(base % (2 << 20), 0);
         for inside in [base, base + bytes - 1] {
             assert_eq!(permissions(inside).as_deref(), Some("rw-p"));
         }
-        let guard = base + bytes.next_multiple_of(OS_PAGE_BYTES_MAX);
-        for outside in [base - GUARD_BYTES, base - 1, guard, guard + OS_PAGE_BYTES_MAX - 1] {
+        let end = base + bytes;
+        for outside in [base - GUARD_BYTES, base - 1, end, end + GUARD_BYTES - 1] {
             assert_eq!(permissions(outside).as_deref(), Some("---p"));
         }
     }

@@ -1,5 +1,7 @@
 //! What the operating system does for a region: one mapping, its advice, its residency.
 
+pub(crate) mod checker;
+
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
 mod available;
 #[cfg(all(target_os = "linux", not(offheap_portable)))]

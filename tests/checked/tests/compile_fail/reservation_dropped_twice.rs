@@ -1,0 +1,10 @@
+//! A reservation gives its bytes back once.
+
+use offheap::Reservation;
+
+fn misuse(reservation: Reservation) {
+    drop(reservation);
+    drop(reservation);
+}
+
+fn main() {}

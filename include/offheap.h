@@ -28,7 +28,8 @@
  * with OFFHEAP_STATUS_STALE_HANDLE, and one that was never given out, or is of another kind, with
  * OFFHEAP_STATUS_FOREIGN_HANDLE; NULL is refused with OFFHEAP_STATUS_NULL_ARGUMENT, but to free or
  * release NULL is fine. So a double release does no harm, also if other threads hold the memory by
- * now. What no library can see is an access to the memory itself after its release.
+ * now. What no library can see is an access to the memory itself after its release. Handles can be
+ * guessed: they guard against mistakes, not against an enemy in the same process.
  *
  * OWNERSHIP. Who got a handle frees or releases it, once: a segment with offheap_release,
  * offheap_release_many or offheap_worker_release, the others with their offheap_..._free. The order
@@ -49,6 +50,13 @@
  * with nothing locked, so a callback may call everything here. It does not end by an exception or a
  * longjmp. What ends callbacks waits for one that is under way, unless it is called within a
  * callback itself: so whoever calls it has nothing locked that the callback takes.
+ *
+ * PROCESSES. A child of fork has none of the library's threads, and perhaps a lock that nobody opens
+ * any more. Until it calls exec or _exit it may use the memory that was held, of which it has a
+ * copy, but calls nothing here: it could wait for ever. Neither does a signal handler. A thread is
+ * not cancelled or ended by others within a call, and the library stays loaded while a manager
+ * lives. Where the process allocator has no more memory for what the library keeps to itself, the
+ * process ends.
  *
  * WHAT IT COSTS. A call looks its handles up in a table, without a lock. For an owner that takes
  * two atomic steps on a word that few threads share, and for a segment one when it is released: so
@@ -779,7 +787,7 @@ offheap_status offheap_config_set_huge_pages(offheap_config *config, uint32_t hu
 offheap_status offheap_config_set_populate(offheap_config *config, uint32_t populate);
 
 /**
- * How many threads populate the region, from 1 to 64.
+ * How many threads populate the region: 1 at least and 64 at most, whatever is said.
  */
 offheap_status offheap_config_set_populate_threads(offheap_config *config, uint32_t threads);
 

@@ -1,7 +1,7 @@
 //! With the feature `tracing`, rare things are told as events: a binary of its own, in which no
 //! event comes before there are listeners.
 #![cfg(feature = "tracing")]
-#![allow(clippy::unwrap_used)] // a test stops at the first thing that is not as it says
+#![allow(clippy::unwrap_used, clippy::panic)] // a test stops at what is not as it says
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -217,4 +217,41 @@ fn a_listener_may_use_the_manager() {
         manager.shutdown().unwrap();
     });
     assert!(told.told().len() >= 6);
+}
+
+/// Panics with every event.
+struct Objects;
+
+impl Subscriber for Objects {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "offheap"
+    }
+
+    fn event(&self, _: &Event<'_>) {
+        panic!("as the test wants it");
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+#[test]
+fn nothing_is_lost_to_a_listener_that_panics() {
+    let manager = manager(MemoryMode::OffHeap, 4);
+    with_default(Objects, || {
+        let owner = manager.owner("sorter").minimum(3 * PAGE).register().unwrap();
+        let held = owner.allocate_pages(3).unwrap();
+        assert!(owner.allocate_pages(2).is_err());
+        drop((owner, held));
+        assert_eq!(manager.available_memory(), 4 * PAGE);
+        manager.trim();
+        manager.shutdown().unwrap();
+        drop(manager);
+    });
 }

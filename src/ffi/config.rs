@@ -202,7 +202,7 @@ pub extern "C" fn offheap_config_set_populate(config: *mut Config, populate: u32
     set(config, |builder| Ok(builder.populate(choice("populate", populate, &CHOICES)?)))
 }
 
-/// How many threads populate the region, from 1 to 64.
+/// How many threads populate the region: 1 at least and 64 at most, whatever is said.
 #[unsafe(no_mangle)]
 pub extern "C" fn offheap_config_set_populate_threads(config: *mut Config, threads: u32) -> Status {
     set(config, |builder| Ok(builder.populate_threads(threads)))

@@ -5,7 +5,6 @@
 //! asks, and whoever gives back serves the line.
 
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -19,6 +18,7 @@ use super::calls::{self, Survey};
 use super::candidates::{Candidate, Scope};
 use super::deadlock::Deadlocks;
 use super::events;
+use super::foreign::shielded;
 use super::owner::OwnerShared;
 use super::wait::{Until, Wanted, wake_all};
 
@@ -419,8 +419,7 @@ impl Shared {
             let look = move |manager: &Arc<Self>| {
                 IS_ARBITER.set(true);
                 // What panics is foreign. Those who wait need the arbiter all the same.
-                let look = catch_unwind(AssertUnwindSafe(|| arbiter.look(manager)));
-                look.unwrap_or(Next::After(IDLE_LOOK_EVERY))
+                shielded(|| arbiter.look(manager)).unwrap_or(Next::After(IDLE_LOOK_EVERY))
             };
             let manager = Arc::downgrade(self);
             self.background.start("offheap-arbiter", manager, Next::WhenCalled, look)

@@ -185,7 +185,7 @@ impl MemoryManagerBuilder {
     }
 
     /// How many threads populate the region. By default as many as the machine has cores while the
-    /// manager is built, and one in the background; from 1 to 64.
+    /// manager is built, and one in the background; 1 at least and 64 at most, whatever is said.
     pub fn populate_threads(mut self, threads: u32) -> Self {
         self.populate_threads = Some(threads);
         self

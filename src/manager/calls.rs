@@ -2,12 +2,12 @@
 //! returns (`reclaim`, 1).
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::candidates::Candidate;
+use super::foreign::shielded;
 use super::owner::OwnerShared;
 use super::reclaim::{Call, SpillReserve};
 use super::{Shared, to_usize};
@@ -79,8 +79,8 @@ pub(super) fn reclaim(manager: &Arc<Shared>, owner: &Arc<OwnerShared>, bytes: u6
                 let reserve = &reserve;
                 // It may be the last handle that is let go of here.
                 let call = move || reclaimer.reclaim(to_usize(bytes), reserve);
-                // One that panics has given what it has given; the message was printed.
-                let _ = catch_unwind(AssertUnwindSafe(call));
+                // One that panics has given what it has given.
+                let _ = shielded(call);
             }
             mine.note_given(used_before);
             drop(reserve);
@@ -102,8 +102,8 @@ fn ask(owner: &Arc<OwnerShared>) {
         return;
     }
     let said = reclaim.reclaimer().and_then(|reclaimer| {
-        // One that panics is taken to have nothing; the message was printed.
-        catch_unwind(AssertUnwindSafe(move || reclaimer.reclaimable())).ok()
+        // One that panics is taken to have nothing.
+        shielded(move || reclaimer.reclaimable())
     });
     reclaim.asked().tell(said.unwrap_or(0) as u64);
     reclaim.asked().end();

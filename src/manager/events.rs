@@ -1,14 +1,23 @@
 //! Rare events, told to those who listen: with the feature `tracing` as events, with the feature
 //! `metrics` as counters. Nothing is locked when they are told, so a listener may use the manager.
+//! One that panics spares whoever tells it.
 
 use crate::error::{LeakError, Refusal};
 
 use super::Shared;
+#[cfg(any(feature = "tracing", feature = "metrics"))]
+use super::foreign::shielded;
 use super::owner::OwnerShared;
 
 /// The target of all events.
 #[cfg(feature = "tracing")]
 const TARGET: &str = "offheap";
+
+/// Tells an event, whatever those who listen do with it.
+#[cfg(any(feature = "tracing", feature = "metrics"))]
+fn tell(event: impl FnOnce()) {
+    let _ = shielded(event);
+}
 
 /// That there is a handle on a manager.
 #[cfg(feature = "tracing")]
@@ -19,13 +28,15 @@ impl Drop for Handle {
     fn drop(&mut self) {
         if let Some(leak) = self.0.leaks() {
             for holder in &leak.holders {
-                tracing::warn!(
-                    target: TARGET,
-                    owner = &*holder.name,
-                    used_bytes = holder.used_bytes,
-                    sites = %leak.sites_of(&holder.name),
-                    "the last handle of a memory manager is gone while memory is out"
-                );
+                tell(|| {
+                    tracing::warn!(
+                        target: TARGET,
+                        owner = &*holder.name,
+                        used_bytes = holder.used_bytes,
+                        sites = %leak.sites_of(&holder.name),
+                        "the last handle of a memory manager is gone while memory is out"
+                    );
+                });
             }
         }
     }
@@ -33,94 +44,106 @@ impl Drop for Handle {
 
 pub(super) fn built(shared: &Shared) {
     #[cfg(feature = "tracing")]
-    tracing::info!(
-        target: TARGET,
-        capacity_bytes = shared.budget.limit(),
-        page_bytes = shared.page_size.bytes(),
-        mode = %shared.mode,
-        strategy = %shared.strategy,
-        capacity_source = %shared.capacity_source,
-        "memory manager built"
-    );
+    tell(|| {
+        tracing::info!(
+            target: TARGET,
+            capacity_bytes = shared.budget.limit(),
+            page_bytes = shared.page_size.bytes(),
+            mode = %shared.mode,
+            strategy = %shared.strategy,
+            capacity_source = %shared.capacity_source,
+            "memory manager built"
+        );
+    });
     let _ = shared;
 }
 
 pub(super) fn owner_registered(owner: &OwnerShared) {
     #[cfg(feature = "tracing")]
-    tracing::debug!(
-        target: TARGET,
-        owner = &**owner.path(),
-        minimum_bytes = owner.account().minimum(),
-        limit_bytes = owner.account().limit(),
-        "owner registered"
-    );
+    tell(|| {
+        tracing::debug!(
+            target: TARGET,
+            owner = &**owner.path(),
+            minimum_bytes = owner.account().minimum(),
+            limit_bytes = owner.account().limit(),
+            "owner registered"
+        );
+    });
     let _ = owner;
 }
 
 /// The last handle is gone; memory may still be out.
 pub(super) fn owner_ended(owner: &OwnerShared) {
     #[cfg(feature = "tracing")]
-    tracing::debug!(
-        target: TARGET,
-        owner = &**owner.path(),
-        used_bytes = owner.account().used_bytes(),
-        "owner ended"
-    );
+    tell(|| {
+        tracing::debug!(
+            target: TARGET,
+            owner = &**owner.path(),
+            used_bytes = owner.account().used_bytes(),
+            "owner ended"
+        );
+    });
     let _ = owner;
 }
 
 pub(super) fn refused(refusal: &Refusal) {
     #[cfg(feature = "tracing")]
-    tracing::debug!(
-        target: TARGET,
-        owner = &*refusal.owner,
-        requested_bytes = refusal.requested_bytes,
-        available_bytes = refusal.available_bytes,
-        owner_used_bytes = refusal.owner_used_bytes,
-        owner_limit_bytes = refusal.owner_limit_bytes,
-        capacity_bytes = refusal.capacity_bytes,
-        reason = ?refusal.reason,
-        "memory refused"
-    );
+    tell(|| {
+        tracing::debug!(
+            target: TARGET,
+            owner = &*refusal.owner,
+            requested_bytes = refusal.requested_bytes,
+            available_bytes = refusal.available_bytes,
+            owner_used_bytes = refusal.owner_used_bytes,
+            owner_limit_bytes = refusal.owner_limit_bytes,
+            capacity_bytes = refusal.capacity_bytes,
+            reason = ?refusal.reason,
+            "memory refused"
+        );
+    });
     #[cfg(feature = "metrics")]
-    super::metrics::count_refusal(refusal);
+    tell(|| super::metrics::count_refusal(refusal));
     let _ = refusal;
 }
 
 /// An owner was asked to give memory back, and has answered or let the time pass.
 pub(super) fn asked(owner: &OwnerShared, asked_bytes: u64, given_bytes: u64) {
     #[cfg(feature = "tracing")]
-    tracing::debug!(
-        target: TARGET,
-        owner = &**owner.path(),
-        asked_bytes,
-        given_bytes,
-        "owner asked to give memory back"
-    );
+    tell(|| {
+        tracing::debug!(
+            target: TARGET,
+            owner = &**owner.path(),
+            asked_bytes,
+            given_bytes,
+            "owner asked to give memory back"
+        );
+    });
     let _ = (owner, asked_bytes, given_bytes);
 }
 
 pub(super) fn trimmed(bytes: usize) {
     #[cfg(feature = "tracing")]
-    tracing::debug!(target: TARGET, given_back_bytes = bytes, "free memory given back");
+    tell(|| tracing::debug!(target: TARGET, given_back_bytes = bytes, "free memory given back"));
     #[cfg(feature = "metrics")]
-    super::metrics::count_trim(bytes);
+    tell(|| super::metrics::count_trim(bytes));
     let _ = bytes;
 }
 
 pub(super) fn shut_down(leak: Option<&LeakError>) {
     #[cfg(feature = "tracing")]
     match leak {
-        None => tracing::info!(target: TARGET, "memory manager shut down"),
+        None => tell(|| tracing::info!(target: TARGET, "memory manager shut down")),
         Some(leak) => {
             for holder in &leak.holders {
-                tracing::warn!(
-                    target: TARGET,
-                    owner = &*holder.name,
-                    used_bytes = holder.used_bytes,
-                    sites = %leak.sites_of(&holder.name),
-                    "memory manager shut down while memory is out"
-                );
+                tell(|| {
+                    tracing::warn!(
+                        target: TARGET,
+                        owner = &*holder.name,
+                        used_bytes = holder.used_bytes,
+                        sites = %leak.sites_of(&holder.name),
+                        "memory manager shut down while memory is out"
+                    );
+                });
             }
         }
     }

@@ -15,6 +15,7 @@ mod deadlock;
 mod drain;
 mod events;
 mod fixed;
+mod foreign;
 mod holdings;
 mod lineage;
 mod members;

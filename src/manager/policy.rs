@@ -1,9 +1,9 @@
 //! How owners share a budget when there is not enough for all.
 
 use std::fmt::Debug;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use super::foreign::shielded;
 use super::members::Present;
 use super::owner::OwnerShared;
 use super::{Owner, Shared, to_usize};
@@ -127,8 +127,8 @@ impl Shared {
                 }
             };
             let total = all.saturating_sub(promised_bytes);
-            // One that panics gives no shares; the message was printed.
-            let shares = catch_unwind(AssertUnwindSafe(|| policy.shares(total, &claims)));
+            // One that panics gives no shares.
+            let shares = shielded(|| policy.shares(total, &claims));
             let shares =
                 shares.unwrap_or_default().into_iter().chain(std::iter::repeat(Share::OPEN));
             for (owner, share) in active.iter().zip(shares) {

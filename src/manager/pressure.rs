@@ -1,7 +1,6 @@
 //! How short memory is, as a level that does not flicker.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -10,6 +9,7 @@ use crate::error::ConfigError;
 use crate::sync::{AtomicU64, Ordering, full_fence};
 
 use super::background::{Bell, Next, OnCall};
+use super::foreign::shielded;
 use super::wait::wake_all;
 use super::{MemoryManager, MemoryManagerBuilder, Shared};
 
@@ -159,8 +159,8 @@ impl Shared {
         }
         // Looked up in its turn: a subscription may end during the call before.
         for callback in subscribed.into_iter().filter_map(|id| self.gauge.callback(id)) {
-            // The message was printed, and the others are told all the same.
-            let _ = catch_unwind(AssertUnwindSafe(move || callback(level)));
+            // One that panics is called again, and the others are told all the same.
+            let _ = shielded(move || callback(level));
         }
         Next::After(LOOK_AGAIN_AFTER)
     }

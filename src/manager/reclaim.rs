@@ -233,6 +233,9 @@ impl LentReserve {
 }
 
 /// A segment of the spill reserve, which ends with the reclaim at the latest.
+///
+/// One that is forgotten, or exchanged for another by [`std::mem::swap`], keeps its part of the
+/// reserve until it is dropped, and so keeps others from being asked.
 pub struct ReservedSegment<'a> {
     segment: MemorySegment,
     reserve: PhantomData<&'a ()>,

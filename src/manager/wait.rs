@@ -1,6 +1,5 @@
 //! Waiting in line for memory.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -14,6 +13,7 @@ use crate::line::{Request, Ticket};
 use super::Shared;
 use super::arbiter::is_arbiter;
 use super::drain::{End, Whose};
+use super::foreign::shielded;
 use super::owner::OwnerShared;
 use super::owner_ref::Charge;
 use super::refusal::Why;
@@ -169,10 +169,10 @@ impl Drop for Wait<'_> {
 }
 
 /// Wakes all, whatever a waker does: one that panics spares the others, and whoever gives memory
-/// back. The message was printed.
+/// back.
 pub(super) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
     for waker in wakers {
-        let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        let _ = shielded(|| waker.wake());
     }
 }
 

@@ -38,6 +38,8 @@ mod metered;
 #[cfg(test)]
 mod owners;
 #[cfg(test)]
+mod payloads;
+#[cfg(test)]
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
 mod populating;
 #[cfg(test)]

@@ -138,3 +138,34 @@ fn trims_are_counted_with_their_bytes() {
         assert_eq!(given_back, Some(manager.stats().given_back_bytes));
     });
 }
+
+/// Panics with everything that is counted.
+struct Objects;
+
+impl Recorder for Objects {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        panic!("{key}")
+    }
+
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        panic!("{key}")
+    }
+
+    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+        panic!("{key}")
+    }
+}
+
+#[test]
+fn a_recorder_that_panics_spares_whoever_is_counted() {
+    let manager = manager(MemoryMode::OffHeap, 4, PAGE);
+    let owner = manager.owner("sorter").register().unwrap();
+    with_local_recorder(&Objects, || {
+        assert!(owner.allocate_pages(5).is_err());
+        manager.trim();
+    });
+}

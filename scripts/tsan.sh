@@ -5,6 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/reported.sh
 host=$(rustc -vV | sed -n 's/^host: //p')
+compgen -G "$(rustc --print sysroot)/lib/rustlib/$host/lib/*_rt.tsan.a" >/dev/null ||
+    { echo "skipped: the compiler has no thread sanitizer for $host"; exit 0; }
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/tsan"
 # The flags are unstable ones; the second one has the standard library linked, which was compiled without.
 export RUSTC_BOOTSTRAP=1

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # memcheck, which is told what pages are free: scripts/valgrind.sh [--all]. First it has to report every
 # one of some bugs that are planted, in the core and in a caller; then the same program without a bug, the C
-# programs and, with `--all`, the tests of the core touch and lose nothing. Skips, and says so, where there
+# programs and, with `--all`, the replay of the fuzzer's inputs touch and lose nothing. Skips, and says so, where there
 # is no valgrind or no compiler.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -36,3 +36,11 @@ trap 'rm -rf "$prefix" "$log"' EXIT
 scripts/install.sh "$prefix"
 reported 'Invalid write of size 1' core:use-after-release scripts/c.sh "$prefix" "${memcheck[@]}"
 scripts/c.sh "$prefix" "${memcheck[@]}"
+[ "${1:-}" = --all ] || exit 0
+
+replay=$(cargo test --quiet --release -p offheap-fuzz --test replay --no-run --message-format=json |
+    sed -n 's/.*"executable":"\([^"]*replay[^"]*\)".*/\1/p' | tail -1)
+# The test runner keeps a handle on its thread to the end, which looks lost.
+"${memcheck[@]}" --show-leak-kinds=definite --errors-for-leak-kinds=definite \
+    "$replay" --test-threads=1 the_corpus
+echo "clean: the fuzzer's inputs"

@@ -56,7 +56,7 @@
 //!                          one mapping; index to address       unsafe
 //! 1 free_list/ stock/ residency magazine depot page_stack budget/ line page_set cgroup
 //!   handles/ ask           numbers only: no memory, no unsafe; loom checks these
-//! 0 units error/ sync available
+//! 0 units error/ sync available seeded
 //!                          typed indices and sizes; errors; the switch to loom's atomics
 //! ```
 //!

@@ -15,7 +15,7 @@ use std::ptr::NonNull;
 
 /// Of a fresh region, so many bytes are hidden: what lies beyond is after it was used once. The
 /// shadow memory of address sanitizer takes an eighth of what is hidden.
-const FRESH_BYTES_MAX: usize = 4 << 30;
+const FRESH_BYTES_MAX: usize = 256 << 20;
 
 /// Nobody may access a fresh region.
 #[inline]

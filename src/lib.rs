@@ -139,6 +139,7 @@ pub mod model {
     };
     pub use crate::line::{Ended, Line, Request, Served, Ticket};
     pub use crate::magazine::{Fences, MAGAZINE_PAGES, Magazine};
+    pub use crate::residency::{Residency, Units};
     pub use crate::stock::{Exchange, NoExchange, Stock};
     pub use crate::sync::full_fence;
     pub use crate::units::{ChunkIndex, PageCount, PageIndex, Span};

@@ -30,7 +30,7 @@ pub struct Residency {
 }
 
 /// The pieces of a region that can be a huge page each.
-pub(crate) struct Units {
+pub struct Units {
     /// The pages of a unit: two to the power of this.
     shift: u32,
     /// The pages of the region.
@@ -45,13 +45,15 @@ impl Residency {
         Self { marks: PageSet::new(pages), marked: AtomicU64::new(0), units }
     }
 
-    pub(crate) fn units(&self) -> Option<&Units> {
+    /// The pieces that can be a huge page each; `None` where there are no huge pages.
+    #[must_use]
+    pub fn units(&self) -> Option<&Units> {
         self.units.as_ref()
     }
 
     /// Marks pages that the caller holds (Protocol, 1 and 2).
     #[inline]
-    pub(crate) fn mark(&self, chunk: ChunkIndex, bits: u64) {
+    pub fn mark(&self, chunk: ChunkIndex, bits: u64) {
         if self.marks.of(chunk) & bits != bits {
             self.mark_new(chunk, bits);
         }
@@ -94,7 +96,8 @@ impl Residency {
 
     /// Whether a page of `span` may be resident: one has a mark, or one beside it that could be in
     /// the same huge page has. To be asked after the unit became small (Protocol, 3).
-    pub(crate) fn may_be_resident(&self, span: Span) -> bool {
+    #[must_use]
+    pub fn may_be_resident(&self, span: Span) -> bool {
         let span = self.units.as_ref().map_or(span, |units| units.widened(span));
         span.chunks().any(|(chunk, bits)| self.marks.of(chunk) & bits != 0)
     }
@@ -119,7 +122,8 @@ impl Units {
     }
 
     /// The pages of a unit, those that there are.
-    pub(crate) fn pages_of(&self, unit: u32) -> Range<u32> {
+    #[must_use]
+    pub fn pages_of(&self, unit: u32) -> Range<u32> {
         let edge = |unit: u64| {
             let page = (unit << self.shift).min(u64::from(self.pages));
             u32::try_from(page).unwrap_or(self.pages)
@@ -133,14 +137,15 @@ impl Units {
     }
 
     /// The units that `span` covers entirely.
-    pub(crate) fn covered(&self, span: Span) -> Range<u32> {
+    #[must_use]
+    pub fn covered(&self, span: Span) -> Range<u32> {
         let pages = span.indices();
         let first = pages.start.div_ceil(1 << self.shift);
         first..(pages.end >> self.shift).max(first)
     }
 
     /// The units, two at most, that `span` covers in part.
-    pub(crate) fn cut(&self, span: Span) -> impl Iterator<Item = u32> + use<> {
+    pub fn cut(&self, span: Span) -> impl Iterator<Item = u32> + use<> {
         let (pages, unit_pages) = (span.indices(), 1_u32 << self.shift);
         let (first, last) = (pages.start >> self.shift, pages.end >> self.shift);
         let at_start = !pages.start.is_multiple_of(unit_pages);
@@ -148,7 +153,9 @@ impl Units {
         at_start.then_some(first).into_iter().chain(at_end.then_some(last))
     }
 
-    pub(crate) fn is_small(&self, unit: u32) -> bool {
+    /// Whether the system uses no huge page there (Protocol, 4).
+    #[must_use]
+    pub fn is_small(&self, unit: u32) -> bool {
         let (word, bit) = self.small_bit(unit);
         // ORDERING: Acquire. Pairs with the Release in `set_small`: the system's promise, which the
         // other thread waited for, holds for us as well.
@@ -156,14 +163,14 @@ impl Units {
     }
 
     /// The system agreed to use no huge page there.
-    pub(crate) fn set_small(&self, unit: u32) {
+    pub fn set_small(&self, unit: u32) {
         let (word, bit) = self.small_bit(unit);
         // ORDERING: Release. See `is_small`.
         word.fetch_or(bit, Ordering::Release);
     }
 
     /// The system may use a huge page there from now on. By whoever holds all of it.
-    pub(crate) fn set_huge(&self, unit: u32) {
+    pub fn set_huge(&self, unit: u32) {
         let (word, bit) = self.small_bit(unit);
         // ORDERING: Relaxed. Whoever touches the unit next took its pages from us, through the free
         // list.

@@ -268,7 +268,7 @@ impl Parent for Lineage<'_> {
     fn release(&self, bytes: u64) -> Awaited {
         let Some(owner) = self.owner else { return self.tree.budget.release(bytes) };
         let lineage = self.tree.lineage(owner);
-        let returned = self.tree.account(owner).release_for_child(&lineage, bytes);
+        let returned = self.tree.account(owner).release_past_allowance(&lineage, bytes);
         self.tree.let_go(owner, returned.kept);
         returned.awaited
     }

@@ -282,7 +282,7 @@ fn the_last_child_comes_after_all_others() {
             })
         };
         inner.is_used();
-        inner.let_go(inner.account.release_for_child(&inner.budget, 1).kept);
+        inner.let_go(inner.account.release_past_allowance(&inner.budget, 1).kept);
         other.join().unwrap();
         // SAFETY: both are done.
         inner.alive.with(|alive| assert!(!unsafe { *alive }, "one of them was the last"));

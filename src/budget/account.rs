@@ -286,8 +286,9 @@ impl Account {
         returned.or(parent.undo(share))
     }
 
-    /// Takes back `bytes` that a child took: as [`Parent::release`].
-    pub fn release_for_child(&self, parent: &impl Parent, bytes: u64) -> Returned {
+    /// As [`release`](Self::release), but with nothing for the allowance: for a child, and for a
+    /// request in flight, which would wait for itself should it have to shut the allowance.
+    pub fn release_past_allowance(&self, parent: &impl Parent, bytes: u64) -> Returned {
         let (share, returned) = self.give_back(bytes, bytes);
         returned.or(parent.release(share))
     }
@@ -342,8 +343,7 @@ impl Account {
         self.raise_by(parent, bytes, turn, next, |share| self.begin_at(parent, share, turn))
     }
 
-    /// Has the parent grant what the account needs of it for `bytes` more, in flight, and then
-    /// goes from one tally to the next (Protocol, 3).
+    /// Has the parent grant, in flight, what `bytes` more take of it; then the tally (Protocol, 3).
     fn raise_by(
         &self,
         parent: &impl Parent,

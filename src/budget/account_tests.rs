@@ -1,5 +1,8 @@
 //! What accounts promise, without threads.
 
+use std::sync::{Arc, Barrier};
+use std::thread;
+
 use proptest::prelude::*;
 
 use super::super::Budget;
@@ -63,6 +66,86 @@ fn an_undone_request_leaves_no_trace() {
     assert_eq!(account.undo(&budget, request).kept, Kept::Nothing);
     assert_eq!((account.used_bytes(), budget.free_bytes()), (0, 70));
     assert_eq!(account.reserve(&budget, 80, Turn::LAST), Ok(Opened::First), "nothing is in flight");
+}
+
+/// A budget of which there is plenty at the first look, and no more at the second one, before which
+/// others do what they want between two meetings. Nobody looks again.
+struct Flickering {
+    budget: Budget,
+    looks: AtomicU64,
+    meeting: Barrier,
+}
+
+impl Parent for Flickering {
+    fn limit(&self) -> u64 {
+        self.budget.limit()
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        // ORDERING: Relaxed. One thread counts.
+        let look = self.looks.fetch_add(1, Ordering::Relaxed);
+        assert!(look < 2, "whoever looks now may have to shut the allowance");
+        if look == 0 {
+            return Some(self.limit());
+        }
+        self.meeting.wait();
+        self.meeting.wait();
+        None
+    }
+
+    fn settled_free_bytes(&self) -> u64 {
+        self.budget.settled_free_bytes()
+    }
+
+    fn is_closed(&self) -> bool {
+        Parent::is_closed(&self.budget)
+    }
+
+    fn begin(&self, bytes: u64, turn: Turn) -> Result<(), Refused> {
+        self.budget.begin(bytes, turn)
+    }
+
+    fn settle(&self) {
+        self.budget.settle();
+    }
+
+    fn undo(&self, bytes: u64) -> Awaited {
+        self.budget.undo(bytes)
+    }
+
+    fn release(&self, bytes: u64) -> Awaited {
+        Parent::release(&self.budget, bytes)
+    }
+
+    fn set_awaited(&self, level: u32, awaited: Awaited) {
+        self.budget.set_awaited(level, awaited);
+    }
+}
+
+#[test]
+fn a_request_in_flight_that_gives_part_back_does_not_wait_for_itself() {
+    let (looks, meeting) = (AtomicU64::new(0), Barrier::new(2));
+    let parent = Arc::new(Flickering { budget: Budget::new(1000), looks, meeting });
+    let account = Arc::new(Account::without_minimum(1000).with_allowance(10));
+    assert_eq!(account.reserve(&parent.budget, 30, Turn::LAST), Ok(Opened::First));
+    let other = {
+        let (parent, account) = (Arc::clone(&parent), Arc::clone(&account));
+        thread::spawn(move || account.open_allowance(&*parent))
+    };
+    parent.meeting.wait();
+    let _ = account.release(&*parent, 15);
+    let (request, _) = account.begin(&*parent, 10, Turn::LAST).unwrap();
+    assert_eq!((request.source, account.allowance_bytes()), (Source::Allowance, 5));
+    parent.meeting.wait();
+    // The other thread shuts it, and waits for the request.
+    while account.allowance.begin(0) {
+        account.allowance.settle();
+    }
+    let _ = account.release_past_allowance(&*parent, 4);
+    account.settle(&*parent, request);
+    let _ = other.join().unwrap();
+    assert_eq!((account.used_bytes(), account.allowance_bytes()), (21, 0));
+    assert_eq!(parent.budget.reserved_bytes(), 21, "what is not held is free");
 }
 
 proptest! {

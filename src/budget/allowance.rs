@@ -17,6 +17,8 @@
 //!    is shut until drainers find it.
 //! 4. What is on its way back to the parent for other reasons is in flight *there*, so that nobody
 //!    is refused for it.
+//! 5. Whoever shuts it waits for what is in flight here. So a request in flight gives nothing to an
+//!    allowance before it is settled or undone: what it does not need goes to the parent.
 
 use crate::sync::{AtomicU64, Ordering, Patience, read};
 

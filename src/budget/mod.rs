@@ -41,9 +41,7 @@ mod watch;
 
 use crate::sync::{AtomicU64, Ordering, Patience, read};
 
-#[cfg(offheap_loom)]
-pub use account::Returned;
-pub use account::{Account, Kept, Opened, Tentative};
+pub use account::{Account, Kept, Opened, Returned, Tentative};
 #[cfg(not(offheap_loom))]
 pub use parent::LEVELS_MAX;
 pub use parent::{Awaited, Parent, Turn};

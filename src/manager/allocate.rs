@@ -195,7 +195,7 @@ impl OwnerShared {
         let (mut charge, tentative) = Charge::begin(self, bytes)?;
         match self.search(bytes, search) {
             Ok(block) => {
-                let awaited = charge.shrink(bytes - block.size());
+                let awaited = charge.shrink_in_flight(bytes - block.size());
                 self.account().settle(&self.lineage(), tentative);
                 Ok(Found { block, charge, awaited })
             }

@@ -13,8 +13,9 @@
 use std::mem;
 use std::sync::Arc;
 
-use crate::budget::{Awaited, Kept, Opened, Refused, Tentative, Turn};
+use crate::budget::{Account, Awaited, Kept, Opened, Refused, Returned, Tentative, Turn};
 
+use super::lineage::Lineage;
 use super::owner::OwnerShared;
 
 /// The address of an owner that is known to live, by whatever says so.
@@ -165,6 +166,21 @@ impl Charge {
 
     /// Gives part of the bytes back and keeps the rest, of which there must be some.
     pub(super) fn shrink(&mut self, bytes: usize) -> Awaited {
+        self.shrink_with(bytes, |account, lineage, bytes| account.release(lineage, bytes))
+    }
+
+    /// The same for a request in flight.
+    pub(super) fn shrink_in_flight(&mut self, bytes: usize) -> Awaited {
+        self.shrink_with(bytes, |account, lineage, bytes| {
+            account.release_past_allowance(lineage, bytes)
+        })
+    }
+
+    fn shrink_with(
+        &mut self,
+        bytes: usize,
+        release: impl Fn(&Account, &Lineage<'_>, u64) -> Returned,
+    ) -> Awaited {
         let bytes = bytes as u64;
         debug_assert!(bytes < self.bytes);
         if bytes == 0 {
@@ -172,7 +188,7 @@ impl Charge {
         }
         let owner = self.owner();
         // The rest keeps the account from holding nothing.
-        let returned = owner.account().release(&owner.lineage(), bytes);
+        let returned = release(owner.account(), &owner.lineage(), bytes);
         self.bytes -= bytes;
         returned.awaited
     }
@@ -274,7 +290,7 @@ impl OwnerShared {
 
     /// As [`Parent::release`].
     pub(super) fn release_for_child(self: &Arc<Self>, bytes: u64) -> Awaited {
-        let returned = self.account().release_for_child(&self.lineage(), bytes);
+        let returned = self.account().release_past_allowance(&self.lineage(), bytes);
         self.after_child(returned.kept);
         returned.awaited
     }

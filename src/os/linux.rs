@@ -162,9 +162,13 @@ impl Mapping {
         if !piece_bytes.is_multiple_of(self.os_page_bytes) {
             return Err(io::ErrorKind::Unsupported.into());
         }
-        let ragged = spare_from - spare_from % HUGE_PAGE_BYTES;
-        if self.has_huge_pages && ragged < spare_from {
-            self.forbid_huge_pages(ragged..bytes.min(ragged + HUGE_PAGE_BYTES))?;
+        // Neither the piece with both kinds of pages nor the last one, if it is shorter than a huge
+        // page: the system has huge pages of other sizes, too, and those fit there.
+        for edge in [spare_from, bytes] {
+            let ragged = edge - edge % HUGE_PAGE_BYTES;
+            if self.has_huge_pages && ragged < edge {
+                self.forbid_huge_pages(ragged..bytes.min(ragged + HUGE_PAGE_BYTES))?;
+            }
         }
         // Fails where the process has all of its memory locked.
         // SAFETY: within the mapping, which nobody knows yet.
@@ -341,6 +345,39 @@ mod tests {
         let end = base + bytes;
         for outside in [base - GUARD_BYTES, base - 1, end, end + GUARD_BYTES - 1] {
             assert_eq!(permissions(outside).as_deref(), Some("---p"));
+        }
+    }
+
+    /// Whether the system was told to use no huge page for the mapping that contains `address`.
+    fn is_without_huge_pages(address: usize) -> bool {
+        let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let mut inside = false;
+        for line in smaps.lines() {
+            let mut fields = line.split_ascii_whitespace();
+            let first = fields.next().unwrap();
+            if let Some((start, end)) = first.split_once('-') {
+                let parse = |text| usize::from_str_radix(text, 16).unwrap();
+                inside = (parse(start)..parse(end)).contains(&address);
+            } else if inside && first == "VmFlags:" {
+                return fields.any(|flag| flag == "nh");
+            }
+        }
+        false
+    }
+
+    #[test]
+    fn no_huge_page_of_any_size_is_where_spare_pages_could_be_in_one_with_others() {
+        const MIB: usize = 1 << 20;
+        // Of 7 MiB, 3 are there from the start: the pieces at 2 and at 6 MiB are to be apart.
+        let huge_pages = HugePages::Transparent;
+        let ragged = MappingOptions { spare_from: 3 * MIB, huge_pages, ..options(7 * MIB) };
+        let mapping = Mapping::new(ragged).unwrap();
+        let base = mapping.base().as_ptr() as usize;
+        let apart: Vec<_> = (0..7).map(|mib| is_without_huge_pages(base + mib * MIB)).collect();
+        if mapping.has_huge_pages() {
+            assert_eq!(apart, [false, false, true, true, false, false, true]);
+        } else {
+            assert_eq!(apart, [false; 7], "there are none, or they are none of ours");
         }
     }
 

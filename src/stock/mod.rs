@@ -52,6 +52,17 @@ impl Stock {
         Self::with_units(capacity, mapped, strategy, None)
     }
 
+    /// The same, where every two to the power of `shift` pages can be a huge page.
+    #[cfg(offheap_loom)]
+    #[must_use]
+    pub fn with_huge_pages(capacity: PageCount, mapped: PageCount, shift: u32) -> Self {
+        let one_kind = |unit: std::ops::Range<u32>| {
+            !(unit.start < capacity.get() && capacity.get() < unit.end)
+        };
+        let units = Units::new(mapped, shift, one_kind);
+        Self::with_units(capacity, mapped, Strategy::SmallestFit, Some(units))
+    }
+
     /// The same, where the system has huge pages.
     pub(crate) fn with_units(
         capacity: PageCount,
@@ -88,7 +99,8 @@ impl Stock {
     }
 
     /// What may be resident.
-    pub(crate) fn residency(&self) -> &Residency {
+    #[must_use]
+    pub fn residency(&self) -> &Residency {
         &self.residency
     }
 

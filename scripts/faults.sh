@@ -25,8 +25,8 @@ it, one process a case. For every answer and step there is a case in which that 
 refused and one in which all from there on are; those who are interrupted try again for ever, and a
 process is killed only once, so `EINTR` and `SIGKILL` have the first alone.
 
-- *error*: the caller got an error with the value and the rule, and nothing had changed.
-- *done without*: the caller got what it asked for.
+- *error*: the caller got an error with the value and the rule, and nothing was lost.
+- *done without*: the caller got what it asked for. Of threads of their own, a step may not be reached.
 - *killed*: the process was killed in place of the call, and left no file.
 
 In the first two cases as much is mapped and as many files are open as before, the manager agrees

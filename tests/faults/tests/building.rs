@@ -1,6 +1,7 @@
 //! Every system call refused at every step while a manager is built, and while it goes.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::panic)] // a test stops at the first thing that is not as it says
+// A test stops at the first thing that is not as it says.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::time::Duration;
 

@@ -201,8 +201,9 @@ fn a_storm_of_signals_is_not_noticed() {
                 sort(&owner, 6_000, &dir).unwrap();
                 // Waits for the other one, who gives back, and in vain.
                 let pages = other.allocate_pages(PAGES).unwrap();
-                scope.spawn(|| drop(pages));
+                let gives = scope.spawn(|| drop(pages));
                 let waited = owner.acquire_pages_timeout(round, Duration::from_secs(60)).unwrap();
+                gives.join().unwrap();
                 let held = other.allocate_pages(PAGES - round).unwrap();
                 let refused = owner.acquire_pages_timeout(1, Duration::from_millis(2));
                 assert_eq!(refused.unwrap_err().reason(), Reason::TimedOut);

@@ -1,6 +1,7 @@
 //! Every system call refused, and the process killed, at every step of a sort that spills.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::panic)] // a test stops at the first thing that is not as it says
+// A test stops at the first thing that is not as it says.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fmt::Display;
 use std::os::unix::process::parent_id;

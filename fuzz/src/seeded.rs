@@ -28,8 +28,8 @@ pub(crate) fn managers(seed: u64) -> u64 {
     run(&input)
 }
 
-/// A sort of hundreds to thousands of rows. Every other one is of a file that nothing happens to, and
-/// the others are damaged once or a few times.
+/// A sort of hundreds to thousands of rows. Every other one is of a file that nothing happens to,
+/// and the others are damaged once or a few times.
 pub(crate) fn sorts(seed: u64) -> u64 {
     let Some(mut input) = decoded::<spill::Input>(&random_bytes(seed, 2048)) else { return 0 };
     let last = input.ops.len() / 2;

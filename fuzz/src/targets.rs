@@ -51,8 +51,8 @@ impl Target {
         }
     }
 
-    /// Runs the sequence that a seed stands for. Returns the number of calls that were compared with
-    /// the model.
+    /// Runs the sequence that a seed stands for. Returns the number of calls that were compared
+    /// with the model.
     #[must_use]
     pub fn run_seed(self, seed: u64) -> u64 {
         match self {

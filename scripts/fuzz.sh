@@ -9,6 +9,7 @@
 #   scripts/fuzz.sh sums                       what the ledger sums up to
 #   scripts/fuzz.sh coverage                   the lines of the core that the committed corpora and a
 #                                              few seeds reach, floor by floor; needs cargo-llvm-cov
+#                                              and Python
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build="${CARGO_TARGET_DIR:-$PWD/target}"
@@ -21,7 +22,8 @@ case "${1:-60}" in
 seeded) seeded "${2:-60}" "${3:-1000000000}" ;;
 sums) seeded ;;
 coverage)
-    cargo llvm-cov --release -p offheap-fuzz --tests --json --summary-only \
+    cargo llvm-cov --no-report --release -p offheap-fuzz --tests >&2
+    cargo llvm-cov report --release -p offheap -p offheap-operators --json --summary-only \
         --output-path "$build/fuzz-coverage.json" >&2
     python3 scripts/fuzz-coverage.py "$build/fuzz-coverage.json"
     ;;

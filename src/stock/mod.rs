@@ -167,8 +167,9 @@ impl Stock {
         counts
     }
 
-    /// Checks the warm list, that no page is missing from the cold one, that neither has a page that
-    /// there is not, and that the marks are as many as were counted. Call it in a quiet moment.
+    /// Checks the warm list, that no page is missing from the cold one, that neither has a page
+    /// that there is not, and that the marks are as many as were counted. Call it in a quiet
+    /// moment.
     ///
     /// # Errors
     ///

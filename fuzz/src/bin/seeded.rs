@@ -1,6 +1,6 @@
 //! Runs seeded sequences of all targets in turn, from where the ledger says the last run stopped:
-//! `seeded LEDGER SECONDS CALLS [TARGET...]` ends when that much time has passed, or when the ledger
-//! sums up to so many calls. `seeded LEDGER` prints the sums.
+//! `seeded LEDGER SECONDS CALLS [TARGET...]` ends when that much time has passed, or when the
+//! ledger sums up to so many calls. `seeded LEDGER` prints the sums.
 #![allow(clippy::print_stdout, reason = "it is a program")]
 
 use std::path::{Path, PathBuf};

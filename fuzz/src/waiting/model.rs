@@ -209,12 +209,12 @@ impl Model {
         refusing
     }
 
-    /// Serves the line in the order of coming, until nobody can be served any more. Whether somebody
-    /// was.
+    /// Serves the line in the order of coming, until nobody can be served any more. Whether
+    /// somebody was.
     ///
-    /// Who gives back serves the line. Who takes what he was promised does not, although somebody who
-    /// waits may then be refused by another level, and no longer hold up those behind him: they are
-    /// served the next time that anybody is.
+    /// Who gives back serves the line. Who takes what he was promised does not, although somebody
+    /// who waits may then be refused by another level, and no longer hold up those behind him: they
+    /// are served the next time that anybody is.
     pub(super) fn serve(&mut self) -> bool {
         let mut has_served = false;
         let mut refusing: Vec<Level> = Vec::new();

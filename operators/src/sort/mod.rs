@@ -35,8 +35,8 @@
 //! memory later on, whatever other owners take. No other memory grows with the number of rows;
 //! a run costs 16 bytes.
 //!
-//! Each record in the spill file is sealed with a hash of itself and of its place: rows come back as
-//! they were written, or with an error, whatever became of the file.
+//! Each record in the spill file is sealed with a hash of itself and of its place: rows come back
+//! as they were written, or with an error, whatever became of the file.
 //!
 //! # How it shares
 //!

@@ -42,8 +42,8 @@ impl Sealer {
         Self { secrets: [0_u8, 1, 2].map(|number| random.hash_one(number)) }
     }
 
-    /// Writes the record to the front of `target` as it is to lie at `position` of the file. Returns
-    /// the bytes that it takes there.
+    /// Writes the record to the front of `target` as it is to lie at `position` of the file.
+    /// Returns the bytes that it takes there.
     pub(super) fn write(&self, position: u64, record: Record<'_>, target: &mut [u8]) -> usize {
         let bytes = record.bytes();
         let end = SEAL_BYTES + bytes.len();

@@ -2,6 +2,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use offheap_fuzz::Input;
+use offheap_fuzz::{Target, ledger};
 
-fuzz_target!(|input: Input| offheap_fuzz::run(&input));
+fuzz_target!(|bytes: &[u8]| ledger::run_guided(Target::Managers, bytes));

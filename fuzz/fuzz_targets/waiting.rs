@@ -2,6 +2,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use offheap_fuzz::waiting::{Input, run};
+use offheap_fuzz::{Target, ledger};
 
-fuzz_target!(|input: Input| run(&input));
+fuzz_target!(|bytes: &[u8]| ledger::run_guided(Target::Waiting, bytes));

@@ -5,14 +5,22 @@
 //! other on the committed corpus and on seeded random input.
 
 pub mod abi;
+pub mod ledger;
+mod marking;
 mod model;
 mod ops;
+pub mod seeded;
+pub mod segments;
+pub mod spill;
+mod targets;
 pub mod waiting;
 
 use offheap::{MemoryManager, MemorySegment, Owner, Reservation, Worker};
 
+use marking::Marking;
 use model::Model;
 pub use ops::{Config, Input, Op, OwnerConfig};
+pub use targets::Target;
 
 /// Owners per manager.
 pub const OWNERS: usize = 3;
@@ -20,12 +28,21 @@ pub const OWNERS: usize = 3;
 /// A manager, what was got from it, and the model.
 struct Run {
     manager: MemoryManager,
-    owners: Vec<Option<Owner>>,
-    /// A worker for each owner; like its owner's handle, it keeps the owner.
-    workers: Vec<Option<Worker>>,
+    configs: [OwnerConfig; OWNERS],
+    owners: [Option<Registered>; OWNERS],
     segments: Vec<Held>,
     reservations: Vec<(usize, Reservation)>,
     model: Model,
+    marking: Marking,
+    calls: u64,
+}
+
+/// An owner and its worker, which keeps the owner as its handle does.
+struct Registered {
+    owner: Owner,
+    worker: Worker,
+    /// The number by which the model knows it.
+    number: usize,
 }
 
 /// A segment and what the model knows of it.
@@ -35,16 +52,22 @@ struct Held {
     pattern: u8,
 }
 
-/// Runs `input` and panics where the manager and the model disagree.
-pub fn run(input: &Input) {
-    let Some(mut run) = Run::new(&input.config) else { return };
+/// Runs `input`. Returns the number of calls:
+/// the operations that reached the manager and were compared with the model.
+///
+/// # Panics
+///
+/// Where the manager and the model disagree.
+#[must_use]
+pub fn run(input: &Input) -> u64 {
+    let Some(mut run) = Run::new(&input.config) else { return 0 };
     for op in &input.ops {
         run.step(op);
     }
     if input.shut_down {
         run.shut_down();
     }
-    run.finish();
+    run.finish()
 }
 
 impl Run {
@@ -52,24 +75,32 @@ impl Run {
     fn new(config: &Config) -> Option<Self> {
         let manager = config.builder().build().ok()?;
         assert!(config.is_valid(), "{config:?} must be refused");
-        let mut model = Model::new(&manager, config);
-        let (mut owners, mut workers) = (Vec::new(), Vec::new());
-        for (index, owner) in config.owners.iter().enumerate() {
-            let (minimum, limit) = owner.bytes(manager.capacity());
-            let registered =
-                manager.owner(format!("owner {index}")).minimum(minimum).limit(limit).register();
-            assert_eq!(registered.is_ok(), model.register(minimum, limit), "{registered:?}");
-            workers.push(registered.as_ref().ok().map(Owner::worker));
-            owners.push(registered.ok());
-        }
-        Some(Self {
+        let model = Model::new(&manager, config);
+        let mut run = Self {
             manager,
-            owners,
-            workers,
+            configs: config.owners.clone(),
+            owners: [const { None }; OWNERS],
             segments: Vec::new(),
             reservations: Vec::new(),
             model,
-        })
+            marking: config.marking(),
+            calls: 0,
+        };
+        (0..OWNERS).for_each(|slot| run.register(slot));
+        Some(run)
+    }
+
+    fn register(&mut self, slot: usize) {
+        self.calls += 1;
+        let (minimum, limit) = self.configs[slot].bytes(self.manager.capacity());
+        let name = format!("owner {slot}");
+        let registered = self.manager.owner(name).minimum(minimum).limit(limit).register();
+        let number = self.model.register(minimum, limit);
+        assert_eq!(registered.is_ok(), number.is_some(), "{registered:?}");
+        if let (Ok(owner), Some(number)) = (registered, number) {
+            let worker = owner.worker();
+            self.owners[slot] = Some(Registered { owner, worker, number });
+        }
     }
 
     fn step(&mut self, op: &Op) {
@@ -78,16 +109,7 @@ impl Run {
                 self.allocate(owner, 1, |owner| owner.allocate_page().map(|page| vec![page]));
             }
             Op::WorkerPage { owner } => self.worker_page(owner),
-            Op::WorkerRelease { owner, which } => {
-                if let Some(index) = pick(self.segments.len(), which) {
-                    let held = self.segments.swap_remove(index);
-                    self.check_and_forget(&held);
-                    match &mut self.workers[usize::from(owner) % OWNERS] {
-                        Some(worker) => worker.release(held.segment),
-                        None => drop(held.segment),
-                    }
-                }
-            }
+            Op::WorkerRelease { owner, which } => self.worker_release(owner, which),
             Op::Pages { owner, count } => {
                 let count = usize::from(count);
                 self.allocate(owner, count, |owner| owner.allocate_pages(count));
@@ -102,35 +124,39 @@ impl Run {
             Op::Shrink { which, bytes } => self.shrink(which, bytes as usize),
             Op::Unreserve { which } => {
                 if let Some(index) = pick(self.reservations.len(), which) {
+                    self.calls += 1;
                     let (owner, reservation) = self.reservations.swap_remove(index);
                     self.model.unreserve(owner, reservation.size());
                 }
             }
             Op::Release { which } => {
                 if let Some(index) = pick(self.segments.len(), which) {
+                    self.calls += 1;
                     let held = self.segments.swap_remove(index);
                     self.check_and_forget(&held);
                 }
             }
             Op::ReleaseMany { count } => {
+                self.calls += 1;
                 let from = self.segments.len().saturating_sub(usize::from(count));
                 let many: Vec<_> = self.segments.drain(from..).collect();
                 many.iter().for_each(|held| self.check_and_forget(held));
                 self.manager.release_all(many.into_iter().map(|held| held.segment));
             }
             Op::Check => {
+                self.calls += 1;
                 self.check();
                 // Changes nothing that the model knows of, and shows no last holder's bytes.
                 self.manager.trim();
                 self.check();
             }
-            Op::DropOwner { owner } => {
-                let index = usize::from(owner) % OWNERS;
-                self.workers[index] = None;
-                if self.owners[index].take().is_some() {
-                    self.model.drop_handle(index);
+            Op::TurnOver { owner } => match self.owners[slot(owner)].take() {
+                Some(Registered { number, .. }) => {
+                    self.calls += 1;
+                    self.model.drop_handle(number);
                 }
-            }
+                None => self.register(slot(owner)),
+            },
         }
     }
 
@@ -141,8 +167,9 @@ impl Run {
         pages: usize,
         allocate: impl FnOnce(&Owner) -> Result<Vec<MemorySegment>, offheap::AllocationError>,
     ) {
-        let index = usize::from(owner) % OWNERS;
-        let Some(owner) = &self.owners[index] else { return };
+        let Some(Registered { owner, number, .. }) = &self.owners[slot(owner)] else { return };
+        let index = *number;
+        self.calls += 1;
         let bytes = pages * self.manager.page_size();
         let before = self.manager.available_memory();
         match allocate(owner) {
@@ -163,8 +190,10 @@ impl Run {
 
     /// A page through the worker of an owner.
     fn worker_page(&mut self, owner: u8) {
-        let index = usize::from(owner) % OWNERS;
-        let Some(worker) = &mut self.workers[index] else { return };
+        let slot = &mut self.owners[slot(owner)];
+        let Some(Registered { worker, number, .. }) = slot else { return };
+        let index = *number;
+        self.calls += 1;
         let fits = self.model.fits(index, self.manager.page_size());
         match worker.allocate_page() {
             Ok(page) => {
@@ -175,10 +204,23 @@ impl Run {
         }
     }
 
+    /// A page or a block through a worker, of whatever owner it is.
+    fn worker_release(&mut self, owner: u8, which: u8) {
+        let Some(index) = pick(self.segments.len(), which) else { return };
+        self.calls += 1;
+        let held = self.segments.swap_remove(index);
+        self.check_and_forget(&held);
+        match &mut self.owners[slot(owner)] {
+            Some(registered) => registered.worker.release(held.segment),
+            None => drop(held.segment),
+        }
+    }
+
     /// A request that also needs a hole.
     fn block(&mut self, owner: u8, bytes: usize) {
-        let index = usize::from(owner) % OWNERS;
-        let Some(owner) = &self.owners[index] else { return };
+        let Some(Registered { owner, number, .. }) = &self.owners[slot(owner)] else { return };
+        let index = *number;
+        self.calls += 1;
         let pages = bytes.div_ceil(self.manager.page_size());
         let rounded = pages * self.manager.page_size();
         let has_hole = pages > 0 && self.model.largest_hole() >= pages;
@@ -195,8 +237,9 @@ impl Run {
 
     /// A request that takes what there is.
     fn up_to(&mut self, owner: u8, bytes: usize) {
-        let index = usize::from(owner) % OWNERS;
-        let Some(owner) = &self.owners[index] else { return };
+        let Some(Registered { owner, number, .. }) = &self.owners[slot(owner)] else { return };
+        let index = *number;
+        self.calls += 1;
         let page = self.manager.page_size();
         let granted = bytes.div_ceil(page).min(self.model.free_bytes(index) / page);
         let expected = self.model.grant(&self.manager, granted) * page;
@@ -210,8 +253,9 @@ impl Run {
     }
 
     fn reserve(&mut self, owner: u8, bytes: usize) {
-        let index = usize::from(owner) % OWNERS;
-        let Some(owner) = &self.owners[index] else { return };
+        let Some(Registered { owner, number, .. }) = &self.owners[slot(owner)] else { return };
+        let index = *number;
+        self.calls += 1;
         let fits = self.model.fits(index, bytes);
         match owner.reserve_memory(bytes) {
             Ok(reservation) => {
@@ -225,6 +269,7 @@ impl Run {
 
     fn shrink(&mut self, which: u8, bytes: usize) {
         if let Some(index) = pick(self.reservations.len(), which) {
+            self.calls += 1;
             let (owner, reservation) = &mut self.reservations[index];
             let released = bytes.min(reservation.size());
             assert_eq!(reservation.release(bytes), released);
@@ -234,14 +279,23 @@ impl Run {
 
     fn hold(&mut self, owner: usize, mut segment: MemorySegment) {
         let pattern = self.model.hold(owner, &segment);
-        segment.fill(pattern);
+        if self.model.is_zeroed() {
+            assert!(self.marking.is_marked(&segment, 0), "a last holder's bytes show");
+        }
+        self.marking.mark(&mut segment, pattern);
         self.segments.push(Held { segment, owner, pattern });
     }
 
     fn check_and_forget(&mut self, held: &Held) {
         let Held { segment, owner, pattern } = held;
-        assert!(segment.iter().all(|byte| byte == pattern), "somebody wrote to a held segment");
+        assert!(self.marking.is_marked(segment, *pattern), "somebody wrote to a held segment");
         self.model.forget(*owner, segment);
+    }
+
+    /// Checks everything, and what the manager says of itself.
+    fn check_stats(&self) {
+        self.check();
+        self.model.check_stats(&self.manager);
     }
 
     fn check(&self) {
@@ -253,10 +307,11 @@ impl Run {
         self.model.check(&self.manager);
     }
 
-    fn shut_down(&self) {
+    fn shut_down(&mut self) {
+        self.calls += 1;
         let leaks = self.manager.shutdown();
         assert_eq!(leaks.is_ok(), self.model.is_empty());
-        for owner in self.owners.iter().flatten() {
+        for Registered { owner, .. } in self.owners.iter().flatten() {
             assert!(owner.allocate_page().is_err());
             assert!(owner.allocate(1).is_err());
             assert!(owner.allocate_up_to(usize::MAX).is_err());
@@ -265,8 +320,8 @@ impl Run {
         assert!(self.manager.owner("late").register().is_err());
     }
 
-    fn finish(mut self) {
-        self.check();
+    fn finish(mut self) -> u64 {
+        self.check_stats();
         let segments = std::mem::take(&mut self.segments);
         for held in segments {
             self.check_and_forget(&held);
@@ -274,9 +329,14 @@ impl Run {
         for (owner, reservation) in self.reservations.drain(..) {
             self.model.unreserve(owner, reservation.size());
         }
-        self.check();
+        self.check_stats();
         assert!(self.manager.verify_empty().is_ok());
+        self.calls
     }
+}
+
+fn slot(owner: u8) -> usize {
+    usize::from(owner) % OWNERS
 }
 
 fn pick(length: usize, which: u8) -> Option<usize> {

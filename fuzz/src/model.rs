@@ -62,12 +62,25 @@ impl Model {
         }
     }
 
-    /// Registers an owner; whether it must succeed.
-    pub(crate) fn register(&mut self, minimum: usize, limit: usize) -> bool {
-        let fits = minimum <= limit && minimum <= self.free();
-        let minimum = if fits { minimum } else { 0 };
-        self.owners.push(OwnerModel { used: 0, minimum, limit, handles: usize::from(fits) });
-        fits
+    /// Registers an owner; its number, or `None` if it must be refused.
+    pub(crate) fn register(&mut self, minimum: usize, limit: usize) -> Option<usize> {
+        if minimum > limit || minimum > self.free() {
+            return None;
+        }
+        let owner = OwnerModel { used: 0, minimum, limit, handles: 1 };
+        // The number of one that is gone is free, so that a long sequence has few.
+        let is_gone = |owner: &OwnerModel| owner.handles == 0 && owner.used == 0;
+        if let Some(number) = self.owners.iter().position(is_gone) {
+            self.owners[number] = owner;
+            return Some(number);
+        }
+        self.owners.push(owner);
+        Some(self.owners.len() - 1)
+    }
+
+    /// Whether a page never shows its last holder's bytes.
+    pub(crate) fn is_zeroed(&self) -> bool {
+        self.zero_policy != ZeroPolicy::Never
     }
 
     pub(crate) fn drop_handle(&mut self, owner: usize) {
@@ -139,9 +152,6 @@ impl Model {
 
     /// A segment is held from now on; returns what it is to be filled with.
     pub(crate) fn hold(&mut self, owner: usize, segment: &MemorySegment) -> u8 {
-        if self.zero_policy != ZeroPolicy::Never {
-            assert!(segment.iter().all(|byte| *byte == 0), "a last holder's bytes show");
-        }
         self.owners[owner].used += segment.size();
         self.mark(segment, Page::Free, Page::Taken);
         self.patterns = self.patterns % u8::MAX + 1; // never 0
@@ -153,10 +163,17 @@ impl Model {
         self.release_bytes(owner, segment.size());
     }
 
+    /// What all numbers of the manager say: dear, as some are the operating system's.
+    pub(crate) fn check_stats(&self, manager: &MemoryManager) {
+        let largest = self.largest_hole().min(self.free() / self.page_bytes) * self.page_bytes;
+        let stats = manager.stats();
+        assert_eq!(stats.largest_free_block_bytes, largest);
+        assert!(stats.resident_bytes.is_none_or(|bytes| bytes <= self.page_bytes_total()));
+        self.check(manager);
+    }
+
     pub(crate) fn check(&self, manager: &MemoryManager) {
         assert_eq!(manager.available_memory(), self.free());
-        let largest = self.largest_hole().min(self.free() / self.page_bytes) * self.page_bytes;
-        assert_eq!(manager.stats().largest_free_block_bytes, largest);
         if self.base != 0 {
             let map = manager.map();
             let mut spare = 0;

@@ -4,6 +4,7 @@ use arbitrary::{Arbitrary, Unstructured};
 use offheap::{HugePages, MemoryManager, MemoryManagerBuilder, MemoryMode, Strategy, ZeroPolicy};
 
 use crate::OWNERS;
+use crate::marking::Marking;
 
 /// A configuration and a sequence of calls.
 #[derive(Clone, Debug)]
@@ -33,7 +34,7 @@ impl<'a> Arbitrary<'a> for Input {
 pub struct Config {
     /// The pages of the capacity, before the rest.
     pub pages: u16,
-    /// Bytes beyond the last whole page.
+    /// Bytes beyond the last whole page; the highest bits choose where segments are marked.
     pub rest_bytes: u16,
     /// The page size as a power of two, of which few are used: 12 and 13 are valid, 11 is not.
     pub page_shift: u8,
@@ -60,20 +61,54 @@ pub struct OwnerConfig {
 #[derive(Arbitrary, Clone, Debug)]
 #[expect(missing_docs, reason = "named after the calls that they stand for")]
 pub enum Op {
-    Page { owner: u8 },
-    WorkerPage { owner: u8 },
-    WorkerRelease { owner: u8, which: u8 },
-    Pages { owner: u8, count: u8 },
-    Block { owner: u8, bytes: u32 },
-    UpTo { owner: u8, bytes: u32 },
-    Scattered { owner: u8, bytes: u32 },
-    Reserve { owner: u8, bytes: u32 },
-    Shrink { which: u8, bytes: u32 },
-    Unreserve { which: u8 },
-    Release { which: u8 },
-    ReleaseMany { count: u8 },
+    Page {
+        owner: u8,
+    },
+    WorkerPage {
+        owner: u8,
+    },
+    WorkerRelease {
+        owner: u8,
+        which: u8,
+    },
+    Pages {
+        owner: u8,
+        count: u8,
+    },
+    Block {
+        owner: u8,
+        bytes: u32,
+    },
+    UpTo {
+        owner: u8,
+        bytes: u32,
+    },
+    Scattered {
+        owner: u8,
+        bytes: u32,
+    },
+    Reserve {
+        owner: u8,
+        bytes: u32,
+    },
+    Shrink {
+        which: u8,
+        bytes: u32,
+    },
+    Unreserve {
+        which: u8,
+    },
+    Release {
+        which: u8,
+    },
+    ReleaseMany {
+        count: u8,
+    },
     Check,
-    DropOwner { owner: u8 },
+    /// Drops the owner, or registers it again.
+    TurnOver {
+        owner: u8,
+    },
 }
 
 impl Config {
@@ -88,6 +123,15 @@ impl Config {
 
     fn capacity_bytes(&self) -> usize {
         self.pages() * self.page_bytes() + usize::from(self.rest_bytes) % self.page_bytes()
+    }
+
+    /// Held segments have their patterns throughout in one input of eight.
+    pub(crate) fn marking(&self) -> Marking {
+        let page_bytes = self.page_bytes();
+        match self.rest_bytes >> 13 {
+            0 => Marking::whole(page_bytes),
+            _ => Marking::edges(page_bytes),
+        }
     }
 
     /// Whether a manager can be built from it.
@@ -126,6 +170,30 @@ impl Config {
             .address_space_factor(self.address_space_factor())
             // Small regions, made and dropped by the thousand.
             .huge_pages(HugePages::Never)
+    }
+}
+
+impl Op {
+    /// The same call with sizes that mostly fit, and with fewer checks and turns: for long
+    /// sequences that are not steered by coverage. `index` is its place in the sequence.
+    #[must_use]
+    pub(crate) fn tamed(self, index: usize) -> Self {
+        // Up to 4 MiB, about as many in each power of two.
+        let tame = |bytes: u32| (bytes % (1 << 22)) >> (bytes >> 28);
+        match self {
+            Self::Pages { owner, count } => Self::Pages { owner, count: count >> (count % 4 * 2) },
+            Self::Block { owner, bytes } => Self::Block { owner, bytes: tame(bytes) },
+            Self::UpTo { owner, bytes } => Self::UpTo { owner, bytes: tame(bytes) },
+            Self::Scattered { owner, bytes } => Self::Scattered { owner, bytes: tame(bytes) },
+            Self::Reserve { owner, bytes } => Self::Reserve { owner, bytes: tame(bytes) },
+            Self::Shrink { which, bytes } => Self::Shrink { which, bytes: tame(bytes) },
+            Self::ReleaseMany { count } => Self::ReleaseMany { count: count >> (count % 8) },
+            // The low bits of a place in a sequence choose nothing else.
+            #[expect(clippy::cast_possible_truncation, reason = "any segment will do")]
+            Self::Check if !index.is_multiple_of(32) => Self::Release { which: index as u8 },
+            Self::TurnOver { owner } if owner >= 8 => Self::WorkerPage { owner },
+            other => other,
+        }
     }
 }
 

@@ -1,87 +1,46 @@
 //! Replays the committed corpus, and seeded random input, without a fuzzer.
+#![allow(clippy::unwrap_used)] // a test stops at the first thing that is not as it says
 
 use std::fs;
-use std::io;
 use std::path::Path;
 
-use arbitrary::{Arbitrary, Unstructured};
-use offheap_fuzz::{Input, abi, run, waiting};
+use offheap_fuzz::Target;
+use offheap_fuzz::seeded::random_bytes;
 
-/// Bytes for a fuzz input, from a seed (splitmix64, Steele et al., OOPSLA 2014).
-fn random_bytes(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed;
-    let words = std::iter::repeat_with(|| {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = state;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^ (word >> 31)
-    });
-    words.flat_map(u64::to_le_bytes).take(length).collect()
+/// Runs what is in the corpus of a target; the number of calls.
+fn replay(target: Target) -> u64 {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target.name());
+    let inputs = fs::read_dir(corpus).unwrap();
+    inputs.map(|input| target.run_bytes(&fs::read(input.unwrap().path()).unwrap())).sum()
 }
 
-fn run_bytes(bytes: &[u8]) -> usize {
-    match Input::arbitrary_take_rest(Unstructured::new(bytes)) {
-        Ok(input) => {
-            run(&input);
-            input.ops.len()
-        }
-        Err(_) => 0,
-    }
-}
-
-fn run_abi_bytes(bytes: &[u8]) -> usize {
-    match abi::Input::arbitrary_take_rest(Unstructured::new(bytes)) {
-        Ok(input) => {
-            abi::run(&input);
-            input.ops.len()
-        }
-        Err(_) => 0,
-    }
-}
-
-/// What is in the corpus of a target.
-fn corpus(target: &str) -> io::Result<Vec<Vec<u8>>> {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
-    fs::read_dir(corpus)?.map(|entry| fs::read(entry?.path())).collect()
+/// Runs bytes at random, as a fuzzer would at first; the number of calls.
+fn run_random(target: Target, inputs: u64, input_bytes: usize) -> u64 {
+    (0..inputs).map(|seed| target.run_bytes(&random_bytes(seed, input_bytes))).sum()
 }
 
 #[test]
-fn the_corpus_agrees_with_the_model() {
-    let ops: usize = corpus("managers").unwrap().iter().map(|bytes| run_bytes(bytes)).sum();
-    assert!(ops > 1000, "a corpus of {ops} calls is no corpus");
-}
-
-#[test]
-fn the_corpus_of_the_c_abi_agrees_with_the_model() {
-    let ops: usize = corpus("abi").unwrap().iter().map(|bytes| run_abi_bytes(bytes)).sum();
-    assert!(ops > 1000, "a corpus of {ops} calls is no corpus");
-}
-
-#[test]
-fn random_calls_to_the_c_abi_agree_with_the_model() {
-    let ops: usize = (0..300).map(|seed| run_abi_bytes(&random_bytes(seed, 4096))).sum();
-    assert!(ops > 10_000, "only {ops} calls");
-}
-
-#[test]
-fn random_sequences_agree_with_the_model() {
-    let ops: usize = (0..300).map(|seed| run_bytes(&random_bytes(seed, 4096))).sum();
-    assert!(ops > 10_000, "only {ops} calls");
-}
-
-fn wait_by_bytes(bytes: &[u8]) -> usize {
-    match waiting::Input::arbitrary_take_rest(Unstructured::new(bytes)) {
-        Ok(input) => {
-            waiting::run(&input);
-            input.ops.len()
-        }
-        Err(_) => 0,
+fn the_corpus_agrees_with_the_models() {
+    for target in Target::ALL {
+        let calls = replay(target);
+        assert!(calls > 500, "{}: a corpus of {calls} calls is no corpus", target.name());
     }
 }
 
 #[test]
-fn random_waits_agree_with_the_model() {
-    let ops: usize = (0..300).map(|seed| wait_by_bytes(&random_bytes(seed, 1024))).sum();
-    assert!(ops > 10_000, "only {ops} calls");
+fn random_bytes_agree_with_the_models() {
+    for target in Target::ALL {
+        let calls = run_random(target, 200, 2048);
+        assert!(calls > 5000, "{}: only {calls} calls", target.name());
+    }
+}
+
+#[test]
+fn seeded_sequences_agree_with_the_models() {
+    for target in Target::ALL {
+        // Those of short sequences.
+        let seeds = [0, 1, 8, 9, 16, 17];
+        let calls: u64 = seeds.into_iter().map(|seed| target.run_seed(seed)).sum();
+        assert!(calls > 500, "{}: only {calls} calls", target.name());
+    }
 }

@@ -155,7 +155,7 @@ fn rows_that_were_never_spilled_are_spilled_for_who_waits() {
         assert_eq!((rows.held_bytes(), owner.used_memory()), (PAGE, PAGE));
         let stats = rows.stats();
         assert_eq!((stats.runs, stats.merge_passes, stats.answers), (1, 1, 1));
-        assert_eq!(stats.spilled_bytes, (count - read_before) * 24, "only those that were left");
+        assert_eq!(stats.spilled_bytes, (count - read_before) * 32, "only those that were left");
         check_rest(&mut rows, read, count);
         drop((rows, held));
         manager.verify_empty().unwrap();

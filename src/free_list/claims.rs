@@ -44,6 +44,12 @@ impl Claims {
         Sighting(read(&self.0, Ordering::Acquire))
     }
 
+    /// The claims that have entered and not left.
+    pub(super) fn in_flight(&self) -> u64 {
+        // ORDERING: Relaxed. For checks in a quiet moment; nothing is read on its strength.
+        read(&self.0, Ordering::Relaxed) & IN_FLIGHT_MASK
+    }
+
     /// Whether a search that found nothing may say so (Protocol, 2).
     pub(crate) fn undisturbed(&self, sighting: &Sighting) -> bool {
         // ORDERING: Relaxed. The search read the chunk words with Acquire, so this read comes

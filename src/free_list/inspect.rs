@@ -29,13 +29,26 @@ impl FreeList {
         counts
     }
 
-    /// Checks that every chunk is filed wherever it is due. Call it in a quiet moment: while
-    /// pages come and go a filing can be on its way.
+    /// Checks that every chunk is filed wherever it is due, that searches go as far as pages are
+    /// free, and that no claim is in flight. Call it in a quiet moment: while pages come and go a
+    /// filing can be on its way.
     ///
     /// # Errors
     ///
-    /// A sentence about the first chunk that is not.
+    /// A sentence about the first thing that is not so.
     pub fn check(&self) -> Result<(), String> {
+        if self.words.claims().in_flight() > 0 {
+            return Err(format!("{} claims are in flight", self.words.claims().in_flight()));
+        }
+        let reached = self.chunk_indices().len();
+        if let Some(beyond) =
+            self.words.chunks().skip(reached).find(|it| self.word(*it).into_bits() != 0)
+        {
+            let (chunk, free) = (beyond.get(), self.word(beyond).into_bits());
+            return Err(format!(
+                "chunk {chunk} (free pages {free:#x}) is beyond the {reached} reached"
+            ));
+        }
         for chunk in self.words.chunks() {
             for set in [Filed::Whole, Filed::PageChunk] {
                 if self.is_due(chunk, set) {

@@ -325,7 +325,9 @@ impl FreeList {
     }
 
     /// The chunks that can have free pages.
-    fn chunk_indices(&self) -> impl DoubleEndedIterator<Item = ChunkIndex> + use<> {
+    fn chunk_indices(
+        &self,
+    ) -> impl DoubleEndedIterator<Item = ChunkIndex> + ExactSizeIterator + use<> {
         // ORDERING: Relaxed. Whoever has a page there for the first time comes after `reach`, and
         // so does whoever knows, by a reservation or by the chunk's word, that it was released.
         let reached = read(&self.reached, Ordering::Relaxed);
@@ -390,5 +392,17 @@ mod tests {
         free_list.bins.remove(Bin::of(100).set(), ChunkIndex::new(0));
         let block = free_list.take_run(PageCount::new(64)).unwrap();
         assert_eq!(block.first().get(), 0, "the words know it");
+    }
+
+    #[test]
+    fn a_claim_without_an_end_and_a_page_out_of_reach_are_complained_about() {
+        let free_list = FreeList::with_free(PageCount::new(128), 0..64, Strategy::SmallestFit);
+        let claim = free_list.words.claims().enter();
+        assert_eq!(free_list.check(), Err("1 claims are in flight".to_owned()));
+        claim.complete();
+        assert_eq!(free_list.check(), Ok(()));
+        let _ = free_list.words.set_free(ChunkIndex::new(1), ChunkWord::WHOLE.lowest(1));
+        let complaint = free_list.check().unwrap_err();
+        assert_eq!(complaint, "chunk 1 (free pages 0x1) is beyond the 1 reached");
     }
 }

@@ -79,13 +79,19 @@ impl Present {
     pub(super) fn own_bytes_of(&self, owner: &OwnerShared) -> usize {
         // In this order, what is put by meanwhile counts as used, and nothing that is used does
         // not.
+        let others = self.bytes_of_others(owner);
+        to_usize(owner.account().used_bytes().saturating_sub(others))
+    }
+
+    /// What an account holds for others than the owner itself: the pages at hand, and what those
+    /// below it hold or are promised.
+    pub(super) fn bytes_of_others(&self, owner: &OwnerShared) -> u64 {
         let cached = self.cached_bytes_of(owner) as u64;
         let children = self
             .owners
             .iter()
             .filter(|other| other.parent().is_some_and(|parent| std::ptr::eq(&**parent, owner)));
-        let charged: u64 = children.map(|child| child.account().charged_bytes()).sum();
-        to_usize(owner.account().used_bytes().saturating_sub(cached + charged))
+        cached + children.map(|child| child.account().charged_bytes()).sum::<u64>()
     }
 
     /// The bytes that an owner and those below it hold, without the pages at hand.

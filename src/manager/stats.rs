@@ -187,8 +187,9 @@ impl MemoryManager {
         }
     }
 
-    /// Checks the manager against itself: every hint of the free list against the pages, and the
-    /// pages against the budget. For tests and soaks, in a quiet moment: while memory comes and
+    /// Checks the manager against itself: every hint of the free list against the pages, every
+    /// counter against what it counts, the accounts against each other, and the pages against the
+    /// budget. For tests and soaks, in a quiet moment: while memory comes and
     /// goes, parts of a change can be under way.
     ///
     /// # Errors
@@ -197,6 +198,7 @@ impl MemoryManager {
     pub fn check_consistency(&self) -> Result<(), String> {
         let shared = &*self.shared;
         let (reserved, used_bytes) = shared.present(|present| {
+            present.owners.iter().try_for_each(|owner| check_account(present, owner))?;
             let is_top =
                 |owner: &&Arc<OwnerShared>| owner.parent().is_none() && !owner.is_of_reserve();
             let tops = present.owners.iter().filter(is_top);
@@ -205,8 +207,8 @@ impl MemoryManager {
             let used = |owner: &Arc<OwnerShared>| {
                 present.own_bytes_of(owner) + present.cached_bytes_of(owner)
             };
-            (reserved, present.owners.iter().map(used).sum::<usize>())
-        });
+            Ok::<_, String>((reserved, present.owners.iter().map(used).sum::<usize>()))
+        })?;
         if reserved != shared.budget.reserved_bytes() {
             let counted = shared.budget.reserved_bytes();
             return Err(format!("owners hold or are promised {reserved} bytes, not {counted}"));
@@ -225,6 +227,19 @@ impl MemoryManager {
         }
         Ok(())
     }
+}
+
+/// Checks that an account holds what it is to hold for others, and no more than it may.
+fn check_account(present: &Present, owner: &OwnerShared) -> Result<(), String> {
+    let (name, used_bytes) = (owner.path(), owner.account().used_bytes());
+    let (others, limit) = (present.bytes_of_others(owner), owner.account().limit());
+    if others > used_bytes {
+        return Err(format!("`{name}` holds {used_bytes} bytes, of which {others} for others"));
+    }
+    if used_bytes > limit {
+        return Err(format!("`{name}` holds {used_bytes} bytes, above its limit of {limit}"));
+    }
+    Ok(())
 }
 
 /// What is held, at one moment.

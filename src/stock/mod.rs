@@ -179,7 +179,8 @@ impl Stock {
         counts
     }
 
-    /// Checks the warm list, and that no page is missing from the cold one. Call it in a quiet
+    /// Checks the warm list, that no page is missing from the cold one, that neither has a page
+    /// that there is not, and that the marks are as many as were counted. Call it in a quiet
     /// moment.
     ///
     /// # Errors
@@ -187,6 +188,21 @@ impl Stock {
     /// A sentence about the first thing that is not as it should be.
     pub fn check(&self) -> Result<(), String> {
         self.warm.check()?;
+        let mut marked = 0;
+        for chunk in self.warm.chunks() {
+            let cold = self.cold.as_ref().map_or(0, |cold| cold.free_of(chunk));
+            let beyond =
+                (self.warm.free_of(chunk) | cold) & !chunk.bits_of(&(0..self.mapped.get()));
+            if beyond != 0 {
+                let chunk = chunk.get();
+                return Err(format!("pages {beyond:#x} of chunk {chunk} are free and not there"));
+            }
+            marked += u64::from(self.residency.marked_of(chunk).count_ones());
+        }
+        if marked != self.residency.marked_pages() {
+            let counted = self.residency.marked_pages();
+            return Err(format!("{marked} pages may be resident, not {counted}"));
+        }
         let Some(cold) = &self.cold else { return Ok(()) };
         let (spare, free) = (self.mapped.get() - self.capacity.get(), cold.free_pages());
         if spare != free {

@@ -8,6 +8,7 @@ use offheap::ffi::{self, Status};
 
 use super::Kind;
 use super::model::PAGE;
+use crate::marking::Marking;
 
 /// The pages of a configuration that was not changed.
 pub(super) const PAGES_FIRST: usize = 16;
@@ -271,7 +272,7 @@ pub(super) fn fill(segment: usize, pattern: u8) {
 }
 
 pub(super) fn is_filled(segment: usize, pattern: u8) -> bool {
-    bytes_of(segment).iter().all(|byte| *byte == pattern)
+    Marking::whole(PAGE).is_marked(bytes_of(segment), pattern)
 }
 
 pub(super) fn release(segment: usize) -> Status {

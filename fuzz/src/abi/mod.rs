@@ -57,15 +57,21 @@ impl Value {
     }
 }
 
-/// Runs `input` and panics where the library and the model disagree.
-pub fn run(input: &Input) {
+/// Runs `input`. Returns the number of calls
+/// that were compared with the model.
+///
+/// # Panics
+///
+/// Where the library and the model disagree.
+#[must_use]
+pub fn run(input: &Input) -> u64 {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let mut run = Run::default();
     for op in &input.ops {
         run.step(op);
     }
-    run.finish();
+    run.finish()
 }
 
 /// All handles that were given out, and what they should stand for.
@@ -77,6 +83,7 @@ struct Run {
     live: HashMap<usize, Value>,
     managers: Vec<ManagerModel>,
     patterns: u8,
+    calls: u64,
 }
 
 /// Mostly flags that there are.
@@ -154,6 +161,7 @@ impl Run {
     }
 
     fn step(&mut self, op: &Op) {
+        self.calls += 1;
         match *op {
             Op::NewConfig => {
                 let Ok(config) = calls::config_new() else { unreachable!("it cannot fail") };
@@ -230,6 +238,7 @@ impl Run {
         let config = self.pick(pick, Kind::Config);
         let live = self.live.values().filter(|value| value.kind() == Kind::Manager).count();
         if live >= MANAGERS_MAX {
+            self.calls -= 1;
             return;
         }
         match (calls::manager_new(config.bits), config.value) {
@@ -297,7 +306,7 @@ impl Run {
         }
     }
 
-    fn finish(mut self) {
+    fn finish(mut self) -> u64 {
         for (bits, _) in std::mem::take(&mut self.given) {
             let Some(value) = self.live.get(&bits).copied() else { continue };
             if let Value::Segment { .. } = value {
@@ -317,5 +326,6 @@ impl Run {
             assert_eq!(calls::free(bits, Kind::Manager), Status::Ok);
             assert_eq!(calls::free(bits, Kind::Manager), Status::StaleHandle);
         }
+        self.calls
     }
 }

@@ -19,6 +19,9 @@ const CAPACITY: usize = 64 << 12;
 /// Owners at most.
 const OWNERS_MAX: usize = 8;
 
+/// How often others are let go first before what should be so is wrong.
+const YIELDS_MAX: u32 = 1_000_000;
+
 /// A sequence of calls.
 #[derive(Clone, Debug)]
 pub struct Input {
@@ -80,32 +83,45 @@ impl Waiting {
 /// A manager, what was got from it, and the model.
 struct Run {
     manager: MemoryManager,
+    /// An owner of which the model knows nothing, as it holds nothing.
+    probe: Owner,
     owners: Vec<Option<Owner>>,
     reservations: Vec<(usize, Reservation)>,
     waiting: Vec<Waiting>,
     model: Model,
     requests: usize,
+    calls: u64,
 }
 
-/// Runs `input` and panics where the manager and the model disagree.
-pub fn run(input: &Input) {
+/// Runs `input`. Returns the number of calls
+/// that were compared with the model.
+///
+/// # Panics
+///
+/// Where the manager and the model disagree.
+#[must_use]
+pub fn run(input: &Input) -> u64 {
     let builder = MemoryManager::builder().capacity(CAPACITY).page_size(4096);
     let builder = builder.huge_pages(HugePages::Never).address_space_factor(1);
     let built = builder.depot_pages(if input.keeps { 16 } else { 0 }).build();
     let Ok(manager) = built else { unreachable!("it is small and valid: {built:?}") };
+    let Ok(probe) = manager.owner("probe").register() else { unreachable!("it has no minimum") };
     let mut run = Run {
         manager,
+        probe,
         owners: Vec::new(),
         reservations: Vec::new(),
         waiting: Vec::new(),
         model: Model::new(CAPACITY),
         requests: 0,
+        calls: 0,
     };
     for op in &input.ops {
         run.step(op);
+        run.settle();
         run.check();
     }
-    run.finish();
+    run.finish()
 }
 
 impl Run {
@@ -116,12 +132,14 @@ impl Run {
                 if let Some(owner) = pick(self.owners.len(), owner)
                     && self.owners[owner].take().is_some()
                 {
+                    self.calls += 1;
                     self.model.drop_handle(owner);
                 }
             }
             Op::Reserve { owner, share } => self.reserve(owner, bytes(share).max(1)),
             Op::Shrink { which, share } => {
                 if let Some(which) = pick(self.reservations.len(), which) {
+                    self.calls += 1;
                     let (owner, reservation) = &mut self.reservations[which];
                     let released = reservation.release(bytes(share));
                     self.model.give_back(*owner, released);
@@ -129,6 +147,7 @@ impl Run {
             }
             Op::Release { which } => {
                 if let Some(which) = pick(self.reservations.len(), which) {
+                    self.calls += 1;
                     let (owner, reservation) = self.reservations.swap_remove(which);
                     let size = reservation.size();
                     drop(reservation);
@@ -139,11 +158,13 @@ impl Run {
             Op::Wait { owner, share } => self.wait(owner, bytes(share).max(1)),
             Op::Take { which } => {
                 if let Some(which) = pick(self.waiting.len(), which) {
+                    self.calls += 1;
                     self.take(which);
                 }
             }
             Op::Cancel { which } => {
                 if let Some(which) = pick(self.waiting.len(), which) {
+                    self.calls += 1;
                     let waiting = self.waiting.remove(which);
                     drop(waiting.future);
                     self.model.cancel(waiting.id);
@@ -153,28 +174,31 @@ impl Run {
     }
 
     fn register(&mut self, parent: u8, minimum: u8, limit: u8) {
-        if self.owners.len() == OWNERS_MAX {
-            return;
-        }
+        let Some(number) = self.model.next_number(OWNERS_MAX) else { return };
         let parent = pick(self.owners.len() + 1, parent).and_then(|parent| parent.checked_sub(1));
-        let name = format!("owner {}", self.owners.len());
+        let name = format!("owner {number}");
         let builder = match parent.map(|parent| &self.owners[parent]) {
             None => self.manager.owner(name),
             Some(Some(parent)) => parent.child(name),
             Some(None) => return,
         };
+        self.calls += 1;
         let (minimum, limit) = (bytes(minimum) / 4, bytes(limit));
         let registered = builder.minimum(minimum).limit(limit).register();
-        let expected = self.model.register(parent, minimum, limit);
+        let expected = self.model.register(number, parent, minimum, limit);
         assert_eq!(registered.is_ok(), expected, "{registered:?}");
         if let Ok(owner) = registered {
-            self.owners.push(Some(owner));
+            if number == self.owners.len() {
+                self.owners.push(None);
+            }
+            self.owners[number] = Some(owner);
         }
     }
 
     fn reserve(&mut self, owner: u8, bytes: usize) {
         let Some(owner) = pick(self.owners.len(), owner) else { return };
         let Some(handle) = &self.owners[owner] else { return };
+        self.calls += 1;
         match (handle.reserve_memory(bytes), self.model.take(owner, bytes)) {
             (Ok(reservation), Answer::Had) => {
                 self.model.add_handle(owner);
@@ -197,6 +221,7 @@ impl Run {
     fn wait(&mut self, owner: u8, bytes: usize) {
         let Some(owner) = pick(self.owners.len(), owner) else { return };
         let Some(handle) = self.owners[owner].clone() else { return };
+        self.calls += 1;
         let (id, flag) = (self.requests, Arc::<Flag>::default());
         self.requests += 1;
         let future = Box::pin(async move { handle.acquire_memory(bytes).await });
@@ -235,16 +260,28 @@ impl Run {
         }
     }
 
-    /// Whoever has what he waited for was woken, and nobody else; and the numbers agree.
+    /// Has the line served as the manager's own thread does now and then, if that changes anything.
+    fn settle(&mut self) {
+        if self.model.serve() {
+            let mut probe = Box::pin(self.probe.acquire_memory(1));
+            let waker = Waker::noop();
+            // Whoever steps out of the line, or gives back, serves the line.
+            drop(probe.as_mut().poll(&mut Context::from_waker(waker)));
+        }
+    }
+
+    /// Whoever has what he waited for is woken, and nobody else; and the numbers agree. The
+    /// manager's own thread looks at the line as well: it may be about to wake whom it served.
     fn check(&self) {
         for waiting in &self.waiting {
-            let is_woken = waiting.flag.0.load(Ordering::Relaxed);
-            assert_eq!(is_woken, self.model.granted(waiting.id).is_some(), "{}", waiting.id);
+            let is_granted = self.model.granted(waiting.id).is_some();
+            let is_woken = || waiting.flag.0.load(Ordering::Relaxed);
+            assert!(comes_true(|| is_woken() == is_granted), "{}: {is_granted}", waiting.id);
         }
+        assert!(comes_true(|| self.manager.available_memory() == self.model.free()));
         if let Err(complaint) = self.manager.check_consistency() {
             unreachable!("{complaint}");
         }
-        assert_eq!(self.manager.available_memory(), self.model.free());
         for (index, owner) in self.owners.iter().enumerate() {
             if let Some(owner) = owner {
                 assert_eq!(owner.used_memory(), self.model.used_below(index));
@@ -253,14 +290,26 @@ impl Run {
         }
     }
 
-    fn finish(mut self) {
+    fn finish(mut self) -> u64 {
         self.waiting.clear();
         self.reservations.clear();
         assert!(self.manager.verify_empty().is_ok());
         self.owners.clear();
         assert_eq!(self.manager.available_memory(), CAPACITY);
         assert!(self.manager.check_consistency().is_ok());
+        self.calls
     }
+}
+
+/// Whether something is so, once the manager's own thread is done with what it is at.
+fn comes_true(is_so: impl Fn() -> bool) -> bool {
+    (0..YIELDS_MAX).any(|_| {
+        let is = is_so();
+        if !is {
+            std::thread::yield_now();
+        }
+        is
+    })
 }
 
 fn pick(length: usize, which: u8) -> Option<usize> {

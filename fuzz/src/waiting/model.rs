@@ -35,16 +35,45 @@ pub(super) enum Answer {
     Turn,
 }
 
+/// The handles of an owner that has ended.
+const ENDED: usize = usize::MAX;
+
 /// An owner, or the budget.
 type Level = Option<usize>;
+
+impl Node {
+    /// Whether it has ended, and holds nothing.
+    fn is_gone(&self) -> bool {
+        self.handles == ENDED && self.used == 0 && self.minimum == 0
+    }
+}
 
 impl Model {
     pub(super) fn new(capacity: usize) -> Self {
         Self { capacity, owners: Vec::new(), line: Vec::new() }
     }
 
-    /// Registers an owner; whether it must succeed.
-    pub(super) fn register(&mut self, parent: Level, minimum: usize, limit: usize) -> bool {
+    /// The number that the next owner has, below `numbers`: a new one, or that of an owner that is
+    /// gone. `None` if there are as many owners.
+    pub(super) fn next_number(&self, numbers: usize) -> Option<usize> {
+        let is_gone = |owner: &usize| {
+            let below = |other: &Node| other.parent == Some(*owner) && !other.is_gone();
+            self.owners[*owner].is_gone() && !self.owners.iter().any(below)
+        };
+        match self.owners.len() {
+            known if known < numbers => Some(known),
+            known => (0..known).find(is_gone),
+        }
+    }
+
+    /// Registers an owner under its number; whether it must succeed.
+    pub(super) fn register(
+        &mut self,
+        number: usize,
+        parent: Level,
+        minimum: usize,
+        limit: usize,
+    ) -> bool {
         let limit_above = parent.map_or(self.capacity, |parent| self.owners[parent].limit);
         let own_limit = limit.min(limit_above);
         if minimum > limit || minimum > own_limit {
@@ -56,7 +85,11 @@ impl Model {
         if let Some(parent) = parent {
             self.owners[parent].handles += 1;
         }
-        self.owners.push(Node { parent, used: 0, minimum, limit: own_limit, handles: 1 });
+        let node = Node { parent, used: 0, minimum, limit: own_limit, handles: 1 };
+        match self.owners.get_mut(number) {
+            Some(gone) => *gone = node,
+            None => self.owners.push(node),
+        }
         true
     }
 
@@ -66,8 +99,13 @@ impl Model {
 
     pub(super) fn drop_handle(&mut self, owner: usize) {
         self.owners[owner].handles -= 1;
+        let free = self.free();
+        let used: usize = self.owners.iter().map(|owner| owner.used).sum();
         self.end(owner);
-        self.serve();
+        // Whoever gives nothing back serves nobody.
+        if free != self.free() || used != self.owners.iter().map(|owner| owner.used).sum() {
+            self.serve();
+        }
     }
 
     /// Without handles an owner ends, and with its last byte its minimum.
@@ -80,17 +118,16 @@ impl Model {
             self.give_back_to(self.owners[owner].parent, minimum);
         }
         // The handle of its parent goes with its own, once.
-        if let Some(parent) = self.owners[owner].parent
-            && self.owners[owner].handles == 0
+        if std::mem::replace(&mut self.owners[owner].handles, ENDED) == 0
+            && let Some(parent) = self.owners[owner].parent
         {
-            self.owners[owner].handles = usize::MAX;
             self.owners[parent].handles -= 1;
             self.end(parent);
         }
     }
 
     fn has_ended(&self, owner: usize) -> bool {
-        self.owners[owner].handles == 0 || self.owners[owner].handles > usize::MAX / 2
+        self.owners[owner].handles == 0 || self.owners[owner].handles == ENDED
     }
 
     /// A request that does not wait.
@@ -172,8 +209,14 @@ impl Model {
         refusing
     }
 
-    /// Serves the line in the order of coming, until nobody can be served any more.
-    fn serve(&mut self) {
+    /// Serves the line in the order of coming, until nobody can be served any more. Whether
+    /// somebody was.
+    ///
+    /// Who gives back serves the line. Who takes what he was promised does not, although somebody
+    /// who waits may then be refused by another level, and no longer hold up those behind him: they
+    /// are served the next time that anybody is.
+    pub(super) fn serve(&mut self) -> bool {
+        let mut has_served = false;
         let mut refusing: Vec<Level> = Vec::new();
         for index in 0..self.line.len() {
             let Place { owner, bytes, is_granted, .. } = self.line[index];
@@ -186,9 +229,11 @@ impl Model {
                     let answer = self.take_from(Some(owner), bytes, &refusing);
                     assert_eq!(answer, Answer::Had);
                     self.line[index].is_granted = true;
+                    has_served = true;
                 }
             }
         }
+        has_served
     }
 
     /// The level that refuses a request after those who are refused at `refusing`.

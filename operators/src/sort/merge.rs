@@ -6,6 +6,7 @@ use offheap::MemorySegment;
 
 use super::buffer::Buffer;
 use super::record::{Record, prefix};
+use super::seal::{SEAL_BYTES, Sealed};
 use super::spill::{Extent, SpillFile};
 use super::tree::LoserTree;
 use super::{Memory, SortError, SpillAction};
@@ -14,17 +15,24 @@ use super::{Memory, SortError, SpillAction};
 ///
 /// ```text
 /// file:   | ... | read before | in the block | unread |      unread: what remains of the extent
-/// block:        | done | record | following  | idle   |
-///               0      start                 end
+/// block:        | done | seal, record | following  | idle   |
+///               0      start                       end
 /// ```
 struct RunReader {
     buffer: Buffer,
     start: usize,
     end: usize,
     unread: Extent,
-    /// The size of the record at `start`; 0 at the end of the run.
+    /// The size of the record at `start` with its seal; 0 at the end of the run.
     record_bytes: usize,
     prefix: u64,
+}
+
+/// What a reader finds at the front of what it read.
+enum Found {
+    Record,
+    Incomplete,
+    Broken,
 }
 
 impl RunReader {
@@ -38,27 +46,48 @@ impl RunReader {
     fn record(&self) -> Option<Record<'_>> {
         match self.record_bytes {
             0 => None,
-            _ => Some(Record::written_to(&self.buffer.block[self.start..self.end])),
+            _ => Some(Record::written_to(&self.buffer.block[self.start + SEAL_BYTES..self.end])),
         }
     }
 
     fn advance(&mut self, file: &SpillFile) -> Result<(), SortError> {
         self.start += self.record_bytes;
         self.record_bytes = 0;
-        if Record::first_of(&self.buffer.block[self.start..self.end]).is_none() {
+        let mut found = self.stand(file);
+        if let Found::Incomplete = found {
             self.refill(file)?;
+            if self.start == self.end {
+                return Ok(());
+            }
+            found = self.stand(file);
         }
-        if self.start == self.end {
-            return Ok(());
-        }
-        let Some(record) = Record::first_of(&self.buffer.block[self.start..self.end]) else {
+        let why = match found {
+            Found::Record => return Ok(()),
             // Whole records were written, none larger than a block.
-            let bytes = self.end - self.start;
-            let source = io::Error::new(io::ErrorKind::InvalidData, "these are no whole records");
-            return Err(file.error(SpillAction::Read { bytes }, source));
+            Found::Incomplete => "there is no whole record",
+            Found::Broken => "the record is not as it was written",
         };
-        (self.record_bytes, self.prefix) = (record.bytes().len(), prefix(record.key()));
-        Ok(())
+        let (bytes, position) = (self.end - self.start, self.position());
+        let source = io::Error::new(io::ErrorKind::InvalidData, format!("{why} at {position}"));
+        Err(file.error(SpillAction::Read { bytes }, source))
+    }
+
+    /// Where in the file `start` is.
+    fn position(&self) -> u64 {
+        self.unread.start - (self.end - self.start) as u64
+    }
+
+    /// Stands at the record at `start`, if there is one.
+    fn stand(&mut self, file: &SpillFile) -> Found {
+        match file.first_of(self.position(), &self.buffer.block[self.start..self.end]) {
+            Sealed::Record(record) => {
+                self.record_bytes = SEAL_BYTES + record.bytes().len();
+                self.prefix = prefix(record.key());
+                Found::Record
+            }
+            Sealed::Incomplete => Found::Incomplete,
+            Sealed::Broken => Found::Broken,
+        }
     }
 
     /// Moves what is left to the front of the block and fills the rest of it from the file.

@@ -35,6 +35,9 @@
 //! memory later on, whatever other owners take. No other memory grows with the number of rows;
 //! a run costs 16 bytes.
 //!
+//! Each record in the spill file is sealed with a hash of itself and of its place: rows come back
+//! as they were written, or with an error, whatever became of the file.
+//!
 //! # How it shares
 //!
 //! If its owner was registered with [polled reclaim](offheap::OwnerBuilder::polled_reclaim), the
@@ -60,7 +63,7 @@
 //! 2 passes         from many runs to few
 //! 1 spill run merge
 //!                  a run in memory; runs in a file; a walk over several of them
-//! 0 memory buffer wait record tree error
+//! 0 memory buffer wait record seal tree error
 //! ```
 
 mod buffer;
@@ -70,6 +73,7 @@ mod merge;
 mod passes;
 mod record;
 mod run;
+mod seal;
 mod sorted;
 mod spill;
 mod tree;
@@ -87,6 +91,7 @@ use memory::Memory;
 use passes::{FAN_IN_MIN, Passes, Spilled};
 use record::{HEADER_BYTES, Lengths};
 use run::{Run, RunCursor};
+use seal::SEAL_BYTES;
 use sorted::{InMemory, Source};
 pub use sorted::{SortedRow, SortedRows};
 use spill::{RunWriter, SpillFile};
@@ -207,7 +212,7 @@ impl ExternalSorter {
     /// The most bytes that a row may have together with its key.
     #[must_use]
     pub fn row_bytes_max(&self) -> usize {
-        self.memory.page_bytes() - HEADER_BYTES
+        self.memory.page_bytes() - SEAL_BYTES - HEADER_BYTES
     }
 
     /// The sort in numbers, so far.
@@ -231,7 +236,7 @@ impl ExternalSorter {
     /// too large the sort can go on; otherwise it is over.
     pub fn push(&mut self, key: &[u8], row: &[u8]) -> Result<(), SortError> {
         let page_bytes = self.memory.page_bytes();
-        let Some(lengths) = Lengths::of(key, row, page_bytes) else {
+        let Some(lengths) = Lengths::of(key, row, page_bytes - SEAL_BYTES) else {
             let (bytes, bytes_max) = (key.len() + row.len(), self.row_bytes_max());
             return Err(SortError::RowTooLarge { bytes, bytes_max, page_bytes });
         };

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use offheap::MemorySegment;
 
 use super::record::Record;
+use super::seal::{SEAL_BYTES, Sealed, Sealer};
 use super::{SortError, SpillAction};
 use crate::Interrupt;
 
@@ -15,6 +16,7 @@ pub(super) struct SpillFile {
     file: File,
     dir: PathBuf,
     size: u64,
+    sealer: Sealer,
 }
 
 /// Where a run lies in its file.
@@ -27,7 +29,7 @@ pub(super) struct Extent {
 impl SpillFile {
     pub(super) fn create(dir: &Path) -> Result<Self, SortError> {
         match unnamed(dir) {
-            Ok(file) => Ok(Self { file, dir: dir.to_path_buf(), size: 0 }),
+            Ok(file) => Ok(Self { file, dir: dir.to_path_buf(), size: 0, sealer: Sealer::new() }),
             Err(source) => {
                 let dir = dir.to_path_buf();
                 Err(SortError::Spill { action: SpillAction::Create, dir, source })
@@ -44,6 +46,11 @@ impl SpillFile {
         let mut file = &self.file;
         let answer = file.seek(SeekFrom::Start(offset)).and_then(|_| file.read_exact(target));
         answer.map_err(|source| self.error(SpillAction::Read { bytes: target.len() }, source))
+    }
+
+    /// What lies at the front of `bytes`, which were read from `position` on.
+    pub(super) fn first_of<'a>(&self, position: u64, bytes: &'a [u8]) -> Sealed<'a> {
+        self.sealer.read(position, bytes)
     }
 
     pub(super) fn error(&self, action: SpillAction, source: io::Error) -> SortError {
@@ -104,14 +111,14 @@ impl<'a> RunWriter<'a> {
         Self { file, block, filled: 0, start, interrupt }
     }
 
-    /// Adds a record, which is not larger than a page, and so than the block.
+    /// Adds a record, which is not larger than a page with its seal, and so than the block.
     pub(super) fn push(&mut self, record: Record<'_>) -> Result<(), SortError> {
-        let bytes = record.bytes();
-        if self.filled + bytes.len() > self.block.size() {
+        if self.filled + SEAL_BYTES + record.bytes().len() > self.block.size() {
             self.flush()?;
         }
-        self.block[self.filled..self.filled + bytes.len()].copy_from_slice(bytes);
-        self.filled += bytes.len();
+        let position = self.file.size + self.filled as u64;
+        let idle = &mut self.block[self.filled..];
+        self.filled += self.file.sealer.write(position, record, idle);
         Ok(())
     }
 

@@ -1,0 +1,7 @@
+//! Accesses to segments, against vectors of bytes.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use offheap_fuzz::{Target, ledger};
+
+fuzz_target!(|bytes: &[u8]| ledger::run_guided(Target::Segments, bytes));

@@ -1,0 +1,70 @@
+//! The targets by name, so that whoever runs them treats them all alike.
+
+use arbitrary::{Arbitrary, Unstructured};
+
+use crate::seeded::{self, random_bytes};
+use crate::{abi, segments, spill, waiting};
+
+/// What is fuzzed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Target {
+    /// Pages and blocks, in both modes and under both strategies.
+    Managers,
+    /// Accesses to segments.
+    Segments,
+    /// Owners that wait in line.
+    Waiting,
+    /// The C ABI.
+    Abi,
+    /// Sorts whose spill file is damaged.
+    Spill,
+}
+
+impl Target {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Managers, Self::Segments, Self::Waiting, Self::Abi, Self::Spill];
+
+    /// The name of the fuzz target and of its corpus.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Managers => "managers",
+            Self::Segments => "segments",
+            Self::Waiting => "waiting",
+            Self::Abi => "abi",
+            Self::Spill => "spill",
+        }
+    }
+
+    /// Runs the input that `bytes` decode to. Returns the number of calls that were compared with
+    /// the model; 0 if the bytes are no input.
+    #[must_use]
+    pub fn run_bytes(self, bytes: &[u8]) -> u64 {
+        match self {
+            Self::Managers => decoded(bytes).map_or(0, |input| crate::run(&input)),
+            Self::Segments => decoded(bytes).map_or(0, |input| segments::run(&input)),
+            Self::Waiting => decoded(bytes).map_or(0, |input| waiting::run(&input)),
+            Self::Abi => decoded(bytes).map_or(0, |input| abi::run(&input)),
+            Self::Spill => decoded(bytes).map_or(0, |input| spill::run(&input)),
+        }
+    }
+
+    /// Runs the sequence that a seed stands for. Returns the number of calls that were compared
+    /// with the model.
+    #[must_use]
+    pub fn run_seed(self, seed: u64) -> u64 {
+        match self {
+            Self::Managers => seeded::managers(seed),
+            Self::Segments => self.run_bytes(&random_bytes(seed, 1 << 18)),
+            Self::Spill => seeded::sorts(seed),
+            Self::Waiting | Self::Abi => self.run_bytes(&random_bytes(seed, 4096)),
+        }
+    }
+}
+
+/// The input that `bytes` stand for.
+pub(crate) fn decoded<'a, Input: Arbitrary<'a>>(bytes: &'a [u8]) -> Option<Input> {
+    Input::arbitrary_take_rest(Unstructured::new(bytes)).ok()
+}

@@ -138,7 +138,7 @@ pub mod model {
         Closed, Gate, Gates, Generation, Handle, Kind, LabelledGate, NotEntered, SLOTS_MAX, Spares,
     };
     pub use crate::line::{Ended, Line, Request, Served, Ticket};
-    pub use crate::magazine::{Fences, MAGAZINE_PAGES, Magazine};
+    pub use crate::magazine::{Entered, Fences, MAGAZINE_PAGES, Magazine};
     pub use crate::residency::{Residency, Units};
     pub use crate::stock::{Exchange, NoExchange, Stock};
     pub use crate::sync::full_fence;

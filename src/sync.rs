@@ -1,9 +1,16 @@
-//! The one switch between the standard atomics and locks, loom's, and those that count.
+//! The one switch between the standard atomics and locks, those of a model, and those that count.
+//!
+//! The models run under loom, or under shuttle where `cfg(offheap_shuttle)` is set as well.
+
+#[cfg(all(offheap_loom, not(offheap_shuttle)))]
+use loom as engine;
+#[cfg(all(offheap_loom, offheap_shuttle))]
+use shuttle as engine;
 
 #[cfg(offheap_loom)]
-pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+pub(crate) use engine::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 #[cfg(offheap_loom)]
-pub(crate) use loom::sync::{Mutex, MutexGuard};
+pub(crate) use engine::sync::{Mutex, MutexGuard};
 #[cfg(not(offheap_loom))]
 pub(crate) use std::sync::atomic::Ordering;
 #[cfg(offheap_count)]
@@ -51,7 +58,7 @@ pub(crate) fn write(word: &AtomicU64, value: u64, order: Ordering) {
 #[inline]
 pub fn full_fence() {
     #[cfg(offheap_loom)]
-    loom::sync::atomic::fence(Ordering::SeqCst);
+    engine::sync::atomic::fence(Ordering::SeqCst);
     #[cfg(not(offheap_loom))]
     std::sync::atomic::fence(Ordering::SeqCst);
 }
@@ -83,7 +90,7 @@ impl Patience {
 
     #[cfg(offheap_loom)]
     pub(crate) fn wait(&mut self) {
-        loom::thread::yield_now();
+        engine::thread::yield_now();
     }
 
     #[cfg(not(offheap_loom))]

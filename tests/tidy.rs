@@ -205,7 +205,7 @@ fn unsafe_code_stays_in_the_listed_files() {
 
 #[test]
 fn only_one_file_names_the_atomics() {
-    let banned = ["std::sync::atomic", "core::sync::atomic", "loom::"];
+    let banned = ["std::sync::atomic", "core::sync::atomic", "loom::", "shuttle::"];
     let mut complaints = Vec::new();
     for source in sources().iter().filter(|source| source.is_core()) {
         if source.path == "src/sync.rs" {

@@ -1,25 +1,32 @@
-//! Models of the lock-free code, checked by loom.
+//! Models of the lock-free code, checked by loom and by shuttle.
 //!
 //! Each model in `tests/` begins with its goal and lets two threads do two or three steps each,
 //! in every order that the memory model allows, up to a bound of preemptions. They run under
 //! `--cfg offheap_loom`, see `scripts/loom.sh`, in two modes: as the code is, and with
 //! `--cfg offheap_loom_rmw`, which turns the loads of words that only read-modify-writes change
 //! into such themselves, because loom does not explore every `load; compare_exchange`.
+//!
+//! What takes more threads and more steps than that is in `tests/schedules.rs`, which shuttle runs
+//! in many random orders, under `--cfg offheap_shuttle` beside the first; see `scripts/shuttle.sh`.
 #![cfg(offheap_loom)]
 
+pub mod engine;
 pub mod manager;
 pub mod tree;
 
-use loom::cell::UnsafeCell;
 use offheap::Strategy;
 use offheap::model::{Account, Budget, FreeList, HeldRun, PageCount, Turn};
 
+use engine::cell::UnsafeCell;
+
 /// Runs a model.
+#[cfg(not(offheap_shuttle))]
 pub fn check(model: impl Fn() + Send + Sync + 'static) {
     check_within(usize::MAX, model);
 }
 
 /// Runs a model with so many steps that only this many preemptions can be explored at a time.
+#[cfg(not(offheap_shuttle))]
 pub fn check_within(preemptions_max: usize, model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = builder.preemption_bound.map(|bound| bound.min(preemptions_max));

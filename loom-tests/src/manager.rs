@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::task::{Poll, Wake, Waker};
 
-use loom::cell::UnsafeCell;
-use loom::sync::{Mutex, Notify};
 use offheap::model::{Awaited, Ended, Line, Refused, Request, Ticket, Turn};
 
+use crate::engine::cell::UnsafeCell;
+use crate::engine::sync::{Mutex, Notify};
 use crate::tree::Tree;
 
 /// Owners who wait in line for bytes, as `MemoryManager` has them wait.

@@ -111,6 +111,23 @@ fn a_quantum_on_its_way_refuses_nobody() {
     );
 }
 
+/// Goal: a quantum that was granted for an allowance which a drainer shuts meanwhile goes back.
+#[test]
+fn a_quantum_for_an_allowance_that_is_shut_goes_back() {
+    check(|| {
+        let managed = Arc::new(Managed::new(17, 0, 0));
+        let other = {
+            let managed = Arc::clone(&managed);
+            thread::spawn(move || managed.keeper.reserve(&managed.budget, 1, Turn::LAST).is_ok())
+        };
+        let _ = managed.keeper.collect_allowance(&managed.budget);
+        managed.keeper.let_go_of_allowance();
+        assert!(other.join().unwrap(), "there is plenty");
+        let charged = managed.keeper.charged_bytes();
+        assert_eq!(charged + PLENTY, managed.budget.reserved_bytes());
+    });
+}
+
 /// Goal: whoever takes a byte from the allowance finds the page that was released for it.
 #[test]
 fn what_is_taken_from_an_allowance_has_its_page() {

@@ -40,6 +40,27 @@ fn one_run_has_one_winner() {
     });
 }
 
+/// Goal: the same inside a chunk, where one of them wants only a part of what the other one wants.
+#[test]
+fn one_run_inside_a_chunk_has_one_winner() {
+    for others_pages in [2, 1] {
+        check(move || {
+            let pages = Arc::new(Pages::new(3));
+            let held = pages.take_run(1).expect("all are free");
+            let other = {
+                let pages = Arc::clone(&pages);
+                thread::spawn(move || pages.take_run(others_pages))
+            };
+            let mine = pages.take_run(2);
+            let others = other.join().unwrap();
+            assert_eq!(mine.is_some() as u8 + others.is_some() as u8, 1);
+            mine.into_iter().chain(others).chain([held]).for_each(|run| pages.release(run));
+            assert_eq!(pages.free_list.free_pages(), 3);
+            pages.check();
+        });
+    }
+}
+
 /// Goal: a claim that loses its second chunk gives the first one back and has failed; whoever
 /// misses what it took meanwhile sees the claim, and waits for that before he says that there is
 /// no hole.

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
 use offheap::{HugePages, MemoryManager, Owner, Reason, Reservation, ReservationError};
@@ -19,6 +20,8 @@ const CAPACITY: usize = 64 << 12;
 /// Owners at most.
 const OWNERS_MAX: usize = 8;
 
+/// Longer than any sequence takes.
+const NEVER: Duration = Duration::from_secs(1 << 20);
 /// How often others are let go first before what should be so is wrong.
 const YIELDS_MAX: u32 = 1_000_000;
 
@@ -103,6 +106,8 @@ struct Run {
 pub fn run(input: &Input) -> u64 {
     let builder = MemoryManager::builder().capacity(CAPACITY).page_size(4096);
     let builder = builder.huge_pages(HugePages::Never).address_space_factor(1);
+    // However slow the machine is, nobody is told that he waits for ever.
+    let builder = builder.deadlock_timeout(NEVER);
     let built = builder.depot_pages(if input.keeps { 16 } else { 0 }).build();
     let Ok(manager) = built else { unreachable!("it is small and valid: {built:?}") };
     let Ok(probe) = manager.owner("probe").register() else { unreachable!("it has no minimum") };

@@ -23,9 +23,9 @@ seeded) seeded "${2:-60}" "${3:-1000000000}" ;;
 sums) seeded ;;
 coverage)
     cargo llvm-cov --no-report --release -p offheap-fuzz --tests >&2
-    cargo llvm-cov report --release -p offheap -p offheap-operators --json --summary-only \
+    cargo llvm-cov report --release -p offheap -p offheap-operators --json \
         --output-path "$build/fuzz-coverage.json" >&2
-    python3 scripts/fuzz-coverage.py "$build/fuzz-coverage.json"
+    python3 scripts/coverage.py "$build/fuzz-coverage.json" --fuzz
     ;;
 *)
     seconds="${1:-60}"

@@ -219,4 +219,23 @@ mod tests {
         assert_eq!(all, [page(7)]);
         assert!(depot.try_lock(2).unwrap().push(page(7)).is_err(), "shut");
     }
+
+    #[test]
+    fn the_other_shelves_are_all_but_the_own_one_from_the_next_one_on() {
+        let depot = open(4);
+        let at = |shelf: &Shelf| depot.shelves().position(|one| std::ptr::eq(one, shelf));
+        let others: Vec<_> = depot.others(1).map(at).collect();
+        assert_eq!(others, [Some(2), Some(3), Some(0)]);
+    }
+
+    #[test]
+    fn a_shelf_has_room_while_it_is_open() {
+        let depot = Depot::new(1);
+        let shelf = depot.try_lock(0).unwrap();
+        assert_eq!(shelf.room(), 0, "it is new");
+        shelf.open(8);
+        assert_eq!(shelf.room(), 8);
+        assert_eq!(shelf.take_all().count(), 0);
+        assert_eq!(shelf.room(), 0);
+    }
 }

@@ -298,3 +298,88 @@ fn turn<R: Request>(request: &R, refusing: &[usize]) -> Turn {
         .filter(others_are_first)
         .fold(Turn::FIRST, |turn, level| turn.after_others_at(level))
 }
+
+#[cfg(all(test, not(offheap_loom)))]
+mod tests {
+    use super::*;
+
+    /// A request that is refused, and counts how often, to which `PROMISED` says whether something
+    /// is promised.
+    struct Refusing<const PROMISED: bool>(Mutex<u32>);
+
+    /// The same, which says nothing of promises.
+    struct Plain(Refusing<true>);
+
+    impl<const PROMISED: bool> Request for Refusing<PROMISED> {
+        type Grant = ();
+
+        fn attempt(&self, _: Turn) -> Result<(), Refused> {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+            Err(Refused::Budget { free: 0 })
+        }
+
+        fn levels(&self) -> u32 {
+            0
+        }
+
+        fn identity(&self, _: u32) -> usize {
+            7
+        }
+
+        fn set_awaited(&self, _: u32, _: Awaited) {}
+
+        fn rank(&self) -> u32 {
+            0
+        }
+
+        fn is_promised(&self) -> bool {
+            PROMISED
+        }
+    }
+
+    impl Request for Plain {
+        type Grant = ();
+
+        fn attempt(&self, turn: Turn) -> Result<(), Refused> {
+            self.0.attempt(turn)
+        }
+
+        fn levels(&self) -> u32 {
+            self.0.levels()
+        }
+
+        fn identity(&self, level: u32) -> usize {
+            self.0.identity(level)
+        }
+
+        fn set_awaited(&self, _: u32, _: Awaited) {}
+
+        fn rank(&self) -> u32 {
+            self.0.rank()
+        }
+    }
+
+    /// How often each of two is attempted in the second round of serving.
+    fn attempts<R: Request>(new: impl Fn() -> R, count: impl Fn(&R) -> u32) -> [u32; 2] {
+        let line = Line::new();
+        let requests = [new(), new()].map(Arc::new);
+        for request in &requests {
+            line.join(Arc::clone(request));
+        }
+        let _ = line.serve();
+        let before = requests.each_ref().map(|request| count(request));
+        let _ = line.serve();
+        [0, 1].map(|at| count(&requests[at]) - before[at])
+    }
+
+    #[test]
+    fn who_is_promised_nothing_is_not_attempted_behind_another_who_was_refused_there() {
+        let count = |tries: &Mutex<u32>| *tries.lock().unwrap();
+        let spare = || Refusing::<false>(Mutex::new(0));
+        assert_eq!(attempts(spare, |request| count(&request.0)), [1, 0]);
+        let promised = || Refusing::<true>(Mutex::new(0));
+        assert_eq!(attempts(promised, |request| count(&request.0)), [1, 1]);
+        let plain = || Plain(promised());
+        assert_eq!(attempts(plain, |request| count(&request.0.0)), [1, 1], "one who may be");
+    }
+}

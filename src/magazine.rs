@@ -228,3 +228,54 @@ impl Drained<'_> {
         self.0.0.stack.seal();
     }
 }
+
+#[cfg(all(test, not(offheap_loom)))]
+mod tests {
+    use super::*;
+    use crate::units::{PageCount, PageIndex};
+
+    /// Adds as many pages as it takes.
+    fn fill(entered: &Entered<'_>) -> usize {
+        let page = |index| HeldRun::reassemble(PageIndex::new(index), PageCount::ONE);
+        (0..).take_while(|index| entered.push(page(*index)).is_ok()).count()
+    }
+
+    #[test]
+    fn it_grows_when_it_is_full_and_was_empty_since_it_last_was() {
+        let magazine = Magazine::new(Fences::Symmetric);
+        let entered = magazine.enter();
+        entered.open();
+        assert_eq!(fill(&entered), FIRST_ROOM_PAGES);
+        assert!(!entered.grow(200), "it was never empty");
+        assert_eq!(fill(&entered), 0);
+        entered.note_empty();
+        assert!(entered.grow(200));
+        assert_eq!(fill(&entered), FIRST_ROOM_PAGES, "there is twice the room");
+        assert!(!entered.grow(200), "it was not empty since");
+        entered.note_empty();
+        assert!(entered.grow(200));
+        assert_eq!(fill(&entered), 200 - 2 * FIRST_ROOM_PAGES);
+        entered.note_empty();
+        assert!(!entered.grow(200), "this is the most");
+        assert_eq!(fill(&entered), 0);
+    }
+
+    #[test]
+    fn it_does_not_grow_while_it_is_shut() {
+        let magazine = Magazine::new(Fences::Symmetric);
+        let entered = magazine.enter();
+        entered.note_empty();
+        assert!(!entered.grow(200));
+        assert_eq!(fill(&entered), 0);
+    }
+
+    #[test]
+    fn it_takes_no_page_after_it_was_sealed() {
+        let magazine = Magazine::new(Fences::Symmetric);
+        magazine.enter().open();
+        assert!(!magazine.enter().is_shut());
+        magazine.announce().unwrap().wait().seal();
+        magazine.enter().open();
+        assert!(magazine.enter().is_shut());
+    }
+}

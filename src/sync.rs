@@ -140,3 +140,21 @@ fn first_thread_number() -> usize {
 pub(crate) fn words(values: impl Iterator<Item = u64>) -> Box<[AtomicU64]> {
     values.map(AtomicU64::new).collect()
 }
+
+#[cfg(all(test, not(offheap_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_has_a_number_of_its_own_until_it_asks_for_the_next() {
+        let look = || {
+            let first = thread_number();
+            assert_eq!(thread_number(), first);
+            change_thread_number();
+            assert_eq!(thread_number(), first.wrapping_add(1));
+            first
+        };
+        let [one, other] = [look, look].map(|look| std::thread::spawn(look).join().unwrap());
+        assert_ne!(one, other);
+    }
+}

@@ -26,6 +26,8 @@ pub(crate) const ADDRESS_SPACE_FACTOR_DEFAULT: u32 = 4;
 
 const _: () = assert!(PAGE_BYTES_MIN.is_power_of_two() && PAGE_BYTES_MAX.is_power_of_two());
 const _: () = assert!(PAGE_BYTES_MIN <= PAGE_BYTES_DEFAULT && PAGE_BYTES_DEFAULT <= PAGE_BYTES_MAX);
+const _: () = assert!(PAGE_BYTES_MAX <= CAPACITY_BYTES_MAX);
+const _: () = assert!(CAPACITY_BYTES_MAX <= ADDRESS_SPACE_BYTES_MAX);
 
 /// The position of a page in its region.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -235,6 +237,7 @@ mod tests {
         }
         assert_eq!(size.pages_to_hold(usize::MAX), None);
         assert_eq!(size.bytes_of(PageCount(u32::MAX)), (u32::MAX as usize) * 4096);
+        assert_eq!(size.chunk_bytes(), size.bytes_of(PageCount(64)));
     }
 
     #[test]

@@ -148,6 +148,47 @@ fn a_request_in_flight_that_gives_part_back_does_not_wait_for_itself() {
     assert_eq!(parent.budget.reserved_bytes(), 21, "what is not held is free");
 }
 
+#[test]
+fn an_account_takes_from_its_allowance_and_asks_for_more_with_what_it_needs() {
+    let budget = Budget::new(1000);
+    let account = Account::without_minimum(1000).with_allowance(10);
+    let _ = account.open_allowance(&budget);
+    assert_eq!(account.reserve(&budget, 5, Turn::LAST), Ok(Opened::First));
+    assert_eq!((budget.reserved_bytes(), account.allowance_bytes()), (15, 10));
+    assert_eq!(account.reserve(&budget, 10, Turn::LAST), Ok(Opened::Already));
+    assert_eq!((budget.reserved_bytes(), account.allowance_bytes()), (15, 0));
+    budget.reserve(1000 - 15 - 159).unwrap();
+    assert_eq!(account.reserve(&budget, 5, Turn::LAST), Ok(Opened::Already));
+    assert_eq!((budget.free_bytes(), account.allowance_bytes()), (154, 0), "there is no plenty");
+}
+
+#[test]
+fn an_allowance_that_was_collected_is_used_again_once_it_is_let_go_of() {
+    let budget = Budget::new(1000);
+    let account = Account::without_minimum(1000).with_allowance(10);
+    let _ = account.open_allowance(&budget);
+    assert_eq!(account.reserve(&budget, 40, Turn::LAST), Ok(Opened::First));
+    let _ = account.collect_allowance(&budget);
+    assert_eq!((budget.reserved_bytes(), account.allowance_bytes()), (40, 0));
+    for left in [35, 30] {
+        let _ = account.release(&budget, 5);
+        assert_eq!((budget.reserved_bytes(), account.allowance_bytes()), (left, 0));
+    }
+    account.let_go_of_allowance();
+    let _ = account.release(&budget, 5);
+    assert_eq!((budget.reserved_bytes(), account.allowance_bytes()), (25, 0), "this opens it");
+    let _ = account.release(&budget, 5);
+    assert_eq!((budget.reserved_bytes(), account.allowance_bytes()), (25, 5));
+}
+
+#[test]
+fn a_request_beyond_a_limit_is_told_that_the_budget_is_closed() {
+    let budget = Budget::new(100);
+    let account = Account::open(&budget, 0, 50).unwrap();
+    budget.close();
+    assert_eq!(account.reserve(&budget, 51, Turn::LAST), Err(Refused::Closed));
+}
+
 proptest! {
     /// Two accounts against the plain sums they stand for.
     #[test]

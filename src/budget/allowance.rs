@@ -91,7 +91,7 @@ impl Allowance {
 
     /// Keeps a quantum that `parent` just granted.
     pub(crate) fn keep(&self, parent: &impl Parent, quantum: u64) -> Awaited {
-        if quantum > 0 && self.exchange(|purse| purse.given(quantum)).is_none() {
+        if self.exchange(|purse| purse.given(quantum)).is_none() {
             return parent.release(quantum);
         }
         Awaited::NO
@@ -243,5 +243,29 @@ mod tests {
         assert_eq!(allowance.bytes(), 60);
         let _ = allowance.collect(&budget, Purse::held());
         assert_eq!(budget.free_bytes(), 1960);
+    }
+
+    #[test]
+    fn what_is_more_than_twice_the_quantum_goes_past_it() {
+        let budget = Budget::new(1000);
+        let allowance = Allowance::new(10);
+        let _ = allowance.open(&budget);
+        budget.reserve(60).unwrap();
+        let _ = allowance.give(&budget, 21);
+        assert_eq!((allowance.bytes(), budget.reserved_bytes()), (0, 39));
+        let _ = allowance.give(&budget, 20);
+        assert_eq!((allowance.bytes(), budget.reserved_bytes()), (20, 39), "no surplus yet");
+    }
+
+    #[test]
+    fn it_asks_for_a_quantum_while_it_is_open_and_there_is_plenty() {
+        let budget = Budget::new(1000);
+        let allowance = Allowance::new(10);
+        assert_eq!(allowance.quantum_of(&budget), 0, "it is new");
+        let _ = allowance.open(&budget);
+        budget.reserve(1000 - 160).unwrap();
+        assert_eq!(allowance.quantum_of(&budget), 10);
+        budget.reserve(1).unwrap();
+        assert_eq!(allowance.quantum_of(&budget), 0, "less than sixteen times as much is free");
     }
 }

@@ -305,6 +305,10 @@ impl Parent for Budget {
 
 #[cfg(all(test, not(offheap_loom)))]
 mod tests {
+    use std::sync::Arc;
+
+    use crate::sync::Mutex;
+
     use super::*;
 
     #[test]
@@ -356,5 +360,29 @@ mod tests {
         assert_eq!(budget.release(20), Awaited::YES);
         budget.set_awaited(0, Awaited::NO);
         assert_eq!(budget.reserve(20), Ok(()));
+    }
+
+    #[test]
+    fn whoever_watches_is_called_when_a_bound_is_passed() {
+        let (budget, calls) = (Budget::new(100), Arc::new(Mutex::new(0)));
+        budget.watch({
+            let calls = Arc::clone(&calls);
+            move || *calls.lock().unwrap() += 1
+        });
+        let calls = || *calls.lock().unwrap();
+        budget.reserve(60).unwrap();
+        budget.set_bounds(50, 70);
+        let _ = budget.release(10);
+        assert_eq!(calls(), 0, "50 bytes are within the bounds");
+        let _ = budget.release(1);
+        assert_eq!(calls(), 1);
+        budget.set_bounds(40, 70);
+        budget.reserve(21).unwrap();
+        assert_eq!(calls(), 1, "70 bytes are within the bounds");
+        budget.begin(1, Turn::LAST).unwrap();
+        budget.settle();
+        assert_eq!(calls(), 2);
+        budget.set_awaited(0, Awaited::YES);
+        assert_eq!(calls(), 3, "somebody waits");
     }
 }

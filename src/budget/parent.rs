@@ -116,6 +116,7 @@ mod tests {
         let turn = Turn::FIRST.after_others_at(2).after_others_at(0);
         let levels = [turn, turn.above(), turn.above().above(), turn.above().above().above()];
         assert_eq!(levels.map(Turn::yields), [true, false, true, false]);
+        assert_eq!(turn.after_others_at(2), turn, "it was told that already");
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! Noticing that a budget fills up or empties beyond a bound.
 
-use std::fmt;
 use std::sync::OnceLock;
 
 use crate::sync::{AtomicU64, Ordering};
@@ -57,8 +56,47 @@ impl Watch {
     }
 }
 
-impl fmt::Debug for Watch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch").finish_non_exhaustive()
+#[cfg(all(test, not(offheap_loom)))]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::sync::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn it_calls_once_when_a_bound_is_passed_until_bounds_are_set_again() {
+        let calls = Arc::new(Mutex::new(0));
+        let watch = Watch::new();
+        watch.look(100);
+        watch.call({
+            let calls = Arc::clone(&calls);
+            move || *calls.lock().unwrap() += 1
+        });
+        watch.call(|| panic!("the first one that is named stays"));
+        let after = |reserved_bytes| {
+            watch.look(reserved_bytes);
+            *calls.lock().unwrap()
+        };
+        assert_eq!([0, u64::MAX].map(after), [0, 0], "there are no bounds yet");
+        watch.set_bounds(40, 60);
+        assert_eq!([40, 60, 61, 62, 39].map(after), [0, 0, 1, 1, 1]);
+        watch.set_bounds(40, 60);
+        assert_eq!([50, 39, 38, 61].map(after), [1, 2, 2, 2]);
+    }
+
+    #[test]
+    fn whoever_tells_it_passes_the_bounds_at_any_number_of_bytes() {
+        let calls = Arc::new(Mutex::new(0));
+        let watch = Watch::new();
+        watch.tell();
+        watch.call({
+            let calls = Arc::clone(&calls);
+            move || *calls.lock().unwrap() += 1
+        });
+        watch.set_bounds(40, 60);
+        watch.tell();
+        watch.look(61);
+        assert_eq!(*calls.lock().unwrap(), 1);
     }
 }

@@ -202,3 +202,21 @@ impl Error for ConfigError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_capacity_that_is_a_fraction_is_refused_for_what_the_capacity_is_refused_for() {
+        let source = io::Error::other("no");
+        let refused = Box::new(ConfigError::Region { capacity_bytes: 1, source });
+        let error =
+            ConfigError::OfAvailableMemory { capacity_source: CapacitySource::Named, refused };
+        assert_eq!(error.source().unwrap().to_string(), "no");
+        let refused = Box::new(ConfigError::PageSize { page_bytes: 1 });
+        let error =
+            ConfigError::OfAvailableMemory { capacity_source: CapacitySource::Named, refused };
+        assert!(error.source().is_none());
+    }
+}

@@ -103,3 +103,26 @@ impl Display for AllocationKind {
         })
     }
 }
+
+#[cfg(all(test, feature = "tracing"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sites_of_an_owner_are_those_of_its_name() {
+        let site = |owner: &str, file: &str| AllocationSite {
+            owner: owner.into(),
+            kind: AllocationKind::Page,
+            count: 1,
+            bytes: 4096,
+            file: file.into(),
+            line: 1,
+            column: 1,
+            thread: "main".into(),
+        };
+        let sites = vec![site("join", "join.rs"), site("sort", "sort.rs")];
+        let error = LeakError { holders: Vec::new(), sites };
+        let text = error.sites_of("sort");
+        assert!(text.contains("sort.rs") && !text.contains("join.rs"), "{text}");
+    }
+}

@@ -235,4 +235,29 @@ mod tests {
              bytes"
         );
     }
+
+    #[test]
+    fn only_what_somebody_could_give_back_is_a_want_of_memory() {
+        let is_for_want_of_memory = |reason| {
+            let refusal = Refusal {
+                owner: "sorter".into(),
+                requested_bytes: 600,
+                available_bytes: 50,
+                owner_used_bytes: 100,
+                owner_limit_bytes: 1000,
+                capacity_bytes: 1000,
+                reason,
+                parent: None,
+                holders: Vec::new(),
+            };
+            AllocationError::new(refusal).is_for_want_of_memory()
+        };
+        let scattered = Reason::Fragmented { largest_free_block_bytes: 1 };
+        for reason in [Reason::Budget, Reason::OwnerLimit, Reason::TimedOut, scattered] {
+            assert!(is_for_want_of_memory(reason), "{reason:?}");
+        }
+        for reason in [Reason::Capacity, Reason::NoBytes, Reason::ShutDown] {
+            assert!(!is_for_want_of_memory(reason), "{reason:?}");
+        }
+    }
 }

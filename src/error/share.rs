@@ -70,3 +70,18 @@ impl<E: Error + 'static> Error for ShareError<E> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_wraps_an_error_names_it_as_the_source() {
+        let name: Arc<str> = "cache".into();
+        let failed = ShareError::Initializer { name: Arc::clone(&name), source: fmt::Error };
+        assert_eq!(failed.source().unwrap().to_string(), fmt::Error.to_string());
+        let sized = ShareError::<fmt::Error>::Fraction(FractionError { fraction: 2.0 });
+        assert!(sized.source().unwrap().to_string().contains("fraction of 2"));
+        assert!(ShareError::<fmt::Error>::WaitsForItself { name }.source().is_none());
+    }
+}

@@ -405,4 +405,35 @@ mod tests {
         let complaint = free_list.check().unwrap_err();
         assert_eq!(complaint, "chunk 1 (free pages 0x1) is beyond the 1 reached");
     }
+
+    fn pages_that_are_free_from_the_start_are_filed_as_one_run() {
+        for free in [0..128, 10..20, 70..128, 1..65] {
+            let free_list =
+                FreeList::with_free(PageCount::new(128), free.clone(), Strategy::SmallestFit);
+            assert_eq!(free_list.check(), Ok(()), "{free:?}");
+        }
+    }
+
+    #[test]
+    fn single_pages_are_filed_for_pages_and_blocks_for_blocks() {
+        let chunk = ChunkIndex::new(0);
+        let for_pages = free_list(64);
+        let _pages = [take_page(&for_pages), take_page(&for_pages)];
+        assert!(!for_pages.bins.contains(Bin::of(62).set(), chunk));
+        let for_blocks = free_list(64);
+        let block = for_blocks.take_run(PageCount::new(64)).unwrap();
+        for_blocks.release_runs([block]);
+        assert_eq!(for_blocks.page_chunks.first(Filed::PageChunk.set()), None);
+    }
+
+    #[test]
+    fn pages_of_one_chunk_are_released_at_once() {
+        let (free_list, chunk) = (free_list(64), ChunkIndex::new(0));
+        let _below = free_list.take_run(PageCount::new(61)).unwrap();
+        let runs = [PAGE; 3].map(|pages| free_list.take_run(pages).unwrap());
+        free_list.release_runs(runs);
+        for (pages, filed) in [(1, false), (2, false), (3, true)] {
+            assert_eq!(free_list.bins.contains(Bin::of(pages).set(), chunk), filed, "{pages}");
+        }
+    }
 }

@@ -129,3 +129,20 @@ impl FreeList {
         self.word(chunk).into_bits()
     }
 }
+
+#[cfg(all(test, not(offheap_loom)))]
+mod tests {
+    use crate::units::PageIndex;
+
+    use super::super::{HeldRun, Strategy};
+    use super::*;
+
+    #[test]
+    fn pages_that_came_within_reach_are_found() {
+        let free_list = FreeList::with_free(PageCount::new(192), 0..64, Strategy::SmallestFit);
+        free_list.reach(192);
+        let come = HeldRun::reassemble(PageIndex::new(64), PageCount::new(128));
+        free_list.release_runs([come]);
+        assert_eq!(free_list.largest_run(), 192);
+    }
+}

@@ -285,3 +285,41 @@ impl FreeList {
         }
     }
 }
+
+#[cfg(all(test, not(offheap_loom)))]
+mod tests {
+    use crate::units::PageCount;
+
+    use super::super::Strategy;
+    use super::*;
+
+    /// Makes pages free, and files no run.
+    fn set_free(free_list: &FreeList, first: u32, pages: u32) {
+        for part in chunk_parts(PageIndex::new(first), pages) {
+            let mask = PageMask::of(part.hole);
+            let old = free_list.words.set_free(part.chunk, mask);
+            free_list.file_released(part.chunk, old, old.released(mask));
+        }
+    }
+
+    #[test]
+    fn a_run_belongs_to_the_chunk_it_begins_in() {
+        let free_list = FreeList::with_free(PageCount::new(128), 60..70, Strategy::SmallestFit);
+        let run_in =
+            |chunk, pages| free_list.run_in_bin(ChunkIndex::new(chunk), Bin::of(pages), LONG_PAGES);
+        let run = SeenRun { first: PageIndex::new(60), pages: 10 };
+        assert_eq!([run_in(0, 10), run_in(0, 4), run_in(1, 6)], [Some(run), None, None]);
+    }
+
+    #[test]
+    fn what_is_left_of_released_pages_is_filed_if_one_was_taken_again() {
+        for taken in [0, 1, 10, 62, 63, 64, 65, 100, 126, 127, 128, 150, 190, 191] {
+            let free_list = FreeList::with_free(PageCount::new(192), 0..0, Strategy::SmallestFit);
+            set_free(&free_list, 0, taken);
+            set_free(&free_list, taken + 1, 191 - taken);
+            assert!(free_list.check().is_err());
+            free_list.file_runs_across(PageIndex::new(0), 192);
+            assert_eq!(free_list.check(), Ok(()), "{taken}");
+        }
+    }
+}

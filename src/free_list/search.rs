@@ -367,3 +367,45 @@ fn until_found<T>(search: impl Fn() -> Option<T>) -> T {
 fn capped(pages: u64, pages_max: PageCount) -> PageCount {
     u32::try_from(pages).map_or(pages_max, |pages| PageCount::new(pages).min(pages_max))
 }
+
+#[cfg(all(test, not(offheap_loom)))]
+mod tests {
+    use super::*;
+
+    /// Chunks of which the `page_chunks` were opened for pages. Of each chunk all pages are free
+    /// but those that are `taken`.
+    fn chunks(count: u32, page_chunks: &[u32], taken: &[u32]) -> FreeList {
+        let pages = PageCount::new(count * PAGES_PER_CHUNK);
+        let free_list = FreeList::new(pages, Strategy::SmallestFit);
+        for chunk in page_chunks {
+            free_list.set_role(ChunkIndex::new(*chunk), Role::Pages);
+        }
+        for page in taken.iter().map(|page| PageIndex::new(*page)) {
+            let mask = PageMask::of(Hole { first_bit: page.bit(), pages: 1 });
+            assert!(free_list.words.clear_free(page.chunk(), |_| Some(mask)).is_some());
+        }
+        free_list
+    }
+
+    fn first_around(free_list: &FreeList, pages: u32) -> Option<u32> {
+        let run = free_list.take_around_page_chunk(PageCount::new(pages))?;
+        Some(run.first().get())
+    }
+
+    #[test]
+    fn a_block_goes_around_page_chunks_that_are_whole() {
+        let below_blocks = chunks(3, &[1, 2], &[]);
+        assert_eq!(first_around(&below_blocks, 193), None);
+        assert_eq!(first_around(&below_blocks, 192), Some(0));
+        let after_a_short_one = chunks(5, &[0, 1, 2, 3, 4], &[64, 127]);
+        assert_eq!(first_around(&after_a_short_one, 128), Some(128));
+    }
+
+    #[test]
+    fn of_the_runs_around_page_chunks_a_block_takes_the_smallest_that_fits() {
+        let longer_below = chunks(4, &[0, 1, 2, 3], &[127, 224]);
+        assert_eq!(first_around(&longer_below, 90), Some(128));
+        let longer_above = chunks(4, &[0, 1, 2, 3], &[96, 255]);
+        assert_eq!(first_around(&longer_above, 90), Some(0));
+    }
+}

@@ -94,3 +94,18 @@ impl Best {
         u32::try_from(wanted).unwrap_or(u32::MAX)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_says_how_long_a_run_must_be_to_be_better() {
+        let answers = |strategy| {
+            let mut best = Best::new(strategy, 3);
+            [2, 10, 5, 12].map(|pages| best.consider(FreeRun { first: 0, pages }))
+        };
+        assert_eq!(answers(Strategy::LargestFit), [3, 11, 11, 13]);
+        assert_eq!(answers(Strategy::SmallestFit), [3, 3, 3, 3], "shorter ones are better");
+    }
+}

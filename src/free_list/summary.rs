@@ -361,6 +361,29 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_set_that_lost_its_last_chunk_is_not_looked_at() {
+        for chunks in [64, 32_769] {
+            let summary = Summary::new(2, chunks);
+            let (set, index) = (SetIndex(1), chunk(chunks - 1));
+            summary.insert(set, index);
+            summary.remove(set, index);
+            assert_eq!(summary.first_set(0, 1), None);
+        }
+    }
+
+    #[test]
+    fn a_chunk_whose_set_has_no_root_is_not_in_it() {
+        let summary = Summary::new(2, 64);
+        let (set, other, index) = (SetIndex(0), SetIndex(1), chunk(7));
+        summary.insert(set, index);
+        summary.insert(other, index);
+        let (root, bit) = summary.root_of(set);
+        // ORDERING: Relaxed. There is one thread.
+        root.fetch_and(!bit, Ordering::Relaxed);
+        assert!(!summary.contains(set, index) && summary.contains(other, index));
+    }
+
     proptest! {
         #[test]
         fn it_agrees_with_ordered_sets(

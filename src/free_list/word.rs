@@ -351,6 +351,12 @@ mod tests {
         assert_eq!(ChunkWord::WHOLE.lowest(64).into_bits(), u64::MAX);
     }
 
+    #[test]
+    fn masks_that_share_a_page_are_told_from_those_that_share_none() {
+        let mask = PageMask(0b0110);
+        assert!(mask.has_any(PageMask(0b1100)) && !mask.has_any(PageMask(0b1001)));
+    }
+
     proptest! {
         #[test]
         fn any_word_is_understood(bits: u64, sparse: u64) {
@@ -380,6 +386,7 @@ mod tests {
             let taken = word.taken(mask);
             prop_assert!(word.has_all(mask) && !taken.has_any(mask));
             prop_assert!(taken.released(mask) == word);
+            prop_assert!(word.released(PageMask(wanted)).has_all(PageMask(wanted)));
         }
 
         #[test]

@@ -139,18 +139,28 @@ fn a_minimum_is_there_against_a_greedy_account() {
 /// and only after all that the other one did with it.
 #[test]
 fn the_last_release_comes_after_all_others() {
-    check(|| {
+    last_release(|account| account.release_credited(1).kept);
+}
+
+/// Goal: the same for who gives back while nobody waits.
+#[test]
+fn the_last_release_of_an_account_that_nobody_waits_at_comes_after_all_others() {
+    last_release(|account| account.release_credited_unless_awaited(1).unwrap());
+}
+
+fn last_release(give_back: fn(&Account) -> Kept) {
+    check(move || {
         let budget = Budget::new(2);
         let account = Account::open(&budget, 0, 2).unwrap();
         assert_eq!(account.reserve(&budget, 1, Turn::LAST), Ok(Opened::First));
         assert_eq!(account.reserve(&budget, 1, Turn::LAST), Ok(Opened::Already));
         let shared = Arc::new((budget, account, Owned(UnsafeCell::new(true))));
-        let let_go = |shared: Arc<(Budget, Account, Owned)>| {
+        let let_go = move |shared: Arc<(Budget, Account, Owned)>| {
             let (budget, account, owned) = &*shared;
             // SAFETY: a shared access; loom checks that no exclusive one is concurrent.
             owned.0.with(|alive| assert!(unsafe { *alive }));
             let _ = budget.release(1);
-            if account.release_credited(1).kept == Kept::Nothing {
+            if give_back(account) == Kept::Nothing {
                 // SAFETY: the last one lets go of the owner; loom checks that nobody else is there.
                 owned.0.with_mut(|alive| unsafe { *alive = false });
             }

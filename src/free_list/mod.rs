@@ -406,6 +406,7 @@ mod tests {
         assert_eq!(complaint, "chunk 1 (free pages 0x1) is beyond the 1 reached");
     }
 
+    #[test]
     fn pages_that_are_free_from_the_start_are_filed_as_one_run() {
         for free in [0..128, 10..20, 70..128, 1..65] {
             let free_list =

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::thread;
 
-use offheap::{MemoryManager, MemorySegment, Owner, Reason, ZeroPolicy};
+use offheap::{
+    FixedSizeManager, MemoryManager, MemorySegment, Owner, Reason, VariableSizeManager, ZeroPolicy,
+};
 
 use crate::support::{PAGE, assert_empty};
 
@@ -242,4 +244,22 @@ fn what_a_child_keeps_at_hand_is_available_to_its_parent_and_to_no_other() {
     assert_eq!(parent.available_memory(), 10 * PAGE);
     assert_eq!((other.available_memory(), other.used_memory()), (5 * PAGE, 0));
     assert_eq!(manager.available_memory(), 1000 * PAGE);
+}
+
+#[test]
+fn all_that_an_iterator_gives_is_released() {
+    let manager = manager(1000, 16);
+    let owner = manager.owner("owner").register().unwrap();
+    let fixed = FixedSizeManager::from(owner.clone());
+    let variable = VariableSizeManager::from(owner.clone());
+    for who in 0..3 {
+        let mut pages = owner.allocate_pages(5).unwrap();
+        let given = std::iter::from_fn(|| pages.pop());
+        match who {
+            0 => owner.release_all(given),
+            1 => fixed.release_all(given),
+            _ => variable.release_all(given),
+        }
+        assert_eq!((pages.len(), owner.used_memory()), (0, 0));
+    }
 }

@@ -388,4 +388,13 @@ mod tests {
         });
         assert_eq!(found, v2(4096, "/\u{fffd}"));
     }
+
+    #[test]
+    fn a_hierarchy_of_another_controller_sets_no_limit() {
+        let cpu = "35 31 0:32 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n";
+        let files = [("/sys/fs/cgroup/cpu/x/memory.limit_in_bytes", "1048576\n")];
+        assert_eq!(of("4:cpu,memory:/x\n", cpu, &files), ram());
+        let memory = cpu.replace("rw,cpu", "rw,cpu,memory");
+        assert_eq!(of("4:cpu,memory:/x\n", &memory, &files), v1(MIB, "/x"));
+    }
 }

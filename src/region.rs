@@ -243,3 +243,21 @@ impl PageFrames {
         HeldRun::reassemble(index, PageCount::ONE)
     }
 }
+
+#[cfg(all(test, not(offheap_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_huge_page_with_pages_of_both_kinds_is_kept_from_the_system() {
+        let [pages, edge, inside] = [1024, 512, 500].map(PageCount::new);
+        let page_size = PageSize::new(4096).unwrap();
+        let (huge_pages, core_dumps) = (HugePages::Transparent, CoreDumps::Include);
+        let options = RegionOptions { pages, warm: pages, page_size, huge_pages, core_dumps };
+        let region = Region::new(&options).unwrap();
+        let small = |warm| region.units(warm).map(|units| [0, 1].map(|unit| units.is_small(unit)));
+        let expected = |small| region.mapping.has_huge_pages().then_some(small);
+        assert_eq!(small(edge), expected([false, false]));
+        assert_eq!(small(inside), expected([true, false]));
+    }
+}

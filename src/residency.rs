@@ -216,3 +216,51 @@ impl Units {
 }
 
 const _: () = assert!(PAGES_PER_CHUNK == u64::BITS);
+
+#[cfg(all(test, not(offheap_loom)))]
+mod tests {
+    use super::*;
+
+    const PAGES: PageCount = PageCount::new(256);
+
+    fn units(shift: u32) -> Units {
+        Units::new(PAGES, shift, |_| true)
+    }
+
+    #[test]
+    fn what_shares_a_huge_page_with_a_marked_page_may_be_resident_and_nothing_else() {
+        let units = units(2);
+        [2, 4].into_iter().for_each(|unit| units.set_small(unit));
+        let residency = Residency::new(PAGES, Some(units));
+        // Pages 5, 8 and 16, of which the first one is in a huge page.
+        residency.mark(ChunkIndex::new(0), 1 << 5 | 1 << 8 | 1 << 16);
+        assert_eq!(residency.marked_of(ChunkIndex::new(0)), 0b1111 << 4 | 1 << 8 | 1 << 16);
+        let may_be = |pages: Range<u32>| residency.may_be_resident(Span::new(pages));
+        assert!(may_be(4..5) && may_be(7..8));
+        assert!(may_be(11..12), "the system may have made it before the unit became small");
+        assert!(!may_be(0..4) && !may_be(12..16) && !may_be(20..64));
+    }
+
+    #[test]
+    fn a_unit_is_one_chunk_at_least() {
+        assert_eq!([2, 6, 7, 8].map(|shift| units(shift).chunks_each()), [1, 1, 2, 4]);
+    }
+
+    #[test]
+    fn units_are_cut_where_a_span_ends_inside_them() {
+        let cut = |pages: Range<u32>| units(2).cut(Span::new(pages)).collect::<Vec<_>>();
+        assert_eq!(cut(4..8), []);
+        assert_eq!(cut(4..6), [1]);
+        assert_eq!(cut(6..8), [1]);
+        assert_eq!(cut(5..7), [1], "once only");
+        assert_eq!(cut(6..13), [1, 3]);
+    }
+
+    #[test]
+    fn a_unit_becomes_small_and_huge_again_on_its_own() {
+        let units = units(2);
+        [1, 2].into_iter().for_each(|unit| units.set_small(unit));
+        units.set_huge(1);
+        assert_eq!([0, 1, 2].map(|unit| units.is_small(unit)), [false, false, true]);
+    }
+}

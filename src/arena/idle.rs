@@ -114,3 +114,61 @@ impl OnRelease {
         self.due_at.store(due_at, Ordering::Relaxed);
     }
 }
+
+#[cfg(all(test, not(offheap_loom)))]
+mod tests {
+    use super::*;
+    use crate::free_list::Strategy;
+    use crate::units::PageCount;
+
+    const PAGE: usize = 4096;
+
+    /// A region with that many idle pages.
+    fn idle(pages: u32) -> Stock {
+        let count = PageCount::new(128);
+        let stock = Stock::with_units(count, count, Strategy::SmallestFit, None);
+        stock.release_runs(stock.take_run(PageCount::new(pages)));
+        stock
+    }
+
+    /// Begins above 64 pages, and leaves 32.
+    fn policy() -> Option<OnRelease> {
+        let policy =
+            IdleMemory::ReturnOnRelease { above_bytes: 64 * PAGE, down_to_bytes: 32 * PAGE };
+        OnRelease::new(policy, PageSize::new(PAGE).ok()?)
+    }
+
+    #[test]
+    fn nobody_looks_before_as_much_was_released_as_could_pass_the_mark() {
+        let policy = policy().unwrap();
+        assert!(!policy.is_due(64));
+        assert!(policy.is_due(1));
+        let stock = idle(128);
+        policy.look(&stock, |down_to| stock.trim(down_to, |_| true));
+        // In whole chunks, and then what is left of others.
+        assert_eq!(stock.idle_pages(), 0);
+        assert!(!policy.is_due(64));
+        assert!(policy.is_due(1));
+    }
+
+    #[test]
+    fn what_is_idle_still_counts_for_the_next_look() {
+        let (policy, stock) = (policy().unwrap(), idle(40));
+        policy.look(&stock, |_| panic!("it is below the mark"));
+        assert!(!policy.is_due(24));
+        assert!(policy.is_due(1));
+        // What a trim could not give back is still there.
+        policy.look(&idle(70), |down_to| u64::from(down_to == 32) * 10);
+        assert!(!policy.is_due(4));
+        assert!(policy.is_due(1));
+    }
+
+    #[test]
+    fn at_the_mark_nothing_is_trimmed_and_the_next_look_waits_a_little() {
+        let policy = policy().unwrap();
+        policy.look(&idle(64), |_| panic!("it is not above the mark"));
+        // A sixteenth of the way between the marks.
+        assert!(!policy.is_due(1));
+        assert!(policy.is_due(1));
+    }
+}

@@ -362,3 +362,16 @@ impl OffHeap {
         self.region.run(block)
     }
 }
+
+#[cfg(all(test, not(offheap_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_default_is_halved_down_to_one_and_a_wish_is_not() {
+        let factors = |space: AddressSpace| space.factors(6).collect::<Vec<_>>();
+        assert_eq!(factors(AddressSpace::UpTo(4)), [4, 2, 1]);
+        assert_eq!(factors(AddressSpace::UpTo(9)), [6, 3, 1]);
+        assert_eq!(factors(AddressSpace::Exactly(4)), [4]);
+    }
+}

@@ -178,4 +178,14 @@ mod tests {
         assert_eq!(gate.shut(Generation::LAST), Ok(Closed::Empty));
         assert_eq!(gate.open(), None);
     }
+
+    #[test]
+    fn a_generation_that_no_gate_was_open_for_is_foreign() {
+        let gate = Gate::default();
+        let first = gate.open().unwrap();
+        for foreign in [Generation::NONE, Generation::LAST] {
+            assert_eq!(gate.enter(foreign), Err(NotEntered::Foreign));
+        }
+        assert_eq!(gate.enter(first), Ok(()));
+    }
 }

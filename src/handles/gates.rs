@@ -111,3 +111,28 @@ impl<const N: usize> Gates<N> {
         N == 1 || self.left.fetch_sub(1, Ordering::AcqRel) == 1
     }
 }
+
+#[cfg(all(test, not(offheap_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_thread_has_a_gate_to_enter_and_to_leave() {
+        let gates = Gates::<3>::default();
+        let generation = gates.open().unwrap();
+        for thread in 0..100 {
+            assert_eq!(gates.enter(thread, generation), Ok(()));
+            assert!(!gates.leave(thread));
+        }
+        assert_eq!(gates.shut(generation), Ok(true));
+        assert_eq!(gates.enter(7, generation), Err(NotEntered::Ended));
+    }
+
+    #[test]
+    fn they_are_used_up_after_the_last_generation() {
+        let gates = Gates::<2>::default();
+        assert!(!gates.is_used_up());
+        gates.first().open_for(Generation::LAST);
+        assert!(gates.is_used_up());
+    }
+}

@@ -175,4 +175,11 @@ mod tests {
         assert_eq!(Generation(Generation::LAST.0 - 1).next(), Some(Generation::LAST));
         assert_eq!(Generation::LAST.next(), None);
     }
+
+    #[test]
+    fn every_kind_has_a_name_of_its_own() {
+        let names = std::collections::BTreeSet::from(Kind::ALL.map(Kind::name));
+        assert_eq!(names.len(), Kind::ALL.len());
+        assert!(names.contains("manager") && names.iter().all(|name| !name.is_empty()));
+    }
 }

@@ -69,3 +69,16 @@ impl LabelledGate {
         self.gate.is_used_up()
     }
 }
+
+#[cfg(all(test, not(offheap_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_used_up_after_the_last_generation() {
+        let gate = LabelledGate::default();
+        assert!(!gate.is_used_up());
+        gate.reopen(Generation::LAST);
+        assert!(gate.is_used_up());
+    }
+}

@@ -388,3 +388,57 @@ impl MemoryManagerBuilder {
         }
     }
 }
+
+#[cfg(all(test, not(offheap_loom)))]
+mod tests {
+    use super::*;
+
+    fn limits(depot_pages: Option<usize>, pages: u32) -> Option<CacheLimits> {
+        let builder = MemoryManagerBuilder { depot_pages, ..MemoryManagerBuilder::new() };
+        Some(builder.cache_limits(PageCount::new(pages), PageSize::new(4096).ok()?))
+    }
+
+    #[test]
+    fn a_depot_is_cut_into_shelves_and_never_larger_than_it_was_asked_to_be() {
+        let CacheLimits { shelves, shelf_pages, magazine_pages, quantum_bytes } =
+            limits(Some(7), 640).unwrap();
+        assert_eq!((shelves, shelf_pages), (1, 7), "two would be too small");
+        assert_eq!((magazine_pages, quantum_bytes), (160, 4096));
+        let many = limits(Some(64), 640).unwrap();
+        assert!(many.shelves >= 1 && many.shelves * many.shelf_pages <= 64);
+        assert_eq!(many.quantum_bytes, 16 * 4096);
+        let by_default = limits(None, 128).unwrap();
+        assert_eq!((by_default.shelves, by_default.shelf_pages), (1, 4));
+    }
+
+    #[test]
+    fn a_depot_too_small_for_a_shelf_is_none_and_asks_for_nothing_more() {
+        for (depot_pages, pages) in [(Some(0), 640), (Some(3), 640), (None, 127)] {
+            let limits = limits(depot_pages, pages).unwrap();
+            assert_eq!((limits.shelves, limits.quantum_bytes), (0, 0));
+            assert_eq!(limits.magazine_pages, pages as usize / 4);
+        }
+    }
+
+    #[test]
+    fn the_threads_that_populate_are_as_many_as_named_within_reason() {
+        for (named, threads) in [(0, 1), (7, 7), (1_000, POPULATE_THREADS_MAX)] {
+            let populate_threads = Some(named);
+            let builder = MemoryManagerBuilder { populate_threads, ..MemoryManagerBuilder::new() };
+            assert_eq!(builder.threads(), threads);
+        }
+    }
+
+    #[test]
+    fn a_region_of_reserved_huge_pages_has_no_spare_address_space() {
+        let [pages, page_size] = [512, 4096];
+        let (pages, page_size) =
+            (PageCount::new(pages), PageSize::new(page_size as usize).unwrap());
+        let address_space = |huge_pages| {
+            MemoryManagerBuilder::new().huge_pages(huge_pages).address_space(pages, page_size)
+        };
+        let none = AddressSpace::Exactly(1);
+        assert_eq!(address_space(HugePages::HugeTlb).unwrap(), none);
+        assert_eq!(address_space(HugePages::Never).unwrap() == none, !os::CAN_GIVE_BACK);
+    }
+}

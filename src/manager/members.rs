@@ -82,3 +82,19 @@ impl Shared {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(all(test, not(offheap_loom)))]
+mod tests {
+    use crate::manager::MemoryManager;
+
+    #[test]
+    fn those_who_are_gone_are_not_kept() {
+        let manager = MemoryManager::builder().capacity(1 << 20).build().unwrap();
+        for _ in 0..10 {
+            let owner = manager.owner("owner").register().unwrap();
+            drop(owner.worker());
+            assert_eq!(manager.shared.members().owners.len(), 1);
+            assert_eq!(manager.shared.members().workers.len(), 0);
+        }
+    }
+}

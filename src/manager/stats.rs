@@ -297,3 +297,20 @@ impl Shared {
         self.page_size.bytes_of(PageCount::new(u32::try_from(pages).unwrap_or(u32::MAX)))
     }
 }
+
+#[cfg(all(test, not(offheap_loom)))]
+mod tests {
+    use crate::manager::MemoryManager;
+    use crate::units::PageCount;
+
+    #[test]
+    fn a_page_that_nobody_was_charged_with_is_found() {
+        let manager = MemoryManager::builder().capacity(1 << 20).build().unwrap();
+        assert_eq!(manager.check_consistency(), Ok(()));
+        let stock = manager.shared.arena.off_heap().unwrap().stock();
+        let taken = stock.take_pages(PageCount::new(1));
+        assert!(manager.check_consistency().is_err());
+        stock.release_runs(taken.into_runs());
+        assert_eq!(manager.check_consistency(), Ok(()));
+    }
+}

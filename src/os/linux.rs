@@ -348,21 +348,21 @@ mod tests {
         }
     }
 
-    /// Whether the system was told to use no huge page for the mapping that contains `address`.
-    fn is_without_huge_pages(address: usize) -> bool {
-        let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    /// The flags of the mapping that contains `address`.
+    fn flags(address: usize) -> Vec<String> {
+        let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap_or_default();
         let mut inside = false;
         for line in smaps.lines() {
             let mut fields = line.split_ascii_whitespace();
-            let first = fields.next().unwrap();
+            let first = fields.next().unwrap_or_default();
             if let Some((start, end)) = first.split_once('-') {
-                let parse = |text| usize::from_str_radix(text, 16).unwrap();
+                let parse = |text| usize::from_str_radix(text, 16).unwrap_or(0);
                 inside = (parse(start)..parse(end)).contains(&address);
             } else if inside && first == "VmFlags:" {
-                return fields.any(|flag| flag == "nh");
+                return fields.map(str::to_owned).collect();
             }
         }
-        false
+        Vec::new()
     }
 
     #[test]
@@ -373,12 +373,49 @@ mod tests {
         let ragged = MappingOptions { spare_from: 3 * MIB, huge_pages, ..options(7 * MIB) };
         let mapping = Mapping::new(ragged).unwrap();
         let base = mapping.base().as_ptr() as usize;
-        let apart: Vec<_> = (0..7).map(|mib| is_without_huge_pages(base + mib * MIB)).collect();
+        let apart: Vec<_> =
+            (0..7).map(|mib| flags(base + mib * MIB).contains(&"nh".to_owned())).collect();
         if mapping.has_huge_pages() {
             assert_eq!(apart, [false, false, true, true, false, false, true]);
         } else {
             assert_eq!(apart, [false; 7], "there are none, or they are none of ours");
         }
+    }
+
+    #[test]
+    fn the_system_is_told_what_is_wanted_of_a_mapping() {
+        let (bytes, never) = (4 << 20, HugePages::Never);
+        for (huge_pages, core_dumps) in [
+            (HugePages::Transparent, CoreDumps::Include),
+            (never, CoreDumps::Exclude),
+            (never, CoreDumps::Include),
+        ] {
+            let wanted = MappingOptions { huge_pages, core_dumps, ..options(bytes) };
+            let mapping = Mapping::new(wanted).unwrap();
+            let flags = flags(mapping.base().as_ptr() as usize);
+            let has = |flag: &str| flags.iter().any(|other| other == flag);
+            assert_eq!(has("dd"), core_dumps == CoreDumps::Exclude, "{flags:?}");
+            // A system without huge pages refuses both.
+            if mapping.advise_on(0..bytes, libc::MADV_HUGEPAGE).is_ok() {
+                let is_wanted = huge_pages == HugePages::Transparent;
+                assert_eq!((has("hg"), has("nh")), (is_wanted, !is_wanted), "{flags:?}");
+                assert_eq!(mapping.has_huge_pages(), is_wanted && mapping.os_page_bytes == 4096);
+            }
+        }
+    }
+
+    #[test]
+    fn a_mapping_is_named_where_the_system_has_names() {
+        let mapping = Mapping::new(options(64 << 10)).unwrap();
+        let start = format!("{:x}-", mapping.base().as_ptr() as usize);
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let line = maps.lines().find(|line| line.starts_with(&start)).unwrap();
+        assert_eq!(line.ends_with("[anon:offheap]"), mapping.name().is_ok(), "{line}");
+    }
+
+    #[test]
+    fn a_fence_that_the_system_does_not_know_is_refused() {
+        assert!(!membarrier(1 << 30));
     }
 
     #[test]

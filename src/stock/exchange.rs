@@ -176,3 +176,53 @@ fn add(taken: &mut Vec<HeldPages>, bits: u64, take: impl FnOnce() -> Option<Held
     taken.extend(pages);
     complete
 }
+
+#[cfg(all(test, not(offheap_loom)))]
+mod tests {
+    use super::*;
+    use crate::free_list::Strategy;
+
+    fn stock(capacity: u32, mapped: u32) -> Stock {
+        let [capacity, mapped] = [capacity, mapped].map(PageCount::new);
+        Stock::with_units(capacity, mapped, Strategy::SmallestFit, None)
+    }
+
+    #[test]
+    fn the_cheapest_run_is_chosen_while_two_thirds_of_the_spare_pages_lie_in_one_piece() {
+        let stock = stock(64, 256);
+        let cold = [Span::new(0..10)];
+        let chosen = |end| {
+            let unheld = [Span::new(0..10), Span::new(20..end)];
+            stock.choose_run(&unheld, &cold, PageCount::new(5)).map(|run| run.indices())
+        };
+        // Of 192 spare pages these are 128, and then one less.
+        assert_eq!(chosen(148), Some(20..25));
+        assert_eq!(chosen(147), Some(0..5), "the lowest one, so that pages in use gather there");
+    }
+
+    #[test]
+    fn pages_that_never_were_resident_leave_first_and_then_the_highest() {
+        for (resident_from, leaving) in [(20, 7..20), (0, 47..60)] {
+            let stock = stock(128, 512);
+            let [low, held, high] =
+                [60, 1, 67].map(|pages| stock.take_run(PageCount::new(pages)).unwrap());
+            stock.release_runs([low, high]);
+            for (chunk, bits) in (resident_from > 0)
+                .then(|| Span::new(0..resident_from))
+                .into_iter()
+                .flat_map(Span::chunks)
+            {
+                stock.residency().clear(chunk, bits);
+            }
+            // Of the pages above the one that is held, 67 are warm.
+            let run = stock.exchange(PageCount::new(80), |exchange| {
+                assert_eq!(exchange.leaving.spans(), [Span::new(leaving)]);
+                true
+            });
+            let run = run.unwrap();
+            assert_eq!(run.span().indices(), 61..141);
+            stock.release_runs([run, held]);
+            assert_eq!(stock.check(), Ok(()));
+        }
+    }
+}

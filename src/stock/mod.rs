@@ -223,3 +223,31 @@ impl Stock {
         Ok(())
     }
 }
+
+#[cfg(all(test, not(offheap_loom)))]
+mod tests {
+    use super::*;
+
+    fn stock() -> Stock {
+        let [capacity, mapped] = [64, 256].map(PageCount::new);
+        Stock::with_units(capacity, mapped, Strategy::SmallestFit, None)
+    }
+
+    #[test]
+    fn a_cold_page_that_is_missing_or_marked_is_found() {
+        let (stock, spare) = (stock(), ChunkIndex::new(2));
+        assert_eq!(stock.check(), Ok(()));
+        let taken = stock.cold().and_then(|cold| cold.take_all_of(spare, 1)).unwrap();
+        assert_eq!(stock.check(), Err("191 pages are cold, not 192".to_owned()));
+        stock.cold().unwrap().release_pages(taken);
+        stock.residency().mark(spare, 4);
+        let marked = Err("cold pages 0x4 of chunk 2 may be resident".to_owned());
+        assert_eq!(stock.check(), marked);
+    }
+
+    #[test]
+    fn chunks_that_are_spare_as_a_whole_are_in_no_bin() {
+        let counts = stock().chunks_per_bin();
+        assert_eq!((counts[0], counts[64], counts.iter().sum()), (0, 1, 1));
+    }
+}

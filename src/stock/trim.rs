@@ -88,3 +88,47 @@ impl Stock {
         if whole && self.residency.marked_of(chunk) != 0 { free } else { 0 }
     }
 }
+
+#[cfg(all(test, not(offheap_loom)))]
+mod tests {
+    use crate::free_list::Strategy;
+    use crate::residency::Units;
+    use crate::stock::Stock;
+    use crate::units::{PageCount, Span};
+
+    #[test]
+    fn what_is_free_as_a_whole_is_given_back_before_higher_pages_that_are_not() {
+        let pages = PageCount::new(128);
+        let stock = Stock::with_units(pages, pages, Strategy::SmallestFit, None);
+        let [low, held, high] =
+            [64, 1, 63].map(|pages| stock.take_run(PageCount::new(pages)).unwrap());
+        stock.release_runs([low, high]);
+        assert_eq!(stock.trim(126, |_| true), 64);
+        assert_eq!(stock.residency().marked_of(held.first().chunk()), u64::MAX);
+        assert_eq!(stock.trim(0, |_| true), 63, "and those are next");
+        assert_eq!(stock.residency().marked_pages(), 1);
+    }
+
+    #[test]
+    fn a_region_is_populated_by_huge_pages_where_these_are_larger_than_a_chunk() {
+        for (shift, steps) in [(5, 4), (6, 4), (7, 2), (8, 1)] {
+            let pages = PageCount::new(256);
+            let units = Units::new(pages, shift, |_| true);
+            let stock = Stock::with_units(pages, pages, Strategy::SmallestFit, Some(units));
+            assert_eq!(stock.populate_steps(), steps);
+        }
+    }
+
+    #[test]
+    fn pages_are_populated_once_and_only_while_they_are_free() {
+        let pages = PageCount::new(64);
+        let stock = Stock::with_units(pages, pages, Strategy::SmallestFit, None);
+        let [low, held] = [10, 20].map(|pages| stock.take_run(PageCount::new(pages)).unwrap());
+        stock.release_runs([low]);
+        let spans = |lent: &crate::free_list::Lent<'_>| lent.spans().to_vec();
+        assert_eq!(stock.populate(0, spans), Some(vec![Span::new(30..64)]));
+        assert_eq!(stock.populate(0, spans), None);
+        stock.release_runs([held]);
+        assert_eq!(stock.populate(0, spans), None);
+    }
+}

@@ -76,6 +76,12 @@ mod tests {
         (0..).map(ChunkIndex::new).zip(words.iter().copied()).collect()
     }
 
+    #[test]
+    fn of_those_that_cost_the_same_it_is_the_lowest() {
+        let run = cheapest_run(&[Span::new(0..20)], &[Span::new(0..5)], PageCount::new(5));
+        assert_eq!(run, Some(Span::new(5..10)));
+    }
+
     proptest! {
         #[test]
         fn it_has_the_fewest_cold_pages_of_all(

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::thread;
 
-use offheap::{MemoryManager, MemorySegment, Owner, Reason, ZeroPolicy};
+use offheap::{
+    FixedSizeManager, MemoryManager, MemorySegment, Owner, Reason, VariableSizeManager, ZeroPolicy,
+};
 
 use crate::support::{PAGE, assert_empty};
 
@@ -180,5 +182,84 @@ fn a_zero_policy_holds_for_pages_at_hand() {
             assert!(page.iter().all(|byte| *byte == 0), "{policy:?}");
             page.fill(0xff);
         }
+    }
+}
+
+#[test]
+fn the_first_page_of_many_brings_others_along_and_one_of_few_does_not() {
+    for (held, brings_others) in [(0, true), (985, false)] {
+        let manager = manager(1000, 16);
+        let owner = manager.owner("owner").register().unwrap();
+        let others = manager.owner("others").register().unwrap();
+        let others = others.allocate_pages(held).unwrap();
+        let page = owner.allocate_page().unwrap();
+        assert_eq!(manager.stats().cached_bytes > 0, brings_others, "{held} are held");
+        drop((page, others));
+        assert_empty(&manager);
+    }
+}
+
+#[test]
+fn what_was_emptied_for_others_takes_pages_again_where_much_is_free() {
+    for (held, kept) in [(0, 3), (985, 0)] {
+        let manager = manager(1000, 16);
+        let owner = manager.owner("owner").register().unwrap();
+        let others = manager.owner("others").register().unwrap();
+        let pages = [(); 3].map(|()| owner.allocate_page().unwrap());
+        let others = others.allocate_pages(held).unwrap();
+        manager.trim();
+        assert_eq!(manager.stats().cached_bytes, 0);
+        drop(pages);
+        assert_eq!(manager.stats().cached_bytes, kept * PAGE, "{held} are held");
+        drop(others);
+    }
+}
+
+#[test]
+fn what_has_no_more_room_gives_half_of_its_pages_back() {
+    let manager = manager(1000, 16);
+    let owner = manager.owner("owner").register().unwrap();
+    let pages: Vec<_> = (0..40).map(|_| owner.allocate_page().unwrap()).collect();
+    manager.trim();
+    let at_hand = |page| {
+        drop(page);
+        manager.stats().cached_bytes / PAGE
+    };
+    let numbers: Vec<_> = pages.into_iter().map(at_hand).collect();
+    let room = numbers.iter().copied().max().unwrap();
+    assert_eq!(numbers[..room], (1..=room).collect::<Vec<_>>());
+    assert_eq!(numbers[room], room - room / 2 + 1);
+}
+
+#[test]
+fn what_a_child_keeps_at_hand_is_available_to_its_parent_and_to_no_other() {
+    let manager = manager(1000, 16);
+    let other = manager.owner("other").limit(5 * PAGE).register().unwrap();
+    let parent = manager.owner("parent").limit(10 * PAGE).register().unwrap();
+    let child = parent.child("child").register().unwrap();
+    let pages: Vec<_> = (0..10).map(|_| child.allocate_page().unwrap()).collect();
+    assert_eq!(parent.available_memory(), 0);
+    drop(pages);
+    assert!(manager.stats().cached_bytes > 0);
+    assert_eq!(parent.available_memory(), 10 * PAGE);
+    assert_eq!((other.available_memory(), other.used_memory()), (5 * PAGE, 0));
+    assert_eq!(manager.available_memory(), 1000 * PAGE);
+}
+
+#[test]
+fn all_that_an_iterator_gives_is_released() {
+    let manager = manager(1000, 16);
+    let owner = manager.owner("owner").register().unwrap();
+    let fixed = FixedSizeManager::from(owner.clone());
+    let variable = VariableSizeManager::from(owner.clone());
+    for who in 0..3 {
+        let mut pages = owner.allocate_pages(5).unwrap();
+        let given = std::iter::from_fn(|| pages.pop());
+        match who {
+            0 => owner.release_all(given),
+            1 => fixed.release_all(given),
+            _ => variable.release_all(given),
+        }
+        assert_eq!((pages.len(), owner.used_memory()), (0, 0));
     }
 }

@@ -25,6 +25,7 @@ mod flink_segment;
 mod flink_segment_bulk;
 #[cfg(test)]
 mod flink_shutdown;
+mod formats;
 #[cfg(test)]
 mod grants;
 #[cfg(test)]

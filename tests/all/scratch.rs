@@ -3,7 +3,7 @@
 use std::alloc::Layout;
 use std::ptr;
 
-use offheap::{MemoryManager, MemoryMode, Owner, Reason, Scratch};
+use offheap::{MemoryManager, MemoryMode, Owner, Reason, Scratch, ZeroPolicy};
 
 use crate::support::{PAGE, Random, assert_empty, changes_nothing, in_both_modes, manager};
 
@@ -235,4 +235,43 @@ fn a_page_that_a_scratch_had_is_overwritten_as_far_as_it_was_used() {
     drop(scratch);
     let page = owner.allocate_page().unwrap();
     assert!(page.iter().all(|byte| *byte == 0));
+}
+
+#[test]
+fn what_was_reset_is_placed_in_again() {
+    with_owner(|_, owner| {
+        let mut scratch = owner.scratch(PAGE);
+        for _ in 0..5 {
+            assert!(scratch.alloc_slice_copy(&[1_u8; 3_000]).is_ok());
+            assert!(scratch.alloc_slice_copy(&[1_u8; 3_000]).is_err());
+            scratch.reset();
+            assert_eq!(scratch.held_memory(), PAGE);
+        }
+    });
+}
+
+#[test]
+fn an_object_of_a_page_takes_one_page_of_the_region() {
+    let manager = manager(MemoryMode::OffHeap, 64, PAGE);
+    let owner = manager.owner("owner").register().unwrap();
+    let scratch = owner.scratch(PAGE);
+    assert!(scratch.alloc_slice_copy(&[1_u64; PAGE / 8]).is_ok());
+    assert_eq!(scratch.held_memory(), PAGE);
+}
+
+#[test]
+fn in_heap_mode_what_was_reset_is_zero_where_released_memory_is_to_be() {
+    let builder = MemoryManager::builder().capacity(64 * PAGE).page_size(PAGE);
+    let builder = builder.mode(MemoryMode::Heap).zero_policy(ZeroPolicy::OnRelease);
+    let manager = builder.build().unwrap();
+    let owner = manager.owner("owner").register().unwrap();
+    let mut scratch = owner.scratch(PAGE);
+    let layout = Layout::from_size_align(1_000, 8).unwrap();
+    let before = place(&scratch, layout).unwrap();
+    scratch.reset();
+    let again = scratch.alloc_layout(layout).unwrap();
+    assert_eq!(again.addr().get(), before);
+    // SAFETY: memory of this layout that nobody else has, and that was written to before.
+    let byte = unsafe { again.as_ptr().read_volatile() };
+    assert_eq!(byte, 0);
 }

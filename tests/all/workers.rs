@@ -215,3 +215,16 @@ fn nothing_comes_from_a_magazine_after_shutdown() {
     let mut late = owner.worker();
     assert_eq!(late.allocate_page().unwrap_err().reason(), Reason::ShutDown);
 }
+
+#[test]
+fn a_magazine_grows_with_what_is_released_into_it() {
+    let manager = manager(MemoryMode::OffHeap, 1000, PAGE);
+    let owner = manager.owner("owner").register().unwrap();
+    let mut worker = owner.worker();
+    let pages: Vec<_> = (0..100).map(|_| worker.allocate_page().unwrap()).collect();
+    manager.trim();
+    for (released, page) in (1..).zip(pages) {
+        worker.release(page);
+        assert_eq!(worker.cached_pages(), released);
+    }
+}

@@ -427,3 +427,7 @@ impl Shared {
         self.arbiter.start(start).map(|bell| bell.ring()).is_ok()
     }
 }
+
+#[cfg(test)]
+#[path = "arbiter_tests.rs"]
+mod tests;

@@ -116,3 +116,23 @@ fn address(owner: &Arc<OwnerShared>) -> usize {
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     thread::Builder::new().name(name.into()).spawn(work).map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MemoryManager;
+
+    #[test]
+    fn a_survey_knows_those_whom_it_asks_from_others() {
+        let manager = MemoryManager::builder().capacity(1 << 20).build().unwrap();
+        let owner = |name| manager.owner(name).register().unwrap();
+        let (asked, other) = (owner("asked"), owner("other"));
+        let survey = Survey {
+            since: Instant::now(),
+            asked: vec![address(asked.shared())],
+            under_way: Weak::new(),
+        };
+        assert!(survey.asks(asked.shared()));
+        assert!(!survey.asks(other.shared()));
+    }
+}

@@ -365,3 +365,76 @@ impl Owner {
         reclaim.asked().tell(0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MemoryManager;
+
+    const PAGE: usize = 4 << 10;
+
+    fn owner() -> Owner {
+        let builder = MemoryManager::builder().capacity(16 * PAGE).page_size(PAGE);
+        let manager = builder.spill_reserve(2 * PAGE).build().unwrap();
+        manager.owner("owner").polled_reclaim().register().unwrap()
+    }
+
+    #[test]
+    fn a_thread_is_within_a_reclaim_while_it_calls_and_not_afterwards() {
+        let owner = owner();
+        let (outer, inner) = (Call::new(), Call::new());
+        drop(inner);
+        assert!(is_within_reclaim(owner.shared()));
+        drop(outer);
+        assert!(!is_within_reclaim(owner.shared()));
+    }
+
+    #[test]
+    fn an_answer_ends_when_it_is_dropped_and_says_what_was_given() {
+        let owner = owner();
+        let mut pages = owner.allocate_pages(5).unwrap();
+        let reclaim = &owner.shared().standing().reclaim;
+        reclaim.asked().request(2 * PAGE as u64);
+        let answer = owner.answer_reclaim().unwrap();
+        assert!(is_within_reclaim(owner.shared()));
+        pages.truncate(2);
+        drop(answer);
+        assert!(!is_within_reclaim(owner.shared()));
+        assert_eq!((owner.reclaim_requested(), reclaim.asked().is_busy()), (0, false));
+        drop(owner.allocate_pages(3).unwrap());
+        assert_eq!(reclaim.given_bytes(), 3 * PAGE as u64, "whatever it took again");
+    }
+
+    #[test]
+    fn whoever_never_gives_or_whose_reclaimer_is_gone_cannot_be_asked() {
+        struct Willing;
+        impl Reclaimer for Willing {
+            fn reclaimable(&self) -> usize {
+                PAGE
+            }
+
+            fn reclaim(&self, _target_bytes: usize, _reserve: &SpillReserve<'_>) {}
+        }
+        let owner = owner();
+        let can_be_asked = || owner.shared().standing().reclaim.can_be_asked();
+        assert!(can_be_asked(), "it looks");
+        let willing = Arc::new(Willing);
+        owner.set_reclaimer(&willing);
+        assert!(can_be_asked());
+        drop(willing);
+        assert!(!can_be_asked());
+        owner.clear_reclaimer();
+        assert!(!can_be_asked());
+    }
+
+    #[cfg(feature = "c-abi")]
+    #[test]
+    fn a_reserve_that_is_lent_is_had_as_the_reserve_itself() {
+        let owner = owner();
+        let reserve = SpillReserve::new(owner.shared(), owner.shared().manager_handle()).unwrap();
+        let lent = reserve.lend();
+        assert_eq!(lent.available(), 2 * PAGE);
+        let page = lent.allocate(1).unwrap().unwrap();
+        assert_eq!((page.size(), lent.available()), (PAGE, PAGE));
+    }
+}

@@ -67,6 +67,7 @@ mod tree;
 #[cfg(test)]
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
 mod trimming;
+mod turns;
 #[cfg(test)]
 mod waiting;
 #[cfg(test)]

@@ -32,3 +32,20 @@ fn whoever_is_below_his_fair_share_goes_before_one_who_has_it() {
     drop((much, share, page, another));
     assert_empty(&manager);
 }
+
+#[test]
+fn whoever_waits_for_what_he_is_promised_is_not_behind_one_who_waits_for_more_than_there_is() {
+    let builder = MemoryManager::builder().capacity(8 * PAGE).page_size(PAGE);
+    let manager = builder.deadlock_timeout(Duration::from_secs(600)).build().unwrap();
+    let saver = manager.owner("saver").minimum(4 * PAGE).register().unwrap();
+    let greedy = manager.owner("greedy").register().unwrap();
+    let (mut own, all) = (saver.allocate_pages(4).unwrap(), greedy.allocate_pages(4).unwrap());
+    let mut context = Context::from_waker(Waker::noop());
+    let (mut more, mut promised) = (pin!(greedy.acquire_pages(2)), pin!(saver.acquire_pages(1)));
+    assert!(more.as_mut().poll(&mut context).is_pending());
+    assert!(promised.as_mut().poll(&mut context).is_pending());
+    own.truncate(3);
+    assert!(promised.as_mut().poll(&mut context).is_ready());
+    assert!(more.as_mut().poll(&mut context).is_pending());
+    drop((own, all));
+}

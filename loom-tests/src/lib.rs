@@ -63,6 +63,17 @@ impl Pages {
         Self { free_list, contents }
     }
 
+    /// One free page between two that are held. Whoever releases a page at the border of a chunk
+    /// passes a full fence, which orders more than is promised.
+    #[must_use]
+    pub fn one_inside() -> Self {
+        let pages = Self::new(3);
+        let held: Vec<HeldRun> = (0..3).map(|_| pages.take_page()).collect();
+        let inside = held.into_iter().find(|run| run.first().get() == 1);
+        pages.release(inside.expect("a page each"));
+        pages
+    }
+
     /// Takes one page.
     pub fn take_page(&self) -> HeldRun {
         let pages = self.free_list.take_pages(PageCount::new(1));

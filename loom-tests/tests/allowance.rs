@@ -154,7 +154,8 @@ fn what_is_taken_from_an_allowance_has_its_page() {
 #[test]
 fn what_a_failed_request_gave_back_to_an_allowance_has_its_page() {
     check(|| {
-        let managed = Arc::new(Managed::new(1, 0, 1));
+        let managed = Managed { pages: Pages::one_inside(), ..Managed::new(1, 0, 1) };
+        let managed = Arc::new(managed);
         let other = {
             let managed = Arc::clone(&managed);
             thread::spawn(move || {

@@ -220,6 +220,29 @@ fn a_request_in_flight_finds_its_page() {
     });
 }
 
+/// Goal: who gets the bytes of a request that failed finds the page that it gave back, though it
+/// takes no other way than through the budget.
+#[test]
+fn what_a_failed_request_gave_back_has_its_page() {
+    check(|| {
+        let (budget, pages) = (Budget::new(1), Pages::one_inside());
+        let managed = Arc::new(Managed { budget, account: Account::without_minimum(1), pages });
+        let other = {
+            let managed = Arc::clone(&managed);
+            thread::spawn(move || {
+                if let Ok((request, _)) = managed.account.begin(&managed.budget, 1, Turn::LAST) {
+                    managed.pages.release(managed.pages.take_reserved_page());
+                    let _ = managed.account.undo(&managed.budget, request);
+                }
+            })
+        };
+        let other_account = Account::without_minimum(1);
+        let _: Opened = other_account.reserve(&managed.budget, 1, Turn::LAST).unwrap();
+        let _ = managed.pages.take_reserved_page();
+        other.join().unwrap();
+    });
+}
+
 /// Goal: who gets the bytes of a minimum that ended finds the page that was released within it.
 #[test]
 fn what_a_minimum_gives_back_when_it_ends_has_its_page() {

@@ -290,8 +290,12 @@ fn wait(faults: &Faults) {
     let (holder, waits) = (owner(&manager, "holder"), owner(&manager, "waits"));
     let pages = holder.allocate_pages(PAGES).unwrap();
     let (begin, begun) = channel::<()>();
+    let whole = manager.clone();
     let releases = thread::spawn(move || {
         begun.recv().unwrap();
+        while whole.stats().waiting_requests == 0 {
+            thread::yield_now();
+        }
         drop(pages);
     });
     let waited = faults.armed(|| {

@@ -246,6 +246,16 @@ mod tests {
     }
 
     #[test]
+    fn a_page_behind_the_last_one_is_found() {
+        let [capacity, mapped] = [64, 128].map(PageCount::new);
+        let mut stock = Stock::with_units(capacity, mapped, Strategy::SmallestFit, None);
+        stock.mapped = PageCount::new(127);
+        let last = "pages 0x8000000000000000 of chunk 1 are free and not there";
+        let complaint = Err(last.to_owned());
+        assert_eq!(stock.check(), complaint);
+    }
+
+    #[test]
     fn chunks_that_are_spare_as_a_whole_are_in_no_bin() {
         let counts = stock().chunks_per_bin();
         assert_eq!((counts[0], counts[64], counts.iter().sum()), (0, 1, 1));

@@ -232,3 +232,33 @@ fn a_magazine_takes_what_is_released_until_it_is_full_and_then_gives_many_away()
     assert_eq!(numbers[..room], (1..=room).collect::<Vec<_>>());
     assert!((64..200).contains(&room) && numbers[room] < room - 1);
 }
+
+/// Fills a worker's magazine with so many pages.
+fn put_by(worker: &mut Worker, pages: usize) {
+    let held: Vec<_> = (0..pages).map(|_| worker.allocate_page().unwrap()).collect();
+    held.into_iter().for_each(|page| worker.release(page));
+}
+
+#[test]
+fn a_grant_takes_what_others_have_at_hand_even_if_nothing_else_is_free() {
+    let manager = manager(MemoryMode::OffHeap, 4, PAGE);
+    let keeps = manager.owner("keeps").register().unwrap();
+    let takes = manager.owner("takes").register().unwrap();
+    let mut worker = keeps.worker();
+    put_by(&mut worker, 4);
+    assert_eq!(worker.cached_pages(), 4);
+    assert_eq!(takes.allocate_up_to(usize::MAX).unwrap().size(), 4 * PAGE);
+}
+
+#[test]
+fn who_is_refused_by_his_limit_and_then_by_the_budget_gets_what_is_at_hand_below_both() {
+    let manager = manager(MemoryMode::OffHeap, 8, PAGE);
+    let mine = manager.owner("mine").limit(7 * PAGE).register().unwrap();
+    let other = manager.owner("other").register().unwrap();
+    let _held = mine.allocate_pages(2).unwrap();
+    let (mut my_worker, mut other_worker) = (mine.worker(), other.worker());
+    put_by(&mut other_worker, 4);
+    put_by(&mut my_worker, 2);
+    assert_eq!((my_worker.cached_pages(), other_worker.cached_pages()), (2, 4));
+    assert_eq!(mine.allocate_pages(5).unwrap().len(), 5);
+}

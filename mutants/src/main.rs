@@ -42,7 +42,7 @@ struct Arguments {
     /// Leave out tests that take no longer than these seconds, which were run before.
     #[arg(long, global = true, default_value_t = 0.0)]
     seconds_min: f64,
-    /// Judge again what went unnoticed when it was judged last.
+    /// Judge again what went unnoticed when it was judged last, unless it has an argument.
     #[arg(long, global = true)]
     again: bool,
 }
@@ -94,19 +94,21 @@ fn main() -> Result<()> {
     }
     let seconds = arguments.seconds_min..=arguments.seconds_max;
     tests.retain(|test| seconds.contains(&test.seconds));
-    let wanted = tree.woven.iter().copied().filter(|number| {
-        let mutant = &mutants[*number];
-        let is_chosen = mutant.name.contains(&arguments.only) && !mutant.is_constant;
-        is_chosen && ledger.is_open(mutant, arguments.again)
-    });
-    judge_all(&mutants, wanted.collect(), &tests, &ledger, arguments.jobs)?;
     let allowed = match arguments.what {
         What::Operators => "scripts/mutants.allowed",
         What::Orderings => "scripts/orderings.allowed",
     };
+    let allowed = report::named_in(&root.join(allowed));
+    let wanted = tree.woven.iter().copied().filter(|number| {
+        let mutant = &mutants[*number];
+        let is_chosen = mutant.name.contains(&arguments.only) && !mutant.is_constant;
+        let again = arguments.again && !allowed.contains(&mutant.name);
+        is_chosen && ledger.is_open(mutant, again)
+    });
+    judge_all(&mutants, wanted.collect(), &tests, &ledger, arguments.jobs)?;
     let chosen = |number: &usize| mutants[*number].name.contains(&arguments.only);
     let numbers: Vec<usize> = (0..mutants.len()).filter(chosen).collect();
-    report::print(&mutants, &numbers, &ledger, &root.join(allowed))
+    report::print(&mutants, &numbers, &ledger, &allowed)
 }
 
 fn judge_all(

@@ -141,7 +141,8 @@ fn tell(tally: &Tally, rounds: usize, time: Duration) {
     for (index, deed) in DEEDS.iter().enumerate() {
         let (done, refused) = (read(&tally.done[index]), read(&tally.refused[index]));
         println!("  {deed}: {done}/{refused}");
-        assert!(done > 0, "{deed} was never granted");
+        let is_possible = *deed != "trim" || cfg!(not(offheap_portable));
+        assert!(done > 0 || !is_possible, "{deed} was never granted");
     }
     let reclaimed = read(&tally.reclaimed);
     println!("  reclaimers called: {reclaimed}");

@@ -269,3 +269,23 @@ fn unsafe_code_names_a_fact() {
     }
     expect_none(complaints);
 }
+
+#[test]
+fn a_breakage_that_is_cited_is_listed() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let lists = fs::read_dir(root.join("scripts/breakages")).unwrap();
+    let lists: String =
+        lists.map(|list| fs::read_to_string(list.unwrap().path()).unwrap()).collect();
+    let listed: Vec<_> = lists.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    let safety = fs::read_to_string(root.join("SAFETY.md")).unwrap();
+    let rows = safety.lines().skip_while(|line| !line.starts_with("| invariant "));
+    // The last column, and of it what is in backquotes and is no path.
+    let cited = rows.take_while(|line| line.starts_with('|')).flat_map(|row| {
+        let column = row.trim_end_matches(" |").rsplit(" | ").next().unwrap_or_default();
+        column.split('`').skip(1).step_by(2).filter(|name| !name.contains('/'))
+    });
+    let cited: Vec<_> = cited.collect();
+    assert!(cited.len() > 10, "what does SAFETY.md cite?");
+    let unlisted = cited.into_iter().filter(|name| !listed.contains(name));
+    expect_none(unlisted.map(|name| format!("SAFETY.md: `{name}` is not listed")).collect());
+}

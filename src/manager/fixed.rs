@@ -1,8 +1,8 @@
 //! The plain way in for those who need pages only.
 
-use crate::error::{AllocationError, ConfigError};
+use crate::base::error::{AllocationError, ConfigError};
 
-use super::{MemoryManager, MemoryManagerBuilder, MemorySegment, Owner};
+use crate::manager::{MemoryManager, MemoryManagerBuilder, MemorySegment, Owner};
 
 /// Hands out pages, all of one size. Flink's users know it as the fixed-size memory manager.
 ///

@@ -41,6 +41,8 @@
 //! feature nothing does, and [`MemoryManager::leaks`] answers who asks. `track-allocations` costs a
 //! lock an allocation.
 //!
+//! [`LeakError`]: error::LeakError
+//!
 //! # Floors
 //!
 //! A file uses its own floor and those below, never above; a test checks it.
@@ -71,9 +73,9 @@
 //! # When it runs out
 //!
 //! 1. What owners and workers keep at hand is brought back, and the request is made once more.
-//! 2. Owners that can give memory back are asked for it, as the [`Policy`] says: a [`Reclaimer`] is
-//!    called, on a thread of the manager's, or the owner looks for itself
-//!    ([`Owner::reclaim_requested`]).
+//! 2. Owners that can give memory back are asked for it, as the [`Policy`](sharing::Policy) says: a
+//!    [`Reclaimer`](reclaim::Reclaimer) is called, on a thread of the manager's, or the owner looks
+//!    for itself ([`Owner::reclaim_requested`]).
 //! 3. Meanwhile the request has its place in a line, and what is given back is served to those in
 //!    it, in turn. Whoever [waits](Owner::acquire_pages) stays there until he is served; whoever
 //!    does not is refused once nobody has anything to give, with an error that names the holders.
@@ -85,6 +87,7 @@ compile_error!("offheap counts bytes in 64 bits: it needs a 64-bit target");
 
 mod base;
 #[cfg(all(feature = "c-abi", not(offheap_loom)))]
+#[doc(hidden)]
 pub mod ffi;
 mod ledger;
 #[cfg(not(offheap_loom))]
@@ -124,24 +127,69 @@ pub mod touches {
     pub use crate::base::sync::touches::{Touches, restart, start, stop};
 }
 
-pub use base::available::{AvailableMemory, CapacitySource, MemoryLimit};
-pub use base::error::{
-    AllocationError, AllocationKind, AllocationSite, ConfigError, FractionError, Holder, LeakError,
-    OutOfBounds, OwnerError, Reason, Refusal, ReservationError, ShareError, UnknownWord,
-};
+pub use base::error::AllocationError;
 pub use ledger::free_list::Strategy;
 #[cfg(not(offheap_loom))]
-pub use manager::{
-    Answer, Claim, FairShare, FixedSizeManager, Greedy, Holdings, Lease, ManagerStats,
-    MemoryManager, MemoryManagerBuilder, MemoryMode, MemorySegment, OccupancyMap, Owner,
-    OwnerBuilder, OwnerStats, Policy, Pressure, PressureChanges, PressureSubscription, Reclaimer,
-    Reservation, ReservedSegment, Scratch, Share, SharedResourceStats, SpillReserve,
-    VariableSizeManager, Worker,
-};
+pub use manager::{MemoryManager, MemorySegment, Owner, Reservation, Worker};
+
+/// How a manager and its owners are configured.
 #[cfg(not(offheap_loom))]
-pub use memory::arena::{IdleMemory, ZeroPolicy};
+pub mod config {
+    pub use crate::base::available::{AvailableMemory, CapacitySource, MemoryLimit};
+    pub use crate::manager::{MemoryManagerBuilder, MemoryMode, OwnerBuilder};
+    pub use crate::memory::arena::{IdleMemory, ZeroPolicy};
+    pub use crate::memory::os::{CoreDumps, HugePages, Populate};
+}
+
+/// Why a call failed, in numbers and as a sentence.
+pub mod error {
+    pub use crate::base::error::{
+        AllocationKind, AllocationSite, ConfigError, FractionError, Holder, LeakError, OutOfBounds,
+        OwnerError, Reason, Refusal, ReservationError, ShareError, UnknownWord,
+    };
+}
+
+/// How short memory is.
 #[cfg(not(offheap_loom))]
-pub use memory::os::{CoreDumps, HugePages, Populate};
+pub mod pressure {
+    pub use crate::manager::{Pressure, PressureChanges, PressureSubscription};
+}
+
+/// Giving memory back when others need it.
+#[cfg(not(offheap_loom))]
+pub mod reclaim {
+    pub use crate::manager::{Answer, Reclaimer, ReservedSegment, SpillReserve};
+}
+
+/// Resources that are sized once and leased by several.
+#[cfg(not(offheap_loom))]
+pub mod resources {
+    pub use crate::manager::{Lease, SharedResourceStats};
+}
+
+/// Segments that are kept together, and small objects.
+#[cfg(not(offheap_loom))]
+pub mod segments {
+    pub use crate::manager::{Holdings, Scratch};
+}
+
+/// How owners share a budget when there is not enough for all.
+#[cfg(not(offheap_loom))]
+pub mod sharing {
+    pub use crate::manager::{Claim, FairShare, Greedy, Policy, Share};
+}
+
+/// A manager and its owners in numbers.
+#[cfg(not(offheap_loom))]
+pub mod stats {
+    pub use crate::manager::{ManagerStats, OccupancyMap, OwnerStats};
+}
+
+/// Plain views for pages only, and for blocks only.
+#[cfg(not(offheap_loom))]
+pub mod views {
+    pub use crate::manager::{FixedSizeManager, VariableSizeManager};
+}
 
 /// The README's example compiles and runs.
 #[cfg(doctest)]

@@ -14,8 +14,10 @@ mod contention {
     use std::time::{Duration, Instant};
 
     use offheap::{
-        AllocationError, FairShare, MemoryManager, MemorySegment, Owner, Reason, Reclaimer,
-        SpillReserve,
+        AllocationError, MemoryManager, MemorySegment, Owner,
+        error::Reason,
+        reclaim::{Reclaimer, SpillReserve},
+        sharing::FairShare,
     };
 
     const PAGE: usize = 4 << 10;

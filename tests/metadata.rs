@@ -5,7 +5,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use offheap::{MemoryManager, ZeroPolicy};
+use offheap::{MemoryManager, config::ZeroPolicy};
 
 /// The process allocator, with a count of the bytes that are out.
 struct Counting;

@@ -112,7 +112,7 @@ impl MemoryManagerBuilder {
     /// ```no_run
     /// let manager = offheap::MemoryManager::builder().fraction_of_available(0.1).build()?;
     /// println!("{} bytes: {}", manager.capacity(), manager.capacity_source());
-    /// # Ok::<(), offheap::ConfigError>(())
+    /// # Ok::<(), offheap::error::ConfigError>(())
     /// ```
     pub fn fraction_of_available(mut self, fraction: f64) -> Self {
         self.capacity = Capacity::FractionOfAvailable(fraction);

@@ -10,7 +10,7 @@ use crate::manager::{MemoryManager, MemoryManagerBuilder, MemorySegment, Owner};
 /// share.
 ///
 /// ```
-/// use offheap::FixedSizeManager;
+/// use offheap::views::FixedSizeManager;
 ///
 /// let pages = FixedSizeManager::new(1 << 20, 32 << 10)?;
 /// let held = pages.allocate_pages(32)?;

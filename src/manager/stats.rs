@@ -38,7 +38,7 @@ pub struct ManagerStats {
     /// bytes.
     pub largest_free_block_bytes: usize,
     /// The address space of the region in bytes: a multiple of the capacity, see
-    /// [`address_space_factor`](crate::MemoryManagerBuilder::address_space_factor); 0 in heap mode.
+    /// [`address_space_factor`](crate::config::MemoryManagerBuilder::address_space_factor); 0 in heap mode.
     pub mapped_bytes: usize,
     /// The bytes that may be resident, as far as is known without asking the kernel: those that
     /// were handed out since the system had them last, and, with transparent huge pages, what may

@@ -12,7 +12,7 @@ use crate::manager::{MemoryManager, MemoryManagerBuilder, MemorySegment, Owner};
 /// share.
 ///
 /// ```
-/// use offheap::{Strategy, VariableSizeManager};
+/// use offheap::{Strategy, views::VariableSizeManager};
 ///
 /// let blocks = VariableSizeManager::new(1 << 20, Strategy::LargestFit)?;
 /// let block = blocks.allocate(100_000)?;

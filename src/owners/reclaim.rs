@@ -3,7 +3,8 @@
 //! # Protocol
 //!
 //! 1. Owners are asked by one thread of the manager's, the
-//!    [arbiter](crate::owners::arbiter::rounds), which has nothing locked meanwhile. What an owner has to say or to do runs on a thread of its own, so
+//!    [arbiter](crate::owners::arbiter::rounds), which has nothing locked meanwhile. What an owner
+//!    has to say or to do runs on a thread of its own, so
 //!    an owner that never answers holds up nobody but those who wait for it, until a deadline.
 //! 2. Whoever calls into an owner has marked it as busy before, and it stays so until that returns
 //!    (`ask`). So no owner is called twice at once.
@@ -32,9 +33,9 @@ pub(crate) const RESERVES: usize = 2;
 ///
 /// Both methods are called on threads of the manager's, never while it has anything locked, never
 /// two of them at once for the same owner, and never for a request of the owner's own unless it was
-/// registered with [`self_reclaim`](crate::OwnerBuilder::self_reclaim). One that panics is taken to
+/// registered with [`self_reclaim`](crate::config::OwnerBuilder::self_reclaim). One that panics is taken to
 /// have given nothing. One that does not return in
-/// [`reclaim_timeout`](crate::MemoryManagerBuilder::reclaim_timeout) is no longer waited for, and
+/// [`reclaim_timeout`](crate::config::MemoryManagerBuilder::reclaim_timeout) is no longer waited for, and
 /// not called again before it has returned.
 pub trait Reclaimer: Send + Sync {
     /// The bytes that it could give back now, about. Those who can give the most are asked first.
@@ -164,7 +165,7 @@ impl Drop for Call {
 
 /// Memory that only an owner within its own reclaim may use, so that spilling does not fail for
 /// want of the pages it spills through. See
-/// [`spill_reserve`](crate::MemoryManagerBuilder::spill_reserve).
+/// [`spill_reserve`](crate::config::MemoryManagerBuilder::spill_reserve).
 pub struct SpillReserve<'a> {
     owner: Option<Owner>,
     within: PhantomData<&'a ()>,
@@ -299,7 +300,7 @@ impl Owner {
     /// The bytes that others ask this owner to give back; 0 if nobody does. Costs one plain load.
     ///
     /// For an owner that was registered with
-    /// [`polled_reclaim`](crate::OwnerBuilder::polled_reclaim): it looks here at its safe points,
+    /// [`polled_reclaim`](crate::config::OwnerBuilder::polled_reclaim): it looks here at its safe points,
     /// and [answers](Self::answer_reclaim).
     #[inline]
     #[must_use]

@@ -45,7 +45,7 @@ const BUMP_OVERHEAD_BYTES: usize = 64;
 /// What was placed cannot be used once it is forgotten:
 ///
 /// ```compile_fail,E0502
-/// # let pages = offheap::FixedSizeManager::new(1 << 20, 4096).unwrap();
+/// # let pages = offheap::views::FixedSizeManager::new(1 << 20, 4096).unwrap();
 /// let mut scratch = pages.owner().scratch(4096);
 /// let number = scratch.alloc(1_u64).unwrap();
 /// scratch.reset();

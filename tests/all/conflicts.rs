@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use offheap::{MemoryManager, MemorySegment, Owner, Reason};
+use offheap::{MemoryManager, MemorySegment, Owner, error::Reason};
 
 use crate::support::{PAGE, Random, STRATEGIES, Stamped, address, assert_empty};
 

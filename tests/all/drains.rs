@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use offheap::{MemoryManager, MemoryMode, Owner, Worker};
+use offheap::{MemoryManager, Owner, Worker, config::MemoryMode};
 
 use crate::support::{PAGE, Random, assert_empty, manager};
 

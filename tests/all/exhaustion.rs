@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Barrier, mpsc};
 use std::thread;
 
-use offheap::{MemoryManager, MemoryMode, MemorySegment, Owner, Reservation};
+use offheap::{MemoryManager, MemorySegment, Owner, Reservation, config::MemoryMode};
 
 use crate::support::{
     PAGE, Random, STRATEGIES, Stamped, assert_disjoint, assert_empty, changes_nothing,

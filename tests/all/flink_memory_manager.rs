@@ -24,7 +24,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use offheap::{ConfigError, Holdings, MemoryManager, MemorySegment, Owner, Reason};
+use offheap::{
+    MemoryManager, MemorySegment, Owner,
+    error::{ConfigError, Reason},
+    segments::Holdings,
+};
 
 use crate::support::{
     PAGE, Random, Stamped, assert_disjoint, assert_empty, changes_nothing, in_both_modes, manager,

@@ -8,8 +8,11 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use offheap::{
-    Claim, MemoryManager, MemoryManagerBuilder, MemorySegment, Owner, Policy, Reason, Reclaimer,
-    Share, SpillReserve,
+    MemoryManager, MemorySegment, Owner,
+    config::MemoryManagerBuilder,
+    error::Reason,
+    reclaim::{Reclaimer, SpillReserve},
+    sharing::{Claim, Policy, Share},
 };
 
 use crate::support::{PAGE, assert_empty};

@@ -9,8 +9,11 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use offheap::{
-    Claim, MemoryManager, MemoryManagerBuilder, MemorySegment, Owner, Policy, Pressure, Reclaimer,
-    Share, SpillReserve,
+    MemoryManager, MemorySegment, Owner,
+    config::MemoryManagerBuilder,
+    pressure::Pressure,
+    reclaim::{Reclaimer, SpillReserve},
+    sharing::{Claim, Policy, Share},
 };
 
 use crate::support::PAGE;

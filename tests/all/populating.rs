@@ -3,7 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use offheap::{HugePages, MemoryManager, MemoryManagerBuilder, Populate};
+use offheap::{
+    MemoryManager,
+    config::{HugePages, MemoryManagerBuilder, Populate},
+};
 
 use crate::support::{PAGE, Random, Stamped, assert_empty, counting_threads, wait_until_gone};
 

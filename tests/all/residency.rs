@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use offheap::{
-    ConfigError, HugePages, MemoryManager, MemoryManagerBuilder, MemorySegment, Owner, Reason,
-    Strategy, ZeroPolicy,
+    MemoryManager, MemorySegment, Owner, Strategy,
+    config::{HugePages, MemoryManagerBuilder, ZeroPolicy},
+    error::{ConfigError, Reason},
 };
 
 use crate::support::{PAGE, Random, STRATEGIES, Stamped, address, assert_empty, changes_nothing};

@@ -6,7 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use offheap::{Lease, MemoryManager, MemoryMode, Reason, ShareError};
+use offheap::{
+    MemoryManager,
+    config::MemoryMode,
+    error::{Reason, ShareError},
+    resources::Lease,
+};
 
 use crate::support::{PAGE, assert_empty, changes_nothing, leak_text, manager};
 

@@ -1,7 +1,10 @@
 //! What the tests share: managers in both modes, seeded choices, stamps on memory.
 
 use offheap::{
-    LeakError, ManagerStats, MemoryManager, MemoryMode, MemorySegment, OccupancyMap, Strategy,
+    MemoryManager, MemorySegment, Strategy,
+    config::MemoryMode,
+    error::LeakError,
+    stats::{ManagerStats, OccupancyMap},
 };
 
 pub const STRATEGIES: [Strategy; 2] = [Strategy::SmallestFit, Strategy::LargestFit];

@@ -5,8 +5,9 @@ use std::thread;
 use std::time::Duration;
 
 use offheap::{
-    ConfigError, HugePages, IdleMemory, MemoryManager, MemoryManagerBuilder, MemoryMode,
-    MemorySegment, Owner, ZeroPolicy,
+    MemoryManager, MemorySegment, Owner,
+    config::{HugePages, IdleMemory, MemoryManagerBuilder, MemoryMode, ZeroPolicy},
+    error::ConfigError,
 };
 
 use crate::support::{

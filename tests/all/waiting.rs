@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
-use offheap::{MemoryManager, Owner, Reason};
+use offheap::{MemoryManager, Owner, error::Reason};
 
 use crate::support::{PAGE, assert_empty, in_both_modes, manager};
 

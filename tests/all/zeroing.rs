@@ -2,7 +2,10 @@
 
 use std::thread;
 
-use offheap::{MemoryManager, MemoryMode, MemorySegment, Owner, ZeroPolicy};
+use offheap::{
+    MemoryManager, MemorySegment, Owner,
+    config::{MemoryMode, ZeroPolicy},
+};
 
 use crate::support::{PAGE, Random, STRATEGIES, address, assert_empty, in_both_modes};
 

@@ -9,8 +9,12 @@ use std::thread;
 use std::time::Duration;
 
 use offheap::{
-    AllocationError, Lease, MemoryManager, MemorySegment, Owner, PressureSubscription, Reclaimer,
-    Reservation, Scratch, ShareError, SpillReserve, Worker,
+    AllocationError, MemoryManager, MemorySegment, Owner, Reservation, Worker,
+    error::ShareError,
+    pressure::PressureSubscription,
+    reclaim::{Reclaimer, SpillReserve},
+    resources::Lease,
+    segments::Scratch,
 };
 
 /// The pages that a thread would hold, of which there are not enough for all.

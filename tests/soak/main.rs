@@ -24,7 +24,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use offheap::{FairShare, IdleMemory, MemoryManager, MemoryMode, Strategy};
+use offheap::{
+    MemoryManager, Strategy,
+    config::{IdleMemory, MemoryMode},
+    sharing::FairShare,
+};
 
 use counting::{Counting, heap_bytes, resident_bytes};
 use crew::{Common, DEEDS, Hand, Random, Tally};

@@ -11,7 +11,11 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
-use offheap::{HugePages, MemoryManager, Owner, Reason, Reservation, ReservationError};
+use offheap::{
+    MemoryManager, Owner, Reservation,
+    config::HugePages,
+    error::{Reason, ReservationError},
+};
 
 use model::{Answer, Model};
 

@@ -68,8 +68,8 @@ pub enum Reason {
     },
     /// A block of no bytes was asked for.
     NoBytes,
-    /// The process allocator, which backs [`MemoryMode::Heap`](crate::MemoryMode::Heap), has no
-    /// more memory.
+    /// The process allocator has no more memory. It backs
+    /// [`MemoryMode::Heap`](crate::config::MemoryMode::Heap).
     ProcessAllocator,
     /// The manager has been shut down.
     ShutDown,

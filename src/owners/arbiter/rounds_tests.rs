@@ -28,7 +28,7 @@ fn ask(owner: &Owner, is_polled: bool, deadline: Instant) -> Ask {
 /// Another owner of the same memory.
 fn another(owner: &Owner) -> Owner {
     let manager = Arc::clone(owner.shared().manager_handle());
-    crate::OwnerBuilder::new(manager, None, "holder".into()).register().unwrap()
+    crate::config::OwnerBuilder::new(manager, None, "holder".into()).register().unwrap()
 }
 
 fn requested(owner: &Owner) -> &crate::ledger::waiting::ask::Asked {

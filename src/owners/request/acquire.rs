@@ -24,7 +24,7 @@ use crate::owners::sharing::wait::Until;
 /// give memory back are asked meanwhile.
 ///
 /// A request that could never be granted, whatever the others give back, is refused at once. So is
-/// one that is made within a [`Reclaimer`](crate::Reclaimer)'s own reclaim, which others wait for.
+/// one that is made within a [`Reclaimer`](crate::reclaim::Reclaimer)'s own reclaim, which others wait for.
 impl Owner {
     /// Waits until it has `count` pages: all or none, as [`allocate_pages`](Self::allocate_pages).
     ///

@@ -23,21 +23,21 @@ use crate::owners::segment::bounds;
 /// typed access at any byte offset, aligned or not, is checked and returns [`OutOfBounds`] where
 /// it does not fit.
 ///
-/// What a fresh segment contains is up to the [`ZeroPolicy`](crate::ZeroPolicy); it is never
+/// What a fresh segment contains is up to the [`ZeroPolicy`](crate::config::ZeroPolicy); it is never
 /// uninitialized.
 ///
 /// The counterpart of Flink's `org.apache.flink.core.memory.MemorySegment`. Use after free, and
 /// freeing twice, do not compile:
 ///
 /// ```compile_fail,E0382
-/// # let pages = offheap::FixedSizeManager::new(1 << 20, 4096).unwrap();
+/// # let pages = offheap::views::FixedSizeManager::new(1 << 20, 4096).unwrap();
 /// let page = pages.allocate_page().unwrap();
 /// pages.release(page);
 /// pages.release(page); // moved already
 /// ```
 ///
 /// ```compile_fail,E0505
-/// # let pages = offheap::FixedSizeManager::new(1 << 20, 4096).unwrap();
+/// # let pages = offheap::views::FixedSizeManager::new(1 << 20, 4096).unwrap();
 /// let page = pages.allocate_page().unwrap();
 /// let bytes = page.slice(0, 8).unwrap();
 /// pages.release(page);

@@ -64,7 +64,7 @@ impl Sharing {
 
 impl MemoryManagerBuilder {
     /// How owners share when there is not enough for all:
-    /// [`Greedy`](crate::Greedy) by default, [`FairShare`](crate::FairShare), or one of your own.
+    /// [`Greedy`](crate::sharing::Greedy) by default, [`FairShare`](crate::sharing::FairShare), or one of your own.
     pub fn policy(mut self, policy: impl Policy + 'static) -> Self {
         self.sharing_mut().policy = Some(Arc::new(policy));
         self
@@ -88,7 +88,7 @@ impl MemoryManagerBuilder {
     }
 
     /// How long those who wait for each other do so before the last of them to come is refused,
-    /// with [`Reason::Deadlock`](crate::Reason::Deadlock); a second by default.
+    /// with [`Reason::Deadlock`](crate::error::Reason::Deadlock); a second by default.
     ///
     /// It is a deadlock if every owner that holds more than its minimum, of what a request waits
     /// for, waits in line itself, the same is true of what these wait for, nobody has anything to

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use offheap::{MemoryManager, MemorySegment, Owner, Reason};
+use offheap::{MemoryManager, MemorySegment, Owner, error::Reason};
 use offheap_operators::sort::{ExternalSorter, SortError};
 
 use support::{in_a_process, limit};

@@ -32,6 +32,8 @@ to_publish="$(git ls-files '*Cargo.toml' | xargs grep -L '^publish = false' | tr
 [ "$to_publish" = "Cargo.toml cli/Cargo.toml operators/Cargo.toml " ] ||
     fail "to be published are $to_publish"
 
+grep -q "^## \[$version\]" CHANGELOG.md || fail "CHANGELOG.md has no section for $version"
+
 bounded cargo package --quiet --locked -p offheap -p offheap-operators -p offheap-cli 2>"$work/said" ||
     { cat "$work/said" >&2; exit 1; }
 # That tests and benches stay behind is meant, and a profile of the tree is of no use to a package.

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use support::{PROGRAM, Place, failed, words};
+use support::{Place, failed, words};
 
 /// The most bytes of a picture.
 const PICTURE_BYTES_MAX: u64 = 1_500_000;
@@ -195,8 +195,8 @@ fn a_spill_directory_that_cannot_be_written_is_named_before_the_work() {
     fs::write(place.path("file"), b"").unwrap();
     let dirs = [place.path("missing"), place.path("file"), PathBuf::from("/proc")];
     for (dir, queries) in dirs.iter().zip(["1", "2", "3"]) {
-        let mut command = Command::new(PROGRAM);
-        command.current_dir(place.root()).args(words("--rows 1000000000 --page-size 4KiB"));
+        let mut command = place.behind("exec \"$@\"");
+        command.args(words("--rows 1000000000 --page-size 4KiB"));
         command.args(["--queries", queries]);
         let output = command.arg("--spill-dir").arg(dir).output().unwrap();
         let start = format!("cannot create the spill file in {}: ", dir.display());
@@ -209,9 +209,7 @@ fn a_spill_directory_that_cannot_be_written_is_named_before_the_work() {
 #[test]
 fn a_full_disk_is_an_error_and_leaves_no_files() {
     let place = Place::new();
-    let script = "trap '' XFSZ; ulimit -f 64; exec \"$@\"";
-    let mut command = Command::new("sh");
-    command.current_dir(place.root()).args(["-c", script, "sh", PROGRAM]);
+    let mut command = place.behind("trap '' XFSZ; ulimit -f 64; exec \"$@\"");
     command.args(words("--rows 20000 --page-size 4KiB --spill-dir")).arg(place.spill_dir());
     let dir = place.spill_dir();
     let end = format!("bytes to the spill file in {}: ", dir.display());

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::thread;
 
-use support::{PROGRAM, Place, failed, words};
+use support::{Place, failed, words};
 
 /// So many rows that only a refusal before the work ends in time.
 const FOR_EVER: &str = "--rows 1000000000";
@@ -28,11 +28,9 @@ fn is_picture(text: &str) -> bool {
     text.starts_with("<svg") && text.trim_end().ends_with("</svg>")
 }
 
-/// Runs the program behind a script of the shell, in which `"$@"` stands for it.
 fn run_in_shell(place: &Place, script: &str, line: &str) -> Output {
-    let mut command = Command::new("sh");
-    command.current_dir(place.root()).args(["-c", script, "sh", PROGRAM, "--spill-dir"]);
-    command.arg(place.spill_dir()).args(words(line)).output().unwrap()
+    let mut command = place.behind(script);
+    command.arg("--spill-dir").arg(place.spill_dir()).args(words(line)).output().unwrap()
 }
 
 #[test]

@@ -2,12 +2,14 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_offheap");
+const PROGRAM: &str = env!("CARGO_BIN_EXE_offheap");
+/// A run that takes more processor time is ended, so that a test fails and does not hang.
+const CPU_SECONDS_MAX: u32 = 120;
 
 /// A place for a run: its current directory, and in it a directory to spill to.
 pub struct Place(TempDir);
@@ -17,10 +19,6 @@ impl Place {
         let place = Self(tempfile::tempdir().unwrap());
         fs::create_dir(place.spill_dir()).unwrap();
         place
-    }
-
-    pub fn root(&self) -> &Path {
-        self.0.path()
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -33,8 +31,16 @@ impl Place {
 
     /// The program, to be run here with these arguments.
     pub fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
-        let mut command = Command::new(PROGRAM);
-        command.current_dir(self.0.path()).arg("--spill-dir").arg(self.spill_dir()).args(args);
+        let mut command = self.behind("exec \"$@\"");
+        command.arg("--spill-dir").arg(self.spill_dir()).args(args);
+        command
+    }
+
+    /// The program behind a script of the shell, in which `exec "$@"` stands for it.
+    pub fn behind(&self, script: &str) -> Command {
+        let script = format!("ulimit -t {CPU_SECONDS_MAX}; {script}");
+        let mut command = Command::new("sh");
+        command.current_dir(self.0.path()).args(["-c", &script, "sh", PROGRAM]);
         command
     }
 

@@ -51,7 +51,8 @@ fn main() -> ExitCode {
 }
 
 fn run(settings: &Settings) -> Result<(), Failure> {
-    // Before Ctrl-C is listened to: until then it ends the program, even one that waits for a reader.
+    // Before Ctrl-C is listened to: until then it ends the program, even while that waits for a
+    // reader of a named pipe.
     let outputs = Outputs::open(settings.json.as_deref(), &settings.picture)?;
     let interrupt = Interrupt::default();
     let handler = interrupt.clone();

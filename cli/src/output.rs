@@ -1,5 +1,5 @@
-//! Where the numbers and the picture go: files that are there as a whole or not at all, devices, and
-//! standard output.
+//! Where the numbers and the picture go: files that are there as a whole or not at all, devices,
+//! and standard output.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
@@ -45,8 +45,8 @@ enum Place {
 }
 
 impl Outputs {
-    /// Sees before the work begins that both can be written after it. Leaves no trace, and waits for
-    /// somebody to read if a path leads to a named pipe.
+    /// Sees before the work begins that both can be written after it. Leaves no trace, and waits
+    /// for somebody to read if a path leads to a named pipe.
     pub fn open(json: Option<&Path>, picture: &Path) -> Result<Self, Failure> {
         let json_place = json.map(|json| place("--json", json)).transpose()?;
         let picture_place = place("--picture", picture)?;

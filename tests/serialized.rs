@@ -81,7 +81,7 @@ fn a_refusal_is_written_with_its_reason_and_its_holders() {
     let refusal: Refusal = owner.allocate_pages(2).unwrap_err().refusal().clone();
     let value = written(&refusal);
     assert_eq!(value["reason"], "budget");
-    assert_eq!(value["holders"][0]["name"], "join");
+    assert_eq!(value["holders"][0]["path"], "join");
     let fragmented = Reason::Fragmented { largest_free_block_bytes: PAGE };
     let expected = json!({ "fragmented": { "largest_free_block_bytes": PAGE } });
     assert_eq!(written(&fragmented), expected);

@@ -111,7 +111,7 @@ impl Published {
 }
 
 pub(crate) fn count_refusal(refusal: &Refusal) {
-    let owner = SharedString::from(Arc::clone(&refusal.owner));
+    let owner = SharedString::from(Arc::clone(&refusal.owner_path));
     let labels = [("owner", owner), ("reason", word(refusal.reason).into())];
     counter!("offheap_refusals_total", &labels).increment(1);
 }

@@ -31,9 +31,9 @@ impl Drop for Handle {
                 tell(|| {
                     tracing::warn!(
                         target: TARGET,
-                        owner = &*holder.name,
+                        owner = &*holder.path,
                         used_bytes = holder.used_bytes,
-                        sites = %leak.sites_of(&holder.name),
+                        sites = %leak.sites_of(&holder.path),
                         "the last handle of a memory manager is gone while memory is out"
                     );
                 });
@@ -91,7 +91,7 @@ pub(crate) fn refused(refusal: &Refusal) {
     tell(|| {
         tracing::debug!(
             target: TARGET,
-            owner = &*refusal.owner,
+            owner = &*refusal.owner_path,
             requested_bytes = refusal.requested_bytes,
             available_bytes = refusal.available_bytes,
             owner_used_bytes = refusal.owner_used_bytes,
@@ -138,9 +138,9 @@ pub(crate) fn shut_down(leak: Option<&LeakError>) {
                 tell(|| {
                     tracing::warn!(
                         target: TARGET,
-                        owner = &*holder.name,
+                        owner = &*holder.path,
                         used_bytes = holder.used_bytes,
-                        sites = %leak.sites_of(&holder.name),
+                        sites = %leak.sites_of(&holder.path),
                         "memory manager shut down while memory is out"
                     );
                 });

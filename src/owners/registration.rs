@@ -98,16 +98,16 @@ impl OwnerBuilder {
         let above = parent.as_ref().map(Owner::shared);
         let path = OwnerShared::path_below(above, &name);
         if minimum_bytes > limit_bytes {
-            return Err(OwnerError::MinimumAboveLimit { name: path, minimum_bytes, limit_bytes });
+            return Err(OwnerError::MinimumAboveLimit { path, minimum_bytes, limit_bytes });
         }
         if above.is_some_and(|parent| parent.levels() >= LEVELS_MAX) {
-            return Err(OwnerError::TooDeep { name: path, levels_max: LEVELS_MAX });
+            return Err(OwnerError::TooDeep { path, levels_max: LEVELS_MAX });
         }
         let lineage = above.map_or(Lineage::Budget(&manager.budget), Lineage::Owner);
         let minimum = minimum_bytes as u64;
         let limit = (limit_bytes as u64).min(lineage.limit());
         let refused = |free: u64| OwnerError::MinimumUnavailable {
-            name: Arc::clone(&path),
+            path: Arc::clone(&path),
             minimum_bytes,
             available_bytes: to_usize(free),
             holders: manager.present(Present::holders),
@@ -133,7 +133,7 @@ impl OwnerBuilder {
                 let manager = Arc::clone(&manager);
                 Ok(Owner::new(name, parent.as_ref(), account, standing, manager))
             }
-            Err(Refused::Closed) => Err(OwnerError::ShutDown { name: path }),
+            Err(Refused::Closed) => Err(OwnerError::ShutDown { path }),
             Err(Refused::Turn { .. }) => Err(refused(0)),
             Err(Refused::Budget { free } | Refused::Account { free, .. }) => Err(refused(free)),
         }

@@ -112,7 +112,10 @@ fn sr5_what_the_budget_does_not_have_is_refused_without_the_initializer() {
             fixture.manager.share("more", bytes, never_called).unwrap_err()
         });
         let ShareError::Refused(error) = refused else { panic!("{refused}") };
-        assert_eq!((&*error.refusal().owner, error.refusal().requested_bytes), ("more", bytes));
+        assert_eq!(
+            (&*error.refusal().owner_path, error.refusal().requested_bytes),
+            ("more", bytes)
+        );
         assert_eq!(error.refusal().holders[0].used_bytes, 8 * PAGE);
     }
     let refused = fixture.manager.share("more", 3 * PAGE, fails).unwrap_err();
@@ -255,7 +258,7 @@ fn after_a_shutdown_no_resource_is_opened_and_those_that_are_can_be_leased() {
     let fixture = Fixture::new();
     let held = fixture.share("held", PAGE);
     let leak = fixture.manager.shutdown().unwrap_err();
-    assert_eq!(&*leak.holders[0].name, "held");
+    assert_eq!(&*leak.holders[0].path, "held");
     let refused = fixture.manager.share("late", PAGE, never_called).unwrap_err();
     let is_shut_down = match &refused {
         ShareError::Owner(_) => true,

@@ -26,8 +26,8 @@ pub struct LeakError {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct AllocationSite {
-    /// The name of the owner.
-    pub owner: Arc<str>,
+    /// The path of the owner.
+    pub owner_path: Arc<str>,
     /// What was allocated.
     pub kind: AllocationKind,
     /// How many of these are out.
@@ -59,10 +59,10 @@ pub enum AllocationKind {
 }
 
 impl LeakError {
-    /// The sites of the owners of this name, as text.
+    /// The sites of the owners of this path, as text.
     #[cfg(feature = "tracing")]
-    pub(crate) fn sites_of(&self, owner: &str) -> String {
-        let sites = self.sites.iter().filter(|site| &*site.owner == owner);
+    pub(crate) fn sites_of(&self, path: &str) -> String {
+        let sites = self.sites.iter().filter(|site| &*site.owner_path == path);
         sites.map(ToString::to_string).collect::<Vec<_>>().join(", ")
     }
 }
@@ -87,10 +87,10 @@ impl Error for LeakError {}
 
 impl Display for AllocationSite {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { owner, kind, count, bytes, file, line, column, thread } = self;
+        let Self { owner_path, kind, count, bytes, file, line, column, thread } = self;
         let plural = if *count == 1 { "" } else { "s" };
         write!(f, "{count} {kind}{plural} allocated at {file}:{line}:{column} by thread ")?;
-        write!(f, "`{thread}` for `{owner}`: {bytes} bytes")
+        write!(f, "`{thread}` for `{owner_path}`: {bytes} bytes")
     }
 }
 
@@ -109,9 +109,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sites_of_an_owner_are_those_of_its_name() {
-        let site = |owner: &str, file: &str| AllocationSite {
-            owner: owner.into(),
+    fn the_sites_of_an_owner_are_those_of_its_path() {
+        let site = |path: &str, file: &str| AllocationSite {
+            owner_path: path.into(),
             kind: AllocationKind::Page,
             count: 1,
             bytes: 4096,

@@ -25,8 +25,8 @@ pub use refusal::{Holder, Reason, Refusal};
 pub enum OwnerError {
     /// The guaranteed minimum is above the owner's own limit.
     MinimumAboveLimit {
-        /// The owner's name.
-        name: Arc<str>,
+        /// The owner's path.
+        path: Arc<str>,
         /// The minimum asked for, in bytes.
         minimum_bytes: usize,
         /// The limit asked for, in bytes.
@@ -34,8 +34,8 @@ pub enum OwnerError {
     },
     /// The guaranteed minimum is above what is left of the budget.
     MinimumUnavailable {
-        /// The owner's name.
-        name: Arc<str>,
+        /// The owner's path.
+        path: Arc<str>,
         /// The minimum asked for, in bytes.
         minimum_bytes: usize,
         /// The bytes that are neither held nor promised.
@@ -46,34 +46,34 @@ pub enum OwnerError {
     /// The tree of owners would have too many levels.
     TooDeep {
         /// The owner's path.
-        name: Arc<str>,
+        path: Arc<str>,
         /// The most levels there are.
         levels_max: u32,
     },
     /// The manager has been shut down.
     ShutDown {
         /// The owner's path.
-        name: Arc<str>,
+        path: Arc<str>,
     },
 }
 
 impl Display for OwnerError {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::MinimumAboveLimit { name, minimum_bytes, limit_bytes } => {
-                write!(f, "owner `{name}`: a minimum of {minimum_bytes} bytes is above its ")?;
+            Self::MinimumAboveLimit { path, minimum_bytes, limit_bytes } => {
+                write!(f, "owner `{path}`: a minimum of {minimum_bytes} bytes is above its ")?;
                 write!(f, "limit of {limit_bytes} bytes")
             }
-            Self::MinimumUnavailable { name, minimum_bytes, available_bytes, holders } => {
-                write!(f, "owner `{name}`: a minimum of {minimum_bytes} bytes cannot be ")?;
+            Self::MinimumUnavailable { path, minimum_bytes, available_bytes, holders } => {
+                write!(f, "owner `{path}`: a minimum of {minimum_bytes} bytes cannot be ")?;
                 write!(f, "guaranteed, only {available_bytes} bytes are left")?;
                 write_holders(f, holders)
             }
-            Self::TooDeep { name, levels_max } => {
-                write!(f, "owner `{name}`: a tree of owners has at most {levels_max} levels")
+            Self::TooDeep { path, levels_max } => {
+                write!(f, "owner `{path}`: a tree of owners has at most {levels_max} levels")
             }
-            Self::ShutDown { name } => {
-                write!(f, "owner `{name}`: the memory manager has been shut down")
+            Self::ShutDown { path } => {
+                write!(f, "owner `{path}`: the memory manager has been shut down")
             }
         }
     }
@@ -198,15 +198,15 @@ impl From<OutOfBounds> for io::Error {
 mod tests {
     use super::*;
 
-    fn holder(name: &str, used_bytes: usize, minimum_bytes: usize) -> Holder {
-        let name = name.into();
-        Holder { name, used_bytes, minimum_bytes, limit_bytes: 1000, reclaimable_bytes: 7 }
+    fn holder(path: &str, used_bytes: usize, minimum_bytes: usize) -> Holder {
+        let path = path.into();
+        Holder { path, used_bytes, minimum_bytes, limit_bytes: 1000, reclaimable_bytes: 7 }
     }
 
     #[test]
     fn a_refusal_names_the_largest_holders_and_counts_the_rest() {
         let refusal = Refusal {
-            owner: "sorter".into(),
+            owner_path: "sorter".into(),
             requested_bytes: 600,
             available_bytes: 50,
             owner_used_bytes: 100,
@@ -240,7 +240,7 @@ mod tests {
     fn only_what_somebody_could_give_back_is_a_want_of_memory() {
         let is_for_want_of_memory = |reason| {
             let refusal = Refusal {
-                owner: "sorter".into(),
+                owner_path: "sorter".into(),
                 requested_bytes: 600,
                 available_bytes: 50,
                 owner_used_bytes: 100,

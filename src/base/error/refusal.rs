@@ -12,7 +12,7 @@ const HOLDERS_NAMED_MAX: usize = 3;
 #[non_exhaustive]
 pub struct Holder {
     /// The owner's path: its name, after the names of those above it.
-    pub name: Arc<str>,
+    pub path: Arc<str>,
     /// The bytes that it holds itself, without those of the owners below it.
     pub used_bytes: usize,
     /// The bytes it is guaranteed.
@@ -26,7 +26,7 @@ pub struct Holder {
 pub(super) fn write_holders(f: &mut Formatter<'_>, holders: &[Holder]) -> fmt::Result {
     for (index, holder) in holders.iter().take(HOLDERS_NAMED_MAX).enumerate() {
         let lead = if index == 0 { "; held by" } else { "," };
-        write!(f, "{lead} `{}`: {} bytes", holder.name, holder.used_bytes)?;
+        write!(f, "{lead} `{}`: {} bytes", holder.path, holder.used_bytes)?;
         write!(f, " (minimum {}, limit {}", holder.minimum_bytes, holder.limit_bytes)?;
         write!(f, ", reclaimable {})", holder.reclaimable_bytes)?;
     }
@@ -80,8 +80,8 @@ pub enum Reason {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Refusal {
-    /// The name of the owner that asked.
-    pub owner: Arc<str>,
+    /// The path of the owner that asked.
+    pub owner_path: Arc<str>,
     /// The bytes that were wanted; rounded up to pages if the capacity holds that many.
     pub requested_bytes: usize,
     /// The bytes that the owner could have had.
@@ -102,8 +102,8 @@ pub struct Refusal {
 
 impl Display for Refusal {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { owner, requested_bytes, available_bytes, capacity_bytes, .. } = self;
-        write!(f, "{requested_bytes} bytes for owner `{owner}`: ")?;
+        let Self { owner_path, requested_bytes, available_bytes, capacity_bytes, .. } = self;
+        write!(f, "{requested_bytes} bytes for owner `{owner_path}`: ")?;
         match self.reason {
             Reason::Budget => {
                 write!(f, "only {available_bytes} of {capacity_bytes} bytes are free")?;
@@ -113,8 +113,8 @@ impl Display for Refusal {
                 write!(f, "of its limit of {} bytes", self.owner_limit_bytes)?;
             }
             Reason::ParentLimit => match &self.parent {
-                Some(Holder { name, used_bytes, limit_bytes, .. }) => {
-                    write!(f, "`{name}` holds {used_bytes} bytes ")?;
+                Some(Holder { path, used_bytes, limit_bytes, .. }) => {
+                    write!(f, "`{path}` holds {used_bytes} bytes ")?;
                     write!(f, "of its limit of {limit_bytes} bytes")?;
                 }
                 None => f.write_str("an owner above it would pass its limit")?,

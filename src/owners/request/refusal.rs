@@ -73,7 +73,7 @@ impl OwnerShared {
     /// A refusal in numbers.
     pub(crate) fn refused(&self, requested_bytes: usize, why: Why) -> Refusal {
         let refusal = self.manager().present(|present| {
-            let Holder { name, used_bytes, minimum_bytes, limit_bytes, .. } = present.holder(self);
+            let Holder { path, used_bytes, minimum_bytes, limit_bytes, .. } = present.holder(self);
             let left_of_limit = limit_bytes.saturating_sub(used_bytes);
             let available_bytes = present.available_bytes_of(self);
             let mut parent = None;
@@ -94,7 +94,7 @@ impl OwnerShared {
                 Why::Reason(reason) => (available_bytes, reason),
             };
             Refusal {
-                owner: name,
+                owner_path: path,
                 requested_bytes,
                 available_bytes,
                 owner_used_bytes: used_bytes,

@@ -19,7 +19,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
-use crate::base::error::ShareError;
+use crate::base::error::LeaseError;
 
 use crate::manager::{MemoryManager, Reservation, Shared};
 
@@ -138,7 +138,7 @@ impl MemoryManager {
         name: impl Into<Arc<str>>,
         bytes: usize,
         initialize: impl FnOnce(usize) -> Result<T, E>,
-    ) -> Result<Lease<T>, ShareError<E>> {
+    ) -> Result<Lease<T>, LeaseError<E>> {
         self.lease(name.into(), bytes, Memory::Managed, initialize)
     }
 
@@ -154,8 +154,8 @@ impl MemoryManager {
         name: impl Into<Arc<str>>,
         fraction: f64,
         initialize: impl FnOnce(usize) -> Result<T, E>,
-    ) -> Result<Lease<T>, ShareError<E>> {
-        let bytes = self.compute_memory_size(fraction).map_err(ShareError::Fraction)?;
+    ) -> Result<Lease<T>, LeaseError<E>> {
+        let bytes = self.compute_memory_size(fraction).map_err(LeaseError::Fraction)?;
         self.share(name, bytes, initialize)
     }
 
@@ -172,7 +172,7 @@ impl MemoryManager {
         name: impl Into<Arc<str>>,
         bytes: usize,
         initialize: impl FnOnce(usize) -> Result<T, E>,
-    ) -> Result<Lease<T>, ShareError<E>> {
+    ) -> Result<Lease<T>, LeaseError<E>> {
         self.lease(name.into(), bytes, Memory::External, initialize)
     }
 
@@ -193,7 +193,7 @@ impl MemoryManager {
         bytes: usize,
         memory: Memory,
         initialize: impl FnOnce(usize) -> Result<T, E>,
-    ) -> Result<Lease<T>, ShareError<E>> {
+    ) -> Result<Lease<T>, LeaseError<E>> {
         let counted = || Counted { manager: Arc::clone(&self.shared), name: Arc::clone(&name) };
         let busy = match self.shared.resources.join(&name)? {
             Joined::Open(resource, bytes) => {
@@ -207,7 +207,7 @@ impl MemoryManager {
         };
         let resource = initialize(bytes);
         let resource = resource
-            .map_err(|source| ShareError::Initializer { name: Arc::clone(&name), source })?;
+            .map_err(|source| LeaseError::Initializer { name: Arc::clone(&name), source })?;
         let resource = Arc::new(resource);
         busy.open(Open {
             resource: Arc::clone(&resource) as Arc<dyn Any + Send + Sync>,
@@ -224,9 +224,9 @@ impl MemoryManager {
         &self,
         name: &Arc<str>,
         bytes: usize,
-    ) -> Result<Reservation, ShareError<E>> {
+    ) -> Result<Reservation, LeaseError<E>> {
         let owner = self.owner(Arc::clone(name)).limit(bytes).register();
-        owner.map_err(ShareError::Owner)?.reserve_memory(bytes).map_err(ShareError::Refused)
+        owner.map_err(LeaseError::Owner)?.reserve_memory(bytes).map_err(LeaseError::Refused)
     }
 }
 
@@ -247,7 +247,7 @@ impl SharedResources {
     fn join<'a, T: Send + Sync + 'static, E>(
         &'a self,
         name: &'a Arc<str>,
-    ) -> Result<Joined<'a, T>, ShareError<E>> {
+    ) -> Result<Joined<'a, T>, LeaseError<E>> {
         let me = thread::current().id();
         let mut table = self.lock();
         loop {
@@ -263,7 +263,7 @@ impl SharedResources {
                 Some(Slot::Busy(_)) => {}
             }
             if table.waits_for(name, me) {
-                return Err(ShareError::WaitsForItself { name: Arc::clone(name) });
+                return Err(LeaseError::WaitsForItself { name: Arc::clone(name) });
             }
             table.waiting.insert(me, Arc::clone(name));
             table = self.changed.wait(table).unwrap_or_else(PoisonError::into_inner);
@@ -307,9 +307,9 @@ impl Open {
     fn lease<T: Send + Sync + 'static, E>(
         &mut self,
         name: &Arc<str>,
-    ) -> Result<Arc<T>, ShareError<E>> {
+    ) -> Result<Arc<T>, LeaseError<E>> {
         let resource = Arc::clone(&self.resource).downcast::<T>();
-        let resource = resource.map_err(|_| ShareError::OtherType {
+        let resource = resource.map_err(|_| LeaseError::OtherType {
             name: Arc::clone(name),
             leased: self.type_name,
             wanted: type_name::<T>(),

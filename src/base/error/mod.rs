@@ -2,8 +2,8 @@
 
 mod config;
 mod leak;
+mod lease;
 mod refusal;
-mod share;
 mod word;
 
 use std::error::Error;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 pub use config::ConfigError;
 pub use leak::{AllocationKind, AllocationSite, LeakError};
-pub use share::ShareError;
+pub use lease::LeaseError;
 pub use word::UnknownWord;
 
 use refusal::write_holders;

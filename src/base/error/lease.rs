@@ -9,7 +9,7 @@ use super::{FractionError, OwnerError, ReservationError};
 /// A shared resource that cannot be leased. Nothing has changed.
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
-pub enum ShareError<E> {
+pub enum LeaseError<E> {
     /// The size is to be a fraction that is not above 0 and at most 1.
     Fraction(FractionError),
     /// No owner of the resource's name can be registered.
@@ -39,7 +39,7 @@ pub enum ShareError<E> {
     },
 }
 
-impl<E: Display> Display for ShareError<E> {
+impl<E: Display> Display for LeaseError<E> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fraction(error) => write!(f, "cannot size a shared resource: {error}"),
@@ -59,7 +59,7 @@ impl<E: Display> Display for ShareError<E> {
     }
 }
 
-impl<E: Error + 'static> Error for ShareError<E> {
+impl<E: Error + 'static> Error for LeaseError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Fraction(source) => Some(source),
@@ -78,10 +78,10 @@ mod tests {
     #[test]
     fn whoever_wraps_an_error_names_it_as_the_source() {
         let name: Arc<str> = "cache".into();
-        let failed = ShareError::Initializer { name: Arc::clone(&name), source: fmt::Error };
+        let failed = LeaseError::Initializer { name: Arc::clone(&name), source: fmt::Error };
         assert_eq!(failed.source().unwrap().to_string(), fmt::Error.to_string());
-        let sized = ShareError::<fmt::Error>::Fraction(FractionError { fraction: 2.0 });
+        let sized = LeaseError::<fmt::Error>::Fraction(FractionError { fraction: 2.0 });
         assert!(sized.source().unwrap().to_string().contains("fraction of 2"));
-        assert!(ShareError::<fmt::Error>::WaitsForItself { name }.source().is_none());
+        assert!(LeaseError::<fmt::Error>::WaitsForItself { name }.source().is_none());
     }
 }

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
-use super::{Holder, write_holders};
+use super::refusal::{Holder, write_holders};
 
 /// How many sites an error names.
 const SITES_NAMED_MAX: usize = 8;

@@ -1,14 +1,12 @@
 //! Where memory comes from.
 
-use std::fmt::{self, Display, Formatter};
-use std::str::FromStr;
-
-use crate::base::error::UnknownWord;
+use crate::base::error::words;
 
 /// Where memory comes from. In text, `off-heap` or `heap`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
 pub enum MemoryMode {
     /// One region, mapped when the manager is built. Flink calls it off-heap, or managed.
     #[default]
@@ -20,26 +18,7 @@ pub enum MemoryMode {
     Heap,
 }
 
-/// What modes are written as.
-const WORDS: [&str; 2] = ["off-heap", "heap"];
-
-impl Display for MemoryMode {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::OffHeap => WORDS[0],
-            Self::Heap => WORDS[1],
-        })
-    }
-}
-
-impl FromStr for MemoryMode {
-    type Err = UnknownWord;
-
-    fn from_str(word: &str) -> Result<Self, UnknownWord> {
-        match word {
-            _ if word == WORDS[0] => Ok(Self::OffHeap),
-            _ if word == WORDS[1] => Ok(Self::Heap),
-            _ => Err(UnknownWord::new("mode", word, &WORDS)),
-        }
-    }
-}
+words!(MemoryMode, "mode", {
+    OffHeap => "off-heap",
+    Heap => "heap",
+});

@@ -5,6 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
 use super::refusal::{Holder, write_holders};
+use super::word::words;
 
 /// How many sites an error names.
 const SITES_NAMED_MAX: usize = 8;
@@ -94,15 +95,11 @@ impl Display for AllocationSite {
     }
 }
 
-impl Display for AllocationKind {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Page => "page",
-            Self::Block => "block",
-            Self::Reservation => "reservation",
-        })
-    }
-}
+words!(AllocationKind, "kind of allocation", {
+    Page => "page",
+    Block => "block",
+    Reservation => "reservation",
+});
 
 #[cfg(all(test, feature = "tracing"))]
 mod tests {

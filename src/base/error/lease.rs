@@ -4,9 +4,9 @@ use std::error::Error;
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
+use super::allocation::ReservationError;
 use super::owner::OwnerError;
 use super::range::FractionError;
-use super::allocation::ReservationError;
 
 /// A shared resource that cannot be leased. Nothing has changed.
 #[derive(Clone, PartialEq, Debug)]

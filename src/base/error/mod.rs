@@ -17,3 +17,4 @@ pub use owner::OwnerError;
 pub use range::{FractionError, OutOfBounds};
 pub use refusal::{Holder, Reason, Refusal};
 pub use word::UnknownWord;
+pub(crate) use word::words;

@@ -6,6 +6,7 @@
 mod idle;
 mod off_heap;
 
+use crate::base::error::words;
 use crate::base::units::{PageCount, PageSize};
 use crate::memory::block::Block;
 use crate::memory::process_heap;
@@ -18,6 +19,7 @@ pub(crate) use off_heap::{AddressSpace, OffHeap, OffHeapOptions};
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
 pub enum ZeroPolicy {
     /// Never by the manager: a page may show what its last holder wrote. The fastest.
     #[default]
@@ -28,6 +30,12 @@ pub enum ZeroPolicy {
     /// When a page is released, so that no secret outlives its holder. Free pages are then zero.
     OnRelease,
 }
+
+words!(ZeroPolicy, "zero policy", {
+    Never => "never",
+    OnAllocate => "on-allocate",
+    OnRelease => "on-release",
+});
 
 /// Why an arena could not allocate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

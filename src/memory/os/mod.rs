@@ -24,10 +24,13 @@ pub(crate) use portable::{
     register_heavy_fence,
 };
 
+use crate::base::error::words;
+
 /// Whether the region asks for transparent huge pages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
 pub enum HugePages {
     /// Yes, where the system has them: a first touch costs an eighth, and so do misses of the
     /// translation cache. Resident bytes then grow by 2 MiB at a time.
@@ -42,10 +45,17 @@ pub enum HugePages {
     HugeTlb,
 }
 
+words!(HugePages, "huge page policy", {
+    Transparent => "transparent",
+    Never => "never",
+    HugeTlb => "huge-tlb",
+});
+
 /// When the region becomes resident.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
 pub enum Populate {
     /// As pages are first touched; at once on systems where the region is a plain allocation.
     #[default]
@@ -58,10 +68,17 @@ pub enum Populate {
     Background,
 }
 
+words!(Populate, "populate policy", {
+    Lazy => "lazy",
+    Eager => "eager",
+    Background => "background",
+});
+
 /// Whether core dumps contain the region.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
 pub enum CoreDumps {
     /// They do.
     #[default]
@@ -69,6 +86,11 @@ pub enum CoreDumps {
     /// They do not, where the system can leave it out.
     Exclude,
 }
+
+words!(CoreDumps, "core dump policy", {
+    Include => "include",
+    Exclude => "exclude",
+});
 
 /// What is asked of a mapping.
 #[derive(Clone, Copy)]

@@ -102,6 +102,9 @@ fn a_refusal_is_written_with_its_reason_and_its_holders() {
     assert_eq!(value["holders"][0]["path"], "join");
     let fragmented = Reason::Fragmented { largest_free_block_bytes: PAGE };
     let expected = json!({ "fragmented": { "largest_free_block_bytes": PAGE } });
+    for reason in [Reason::Budget, Reason::OwnerLimit, Reason::ShutDown, Reason::NoBytes] {
+        assert_eq!(written(&reason), json!(reason.as_str().replace('_', "-")));
+    }
     assert_eq!(written(&fragmented), expected);
     let leak = manager.verify_empty().unwrap_err();
     assert_eq!(written(&leak)["holders"][0]["used_bytes"], 3 * PAGE);

@@ -65,15 +65,22 @@ impl Display for AvailableMemory {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { bytes, limit } = self;
         match limit {
-            MemoryLimit::CgroupV2 { group } => {
-                write!(f, "{bytes} bytes that the container allows ")?;
-                write!(f, "(memory.max of cgroup v2 at {group})")
+            MemoryLimit::CgroupV2 { .. } | MemoryLimit::CgroupV1 { .. } => {
+                write!(f, "{bytes} bytes that the container allows ({limit})")
             }
-            MemoryLimit::CgroupV1 { group } => {
-                write!(f, "{bytes} bytes that the container allows ")?;
-                write!(f, "(memory.limit_in_bytes of cgroup v1 at {group})")
-            }
-            MemoryLimit::Ram => write!(f, "{bytes} bytes of RAM that the machine has"),
+            MemoryLimit::Ram => write!(f, "{bytes} bytes of {limit} that the machine has"),
+        }
+    }
+}
+
+/// As a phrase: `memory.max of cgroup v2 at /`. It is found and never chosen, so it is not read
+/// from text.
+impl Display for MemoryLimit {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CgroupV2 { group } => write!(f, "memory.max of cgroup v2 at {group}"),
+            Self::CgroupV1 { group } => write!(f, "memory.limit_in_bytes of cgroup v1 at {group}"),
+            Self::Ram => f.pad("RAM"),
         }
     }
 }

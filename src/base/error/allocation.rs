@@ -28,6 +28,19 @@ macro_rules! refusal_error {
             pub fn reason(&self) -> Reason {
                 self.0.reason
             }
+
+            /// Whether somebody could give back what is missing, as
+            /// [`Reason::is_for_want_of_memory`] says.
+            #[must_use]
+            pub fn is_for_want_of_memory(&self) -> bool {
+                self.0.reason.is_for_want_of_memory()
+            }
+
+            /// The numbers, taken out.
+            #[must_use]
+            pub fn into_refusal(self) -> Refusal {
+                *self.0
+            }
         }
 
         impl Display for $name {
@@ -37,29 +50,18 @@ macro_rules! refusal_error {
         }
 
         impl Error for $name {}
+
+        impl From<$name> for Refusal {
+            fn from(error: $name) -> Self {
+                error.into_refusal()
+            }
+        }
     };
 }
 
 refusal_error! {
     /// Pages or a block that could not be allocated. Nothing has changed.
     AllocationError, "allocate"
-}
-impl AllocationError {
-    /// Whether there is less memory left than was asked for, or not in one piece: the request can
-    /// succeed after somebody gave memory back, the caller by spilling perhaps.
-    #[must_use]
-    pub fn is_for_want_of_memory(&self) -> bool {
-        matches!(
-            self.reason(),
-            Reason::Budget
-                | Reason::OwnerLimit
-                | Reason::ParentLimit
-                | Reason::OthersWait
-                | Reason::TimedOut
-                | Reason::Deadlock
-                | Reason::Fragmented { .. }
-        )
-    }
 }
 
 impl From<ReservationError> for AllocationError {

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt::{self, Display, Formatter};
 use std::io;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
 
 use crate::base::available::CapacitySource;
@@ -189,19 +190,38 @@ impl Display for ConfigError {
     }
 }
 
-impl Error for ConfigError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
+impl ConfigError {
+    /// What the operating system said, if it was what refused.
+    #[must_use]
+    pub fn io_error(&self) -> Option<&io::Error> {
         match self {
             Self::Region { source, .. }
             | Self::AddressSpace { source, .. }
             | Self::HugeTlb { source, .. }
             | Self::AvailableMemory { source }
             | Self::Thread { source } => Some(source),
-            Self::OfAvailableMemory { refused, .. } => refused.source(),
-            _ => None,
+            Self::OfAvailableMemory { refused, .. } => refused.io_error(),
+            Self::CapacityTooSmall { .. }
+            | Self::CapacityTooLarge { .. }
+            | Self::CapacityFraction { .. }
+            | Self::PageSize { .. }
+            | Self::AddressSpaceFactor { .. }
+            | Self::IdleMemory { .. }
+            | Self::SpillReserve { .. }
+            | Self::PressureThresholds { .. } => None,
         }
     }
 }
+
+impl Error for ConfigError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.io_error().map(|source| source as &(dyn Error + 'static))
+    }
+}
+
+// It is only read, so a panic finds it whole. `io::Error` does not claim that for itself.
+impl UnwindSafe for ConfigError {}
+impl RefUnwindSafe for ConfigError {}
 
 #[cfg(test)]
 mod tests {

@@ -60,6 +60,12 @@ pub enum AllocationKind {
 }
 
 impl LeakError {
+    /// The bytes that are out, of all holders together.
+    #[must_use]
+    pub fn used_bytes(&self) -> usize {
+        self.holders.iter().map(|holder| holder.used_bytes).sum()
+    }
+
     /// The sites of the owners of this path, as text.
     #[cfg(feature = "tracing")]
     pub(crate) fn sites_of(&self, path: &str) -> String {
@@ -70,8 +76,7 @@ impl LeakError {
 
 impl Display for LeakError {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let bytes: usize = self.holders.iter().map(|holder| holder.used_bytes).sum();
-        write!(f, "{bytes} bytes have not been released")?;
+        write!(f, "{} bytes have not been released", self.used_bytes())?;
         write_holders(f, &self.holders)?;
         for (index, site) in self.sites.iter().take(SITES_NAMED_MAX).enumerate() {
             let lead = if index == 0 { ";" } else { "," };

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::allocation::ReservationError;
 use super::owner::OwnerError;
 use super::range::FractionError;
+use super::refusal::Refusal;
 
 /// A shared resource that cannot be leased. Nothing has changed.
 #[derive(Clone, PartialEq, Debug)]
@@ -39,6 +40,47 @@ pub enum LeaseError<E> {
         /// The name of the resource.
         name: Arc<str>,
     },
+}
+
+impl<E> LeaseError<E> {
+    /// The refusal in numbers, if the budget did not have the bytes.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Refused(error) => Some(error.refusal()),
+            _ => None,
+        }
+    }
+
+    /// What the initializer failed with, taken out; any other error comes back as it was.
+    ///
+    /// # Errors
+    ///
+    /// If it was not the initializer that failed.
+    pub fn into_initializer_error(self) -> Result<E, Self> {
+        match self {
+            Self::Initializer { source, .. } => Ok(source),
+            other => Err(other),
+        }
+    }
+}
+
+impl<E> From<FractionError> for LeaseError<E> {
+    fn from(error: FractionError) -> Self {
+        Self::Fraction(error)
+    }
+}
+
+impl<E> From<OwnerError> for LeaseError<E> {
+    fn from(error: OwnerError) -> Self {
+        Self::Owner(error)
+    }
+}
+
+impl<E> From<ReservationError> for LeaseError<E> {
+    fn from(error: ReservationError) -> Self {
+        Self::Refused(error)
+    }
 }
 
 impl<E: Display> Display for LeaseError<E> {

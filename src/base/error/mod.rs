@@ -2,6 +2,7 @@
 
 mod allocation;
 mod config;
+mod io;
 mod leak;
 mod lease;
 mod owner;

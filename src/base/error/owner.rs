@@ -44,6 +44,19 @@ pub enum OwnerError {
     },
 }
 
+impl OwnerError {
+    /// The path of the owner that was to be registered: the names from the root, its own last.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        match self {
+            Self::MinimumAboveLimit { path, .. }
+            | Self::MinimumUnavailable { path, .. }
+            | Self::TooDeep { path, .. }
+            | Self::ShutDown { path } => path,
+        }
+    }
+}
+
 impl Display for OwnerError {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {

@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::fmt::{self, Display, Formatter};
-use std::io;
 
 /// A fraction outside (0, 1].
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -42,9 +41,3 @@ impl Display for OutOfBounds {
 }
 
 impl Error for OutOfBounds {}
-
-impl From<OutOfBounds> for io::Error {
-    fn from(error: OutOfBounds) -> Self {
-        Self::new(io::ErrorKind::InvalidInput, error)
-    }
-}

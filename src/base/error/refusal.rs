@@ -75,6 +75,72 @@ pub enum Reason {
     ShutDown,
 }
 
+impl Reason {
+    /// The reason as one word without its numbers, for labels of metrics: `owner_limit`. It stays
+    /// the same in later versions.
+    ///
+    /// The feature `serde` writes the same words with `-` in place of `_`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Budget => "budget",
+            Self::OwnerLimit => "owner_limit",
+            Self::ParentLimit => "parent_limit",
+            Self::OthersWait => "others_wait",
+            Self::TimedOut => "timed_out",
+            Self::Deadlock => "deadlock",
+            Self::ScratchLimit { .. } => "scratch_limit",
+            Self::Capacity => "capacity",
+            Self::Fragmented { .. } => "fragmented",
+            Self::NoBytes => "no_bytes",
+            Self::ProcessAllocator => "process_allocator",
+            Self::ShutDown => "shut_down",
+        }
+    }
+
+    /// Whether less memory is left than was asked for, or not in one piece. The request can succeed
+    /// after somebody gave memory back: the caller by spilling, perhaps.
+    #[must_use]
+    pub const fn is_for_want_of_memory(self) -> bool {
+        matches!(
+            self,
+            Self::Budget
+                | Self::OwnerLimit
+                | Self::ParentLimit
+                | Self::OthersWait
+                | Self::TimedOut
+                | Self::Deadlock
+                | Self::Fragmented { .. }
+        )
+    }
+}
+
+/// The reason as a phrase, with its own numbers. A [`Refusal`] is the whole sentence.
+impl Display for Reason {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Budget => f.pad("the budget does not have that much left"),
+            Self::OwnerLimit => f.pad("the owner would pass its limit"),
+            Self::ParentLimit => f.pad("an owner above it would pass its limit"),
+            Self::OthersWait => f.pad("others wait in line for what is free"),
+            Self::TimedOut => f.pad("it waited in vain"),
+            Self::Deadlock => {
+                f.pad("all who hold memory wait for more, and it was the last to come")
+            }
+            Self::ScratchLimit { limit_bytes } => {
+                write!(f, "the scratch would pass its limit of {limit_bytes} bytes")
+            }
+            Self::Capacity => f.pad("that is above the capacity"),
+            Self::Fragmented { largest_free_block_bytes } => {
+                write!(f, "the largest free block has {largest_free_block_bytes} bytes")
+            }
+            Self::NoBytes => f.pad("a block has at least one byte"),
+            Self::ProcessAllocator => f.pad("the process allocator has no more memory"),
+            Self::ShutDown => f.pad("the memory manager has been shut down"),
+        }
+    }
+}
+
 /// A refused request for memory, in numbers.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -117,32 +183,25 @@ impl Display for Refusal {
                     write!(f, "`{path}` holds {used_bytes} bytes ")?;
                     write!(f, "of its limit of {limit_bytes} bytes")?;
                 }
-                None => f.write_str("an owner above it would pass its limit")?,
+                None => write!(f, "{}", self.reason)?,
             },
             Reason::OthersWait => {
                 write!(f, "others wait in line for the {available_bytes} of {capacity_bytes} ")?;
                 f.write_str("bytes that are free")?;
             }
             Reason::TimedOut => {
-                write!(f, "it waited in vain, {available_bytes} of {capacity_bytes} bytes ")?;
+                write!(f, "{}, {available_bytes} of {capacity_bytes} bytes ", self.reason)?;
                 f.write_str("are free")?;
             }
-            Reason::Deadlock => {
-                f.write_str("all who hold memory wait for more, and it was the last to come")?;
+            Reason::Capacity => write!(f, "{} of {capacity_bytes} bytes", self.reason)?,
+            Reason::Fragmented { .. } => {
+                write!(f, "{available_bytes} bytes are free, but {}", self.reason)?;
             }
-            Reason::ScratchLimit { limit_bytes } => {
-                write!(f, "the scratch would pass its limit of {limit_bytes} bytes")?;
-            }
-            Reason::Capacity => {
-                write!(f, "that is above the capacity of {capacity_bytes} bytes")?;
-            }
-            Reason::Fragmented { largest_free_block_bytes } => {
-                write!(f, "{available_bytes} bytes are free, but the largest free block has ")?;
-                write!(f, "{largest_free_block_bytes} bytes")?;
-            }
-            Reason::NoBytes => f.write_str("a block has at least one byte")?,
-            Reason::ProcessAllocator => f.write_str("the process allocator has no more memory")?,
-            Reason::ShutDown => f.write_str("the memory manager has been shut down")?,
+            Reason::Deadlock
+            | Reason::ScratchLimit { .. }
+            | Reason::NoBytes
+            | Reason::ProcessAllocator
+            | Reason::ShutDown => write!(f, "{}", self.reason)?,
         }
         match self.reason {
             Reason::Budget

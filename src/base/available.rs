@@ -2,19 +2,19 @@
 
 use std::fmt::{self, Display, Formatter};
 
-/// What the capacity of a manager was taken from.
+/// What the capacity of a manager was taken from. It is found when the manager is built.
 #[derive(Clone, PartialEq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum CapacitySource {
-    /// It was named in bytes.
+    /// The builder was given a number of bytes.
     Named,
-    /// It is a fraction of what the process may use, as that was when the manager was built.
+    /// The builder was given a fraction of what the process may use.
     Fraction {
-        /// The fraction that was named, above 0 and at most 1.
+        /// The fraction that was given, above 0 and at most 1.
         fraction: f64,
-        /// What it is a fraction of.
+        /// What it is a fraction of, as it was when the manager was built.
         available: AvailableMemory,
     },
 }
@@ -24,7 +24,7 @@ pub enum CapacitySource {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct AvailableMemory {
-    /// The bytes.
+    /// The bytes that the process may use in all, not what is free of them.
     pub bytes: usize,
     /// What says so: of all that apply, the one that allows the least.
     pub limit: MemoryLimit,

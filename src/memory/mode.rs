@@ -11,10 +11,11 @@ pub enum MemoryMode {
     /// One region, mapped when the manager is built. Flink calls it off-heap, or managed.
     #[default]
     OffHeap,
-    /// The process allocator, page by page as it is asked for, which gets the memory back when a
-    /// segment is released. The same interface, budget, owners and errors; without a region there
-    /// is no strategy to apply and no residency to tell. Pages come zeroed, whatever the policy,
-    /// because memory fresh from an allocator is not initialized.
+    /// The process allocator. Each page or block is allocated when it is asked for, and goes back
+    /// when its segment is released. Interface, budget, owners and errors are the same.
+    ///
+    /// There is no region, so no strategy is applied and no residency is told. Pages come zeroed
+    /// under every policy, because memory fresh from an allocator is not initialized.
     Heap,
 }
 

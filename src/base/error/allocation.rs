@@ -17,7 +17,7 @@ macro_rules! refusal_error {
                 Self(Box::new(refusal))
             }
 
-            /// The numbers.
+            /// The refusal in numbers.
             #[must_use]
             pub fn refusal(&self) -> &Refusal {
                 &self.0
@@ -29,14 +29,14 @@ macro_rules! refusal_error {
                 self.0.reason
             }
 
-            /// Whether somebody could give back what is missing, as
-            /// [`Reason::is_for_want_of_memory`] says.
+            /// Whether the request can succeed once memory was given back:
+            /// [`Reason::is_for_want_of_memory`].
             #[must_use]
             pub fn is_for_want_of_memory(&self) -> bool {
                 self.0.reason.is_for_want_of_memory()
             }
 
-            /// The numbers, taken out.
+            /// The refusal in numbers, taken out of the error.
             #[must_use]
             pub fn into_refusal(self) -> Refusal {
                 *self.0

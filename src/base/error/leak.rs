@@ -10,30 +10,30 @@ use super::word::words;
 /// How many sites an error names.
 const SITES_NAMED_MAX: usize = 8;
 
-/// Memory that is still held although none should be.
+/// Memory that is still held although none should be: when a manager is shut down, or on request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct LeakError {
-    /// Who holds memory, the largest holder first.
+    /// The owners that hold memory, the largest holder first.
     pub holders: Vec<Holder>,
     /// Where it was allocated, the largest site first. Known with the feature
     /// `track-allocations` only, and otherwise empty.
     pub sites: Vec<AllocationSite>,
 }
 
-/// What is out of what one thread allocated at one place for one owner.
+/// What one thread allocated at one place for one owner, and has not been released.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct AllocationSite {
-    /// The path of the owner.
+    /// The owner's path: the names from the root, its own last.
     pub owner_path: Arc<str>,
     /// What was allocated.
     pub kind: AllocationKind,
     /// How many of these are out.
     pub count: usize,
-    /// Their bytes.
+    /// Their bytes in all.
     pub bytes: usize,
     /// The source file of the call.
     pub file: String,
@@ -66,7 +66,7 @@ impl LeakError {
         self.holders.iter().map(|holder| holder.used_bytes).sum()
     }
 
-    /// The sites of the owners of this path, as text.
+    /// The sites of the owners with this path, as text.
     #[cfg(feature = "tracing")]
     pub(crate) fn sites_of(&self, path: &str) -> String {
         let sites = self.sites.iter().filter(|site| &*site.owner_path == path);

@@ -13,9 +13,9 @@ use super::refusal::Refusal;
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub enum LeaseError<E> {
-    /// The size is to be a fraction that is not above 0 and at most 1.
+    /// The size was given as a fraction, and that is not above 0 and at most 1.
     Fraction(FractionError),
-    /// No owner of the resource's name can be registered.
+    /// No owner with the name of the resource can be registered.
     Owner(OwnerError),
     /// The budget does not have the bytes. The initializer was not called.
     Refused(ReservationError),
@@ -26,7 +26,7 @@ pub enum LeaseError<E> {
         /// What it failed with.
         source: E,
     },
-    /// The resource of this name is of another type.
+    /// The resource of this name is leased already, and is of another type.
     OtherType {
         /// The name of the resource.
         name: Arc<str>,
@@ -35,7 +35,8 @@ pub enum LeaseError<E> {
         /// The type that was asked for.
         wanted: &'static str,
     },
-    /// The resource is just opened or closed by code that waits for this call to end.
+    /// Code that waits for this call to end is opening or closing the resource. Neither would ever
+    /// end.
     WaitsForItself {
         /// The name of the resource.
         name: Arc<str>,
@@ -120,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_wraps_an_error_names_it_as_the_source() {
+    fn an_error_that_wraps_another_names_it_as_the_source() {
         let name: Arc<str> = "cache".into();
         let failed = LeaseError::Initializer { name: Arc::clone(&name), source: fmt::Error };
         assert_eq!(failed.source().unwrap().to_string(), fmt::Error.to_string());

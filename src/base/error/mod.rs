@@ -1,4 +1,7 @@
 //! Errors: what was asked for, the rule or the number that stood against it, and who holds what.
+//!
+//! A message is a whole sentence, for callers that have nothing but the text: it includes what its
+//! source says. No error is larger than 64 bytes, which a test holds.
 
 mod allocation;
 mod config;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::refusal::{Holder, write_holders};
 
-/// An owner that cannot be registered.
+/// An owner that cannot be registered. Nothing has changed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum OwnerError {
@@ -19,7 +19,7 @@ pub enum OwnerError {
         /// The limit asked for, in bytes.
         limit_bytes: usize,
     },
-    /// The guaranteed minimum is above what is left of the budget.
+    /// The guaranteed minimum is above what is left of the budget, or of an owner above it.
     MinimumUnavailable {
         /// The owner's path.
         path: Arc<str>,
@@ -27,14 +27,14 @@ pub enum OwnerError {
         minimum_bytes: usize,
         /// The bytes that are neither held nor promised.
         available_bytes: usize,
-        /// Who holds the most.
+        /// The owners that hold memory, the largest holder first.
         holders: Vec<Holder>,
     },
     /// The tree of owners would have too many levels.
     TooDeep {
         /// The owner's path.
         path: Arc<str>,
-        /// The most levels there are.
+        /// The most levels that a tree may have.
         levels_max: u32,
     },
     /// The manager has been shut down.

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt::{self, Display, Formatter};
 
-/// A fraction outside (0, 1].
+/// A fraction that is not above 0 and at most 1.
 #[derive(Clone, Copy, PartialEq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -25,11 +25,11 @@ impl Error for FractionError {}
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct OutOfBounds {
-    /// The first byte of the access.
+    /// Where the access begins, in bytes from the start of the segment.
     pub offset: usize,
-    /// The bytes of the access.
+    /// The length of the access in bytes.
     pub length: usize,
-    /// The bytes of the segment.
+    /// The size of the segment in bytes.
     pub size: usize,
 }
 

@@ -11,15 +11,15 @@ const HOLDERS_NAMED_MAX: usize = 3;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Holder {
-    /// The owner's path: its name, after the names of those above it.
+    /// The owner's path: the names from the root, its own last.
     pub path: Arc<str>,
     /// The bytes that it holds itself, without those of the owners below it.
     pub used_bytes: usize,
-    /// The bytes it is guaranteed.
+    /// The bytes that it is guaranteed.
     pub minimum_bytes: usize,
     /// The most bytes it may hold.
     pub limit_bytes: usize,
-    /// The bytes that it could give back if it were asked, as far as it says.
+    /// The bytes that it says it could give back if it were asked.
     pub reclaimable_bytes: usize,
 }
 
@@ -36,7 +36,7 @@ pub(super) fn write_holders(f: &mut Formatter<'_>, holders: &[Holder]) -> fmt::R
     }
 }
 
-/// Why memory was refused.
+/// Why memory was refused. In text a phrase, and [`as_str`](Self::as_str) is a word for machines.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
@@ -44,32 +44,32 @@ pub(super) fn write_holders(f: &mut Formatter<'_>, holders: &[Holder]) -> fmt::R
 pub enum Reason {
     /// The budget does not have that much left.
     Budget,
-    /// The owner would pass its limit.
+    /// The owner would pass its own limit.
     OwnerLimit,
     /// An owner above it would pass its limit.
     ParentLimit,
-    /// Others wait in line for what is free, and were first.
+    /// Other requests wait in line for what is free, and came first.
     OthersWait,
-    /// It waited in line as long as it was to.
+    /// It waited in line until its timeout was over.
     TimedOut,
-    /// Everybody who holds memory waits for more, and this request came last.
+    /// All owners that hold memory wait for more, and this request came last.
     Deadlock,
-    /// The scratch would pass its limit.
+    /// The scratch would pass its own limit.
     ScratchLimit {
         /// The limit in bytes.
         limit_bytes: usize,
     },
-    /// More than the manager could ever give, were everything free.
+    /// It is more than the manager could ever give, even with everything free.
     Capacity,
     /// That much is free, but not in one piece.
     Fragmented {
-        /// The bytes of the largest free block.
+        /// The size of the largest free block in bytes.
         largest_free_block_bytes: usize,
     },
     /// A block of no bytes was asked for.
     NoBytes,
-    /// The process allocator has no more memory. It backs
-    /// [`MemoryMode::Heap`](crate::config::MemoryMode::Heap).
+    /// The process allocator has no more memory. This happens in
+    /// [`MemoryMode::Heap`](crate::config::MemoryMode::Heap) only.
     ProcessAllocator,
     /// The manager has been shut down.
     ShutDown,
@@ -99,7 +99,7 @@ impl Reason {
     }
 
     /// Whether less memory is left than was asked for, or not in one piece. The request can succeed
-    /// after somebody gave memory back: the caller by spilling, perhaps.
+    /// once memory was given back: by the caller that spills, for example.
     #[must_use]
     pub const fn is_for_want_of_memory(self) -> bool {
         matches!(
@@ -141,18 +141,19 @@ impl Display for Reason {
     }
 }
 
-/// A refused request for memory, in numbers.
+/// A refused request for memory, in numbers as they were when it was refused.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Refusal {
-    /// The path of the owner that asked.
+    /// The path of the owner that asked: the names from the root, its own last.
     pub owner_path: Arc<str>,
-    /// The bytes that were wanted; rounded up to pages if the capacity holds that many.
+    /// The bytes that were asked for. For pages and blocks they are rounded up to whole pages, if
+    /// the capacity holds that many.
     pub requested_bytes: usize,
     /// The bytes that the owner could have had.
     pub available_bytes: usize,
-    /// The bytes that the owner held.
+    /// The bytes that the owner held itself, without those of the owners below it.
     pub owner_used_bytes: usize,
     /// The owner's limit in bytes.
     pub owner_limit_bytes: usize,
@@ -160,9 +161,11 @@ pub struct Refusal {
     pub capacity_bytes: usize,
     /// What stood against it.
     pub reason: Reason,
-    /// The owner above whose limit stood against it, with what all below it hold.
+    /// For [`Reason::ParentLimit`], the owner whose limit stood against it. Its `used_bytes`
+    /// include those of all owners below it.
     pub parent: Option<Holder>,
-    /// Who holds memory, the largest holder first: below that parent, if there is one.
+    /// The owners that hold memory, the largest holder first. If there is a `parent`, only those
+    /// below it.
     pub holders: Vec<Holder>,
 }
 

@@ -20,8 +20,8 @@ pub enum Strategy {
     /// holes are told apart by a quarter of a doubling, and from 1024 pages on not at all: there
     /// the lowest of the first size that fits is taken.
     ///
-    /// Chunks that single pages have opened are left to pages: their holes come last, but for those
-    /// that pages have left whole, each of which counts as a hole of 64 pages.
+    /// Chunks that single pages have opened are left to pages, and their holes come last. One that
+    /// pages have left whole is the exception: it counts as a hole of 64 pages.
     #[default]
     SmallestFit,
     /// The largest hole there is: what remains of it is large as well. Best for requests that

@@ -11,37 +11,53 @@ use crate::ledger::stock::Stock;
 
 /// What becomes of memory that is free and still resident.
 ///
-/// To return memory costs a system call, and to use it again the faults of a first touch. So a
-/// policy has two marks: it does nothing until idle memory is above the upper one, and then returns
-/// all that is above the lower one.
+/// To return memory costs a system call, and to use it again costs the faults of a first touch. So
+/// a policy has two marks. It does nothing until idle memory is above the upper one, and then
+/// returns all that is above the lower one.
 ///
 /// Memory is returned in whole huge pages where possible. A part of one is not resident any more,
 /// but the kernel frees it only when memory is short.
 /// In heap mode there is no idle memory: the process allocator has it.
+///
+/// In text, `keep`, `return-on-release:ABOVE_BYTES:DOWN_TO_BYTES` or
+/// `return-in-background:ABOVE_BYTES:DOWN_TO_BYTES:EVERY`. The first two are numbers of bytes, the
+/// last is a whole number with its unit: `ns`, `us`, `ms` or `s`.
+///
+/// ```
+/// use offheap::config::IdleMemory;
+/// use std::time::Duration;
+///
+/// let policy: IdleMemory = "return-in-background:1048576:0:500ms".parse()?;
+/// let every = Duration::from_millis(500);
+/// let expected = IdleMemory::ReturnInBackground { above_bytes: 1 << 20, down_to_bytes: 0, every };
+/// assert_eq!(policy, expected);
+/// # Ok::<(), offheap::error::UnknownWord>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum IdleMemory {
-    /// It is kept for the next who asks, the fastest; [`trim`](crate::MemoryManager::trim) returns
-    /// it.
+    /// It is kept for the next request, which is the fastest.
+    /// [`trim`](crate::MemoryManager::trim) returns it.
     #[default]
     Keep,
-    /// Whoever releases memory returns what is too much. One thread at a time does; others go on.
-    /// What that thread has just released is credited to the budget once it is done.
+    /// A thread that releases memory returns what is too much. Only one thread at a time does so,
+    /// and others go on. What this thread has just released is credited to the budget once it is
+    /// done.
     ReturnOnRelease {
         /// The idle bytes above which it begins.
         above_bytes: usize,
         /// The idle bytes that it leaves.
         down_to_bytes: usize,
     },
-    /// A thread of the manager looks after it, and ends with the manager.
+    /// A thread of the manager looks at idle memory now and then. It ends with the manager.
     ReturnInBackground {
         /// The idle bytes above which it begins.
         above_bytes: usize,
         /// The idle bytes that it leaves.
         down_to_bytes: usize,
-        /// The pause between two looks.
+        /// The pause between two looks, above zero.
         every: Duration,
     },
 }
@@ -63,7 +79,7 @@ const NANOS: u128 = 1_000_000_000;
 /// way from the lower mark to the upper one. To look means to read every chunk's word.
 const LOOKS_BETWEEN_MARKS: u64 = 16;
 
-/// The policy of whoever releases memory, in pages.
+/// The policy for threads that release memory, in pages.
 pub(super) struct OnRelease {
     above: u64,
     down_to: u64,

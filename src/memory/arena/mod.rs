@@ -6,6 +6,7 @@
 mod idle;
 mod off_heap;
 
+use crate::base::error::words;
 use crate::base::units::{PageCount, PageSize};
 use crate::memory::block::Block;
 use crate::memory::process_heap;
@@ -14,20 +15,28 @@ use crate::memory::region::PageFrames;
 pub use idle::IdleMemory;
 pub(crate) use off_heap::{AddressSpace, OffHeap, OffHeapOptions};
 
-/// When pages are overwritten with zeros.
+/// When pages are overwritten with zeros. In text, `never`, `on-allocate` or `on-release`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
 pub enum ZeroPolicy {
-    /// Never by the manager: a page may show what its last holder wrote. The fastest.
+    /// Never by the manager: a page may show what its last holder wrote. This is the fastest.
     #[default]
     Never,
-    /// Before a page is handed out, unless it was not handed out since the system gave it to us,
-    /// and so is known to be zero.
+    /// Before a page is handed out. A page that is known to be zero is left as it is: it was not
+    /// handed out since the system gave it.
     OnAllocate,
     /// When a page is released, so that no secret outlives its holder. Free pages are then zero.
+    /// The thread that releases pays for it.
     OnRelease,
 }
+
+words!(ZeroPolicy, "zero policy", {
+    Never => "never",
+    OnAllocate => "on-allocate",
+    OnRelease => "on-release",
+});
 
 /// Why an arena could not allocate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

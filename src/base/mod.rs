@@ -2,6 +2,7 @@
 
 pub(crate) mod available;
 pub(crate) mod error;
+pub(crate) mod limits;
 #[cfg(not(offheap_loom))]
 pub(crate) mod panics;
 pub(crate) mod seeded;

@@ -5,9 +5,10 @@ use std::panic::resume_unwind;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use crate::base::limits::ADDRESS_SPACE_BYTES_MAX;
 use crate::base::seeded::{Bug, is_planted};
 use crate::base::sync::{AtomicU64, Ordering, read};
-use crate::base::units::{ADDRESS_SPACE_BYTES_MAX, PageCount, PageSize, Span};
+use crate::base::units::{PageCount, PageSize, Span};
 use crate::ledger::free_list::{HeldRun, Strategy};
 use crate::ledger::stock::PageSet;
 use crate::ledger::stock::{Exchange, NoExchange, Stock};

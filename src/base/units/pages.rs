@@ -1,33 +1,9 @@
-//! Typed indices and sizes: an index is not a count is not a size.
+//! Pages and chunks: their positions, and how many they are.
 
 use std::ops::Range;
 
-use crate::base::error::ConfigError;
-
 /// Pages in a chunk: the bits of one word.
 pub(crate) const PAGES_PER_CHUNK: u32 = u64::BITS;
-
-/// The smallest page: 4 KiB, as in Flink.
-pub(crate) const PAGE_BYTES_MIN: usize = 4 << 10;
-/// The largest page: 1 MiB.
-pub(crate) const PAGE_BYTES_MAX: usize = 1 << 20;
-/// The page size of a manager that names none: 32 KiB, as in Flink.
-pub(crate) const PAGE_BYTES_DEFAULT: usize = 32 << 10;
-
-/// The largest capacity: half of what a 64-bit process can address on today's machines, and small
-/// enough for a budget to count bytes in 48 bits.
-pub(crate) const CAPACITY_BYTES_MAX: usize = 1 << 46;
-
-/// The most address space that a region takes: again half of what there is.
-pub(crate) const ADDRESS_SPACE_BYTES_MAX: usize = 1 << 46;
-/// The address space of a manager that names none, as a multiple of its capacity. With twice the
-/// capacity no block failed in long simulations; the rest is for the worst of them.
-pub(crate) const ADDRESS_SPACE_FACTOR_DEFAULT: u32 = 4;
-
-const _: () = assert!(PAGE_BYTES_MIN.is_power_of_two() && PAGE_BYTES_MAX.is_power_of_two());
-const _: () = assert!(PAGE_BYTES_MIN <= PAGE_BYTES_DEFAULT && PAGE_BYTES_DEFAULT <= PAGE_BYTES_MAX);
-const _: () = assert!(PAGE_BYTES_MAX <= CAPACITY_BYTES_MAX);
-const _: () = assert!(CAPACITY_BYTES_MAX <= ADDRESS_SPACE_BYTES_MAX);
 
 /// The position of a page in its region.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -167,78 +143,9 @@ impl PageCount {
     }
 }
 
-/// The size of a page: a power of two from 4 KiB to 1 MiB.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct PageSize {
-    shift: u32,
-}
-
-impl PageSize {
-    pub(crate) fn new(bytes: usize) -> Result<Self, ConfigError> {
-        let in_range = (PAGE_BYTES_MIN..=PAGE_BYTES_MAX).contains(&bytes);
-        if !in_range || !bytes.is_power_of_two() {
-            return Err(ConfigError::PageSize { page_bytes: bytes });
-        }
-        Ok(Self { shift: bytes.trailing_zeros() })
-    }
-
-    #[inline]
-    pub(crate) const fn bytes(self) -> usize {
-        1 << self.shift
-    }
-
-    /// The bytes of a chunk of such pages.
-    pub(crate) const fn chunk_bytes(self) -> usize {
-        self.bytes() * PAGES_PER_CHUNK as usize
-    }
-
-    /// The bytes of `pages`.
-    #[inline]
-    pub(crate) const fn bytes_of(self, pages: PageCount) -> usize {
-        (pages.0 as usize) << self.shift
-    }
-
-    /// The fewest pages that hold `bytes`; `None` if that is more than a region can have.
-    #[inline]
-    pub(crate) fn pages_to_hold(self, bytes: usize) -> Option<PageCount> {
-        u32::try_from(bytes.div_ceil(self.bytes())).ok().map(PageCount)
-    }
-
-    /// The most pages that `bytes` hold; `None` if that is more than a region can have.
-    #[inline]
-    pub(crate) fn pages_within(self, bytes: usize) -> Option<PageCount> {
-        u32::try_from(bytes >> self.shift).ok().map(PageCount)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_page_size_is_a_power_of_two_in_range() {
-        for shift in 0..usize::BITS {
-            let bytes = 1_usize << shift;
-            assert_eq!(PageSize::new(bytes).is_ok(), (12..=20).contains(&shift), "{bytes}");
-        }
-        for bytes in [0, 4095, 4097, 3 << 12, (1 << 20) - 1, (1 << 20) + 1, usize::MAX] {
-            assert!(PageSize::new(bytes).is_err(), "{bytes}");
-        }
-    }
-
-    #[test]
-    fn bytes_round_up_to_pages_to_hold_and_down_to_pages_within() {
-        let size = PageSize::new(4096).unwrap();
-        for (bytes, hold, within) in
-            [(0, 0, 0), (1, 1, 0), (4095, 1, 0), (4096, 1, 1), (4097, 2, 1)]
-        {
-            assert_eq!(size.pages_to_hold(bytes), Some(PageCount(hold)), "{bytes}");
-            assert_eq!(size.pages_within(bytes), Some(PageCount(within)), "{bytes}");
-        }
-        assert_eq!(size.pages_to_hold(usize::MAX), None);
-        assert_eq!(size.bytes_of(PageCount(u32::MAX)), (u32::MAX as usize) * 4096);
-        assert_eq!(size.chunk_bytes(), size.bytes_of(PageCount(64)));
-    }
 
     #[test]
     fn a_page_knows_its_chunk_and_bit() {

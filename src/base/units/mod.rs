@@ -1,0 +1,9 @@
+//! Typed indices and sizes: an index is not a count is not a size.
+
+mod page_size;
+mod pages;
+
+pub(crate) use crate::base::limits::*;
+pub(crate) use page_size::PageSize;
+pub use pages::{ChunkIndex, PageCount, PageIndex, Span};
+pub(crate) use pages::{PAGES_PER_CHUNK, spans};

@@ -2,8 +2,10 @@
 
 pub(crate) mod at_hand;
 pub(crate) mod budget;
+pub(crate) mod chunks;
 pub(crate) mod free_list;
 #[cfg(any(feature = "c-abi", offheap_loom))]
 pub(crate) mod handles;
+pub(crate) mod hints;
 pub(crate) mod stock;
 pub(crate) mod waiting;

@@ -3,7 +3,9 @@
 mod page_size;
 mod pages;
 
+#[cfg(not(offheap_loom))]
 pub(crate) use crate::base::limits::*;
+#[cfg(not(offheap_loom))]
 pub(crate) use page_size::PageSize;
 pub use pages::{ChunkIndex, PageCount, PageIndex, Span};
 pub(crate) use pages::{PAGES_PER_CHUNK, spans};

@@ -19,7 +19,7 @@
 use crate::base::seeded::{Bug, is_planted};
 use crate::base::sync::{AtomicU64, Ordering, Patience};
 use crate::ledger::at_hand::page_stack::PageStack;
-use crate::ledger::free_list::HeldRun;
+use crate::ledger::chunks::HeldRun;
 
 /// The pages that a shelf holds at most. Few in the models.
 pub const SHELF_PAGES: usize = if cfg!(offheap_loom) { 4 } else { 256 };

@@ -18,7 +18,7 @@
 
 use crate::base::sync::{AtomicU64, Ordering, Patience, compiler_fence, full_fence};
 use crate::ledger::at_hand::page_stack::PageStack;
-use crate::ledger::free_list::HeldRun;
+use crate::ledger::chunks::HeldRun;
 
 /// The pages that a magazine holds at most, once it has grown. Few in the models.
 pub const MAGAZINE_PAGES: usize = if cfg!(offheap_loom) { 4 } else { 1024 };

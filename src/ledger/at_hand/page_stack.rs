@@ -2,7 +2,7 @@
 
 use crate::base::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::base::units::{PageCount, PageIndex};
-use crate::ledger::free_list::HeldRun;
+use crate::ledger::chunks::HeldRun;
 
 /// Up to `N` single pages, and fewer while its room is smaller.
 ///

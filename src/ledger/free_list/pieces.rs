@@ -1,60 +1,10 @@
 //! Pages by the mask: pieces that are exchanged, exact pages, and pages that are only borrowed.
 
-use std::marker::PhantomData;
-
 use crate::base::sync::Ordering;
-use crate::base::units::{ChunkIndex, PAGES_PER_CHUNK, PageCount, Span, spans};
+use crate::base::units::{ChunkIndex, PAGES_PER_CHUNK, PageCount};
+use crate::ledger::chunks::{ChunkWord, Claims, HeldPages};
 
-use super::word::ChunkWord;
-use super::{Claims, FreeList, HeldPages, Role};
-
-/// Where pages lie that somebody holds, and lends for as long as this value is there.
-#[derive(Debug)]
-pub struct Lent<'a> {
-    spans: Vec<Span>,
-    pages: PhantomData<&'a [HeldPages]>,
-}
-
-impl Lent<'_> {
-    /// The pages, in ascending order.
-    #[must_use]
-    pub fn spans(&self) -> &[Span] {
-        &self.spans
-    }
-}
-
-impl HeldPages {
-    /// Lends pages, which are in ascending order.
-    pub(crate) fn lend(held: &[Self]) -> Lent<'_> {
-        let spans = spans(held.iter().map(|pages| (pages.chunk(), pages.bits())));
-        Lent { spans, pages: PhantomData }
-    }
-
-    /// Their chunk.
-    #[must_use]
-    pub const fn chunk(&self) -> ChunkIndex {
-        self.chunk
-    }
-
-    /// Their bits in the word of the chunk.
-    #[must_use]
-    pub const fn bits(&self) -> u64 {
-        self.mask.into_bits()
-    }
-
-    /// The same pages in ascending order, those of one chunk as one.
-    pub(crate) fn gather(mut parts: Vec<Self>) -> Vec<Self> {
-        parts.sort_unstable_by_key(|part| part.chunk);
-        parts.dedup_by(|next, last| {
-            let same = next.chunk == last.chunk;
-            if same {
-                last.mask = last.mask.with(next.mask);
-            }
-            same
-        });
-        parts
-    }
-}
+use super::list::{FreeList, Role};
 
 impl FreeList {
     /// Makes pages free.

@@ -5,10 +5,10 @@
 
 use crate::base::sync::full_fence;
 use crate::base::units::{ChunkIndex, PAGES_PER_CHUNK, PageIndex};
+use crate::ledger::chunks::{ChunkWord, Hole, LowEnd, PageMask, chunk_parts};
+use crate::ledger::hints::{Bin, LONG_PAGES};
 
-use super::bin::{Bin, LONG_PAGES};
-use super::word::{ChunkWord, Hole, LowEnd, PageMask, chunk_parts};
-use super::{Filed, FreeList, Role};
+use super::list::{Filed, FreeList, Role};
 
 /// A run of free pages that a search has seen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

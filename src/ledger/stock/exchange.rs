@@ -2,7 +2,7 @@
 
 use crate::base::sync::Patience;
 use crate::base::units::{ChunkIndex, PageCount, Span, spans};
-use crate::ledger::free_list::{Claim, HeldPages, HeldRun, Lent, Words};
+use crate::ledger::chunks::{Claim, HeldPages, HeldRun, Lent, Words};
 
 use super::Stock;
 use super::window::cheapest_run;

@@ -30,7 +30,8 @@ mod trim;
 mod window;
 
 use crate::base::units::{ChunkIndex, PageCount, spans};
-use crate::ledger::free_list::{FreeList, HeldPages, HeldRun, Strategy, Words};
+use crate::ledger::chunks::{HeldPages, HeldRun, Words};
+use crate::ledger::free_list::{FreeList, Strategy};
 
 pub use exchange::{Exchange, NoExchange};
 pub(crate) use page_set::PageSet;

@@ -1,7 +1,7 @@
 //! Free pages that become resident, and stay free.
 
 use crate::base::units::ChunkIndex;
-use crate::ledger::free_list::{HeldPages, Lent};
+use crate::ledger::chunks::{HeldPages, Lent};
 
 use super::Stock;
 

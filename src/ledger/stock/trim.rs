@@ -1,7 +1,7 @@
 //! The trim: free pages that stay warm are given back to the system.
 
 use crate::base::units::ChunkIndex;
-use crate::ledger::free_list::{HeldPages, Lent};
+use crate::ledger::chunks::{HeldPages, Lent};
 use crate::ledger::stock::Units;
 
 use super::Stock;
@@ -125,7 +125,7 @@ mod tests {
         let stock = Stock::with_units(pages, pages, Strategy::SmallestFit, None);
         let [low, held] = [10, 20].map(|pages| stock.take_run(PageCount::new(pages)).unwrap());
         stock.release_runs([low]);
-        let spans = |lent: &crate::ledger::free_list::Lent<'_>| lent.spans().to_vec();
+        let spans = |lent: &crate::ledger::chunks::Lent<'_>| lent.spans().to_vec();
         assert_eq!(stock.populate(0, spans), Some(vec![Span::new(30..64)]));
         assert_eq!(stock.populate(0, spans), None);
         stock.release_runs([held]);

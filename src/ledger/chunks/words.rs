@@ -36,7 +36,7 @@ impl Words {
         (0..self.count()).map(ChunkIndex::new)
     }
 
-    pub(super) fn count(&self) -> u32 {
+    pub(in crate::ledger) fn count(&self) -> u32 {
         // `with_free` made one word per chunk of a `PageCount`, so the number fits.
         u32::try_from(self.chunks.len()).unwrap_or(u32::MAX)
     }
@@ -74,7 +74,7 @@ impl Words {
     ///
     /// If one of them is free already. Safe code cannot bring that about.
     #[inline]
-    pub(super) fn set_free(&self, chunk: ChunkIndex, mask: PageMask) -> ChunkWord {
+    pub(in crate::ledger) fn set_free(&self, chunk: ChunkIndex, mask: PageMask) -> ChunkWord {
         // ORDERING: AcqRel. Release: what we wrote to the pages happens before the next holder's
         // accesses (Protocol, 2). Acquire: the role we read next is the one it was opened with
         // (Protocol, 4 and 7).
@@ -87,7 +87,7 @@ impl Words {
     /// Takes what `pick` picks from the chunk's word, and again after each change of the word,
     /// until it is taken or `pick` gives up. Returns what was taken, and the word before that.
     #[inline]
-    pub(super) fn clear_free(
+    pub(in crate::ledger) fn clear_free(
         &self,
         chunk: ChunkIndex,
         pick: impl Fn(ChunkWord) -> Option<PageMask>,
@@ -115,13 +115,13 @@ impl Words {
 
     /// Reads a word with a read-modify-write, in whose place in the order of changes what was done
     /// before shows to whoever changes the word later.
-    pub(super) fn reread(&self, chunk: ChunkIndex) -> ChunkWord {
+    pub(in crate::ledger) fn reread(&self, chunk: ChunkIndex) -> ChunkWord {
         // ORDERING: Release. Pairs with the Acquire of those who change the word.
         ChunkWord::from_bits(self.chunk(chunk).fetch_or(0, Ordering::Release))
     }
 
     /// The word of a chunk.
-    pub(super) fn word(&self, chunk: ChunkIndex) -> ChunkWord {
+    pub(in crate::ledger) fn word(&self, chunk: ChunkIndex) -> ChunkWord {
         // ORDERING: Acquire. What is read after it, the role (Protocol, 5 and 7) and the claims
         // in flight (`claims`, 3), is at least as new as the word.
         ChunkWord::from_bits(read(self.chunk(chunk), Ordering::Acquire))

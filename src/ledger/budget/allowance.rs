@@ -22,8 +22,9 @@
 
 use crate::base::sync::{AtomicU64, Ordering, Patience, read};
 
+use super::parent::Parent;
 use super::purse::{HELD, IN_FLIGHT, Purse};
-use super::{Awaited, Parent, Turn};
+use super::turn::{Awaited, Turn};
 
 /// Bytes of its parent's that one account may take without asking.
 pub(crate) struct Allowance {

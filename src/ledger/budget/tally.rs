@@ -2,7 +2,7 @@
 
 use crate::base::sync::{AtomicU64, Ordering};
 
-use super::Awaited;
+use super::turn::Awaited;
 
 /// Bytes reserved, requests in flight, whether it is closed, whether somebody waits for it, and a
 /// number that tells one state from the next.

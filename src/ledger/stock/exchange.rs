@@ -4,7 +4,7 @@ use crate::base::sync::Patience;
 use crate::base::units::{ChunkIndex, PageCount, Span, spans};
 use crate::ledger::chunks::{Claim, HeldPages, HeldRun, Lent, Words};
 
-use super::Stock;
+use super::warm_cold::Stock;
 use super::window::cheapest_run;
 
 /// What an exchange is about to do.

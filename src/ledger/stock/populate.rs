@@ -3,7 +3,7 @@
 use crate::base::units::ChunkIndex;
 use crate::ledger::chunks::{HeldPages, Lent};
 
-use super::Stock;
+use super::warm_cold::Stock;
 
 impl Stock {
     /// The number of steps in which all of the capacity is populated: a chunk each, or the chunks

@@ -18,7 +18,8 @@ use std::ops::Range;
 
 use crate::base::sync::{AtomicU64, Ordering, read, words};
 use crate::base::units::{ChunkIndex, PAGES_PER_CHUNK, PageCount, Span};
-use crate::ledger::stock::PageSet;
+
+use super::page_set::PageSet;
 
 /// What may be resident.
 pub struct Residency {

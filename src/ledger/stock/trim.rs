@@ -2,9 +2,9 @@
 
 use crate::base::units::ChunkIndex;
 use crate::ledger::chunks::{HeldPages, Lent};
-use crate::ledger::stock::Units;
 
-use super::Stock;
+use super::residency::Units;
+use super::warm_cold::Stock;
 
 impl Stock {
     /// The number of free pages that may be resident.

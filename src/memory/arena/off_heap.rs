@@ -11,14 +11,14 @@ use crate::base::sync::{AtomicU64, Ordering, read};
 use crate::base::units::{PageCount, PageSize, Span};
 use crate::ledger::chunks::HeldRun;
 use crate::ledger::free_list::Strategy;
-use crate::ledger::stock::PageSet;
-use crate::ledger::stock::{Exchange, NoExchange, Stock};
+use crate::ledger::stock::{Exchange, NoExchange, PageSet, Stock};
 use crate::memory::block::Block;
 use crate::memory::os::{CoreDumps, HugePages, Populate, checker};
 use crate::memory::region::{PageFrames, Region, RegionOptions};
 
-use super::idle::OnRelease;
-use super::{IdleMemory, NoMemory, ZeroPolicy};
+use super::idle::{IdleMemory, OnRelease};
+use super::no_memory::NoMemory;
+use super::zero_policy::ZeroPolicy;
 
 /// A region and its free pages.
 pub(crate) struct OffHeap {

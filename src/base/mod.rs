@@ -1,4 +1,16 @@
 //! Floor 0: typed indices and sizes, errors, and the switch to the atomics of a model.
+//!
+//! A file uses its own room and those below it here.
+//!
+//! ```text
+//! units/       pages, chunks, masks of pages, the size of a page
+//! error/       why a call failed, in numbers and as a sentence
+//! available    what a capacity was taken from
+//! limits       the smallest and the largest page, capacity and address space
+//! panics       calls of foreign code, which may panic
+//! seeded       bugs to be planted, to see that a checker reports them
+//! sync/        atomics and locks: of std, of a model, or counting; waiting; numbers of threads
+//! ```
 
 pub(crate) mod available;
 pub(crate) mod error;

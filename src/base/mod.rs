@@ -1,15 +1,15 @@
 //! Floor 0: typed indices and sizes, errors, and the switch to the atomics of a model.
 //!
-//! A file uses its own room and those below it here.
+//! The lowest room first: a file uses its own room and those above it in this list.
 //!
 //! ```text
-//! units/       pages, chunks, masks of pages, the size of a page
-//! error/       why a call failed, in numbers and as a sentence
-//! available    what a capacity was taken from
-//! limits       the smallest and the largest page, capacity and address space
-//! panics       calls of foreign code, which may panic
-//! seeded       bugs to be planted, to see that a checker reports them
 //! sync/        atomics and locks: of std, of a model, or counting; waiting; numbers of threads
+//! seeded       bugs to be planted, to see that a checker reports them
+//! panics       calls of foreign code, which may panic
+//! limits       the smallest and the largest page, capacity and address space
+//! available    what a capacity was taken from
+//! error/       why a call failed, in numbers and as a sentence
+//! units/       pages, chunks, masks of pages, the size of a page, who a level is
 //! ```
 
 pub(crate) mod available;

@@ -1,18 +1,18 @@
 //! Floor 1: numbers only. No memory and no unsafe code, so that loom and shuttle can check it.
 //!
-//! A file uses its own room, those below it here, and floor 0.
+//! The lowest room first: a file uses its own room, those above it in this list, and floor 0.
 //!
 //! ```text
-//!   pages                                            bytes
+//! chunks/      which pages are free: a word for each chunk; and the pages that are held
+//! hints/       which chunks to look at: sets of chunks, by the lengths of their free runs
+//! free_list/   pages and runs are found, taken and released, by words and hints
+//! stock/       warm and cold pages: exchange, trim, residency
+//! at_hand/     free pages kept near a thread: magazine and depot
 //!
-//!   at_hand/    magazine, depot: free pages kept     waiting/   the line; what owners are asked
-//!               near a thread                                   to give back
-//!   stock/      warm and cold pages: exchange,       budget/    a limit, the accounts under it,
-//!               trim, residency                                 what they took ahead
-//!   free_list/  finding, taking and releasing runs
-//!   hints/      which chunks have free pages         the C ABI
-//!   chunks/     the words: which pages are free,
-//!               and the pages that are held          handles/   generations and gates
+//! budget/      whose bytes: a limit, the accounts under it, what they took ahead
+//! waiting/     the line of requests; what an owner is asked to give back
+//!
+//! handles/     generations and gates, for the C ABI
 //! ```
 
 pub(crate) mod at_hand;

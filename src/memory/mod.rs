@@ -1,14 +1,15 @@
 //! Floor 2: numbers become addresses.
 //!
-//! A file uses its own room, those below it here, and the lower floors.
+//! The lowest room first: a file uses its own room, those above it in this list, and the lower
+//! floors.
 //!
 //! ```text
-//! arena/         pages and blocks out of all of it, in both modes
-//! region         the mapping cut into pages                           unsafe
-//! process_heap   memory of the process allocator: heap mode           unsafe
-//! block          bytes that one holder has                            unsafe
-//! os/            mapping, advice, residency, limits of containers     unsafe
 //! mode           where memory comes from
+//! os/            mapping, advice, residency, limits of containers      unsafe
+//! block          bytes that one holder has                             unsafe
+//! process_heap   blocks of the process allocator: heap mode            unsafe
+//! region         the mapping, cut into pages                           unsafe
+//! arena/         pages and blocks out of all of it, in both modes
 //! ```
 
 pub(crate) mod arena;

@@ -2,9 +2,7 @@
 
 use std::marker::PhantomData;
 
-use crate::base::units::{ChunkIndex, PageCount, PageIndex, Span, spans};
-
-use super::word::PageMask;
+use crate::base::units::{ChunkIndex, PageCount, PageIndex, PageMask, Span, spans};
 
 /// Adjacent pages that belong to whoever has this value.
 ///

@@ -9,5 +9,5 @@ mod words;
 pub(crate) use claims::{Claim, Claims};
 pub use held::{HeldPages, HeldRun, Lent};
 pub(crate) use runs::{FreeRun, chunk_parts, free_runs};
-pub(crate) use word::{ChunkWord, Hole, LowEnd, PageMask};
+pub(crate) use word::{ChunkWord, LowEnd};
 pub use words::Words;

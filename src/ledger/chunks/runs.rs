@@ -1,8 +1,8 @@
 //! Runs of pages that cross chunks: finding those that are free, and cutting one into its parts.
 
-use crate::base::units::{ChunkIndex, PAGES_PER_CHUNK, PageIndex};
+use crate::base::units::{ChunkIndex, Hole, PAGES_PER_CHUNK, PageIndex};
 
-use super::word::{ChunkWord, Hole};
+use super::word::ChunkWord;
 
 /// A maximal free run of pages, however many chunks it crosses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

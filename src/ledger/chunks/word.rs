@@ -1,67 +1,10 @@
 //! The free pages of one chunk as a pure value: 64 bits, a set bit is a free page.
 
-use crate::base::units::PAGES_PER_CHUNK;
+use crate::base::units::{Hole, PAGES_PER_CHUNK, PageMask};
 
 /// The word of a chunk.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ChunkWord(u64);
-
-/// Some pages of one chunk, as bits of its word.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct PageMask(u64);
-
-/// Adjacent pages of one chunk.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Hole {
-    pub(crate) first_bit: u32,
-    pub(crate) pages: u32,
-}
-
-impl PageMask {
-    /// Every page of a chunk.
-    pub(crate) const ALL: Self = Self(u64::MAX);
-    /// The first page of a chunk.
-    pub(crate) const LOWEST: Self = Self(1);
-    /// The last page of a chunk.
-    pub(crate) const HIGHEST: Self = Self(1 << (PAGES_PER_CHUNK - 1));
-
-    /// The pages of `hole`.
-    pub(crate) fn of(hole: Hole) -> Self {
-        debug_assert!(hole.pages > 0 && hole.first_bit + hole.pages <= PAGES_PER_CHUNK);
-        Self((u64::MAX >> (PAGES_PER_CHUNK - hole.pages)) << hole.first_bit)
-    }
-
-    /// These pages and those of `other`, of which none may be among these.
-    pub(crate) const fn with(self, other: Self) -> Self {
-        assert!(self.0 & other.0 == 0, "the same page twice");
-        Self(self.0 | other.0)
-    }
-
-    pub(crate) const fn into_bits(self) -> u64 {
-        self.0
-    }
-
-    pub(crate) const fn pages(self) -> u32 {
-        self.0.count_ones()
-    }
-
-    /// Whether any page of `other` is among them.
-    pub(crate) const fn has_any(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-}
-
-impl Hole {
-    /// The bit after its last page.
-    pub(crate) const fn end_bit(self) -> u32 {
-        self.first_bit + self.pages
-    }
-
-    /// Whether it meets neither end of the chunk.
-    pub(crate) const fn is_inner(self) -> bool {
-        self.first_bit > 0 && self.end_bit() < PAGES_PER_CHUNK
-    }
-}
 
 impl ChunkWord {
     /// No page is free.
@@ -83,22 +26,22 @@ impl ChunkWord {
 
     /// Whether all pages of `mask` are free.
     pub(crate) const fn has_all(self, mask: PageMask) -> bool {
-        self.0 & mask.0 == mask.0
+        self.0 & mask.into_bits() == mask.into_bits()
     }
 
     /// Whether any page of `mask` is free.
     pub(crate) const fn has_any(self, mask: PageMask) -> bool {
-        self.0 & mask.0 != 0
+        self.0 & mask.into_bits() != 0
     }
 
     /// The word after the pages of `mask` were taken.
     pub(crate) const fn taken(self, mask: PageMask) -> Self {
-        Self(self.0 & !mask.0)
+        Self(self.0 & !mask.into_bits())
     }
 
     /// The word after the pages of `mask` were released.
     pub(crate) const fn released(self, mask: PageMask) -> Self {
-        Self(self.0 | mask.0)
+        Self(self.0 | mask.into_bits())
     }
 
     /// The free pages at the low end.
@@ -117,7 +60,7 @@ impl ChunkWord {
         for _ in 0..pages_max.min(self.free_pages()) {
             rest &= rest - 1;
         }
-        PageMask(self.0 & !rest)
+        PageMask::from_bits(self.0 & !rest)
     }
 
     /// The length of the longest run of free pages: the chunk's bin.
@@ -168,7 +111,7 @@ impl ChunkWord {
 
     /// The free runs that have or adjoin a page of `mask`, from the low end up.
     pub(crate) fn holes_beside(self, mask: PageMask) -> impl Iterator<Item = Hole> {
-        let beside = mask.0 | mask.0 << 1 | mask.0 >> 1;
+        let beside = mask.into_bits() | mask.into_bits() << 1 | mask.into_bits() >> 1;
         let mut rest = self.0 & beside;
         std::iter::from_fn(move || {
             if rest == 0 {
@@ -180,7 +123,7 @@ impl ChunkWord {
             let first_bit = u64::BITS - taken_below.leading_zeros();
             let pages = (self.0 >> first_bit).trailing_ones();
             let hole = Hole { first_bit, pages };
-            rest &= !PageMask::of(hole).0;
+            rest &= !PageMask::of(hole).into_bits();
             Some(hole)
         })
     }
@@ -285,12 +228,6 @@ mod tests {
         assert_eq!(ChunkWord::WHOLE.lowest(64).into_bits(), u64::MAX);
     }
 
-    #[test]
-    fn masks_that_share_a_page_are_told_from_those_that_share_none() {
-        let mask = PageMask(0b0110);
-        assert!(mask.has_any(PageMask(0b1100)) && !mask.has_any(PageMask(0b1001)));
-    }
-
     proptest! {
         #[test]
         fn any_word_is_understood(bits: u64, sparse: u64) {
@@ -302,7 +239,7 @@ mod tests {
         #[test]
         fn holes_beside_a_mask_are_those_that_have_or_adjoin_its_pages(bits: u64, mask: u64) {
             for mask in [mask, mask & mask >> 7, 1, 1 << 63] {
-                let mask_pages = PageMask(mask);
+                let mask_pages = PageMask::from_bits(mask);
                 let beside: Vec<_> = ChunkWord(bits).holes_beside(mask_pages).collect();
                 let adjoins = |hole: &Hole| {
                     let (low, high) = (hole.first_bit, hole.first_bit + hole.pages);
@@ -316,11 +253,11 @@ mod tests {
         #[test]
         fn taking_and_releasing_are_each_others_undo(bits: u64, wanted: u64) {
             let word = ChunkWord::from_bits(bits);
-            let mask = PageMask(bits & wanted);
+            let mask = PageMask::from_bits(bits & wanted);
             let taken = word.taken(mask);
             prop_assert!(word.has_all(mask) && !taken.has_any(mask));
             prop_assert!(taken.released(mask) == word);
-            prop_assert!(word.released(PageMask(wanted)).has_all(PageMask(wanted)));
+            prop_assert!(word.released(PageMask::from_bits(wanted)).has_all(PageMask::from_bits(wanted)));
         }
     }
 }

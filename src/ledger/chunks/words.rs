@@ -7,11 +7,11 @@
 use std::ops::Range;
 
 use crate::base::sync::{AtomicU64, Ordering, read, words};
-use crate::base::units::{ChunkIndex, PAGES_PER_CHUNK, PageCount};
+use crate::base::units::{ChunkIndex, PAGES_PER_CHUNK, PageCount, PageMask};
 
 use super::claims::Claims;
 use super::held::HeldPages;
-use super::word::{ChunkWord, PageMask};
+use super::word::ChunkWord;
 
 /// A word per chunk: a set bit is a free page.
 pub struct Words {

@@ -5,8 +5,8 @@
 use std::ops::Range;
 
 use crate::base::sync::{AtomicU64, Ordering, read, words};
-use crate::base::units::{ChunkIndex, PAGES_PER_CHUNK, PageCount, PageIndex};
-use crate::ledger::chunks::{ChunkWord, HeldRun, Hole, PageMask, Words, chunk_parts};
+use crate::base::units::{ChunkIndex, Hole, PAGES_PER_CHUNK, PageCount, PageIndex, PageMask};
+use crate::ledger::chunks::{ChunkWord, HeldRun, Words, chunk_parts};
 use crate::ledger::hints::{Bin, LONG_PAGES, SetIndex, Summary};
 
 use super::strategy::Strategy;

@@ -4,8 +4,8 @@
 //! for runs. So a run ends where such a chunk begins.
 
 use crate::base::sync::full_fence;
-use crate::base::units::{ChunkIndex, PAGES_PER_CHUNK, PageIndex};
-use crate::ledger::chunks::{ChunkWord, Hole, LowEnd, PageMask, chunk_parts};
+use crate::base::units::{ChunkIndex, Hole, PAGES_PER_CHUNK, PageIndex, PageMask};
+use crate::ledger::chunks::{ChunkWord, LowEnd, chunk_parts};
 use crate::ledger::hints::{Bin, LONG_PAGES};
 
 use super::list::{Filed, FreeList, Role};

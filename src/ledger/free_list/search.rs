@@ -1,10 +1,8 @@
 //! Finding and taking: pages one by one, and runs of any length.
 
 use crate::base::sync::Patience;
-use crate::base::units::{ChunkIndex, PAGES_PER_CHUNK, PageCount, PageIndex};
-use crate::ledger::chunks::{
-    ChunkWord, FreeRun, HeldPages, HeldRun, Hole, PageMask, chunk_parts, free_runs,
-};
+use crate::base::units::{ChunkIndex, Hole, PAGES_PER_CHUNK, PageCount, PageIndex, PageMask};
+use crate::ledger::chunks::{ChunkWord, FreeRun, HeldPages, HeldRun, chunk_parts, free_runs};
 use crate::ledger::hints::{Bin, LONG_PAGES};
 
 use super::best::Best;

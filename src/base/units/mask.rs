@@ -1,10 +1,13 @@
 //! Some pages of one chunk as a pure value: 64 bits, a set bit is a page.
 
-use super::pages::PAGES_PER_CHUNK;
+use std::ops::{BitAnd, BitOr, Not};
+
+/// Pages in a chunk: the bits of one word.
+pub(crate) const PAGES_PER_CHUNK: u32 = u64::BITS;
 
 /// Some pages of one chunk, as bits of its word.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct PageMask(u64);
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PageMask(u64);
 
 /// Adjacent pages of one chunk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -14,6 +17,8 @@ pub(crate) struct Hole {
 }
 
 impl PageMask {
+    /// No page.
+    pub(crate) const NONE: Self = Self(0);
     /// Every page of a chunk.
     pub(crate) const ALL: Self = Self(u64::MAX);
     /// The first page of a chunk.
@@ -35,13 +40,15 @@ impl PageMask {
 
     /// The pages whose bits are set.
     #[inline]
-    pub(crate) const fn from_bits(bits: u64) -> Self {
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Self {
         Self(bits)
     }
 
     /// The bits of the pages, the first page's the lowest.
     #[inline]
-    pub(crate) const fn into_bits(self) -> u64 {
+    #[must_use]
+    pub const fn into_bits(self) -> u64 {
         self.0
     }
 
@@ -51,9 +58,70 @@ impl PageMask {
         self.0.count_ones()
     }
 
+    /// Whether it is no page.
+    #[inline]
+    pub(crate) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether all pages of `other` are among them.
+    #[inline]
+    pub(crate) const fn has_all(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
     /// Whether any page of `other` is among them.
+    #[inline]
     pub(crate) const fn has_any(self, other: Self) -> bool {
         self.0 & other.0 != 0
+    }
+
+    /// The first page's bit, unless it is no page.
+    #[inline]
+    pub(crate) fn first_bit(self) -> Option<u32> {
+        (!self.is_empty()).then(|| self.0.trailing_zeros())
+    }
+
+    /// The maximal runs of adjacent pages, from the low end up.
+    #[inline]
+    pub(crate) fn runs(self) -> impl Iterator<Item = Hole> {
+        let mut rest = self;
+        std::iter::from_fn(move || {
+            let first_bit = rest.first_bit()?;
+            let run = Hole { first_bit, pages: (rest.0 >> first_bit).trailing_ones() };
+            rest = rest & !Self::of(run);
+            Some(run)
+        })
+    }
+}
+
+/// The pages that are in both.
+impl BitAnd for PageMask {
+    type Output = Self;
+
+    #[inline]
+    fn bitand(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+}
+
+/// The pages that are in one or the other.
+impl BitOr for PageMask {
+    type Output = Self;
+
+    #[inline]
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// All other pages of the chunk.
+impl Not for PageMask {
+    type Output = Self;
+
+    #[inline]
+    fn not(self) -> Self {
+        Self(!self.0)
     }
 }
 
@@ -77,5 +145,23 @@ mod tests {
     fn masks_that_share_a_page_are_told_from_those_that_share_none() {
         let mask = PageMask(0b0110);
         assert!(mask.has_any(PageMask(0b1100)) && !mask.has_any(PageMask(0b1001)));
+        assert!(mask.has_all(PageMask(0b0100)) && !mask.has_all(PageMask(0b1100)));
+        assert!(PageMask::NONE.is_empty() && !mask.is_empty());
+        assert_eq!((PageMask::NONE.first_bit(), mask.first_bit()), (None, Some(1)));
+    }
+
+    #[test]
+    fn masks_are_put_together_as_sets_of_pages() {
+        let (one, other) = (PageMask(0b0110), PageMask(0b1100));
+        assert_eq!([one & other, one | other, !one & other], [4, 14, 8].map(PageMask));
+    }
+
+    #[test]
+    fn the_runs_of_a_mask_are_its_pages_and_never_adjoin() {
+        let runs = |bits| PageMask(bits).runs().map(|run| (run.first_bit, run.pages));
+        assert!(runs(0b1011 | 1 << 63).eq([(0, 2), (3, 1), (63, 1)]));
+        assert!(runs(u64::MAX).eq([(0, 64)]));
+        assert!(runs(!1).eq([(1, 63)]));
+        assert!(runs(0).eq([]));
     }
 }

@@ -6,8 +6,9 @@ mod pages;
 
 #[cfg(not(offheap_loom))]
 pub(crate) use crate::base::limits::*;
-pub(crate) use mask::{Hole, PageMask};
+pub use mask::PageMask;
+pub(crate) use mask::{Hole, PAGES_PER_CHUNK};
 #[cfg(not(offheap_loom))]
 pub(crate) use page_size::PageSize;
+pub(crate) use pages::spans;
 pub use pages::{ChunkIndex, PageCount, PageIndex, Span};
-pub(crate) use pages::{PAGES_PER_CHUNK, spans};

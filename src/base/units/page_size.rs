@@ -3,7 +3,8 @@
 use crate::base::error::ConfigError;
 use crate::base::limits::{PAGE_BYTES_MAX, PAGE_BYTES_MIN};
 
-use super::pages::{PAGES_PER_CHUNK, PageCount};
+use super::mask::PAGES_PER_CHUNK;
+use super::pages::PageCount;
 
 /// The size of a page: a power of two from 4 KiB to 1 MiB.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

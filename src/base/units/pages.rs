@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-/// Pages in a chunk: the bits of one word.
-pub(crate) const PAGES_PER_CHUNK: u32 = u64::BITS;
+use super::mask::{PAGES_PER_CHUNK, PageMask};
 
 /// The position of a page in its region.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -60,12 +59,12 @@ impl ChunkIndex {
         PageIndex(self.0 * PAGES_PER_CHUNK + bit)
     }
 
-    /// The bits of those of its pages that have an index in `pages`.
-    pub(crate) fn bits_of(self, pages: &Range<u32>) -> u64 {
+    /// Those of its pages that have an index in `pages`.
+    pub(crate) fn mask_of(self, pages: &Range<u32>) -> PageMask {
         let base = u64::from(self.0) * u64::from(PAGES_PER_CHUNK);
         let bit = |page: u32| u64::from(page).saturating_sub(base).min(u64::from(u64::BITS));
         let below = |bit: u64| if bit == u64::from(u64::BITS) { u64::MAX } else { (1 << bit) - 1 };
-        below(bit(pages.end)) & !below(bit(pages.start))
+        PageMask::from_bits(below(bit(pages.end)) & !below(bit(pages.start)))
     }
 }
 
@@ -90,26 +89,23 @@ impl Span {
         self.first.0..self.first.0 + self.pages.0
     }
 
-    /// The chunks that it lies in, each with the bits of its pages.
-    pub(crate) fn chunks(self) -> impl Iterator<Item = (ChunkIndex, u64)> {
+    /// The chunks that it lies in, each with its pages there.
+    pub(crate) fn chunks(self) -> impl Iterator<Item = (ChunkIndex, PageMask)> {
         let pages = self.indices();
         let chunks = pages.start / PAGES_PER_CHUNK..pages.end.div_ceil(PAGES_PER_CHUNK);
-        chunks.map(ChunkIndex).map(move |chunk| (chunk, chunk.bits_of(&pages)))
+        chunks.map(ChunkIndex).map(move |chunk| (chunk, chunk.mask_of(&pages)))
     }
 }
 
-/// The maximal spans of pages of chunks, which come in ascending order with the bits of the pages.
-pub(crate) fn spans(chunks: impl IntoIterator<Item = (ChunkIndex, u64)>) -> Vec<Span> {
+/// The maximal spans of pages of chunks, which come in ascending order.
+pub(crate) fn spans(chunks: impl IntoIterator<Item = (ChunkIndex, PageMask)>) -> Vec<Span> {
     let mut spans: Vec<Span> = Vec::new();
-    for (chunk, bits) in chunks {
-        let mut rest = bits;
-        while rest != 0 {
-            let bit = rest.trailing_zeros();
-            let length = (rest >> bit).trailing_ones();
-            rest &= !chunk.bits_of(&(chunk.page(bit).0..chunk.page(bit).0 + length));
+    for (chunk, pages) in chunks {
+        for run in pages.runs() {
+            let (first, pages) = (chunk.page(run.first_bit), run.pages);
             match spans.last_mut() {
-                Some(last) if last.indices().end == chunk.page(bit).0 => last.pages.0 += length,
-                _ => spans.push(Span { first: chunk.page(bit), pages: PageCount(length) }),
+                Some(last) if last.indices().end == first.0 => last.pages.0 += pages,
+                _ => spans.push(Span { first, pages: PageCount(pages) }),
             }
         }
     }
@@ -163,17 +159,22 @@ mod tests {
         for (first, pages) in [(0, 1), (0, 64), (3, 61), (63, 2), (64, 64), (1, 200), (127, 1)] {
             let span = Span { first: PageIndex(first), pages: PageCount(pages) };
             let parts: Vec<_> = span.chunks().collect();
-            for (chunk, bits) in &parts {
+            for (chunk, mask) in &parts {
                 for bit in 0..PAGES_PER_CHUNK {
                     let inside = span.indices().contains(&chunk.page(bit).get());
-                    assert_eq!(bits >> bit & 1 == 1, inside, "{span:?}, {chunk:?}, {bit}");
+                    assert_eq!(
+                        mask.into_bits() >> bit & 1 == 1,
+                        inside,
+                        "{span:?}, {chunk:?}, {bit}"
+                    );
                 }
             }
             assert_eq!(spans(parts), [span]);
         }
-        let holey = [(ChunkIndex(0), 0b1011 | 1 << 63), (ChunkIndex(1), 1), (ChunkIndex(3), 1)];
+        let holey = [(0, 0b1011 | 1 << 63), (1, 1), (3, 1)]
+            .map(|(chunk, bits)| (ChunkIndex(chunk), PageMask::from_bits(bits)));
         let firsts: Vec<_> = spans(holey).iter().map(|span| (span.first.0, span.pages.0)).collect();
         assert_eq!(firsts, [(0, 2), (3, 1), (63, 2), (192, 1)]);
-        assert!(spans([(ChunkIndex(0), 0)]).is_empty());
+        assert!(spans([(ChunkIndex(0), PageMask::NONE)]).is_empty());
     }
 }

@@ -87,7 +87,7 @@ impl HeldPages {
 
     /// Lends pages, which are in ascending order.
     pub(crate) fn lend(held: &[Self]) -> Lent<'_> {
-        let spans = spans(held.iter().map(|pages| (pages.chunk(), pages.bits())));
+        let spans = spans(held.iter().map(|pages| (pages.chunk(), pages.mask())));
         Lent { spans, pages: PhantomData }
     }
 
@@ -97,10 +97,10 @@ impl HeldPages {
         self.chunk
     }
 
-    /// Their bits in the word of the chunk.
+    /// Which of its pages they are.
     #[must_use]
-    pub const fn bits(&self) -> u64 {
-        self.mask.into_bits()
+    pub const fn mask(&self) -> PageMask {
+        self.mask
     }
 
     /// The same pages in ascending order, those of one chunk as one.

@@ -20,6 +20,16 @@ impl ChunkWord {
         self.0
     }
 
+    /// The pages that are free.
+    pub(crate) const fn free(self) -> PageMask {
+        PageMask::from_bits(self.0)
+    }
+
+    /// The word in which only those pages are free that are in `mask`, too.
+    pub(crate) const fn only(self, mask: PageMask) -> Self {
+        Self(self.0 & mask.into_bits())
+    }
+
     pub(crate) const fn free_pages(self) -> u32 {
         self.0.count_ones()
     }

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use crate::base::sync::{AtomicU64, Ordering, read, words};
-use crate::base::units::{ChunkIndex, PAGES_PER_CHUNK, PageCount, PageMask};
+use crate::base::units::{ChunkIndex, PageCount, PageMask};
 
 use super::claims::Claims;
 use super::held::HeldPages;
@@ -22,7 +22,7 @@ pub struct Words {
 impl Words {
     /// The words of `pages` pages, of which those in `free` are free.
     pub(crate) fn with_free(pages: PageCount, free: Range<u32>) -> Self {
-        let free_in = |chunk: u32| ChunkIndex::new(chunk).bits_of(&free);
+        let free_in = |chunk: u32| ChunkIndex::new(chunk).mask_of(&free).into_bits();
         Self { chunks: words((0..pages.chunks()).map(free_in)), claims: Claims::new() }
     }
 
@@ -41,14 +41,14 @@ impl Words {
         u32::try_from(self.chunks.len()).unwrap_or(u32::MAX)
     }
 
-    /// The free pages of `chunk`, as bits.
-    pub(crate) fn free_of(&self, chunk: ChunkIndex) -> u64 {
-        self.word(chunk).into_bits()
+    /// The free pages of `chunk`.
+    pub(crate) fn free_of(&self, chunk: ChunkIndex) -> PageMask {
+        self.word(chunk).free()
     }
 
     /// The word of each chunk: a set bit is a free page.
     pub fn free_words(&self) -> impl Iterator<Item = u64> {
-        self.chunks().map(|chunk| self.free_of(chunk))
+        self.chunks().map(|chunk| self.word(chunk).into_bits())
     }
 
     /// The number of free pages.
@@ -57,8 +57,7 @@ impl Words {
     }
 
     /// Takes all of these pages of `chunk`, or none if one of them is not free.
-    pub(crate) fn take_all_of(&self, chunk: ChunkIndex, bits: u64) -> Option<HeldPages> {
-        let mask = ChunkWord::from_bits(bits).lowest(PAGES_PER_CHUNK);
+    pub(crate) fn take_all_of(&self, chunk: ChunkIndex, mask: PageMask) -> Option<HeldPages> {
         let (mask, _) = self.clear_free(chunk, |word| word.has_all(mask).then_some(mask))?;
         Some(HeldPages { chunk, mask })
     }

@@ -2,7 +2,7 @@
 //!
 //! The protocol is at the head of the room.
 
-use crate::base::units::{ChunkIndex, PageCount, spans};
+use crate::base::units::{ChunkIndex, PageCount, PageMask, spans};
 use crate::ledger::chunks::{HeldPages, HeldRun, Words};
 use crate::ledger::free_list::{FreeList, Strategy};
 
@@ -83,7 +83,7 @@ impl Stock {
     #[inline]
     pub fn take_pages(&self, pages_max: PageCount) -> HeldPages {
         let pages = self.warm.take_pages(pages_max);
-        self.residency.mark(pages.chunk(), pages.bits());
+        self.residency.mark(pages.chunk(), pages.mask());
         pages
     }
 
@@ -114,8 +114,8 @@ impl Stock {
     }
 
     pub(super) fn marked(&self, run: HeldRun) -> HeldRun {
-        for (chunk, bits) in run.span().chunks() {
-            self.residency.mark(chunk, bits);
+        for (chunk, pages) in run.span().chunks() {
+            self.residency.mark(chunk, pages);
         }
         run
     }
@@ -135,11 +135,11 @@ impl Stock {
         }
     }
 
-    /// The pages of each chunk that nobody holds, as bits.
+    /// The pages of each chunk that nobody holds.
     pub(super) fn unheld<'a>(
         &'a self,
         cold: &'a Words,
-    ) -> impl Iterator<Item = (ChunkIndex, u64)> + 'a {
+    ) -> impl Iterator<Item = (ChunkIndex, PageMask)> + 'a {
         self.warm.chunks().map(|chunk| (chunk, self.warm.free_of(chunk) | cold.free_of(chunk)))
     }
 
@@ -151,7 +151,7 @@ impl Stock {
         if let Some(cold) = &self.cold {
             let mapped = 0..self.mapped.get();
             let whole =
-                cold.chunks().filter(|chunk| cold.free_of(*chunk) == chunk.bits_of(&mapped));
+                cold.chunks().filter(|chunk| cold.free_of(*chunk) == chunk.mask_of(&mapped));
             counts[0] -= u32::try_from(whole.count()).unwrap_or(0);
         }
         counts
@@ -168,14 +168,14 @@ impl Stock {
         self.warm.check()?;
         let mut marked = 0;
         for chunk in self.warm.chunks() {
-            let cold = self.cold.as_ref().map_or(0, |cold| cold.free_of(chunk));
+            let cold = self.cold.as_ref().map_or(PageMask::NONE, |cold| cold.free_of(chunk));
             let beyond =
-                (self.warm.free_of(chunk) | cold) & !chunk.bits_of(&(0..self.mapped.get()));
-            if beyond != 0 {
-                let chunk = chunk.get();
+                (self.warm.free_of(chunk) | cold) & !chunk.mask_of(&(0..self.mapped.get()));
+            if !beyond.is_empty() {
+                let (chunk, beyond) = (chunk.get(), beyond.into_bits());
                 return Err(format!("pages {beyond:#x} of chunk {chunk} are free and not there"));
             }
-            marked += u64::from(self.residency.marked_of(chunk).count_ones());
+            marked += u64::from(self.residency.marked_of(chunk).pages());
         }
         if marked != self.residency.marked_pages() {
             let counted = self.residency.marked_pages();
@@ -189,12 +189,12 @@ impl Stock {
         for chunk in cold.chunks() {
             let both = cold.free_of(chunk) & self.warm.free_of(chunk);
             let marked = cold.free_of(chunk) & self.residency.marked_of(chunk);
-            if both != 0 {
-                let chunk = chunk.get();
+            if !both.is_empty() {
+                let (chunk, both) = (chunk.get(), both.into_bits());
                 return Err(format!("pages {both:#x} of chunk {chunk} are warm and cold"));
             }
-            if marked != 0 && self.residency.units().is_none() {
-                let chunk = chunk.get();
+            if !marked.is_empty() && self.residency.units().is_none() {
+                let (chunk, marked) = (chunk.get(), marked.into_bits());
                 return Err(format!("cold pages {marked:#x} of chunk {chunk} may be resident"));
             }
         }
@@ -215,10 +215,11 @@ mod tests {
     fn a_cold_page_that_is_missing_or_marked_is_found() {
         let (stock, spare) = (stock(), ChunkIndex::new(2));
         assert_eq!(stock.check(), Ok(()));
-        let taken = stock.cold().and_then(|cold| cold.take_all_of(spare, 1)).unwrap();
+        let taken =
+            stock.cold().and_then(|cold| cold.take_all_of(spare, PageMask::LOWEST)).unwrap();
         assert_eq!(stock.check(), Err("191 pages are cold, not 192".to_owned()));
         stock.cold().unwrap().release_pages(taken);
-        stock.residency().mark(spare, 4);
+        stock.residency().mark(spare, PageMask::from_bits(4));
         let marked = Err("cold pages 0x4 of chunk 2 may be resident".to_owned());
         assert_eq!(stock.check(), marked);
     }

@@ -301,11 +301,11 @@ impl OffHeap {
     /// These pages are zero now.
     fn note_given_back(&self, spans: &[Span]) {
         let mut pages = 0;
-        for (chunk, bits) in spans.iter().flat_map(|span| span.chunks()) {
-            let marked = self.stock.residency().marked_of(chunk) & bits;
-            pages += u64::from(marked.count_ones());
+        for (chunk, given_back) in spans.iter().flat_map(|span| span.chunks()) {
+            let marked = self.stock.residency().marked_of(chunk) & given_back;
+            pages += u64::from(marked.pages());
             if let Some(written) = &self.written {
-                written.remove_all(chunk, bits);
+                written.remove_all(chunk, given_back);
             }
         }
         // ORDERING: Relaxed. A count for statistics.
@@ -338,20 +338,17 @@ impl OffHeap {
         let page_size = self.region.page_size();
         let first = self.region.first_page(block).get();
         let pages = page_size.pages_within(block.size()).map_or(0, PageCount::get);
-        for (chunk, bits) in Span::new(first..first + pages).chunks() {
-            let mut rest = written.of(chunk) & bits;
-            written.insert_all(chunk, bits);
-            while rest != 0 {
-                let bit = rest.trailing_zeros();
-                let length = (rest >> bit).trailing_ones();
-                let page = chunk.page(bit).get() - first;
-                let bytes = |page| page_size.bytes_of(PageCount::new(page));
-                let stale = bytes(page)..bytes(page + length);
+        let bytes = |page| page_size.bytes_of(PageCount::new(page));
+        for (chunk, mask) in Span::new(first..first + pages).chunks() {
+            let stale = written.of(chunk) & mask;
+            written.insert_all(chunk, mask);
+            for run in stale.runs() {
+                let page = chunk.page(run.first_bit).get() - first;
+                let stale = bytes(page)..bytes(page + run.pages);
                 checker::note_stale(block.base(), stale.clone());
                 if !is_planted(Bug::SkippedZeroing) {
                     block.bytes_mut()[stale].fill(0);
                 }
-                rest &= !chunk.bits_of(&(first + page..first + page + length));
             }
         }
     }

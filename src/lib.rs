@@ -102,7 +102,7 @@ mod owners;
 #[doc(hidden)]
 pub mod model {
     pub use crate::base::sync::full_fence;
-    pub use crate::base::units::{ChunkIndex, PageCount, PageIndex, PageMask, Span};
+    pub use crate::base::units::{ChunkIndex, LevelId, PageCount, PageIndex, PageMask, Span};
     pub use crate::ledger::at_hand::depot::{Depot, Shelf};
     pub use crate::ledger::at_hand::magazine::{Entered, Fences, MAGAZINE_PAGES, Magazine};
     pub use crate::ledger::budget::{

@@ -21,6 +21,7 @@ use std::sync::{Arc, PoisonError};
 use std::task::{Poll, Waker};
 
 use crate::base::sync::{Mutex, MutexGuard};
+use crate::base::units::LevelId;
 use crate::ledger::budget::{Awaited, Refused, Turn};
 
 /// What is waited for.
@@ -38,8 +39,8 @@ pub trait Request {
     /// The number of levels below the budget, whose level that is.
     fn levels(&self) -> u32;
 
-    /// Which account or budget a level is: the same number for all who depend on it.
-    fn identity(&self, level: u32) -> usize;
+    /// Which account or budget a level is: the same for all who depend on it.
+    fn identity(&self, level: u32) -> LevelId;
 
     /// Says at a level that somebody waits for it, or no longer.
     fn set_awaited(&self, level: u32, awaited: Awaited);
@@ -87,7 +88,7 @@ pub struct Waiting<R> {
 impl<R: Request> Waiting<R> {
     /// The level that refused it, and which account or budget that is.
     #[must_use]
-    pub fn level(&self) -> (u32, usize) {
+    pub fn level(&self) -> (u32, LevelId) {
         let level = self.refused.level(self.request.levels());
         (level, self.request.identity(level))
     }
@@ -123,7 +124,7 @@ enum Outcome<G> {
 }
 
 struct Level<R> {
-    identity: usize,
+    identity: LevelId,
     /// Somebody whose level it is, and which one.
     request: Arc<R>,
     level: u32,
@@ -258,7 +259,7 @@ impl<R: Request> State<R> {
 impl<R: Request> Place<R> {
     /// Whether it was refused by a level that refuses others before it in this round: then it is
     /// refused there again, or below, and nobody needs to look.
-    fn is_sure_to_wait(&self, refusing: &[usize]) -> bool {
+    fn is_sure_to_wait(&self, refusing: &[LevelId]) -> bool {
         let Outcome::Waits(Some(refused)) = self.outcome else { return false };
         let level = refused.level(self.request.levels());
         !self.request.is_promised() && refusing.contains(&self.request.identity(level))
@@ -270,7 +271,7 @@ impl<R: Request> Place<R> {
 fn attempt<R: Request>(
     request: &Arc<R>,
     awaited: &mut Vec<Level<R>>,
-    refusing: &mut Vec<usize>,
+    refusing: &mut Vec<LevelId>,
 ) -> Outcome<R::Grant> {
     loop {
         let refused = match request.attempt(turn(&**request, refusing)) {
@@ -292,7 +293,7 @@ fn attempt<R: Request>(
 }
 
 /// The turn of a request after those who were refused at `refusing` levels.
-fn turn<R: Request>(request: &R, refusing: &[usize]) -> Turn {
+fn turn<R: Request>(request: &R, refusing: &[LevelId]) -> Turn {
     let others_are_first = |level: &u32| refusing.contains(&request.identity(*level));
     (0..=request.levels())
         .filter(others_are_first)
@@ -322,8 +323,8 @@ mod tests {
             0
         }
 
-        fn identity(&self, _: u32) -> usize {
-            7
+        fn identity(&self, _: u32) -> LevelId {
+            LevelId::BUDGET
         }
 
         fn set_awaited(&self, _: u32, _: Awaited) {}
@@ -348,7 +349,7 @@ mod tests {
             self.0.levels()
         }
 
-        fn identity(&self, level: u32) -> usize {
+        fn identity(&self, level: u32) -> LevelId {
             self.0.identity(level)
         }
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use crate::base::sync::{AtomicU64, Ordering};
+use crate::base::units::LevelId;
 use crate::ledger::budget::Refused;
 use crate::ledger::waiting::line::{Ended, Ticket, Waiting};
 
@@ -113,7 +114,7 @@ impl Arbiter {
             return if self.asks.is_empty() { Next::WhenCalled } else { Next::After(LOOK_EVERY) };
         }
         self.forget_rests(&waiting, now);
-        let mut levels: Vec<(usize, Hope)> = Vec::new();
+        let mut levels: Vec<(LevelId, Hope)> = Vec::new();
         let mut next = Next::After(IDLE_LOOK_EVERY);
         for first in &waiting {
             let (_, identity) = first.level();

@@ -10,7 +10,7 @@ pub(crate) fn thread_number() -> usize {
     if number == usize::MAX { first_thread_number() } else { number }
 }
 
-/// Gives this thread the next number, for whoever finds others in his place.
+/// Gives this thread the next number, if it found others in its place.
 pub(crate) fn change_thread_number() {
     NUMBER.set(thread_number().wrapping_add(1) % usize::MAX);
 }

@@ -68,7 +68,7 @@ impl ChunkIndex {
     }
 }
 
-/// Adjacent pages, as numbers: whoever has it holds nothing.
+/// Adjacent pages, as numbers: to have it is not to hold them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Span {
     /// The first page.

@@ -3,18 +3,19 @@
 //!
 //! # Protocol
 //!
-//! 1. A shelf is in the hands of whoever set its lock, until he clears it. Nobody waits for a lock
-//!    but a drainer: others go to the next shelf, or to the free list.
+//! 1. A shelf is in the hands of the thread that set its lock, until that thread clears it. Nobody
+//!    waits for a lock but a drainer: others go to the next shelf, or to the free list.
 //! 2. Setting the lock is Acquire and clearing it is Release, so each holder sees what the last one
 //!    did to the shelf and to its pages.
 //! 3. Pages on their way between a shelf and the free list or a magazine travel while the shelf is
 //!    locked, and they are charged or credited before it is unlocked. So a drainer that has locked
 //!    all shelves of an owner, and has its workers' magazines in hand, finds every page there is.
-//! 4. Only one drainer locks several shelves. Whoever has one locked waits for no other shelf, for
-//!    no magazine, and for no lock that a drainer has, so no waiting goes in circles. It may wait
-//!    for requests in flight, which wait for nothing of that kind either.
-//! 5. Clearing the lock is the last access: whoever locks the shelf next may be the one who lets
-//!    go of its owner, and so of the depot. A shelf is nothing but atomics (see `Account`).
+//! 4. Only one drainer locks several shelves. A thread that has one locked waits for no other
+//!    shelf, for no magazine, and for no lock that a drainer has, so no waiting goes in circles. It
+//!    may wait for requests in flight, which wait for nothing of that kind either.
+//! 5. Clearing the lock is the last access: the thread that locks the shelf next may be the one
+//!    that lets go of its owner, and so of the depot. A shelf is nothing but atomics (see
+//!    `Account`).
 
 use std::ops::Deref;
 

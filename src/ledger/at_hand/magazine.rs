@@ -69,7 +69,7 @@ impl Magazine {
         Self { busy, drained, fences, turned, stack: PageStack::new() }
     }
 
-    /// The number of pages in it, for statistics; exact for whoever has it in hand.
+    /// The number of pages in it, for statistics; exact for the one who has it in hand.
     #[must_use]
     pub fn pages(&self) -> usize {
         self.stack.pages()

@@ -1,4 +1,4 @@
-//! A bounded stack of free pages, for whoever has it in hand.
+//! A bounded stack of free pages, for the one who has it in hand.
 
 use crate::base::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::base::units::{PageCount, PageIndex};
@@ -6,13 +6,13 @@ use crate::ledger::chunks::HeldRun;
 
 /// Up to `N` single pages, and fewer while its room is smaller.
 ///
-/// Shared between threads, but used by one at a time: whoever owns the stack says how it changes
+/// Shared between threads, but used by one at a time: what owns the stack says how it changes
 /// hands, and orders what one holder did before what the next one does. So every access here is
 /// Relaxed. All fields are atomics, so that a reference to it may outlive what it lies in by the
 /// rest of a call (see `Account`).
 ///
-/// The one who has it in hand takes pages out and puts pages in. When it is opened and shut is up to
-/// the magazine or the shelf that it is in.
+/// The one who has it in hand takes pages out and puts pages in. The magazine or the shelf that it
+/// is in says when it is opened and shut.
 pub struct PageStack<const N: usize> {
     /// The number of pages, in the slots from 0 on.
     length: AtomicU64,

@@ -3,14 +3,14 @@
 //! # Protocol
 //!
 //! 1. Bytes are reserved **before** memory is looked for and credited **after** it was given
-//!    back. Crediting is Release and reserving is Acquire on the same word, so that whoever has
+//!    back. Crediting is Release and reserving is Acquire on the same word, so that a caller with
 //!    a reservation finds the memory for it.
-//! 2. A request that may still fail after its bytes were counted is *in flight*. Nobody is
-//!    refused on the strength of bytes that a request in flight holds: he waits until it is
-//!    settled (it keeps the bytes) or undone (they come back). Budget and account each count
-//!    their requests in flight in the word that has their bytes, so one reading tells whether a
-//!    refusal stands. What is done in flight is short: a search of the free list at most, which
-//!    waits for claims in flight there, which wait for nobody. So no waiting goes in circles.
+//! 2. A request that may still fail after its bytes were counted is *in flight*. No other is
+//!    refused on the strength of bytes that it holds: that one waits until it is settled (it keeps
+//!    the bytes) or undone (they come back). Budget and account each count their requests in
+//!    flight in the word that has their bytes, so one reading tells whether a refusal stands. What
+//!    is done in flight is short: a search of the free list at most, which waits for claims in
+//!    flight there, which wait for nobody. So no waiting goes in circles.
 //! 3. An account is raised after the budget granted what the account needs of it. An account's
 //!    first `minimum` bytes were reserved when it was opened; only what lies beyond is taken from
 //!    the budget. Since that depends on what the account holds, a refusal by the budget stands
@@ -21,16 +21,16 @@
 //! 5. An account may take more from its parent than it needs, in quanta, and take from these
 //!    without asking (`allowance`).
 //! 6. Accounts form a tree. What is said of the budget above holds for every account that is the
-//!    parent of others: they take from it, in flight, what they need beyond their own minimum, and
-//!    it takes what it needs beyond its own from *its* parent first, in flight there. A request
+//!    parent of others: they take from it, in flight, what they need beyond their own minimum. It
+//!    takes what it needs beyond its own from *its* parent first, in flight there. A request
 //!    waits at one level only while it is in flight at none.
-//! 7. Whoever waits in line says so in the word of the level that refused him, and then tries once
-//!    more. Whoever gives bytes back learns it from the same word, in the same step, and serves the
-//!    line (`line`). So either the one who waits finds the bytes, or the other one finds him. What
-//!    a request in flight gives back needs no telling: he waits until nothing is in flight (2), and
-//!    from then on none but those in line begin (8).
+//! 7. A request that waits in line says so in the word of the level that refused it, and then is
+//!    tried once more. A thread that gives bytes back learns it from the same word, in the same
+//!    step, and serves the line (`line`). So either the one that waits finds the bytes, or the
+//!    other one finds it. What a request in flight gives back needs no telling: the one that waits
+//!    does so until nothing is in flight (2), and from then on none but those in line begin (8).
 //! 8. While a level is awaited, it gives bytes to those whose turn it is, and to nobody else but
-//!    within his minimum.
+//!    within its own minimum.
 
 mod account;
 mod allowance;

@@ -31,8 +31,8 @@ pub trait Parent {
     /// A request in flight keeps its bytes.
     fn settle(&self);
 
-    /// A request in flight gives `bytes` back. Whoever waits in line waits for that, too, so he is
-    /// told of it only if they were given back for another reason.
+    /// A request in flight gives `bytes` back. Those who wait in line wait for that, too, so they
+    /// are told of it only if the bytes were given back for another reason.
     fn undo(&self, bytes: u64) -> Awaited;
 
     /// Gives back `bytes` that were taken.

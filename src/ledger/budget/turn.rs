@@ -1,7 +1,7 @@
 //! In whose turn bytes are taken, and whether somebody waits for those that are given back.
 
-/// Whether somebody waits in line for what was given back: whoever gave it back serves the line,
-/// once he has let go of everything.
+/// Whether somebody waits in line for what was given back: the thread that gave it back serves the
+/// line, once it has let go of everything.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use = "those who wait in line are to be served"]
 pub struct Awaited(bool);
@@ -41,7 +41,7 @@ pub const LEVELS_MAX: u32 = 16;
 const _: () = assert!(LEVELS_MAX < u32::BITS);
 
 impl Turn {
-    /// That of whoever does not wait in line: after all who do.
+    /// That of a request that does not wait in line: after all that do.
     pub const LAST: Self = Self { yields: u32::MAX };
 
     /// That of the first in line everywhere.

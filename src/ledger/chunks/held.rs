@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use crate::base::units::{ChunkIndex, PageCount, PageIndex, PageMask, Span, spans};
 
-/// Adjacent pages that belong to whoever has this value.
+/// Adjacent pages that belong to the holder of this value.
 ///
 /// Neither `Clone` nor constructible elsewhere, so releasing pages twice does not compile.
 #[must_use = "a dropped `HeldRun` is lost to its free list"]
@@ -14,7 +14,7 @@ pub struct HeldRun {
     pub(in crate::ledger) pages: PageCount,
 }
 
-/// Pages of one chunk, adjacent or not, that belong to whoever has this value.
+/// Pages of one chunk, adjacent or not, that belong to the holder of this value.
 #[must_use = "dropped `HeldPages` are lost to their free list"]
 pub struct HeldPages {
     pub(in crate::ledger) chunk: ChunkIndex,

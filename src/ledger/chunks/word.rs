@@ -267,7 +267,8 @@ mod tests {
             let taken = word.taken(mask);
             prop_assert!(word.has_all(mask) && !taken.has_any(mask));
             prop_assert!(taken.released(mask) == word);
-            prop_assert!(word.released(PageMask::from_bits(wanted)).has_all(PageMask::from_bits(wanted)));
+            let wanted = PageMask::from_bits(wanted);
+            prop_assert!(word.released(wanted).has_all(wanted));
         }
     }
 }

@@ -158,7 +158,7 @@ impl FreeList {
     }
 
     /// Takes the pages of `mask`, if they are free, as a part of a run of blocks, and returns the
-    /// word before that. Its neighbours are filed by whoever takes the run.
+    /// word before that. Its neighbours are filed by the thread that takes the run.
     #[inline]
     pub(super) fn take_part(&self, chunk: ChunkIndex, mask: PageMask) -> Option<ChunkWord> {
         let (_, old) = self.words.clear_free(chunk, |word| word.has_all(mask).then_some(mask))?;

@@ -11,7 +11,7 @@
 //! # Protocol
 //!
 //! 1. **The word is the truth.** Pages are taken by a compare-exchange that clears their bits and
-//!    released by a `fetch_or` that sets them. Whoever cleared a bit holds the page.
+//!    released by a `fetch_or` that sets them. The thread that cleared a bit holds the page.
 //! 2. Releasing is Release and taking is Acquire, on the same word, so what a holder wrote to a
 //!    page, and the release itself, happen before the next holder's first access.
 //! 3. Everything else is a hint. A chunk is *due* in some sets: in `page_chunks` while its role is
@@ -21,14 +21,15 @@
 //!    it is due.
 //! 4. After changing a word, read the role, **then** file the chunk in every set where it is due
 //!    now and was not before; always with a read-modify-write.
-//! 5. Whoever finds a chunk filed where it is not due takes it out, **reads word and role again**,
-//!    and files it again if it is due after all. As both are read-modify-writes of the same hint,
-//!    the one who files comes second and stands, or comes first and is seen by the reading.
-//! 6. Whoever took or released pages files the runs that have or adjoin them. Where such a run
-//!    meets the border of a chunk, a **full fence** comes between the change and the reading of
+//! 5. A search that finds a chunk filed where it is not due takes it out, **reads word and role
+//!    again**, and files it again if it is due after all. As both are read-modify-writes of the
+//!    same hint, the one who files comes second and stands, or comes first and is seen by the
+//!    reading.
+//! 6. A thread that took or released pages files the runs that have or adjoin them. Where such a
+//!    run meets the border of a chunk, a **full fence** comes between the change and the reading of
 //!    the neighbours' words. Of all who changed pages of a run or beside it, the one whose fence
 //!    came last reads what all of them wrote, and so files it as it is. A run that meets no border
-//!    is in one word, and whoever changed that last knows it.
+//!    is in one word, and the thread that changed that last knows it.
 //! 7. A role changes only with the compare-exchange that takes the first pages of a whole chunk.
 //!    Who changes it holds pages of the chunk until done, so nobody else can. Having stored the
 //!    role it reads the word with a read-modify-write and files by what it finds: a change before

@@ -2,12 +2,13 @@
 //!
 //! # Protocol
 //!
-//! 1. **A page that is resident is marked.** Whoever takes a page out of the free list marks it
-//!    before anybody can write to it. Only whoever holds a page clears its mark.
-//! 2. A huge page becomes resident as a whole, with the pages of others in it. So the first one to
-//!    mark a page of a *unit*, an aligned piece of the region as large as a huge page, marks all of
-//!    the unit, unless the unit is *small*: the system has been told to use no huge page there.
-//! 3. A mark in a unit that is not small is cleared only by whoever holds all of the unit. Others
+//! 1. **A page that is resident is marked.** A thread that takes a page out of the free list
+//!    marks it before anybody can write to it. Only the holder of a page clears its mark.
+//! 2. A huge page becomes resident as a whole, with the pages of others in it. A *unit* is an
+//!    aligned piece of the region as large as a huge page; it is *small* once the system has been
+//!    told to use no huge page there. The first one to mark a page of a unit that is not small
+//!    marks all of the unit.
+//! 3. A mark in a unit that is not small is cleared only by the holder of all of the unit. Others
 //!    make it small first, and look for marks afterwards.
 //! 4. A unit becomes small after the system agreed, and stops being so before the system is told,
 //!    by somebody who holds all of it. So nobody trusts in a promise that was not made.
@@ -170,7 +171,7 @@ impl Units {
         word.fetch_or(bit, Ordering::Release);
     }
 
-    /// The system may use a huge page there from now on. By whoever holds all of it.
+    /// The system may use a huge page there from now on. By the holder of all of it.
     pub fn set_huge(&self, unit: u32) {
         let (word, bit) = self.small_bit(unit);
         // ORDERING: Relaxed. Whoever touches the unit next took its pages from us, through the free

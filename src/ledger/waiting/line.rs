@@ -4,13 +4,13 @@
 //!
 //! 1. Requests are served under one lock, in the order of their ranks, and of their coming within a
 //!    rank. Each is attempted as if nobody waited, but at the levels that refused one before it:
-//!    there it is after that one. So a large request is not starved by small ones, and whoever does
-//!    not need what others wait for does not wait for them.
+//!    there it is after that one. So a large request is not starved by small ones, and one that
+//!    does not need what others wait for does not wait for them.
 //! 2. A level that refuses a request is marked as awaited, and the request is attempted once more
 //!    (`budget`, 7). The mark stays until a round of serving finds nobody refused there.
-//! 3. Whoever gives bytes back at a level that is awaited serves the line afterwards. So does
-//!    whoever leaves it, with or without what he came for: others may have waited behind him.
-//! 4. What is granted belongs to the line until it is taken from there. Whoever leaves gets it
+//! 3. A thread that gives bytes back at a level that is awaited serves the line afterwards. So does
+//!    one that leaves it, with or without what it came for: others may have waited behind it.
+//! 4. What is granted belongs to the line until it is taken from there. One that leaves gets it
 //!    handed, if it was granted meanwhile, and gives it back.
 //! 5. Nobody is woken under the lock, and no waker is cloned or dropped there: that runs what is
 //!    foreign, which may give memory back. Nothing else is waited for under it but requests in
@@ -75,7 +75,7 @@ pub enum Ended {
     Deadlock,
 }
 
-/// A request in the line, for whoever looks at it.
+/// A request in the line, for those who look at it.
 pub struct Waiting<R> {
     /// Its place.
     pub ticket: Ticket,
@@ -95,12 +95,12 @@ impl<R: Request> Waiting<R> {
 }
 
 /// What a round of serving came to.
-#[must_use = "whoever was served is to be woken"]
+#[must_use = "those who were served are to be woken"]
 pub struct Served {
     /// Those who were served, or refused for good.
     pub wakers: Vec<Waker>,
     /// Whether a level is awaited that was not before: what is kept at hand below it is to be
-    /// brought back, since whoever keeps it does not look for those who wait.
+    /// brought back, since those who keep it do not look for those who wait.
     pub awaits_more: bool,
 }
 

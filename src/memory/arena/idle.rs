@@ -24,7 +24,7 @@ pub enum IdleMemory {
     /// it.
     #[default]
     Keep,
-    /// Whoever releases memory returns what is too much. One thread at a time does; others go on.
+    /// A thread that releases memory returns what is too much. One at a time does; others go on.
     /// What that thread has just released is credited to the budget once it is done.
     ReturnOnRelease {
         /// The idle bytes above which it begins.
@@ -47,7 +47,7 @@ pub enum IdleMemory {
 /// way from the lower mark to the upper one. To look means to read every chunk's word.
 const LOOKS_BETWEEN_MARKS: u64 = 16;
 
-/// The policy of whoever releases memory, in pages.
+/// The policy of threads that release memory, in pages.
 pub(super) struct OnRelease {
     above: u64,
     down_to: u64,

@@ -29,9 +29,9 @@ pub(crate) struct OffHeap {
     /// The pages that were handed out since the system gave them to us: all others are known to be
     /// zero. `None` where nobody asks.
     written: Option<PageSet>,
-    /// The policy of whoever releases, if there is one.
+    /// The policy of threads that release, if there is one.
     on_release: Option<OnRelease>,
-    /// Whoever has it trims: one at a time, as two would only find less each.
+    /// The thread that has it trims: one at a time, as two would only find less each.
     trimming: Mutex<()>,
     exchanges: AtomicU64,
     given_back_pages: AtomicU64,

@@ -102,18 +102,18 @@ mod owners;
 #[doc(hidden)]
 pub mod model {
     pub use crate::base::sync::full_fence;
-    pub use crate::base::units::{ChunkIndex, PageCount, PageIndex, Span};
+    pub use crate::base::units::{ChunkIndex, LevelId, PageCount, PageIndex, PageMask, Span};
     pub use crate::ledger::at_hand::depot::{Depot, Shelf};
     pub use crate::ledger::at_hand::magazine::{Entered, Fences, MAGAZINE_PAGES, Magazine};
     pub use crate::ledger::budget::{
         Account, Awaited, Budget, Kept, Opened, Parent, Refused, Returned, Tentative, Turn,
     };
-    pub use crate::ledger::free_list::{
-        FreeList, HeldPages, HeldRun, Lent, SetIndex, Summary, Words,
-    };
+    pub use crate::ledger::chunks::{HeldPages, Lent, Words};
+    pub use crate::ledger::free_list::{FreeList, HeldRun};
     pub use crate::ledger::handles::{
         Closed, Gate, Gates, Generation, Handle, Kind, LabelledGate, NotEntered, SLOTS_MAX, Spares,
     };
+    pub use crate::ledger::hints::{SetIndex, Summary};
     pub use crate::ledger::stock::{Exchange, NoExchange, Stock};
     pub use crate::ledger::stock::{Residency, Units};
     pub use crate::ledger::waiting::ask::Asked;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Poll, Wake, Waker};
 
-use offheap::model::{Awaited, Ended, Line, Refused, Request, Ticket, Turn};
+use offheap::model::{Awaited, Ended, LevelId, Line, Refused, Request, Ticket, Turn};
 
 use crate::engine::cell::UnsafeCell;
 use crate::engine::sync::{Mutex, Notify};
@@ -62,8 +62,9 @@ impl Request for Wanted {
         self.tree.levels(self.owner)
     }
 
-    fn identity(&self, level: u32) -> usize {
-        self.tree.ancestor(self.owner, level).map_or(0, |owner| owner + 1)
+    fn identity(&self, level: u32) -> LevelId {
+        let ancestor = self.tree.ancestor(self.owner, level);
+        ancestor.map_or(LevelId::BUDGET, |owner| LevelId::at(self.tree.account(owner)))
     }
 
     fn set_awaited(&self, level: u32, awaited: Awaited) {

@@ -4,7 +4,7 @@
 
 use loom::sync::{Arc, Mutex};
 use loom::thread;
-use offheap::model::{ChunkIndex, Exchange, HeldRun, Lent, PageCount, Span, Stock};
+use offheap::model::{ChunkIndex, Exchange, HeldRun, Lent, PageCount, PageMask, Span, Stock};
 use offheap_loom_tests::check_within;
 
 /// The pages of a huge page are two to the power of this.
@@ -41,7 +41,10 @@ impl Pages {
             all.collect::<Vec<_>>().into_iter().partition(|run| held.contains(&run.first().get()));
         pages.stock.release_runs(back);
         for run in &mine {
-            pages.stock.residency().mark(ChunkIndex::new(0), 1 << run.first().get());
+            pages
+                .stock
+                .residency()
+                .mark(ChunkIndex::new(0), PageMask::from_bits(1 << run.first().get()));
         }
         (Arc::new(pages), mine)
     }

@@ -1,4 +1,16 @@
 //! Floor 0: typed indices and sizes, errors, and the switch to the atomics of a model.
+//!
+//! The lowest room first: a file uses its own room and those above it in this list.
+//!
+//! ```text
+//! sync/        atomics and locks: of std, of a model, or counting; waiting; numbers of threads
+//! seeded       bugs to be planted, to see that a checker reports them
+//! panics       calls of foreign code, which may panic
+//! limits       the smallest and the largest page, capacity and address space
+//! available    what a capacity was taken from
+//! error/       why a call failed, in numbers and as a sentence
+//! units/       pages, chunks, masks of pages, the size of a page, who a level is
+//! ```
 
 pub(crate) mod available;
 #[cfg(not(offheap_loom))]
@@ -6,6 +18,7 @@ pub(crate) mod bytes;
 pub(crate) mod error;
 #[cfg(not(offheap_loom))]
 pub(crate) mod events;
+pub(crate) mod limits;
 #[cfg(not(offheap_loom))]
 pub(crate) mod panics;
 pub(crate) mod seeded;

@@ -1,10 +1,10 @@
-//! Memory that belongs to whoever has the value: the one type that turns addresses into slices.
+//! Memory that belongs to the holder of the value: the one type that turns addresses into slices.
 
 use std::ptr::NonNull;
 
 use crate::memory::os::checker;
 
-/// Exclusive, initialized bytes. Without a destructor: whoever made it takes it back.
+/// Exclusive, initialized bytes. Without a destructor: what made it takes it back.
 ///
 /// # Invariants
 ///

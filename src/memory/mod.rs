@@ -1,4 +1,16 @@
 //! Floor 2: numbers become addresses.
+//!
+//! The lowest room first: a file uses its own room, those above it in this list, and the lower
+//! floors.
+//!
+//! ```text
+//! mode           where memory comes from
+//! os/            mapping, advice, residency, limits of containers      unsafe
+//! block          bytes that one holder has                             unsafe
+//! process_heap   blocks of the process allocator: heap mode            unsafe
+//! region         the mapping, cut into pages                           unsafe
+//! arena/         pages and blocks out of all of it, in both modes
+//! ```
 
 pub(crate) mod arena;
 pub(crate) mod block;

@@ -3,7 +3,7 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
 
-use crate::base::units::PAGE_BYTES_MIN;
+use crate::base::limits::PAGE_BYTES_MIN;
 use crate::memory::block::Block;
 
 /// The alignment of every block: an OS page, whatever the size of a page.

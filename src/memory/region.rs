@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::ptr::NonNull;
 
 use crate::base::units::{PageCount, PageIndex, PageSize, Span};
-use crate::ledger::free_list::{HeldRun, Lent};
+use crate::ledger::chunks::{HeldRun, Lent};
 use crate::ledger::stock::{Residency, Units};
 use crate::memory::block::Block;
 use crate::memory::os::{CoreDumps, HUGE_PAGE_BYTES, HugePages, Mapping, MappingOptions, checker};

@@ -7,7 +7,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
 
 use crate::base::available::CapacitySource;
-use crate::base::units::{PAGE_BYTES_MAX, PAGE_BYTES_MIN};
+use crate::base::limits::{PAGE_BYTES_MAX, PAGE_BYTES_MIN};
 
 /// A configuration that no manager can be built from. Nothing is left of the attempt.
 #[derive(Debug)]

@@ -7,10 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::Location;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::thread::{self, ThreadId};
 
-use super::{Ordering, PlainU32, PlainU64};
+use super::engine::{AtomicU32 as PlainU32, AtomicU64 as PlainU64, Mutex, MutexGuard, Ordering};
 
 const LINE_BYTES: usize = 64;
 

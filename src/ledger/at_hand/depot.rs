@@ -3,23 +3,27 @@
 //!
 //! # Protocol
 //!
-//! 1. A shelf is in the hands of whoever set its lock, until he clears it. Nobody waits for a lock
-//!    but a drainer: others go to the next shelf, or to the free list.
+//! 1. A shelf is in the hands of the thread that set its lock, until that thread clears it. Nobody
+//!    waits for a lock but a drainer: others go to the next shelf, or to the free list.
 //! 2. Setting the lock is Acquire and clearing it is Release, so each holder sees what the last one
 //!    did to the shelf and to its pages.
 //! 3. Pages on their way between a shelf and the free list or a magazine travel while the shelf is
 //!    locked, and they are charged or credited before it is unlocked. So a drainer that has locked
 //!    all shelves of an owner, and has its workers' magazines in hand, finds every page there is.
-//! 4. Only one drainer locks several shelves. Whoever has one locked waits for no other shelf, for
-//!    no magazine, and for no lock that a drainer has, so no waiting goes in circles. It may wait
-//!    for requests in flight, which wait for nothing of that kind either.
-//! 5. Clearing the lock is the last access: whoever locks the shelf next may be the one who lets
-//!    go of its owner, and so of the depot. A shelf is nothing but atomics (see `Account`).
+//! 4. Only one drainer locks several shelves. A thread that has one locked waits for no other
+//!    shelf, for no magazine, and for no lock that a drainer has, so no waiting goes in circles. It
+//!    may wait for requests in flight, which wait for nothing of that kind either.
+//! 5. Clearing the lock is the last access: the thread that locks the shelf next may be the one
+//!    that lets go of its owner, and so of the depot. A shelf is nothing but atomics (see
+//!    `Account`).
+
+use std::ops::Deref;
 
 use crate::base::seeded::{Bug, is_planted};
 use crate::base::sync::{AtomicU64, Ordering, Patience};
-use crate::ledger::at_hand::page_stack::PageStack;
-use crate::ledger::free_list::HeldRun;
+use crate::ledger::chunks::HeldRun;
+
+use super::page_stack::PageStack;
 
 /// The pages that a shelf holds at most. Few in the models.
 pub const SHELF_PAGES: usize = if cfg!(offheap_loom) { 4 } else { 256 };
@@ -118,40 +122,6 @@ impl Shelf {
 }
 
 impl Locked<'_> {
-    /// The number of pages.
-    #[must_use]
-    pub fn pages(&self) -> usize {
-        self.0.stack.pages()
-    }
-
-    /// The most pages it takes now; 0 while it is shut, as it is when it is new and after it was
-    /// emptied by a drainer.
-    #[must_use]
-    pub fn room(&self) -> usize {
-        self.0.stack.room()
-    }
-
-    /// Takes the page that came last.
-    #[inline]
-    pub fn pop(&self) -> Option<HeldRun> {
-        self.0.stack.pop()
-    }
-
-    /// Adds a page.
-    ///
-    /// # Errors
-    ///
-    /// Hands the page back if there is no room.
-    #[inline]
-    pub fn push(&self, page: HeldRun) -> Result<(), HeldRun> {
-        self.0.stack.push(page)
-    }
-
-    /// Takes up to `pages` pages, those that came last first.
-    pub fn pop_many(&self, pages: usize) -> impl Iterator<Item = HeldRun> {
-        self.0.stack.pop_many(pages)
-    }
-
     /// Has it take up to `room` pages, unless it is sealed.
     pub fn open(&self, room: usize) {
         self.0.stack.open(room);
@@ -159,13 +129,21 @@ impl Locked<'_> {
 
     /// Takes all pages out, and has it take no more until it is opened again.
     pub fn take_all(&self) -> impl Iterator<Item = HeldRun> {
-        self.0.stack.shut();
-        self.0.stack.pop_many(SHELF_PAGES)
+        self.0.stack.take_all()
     }
 
     /// Has it take no more pages ever.
     pub fn seal(&self) {
         self.0.stack.seal();
+    }
+}
+
+impl Deref for Locked<'_> {
+    type Target = PageStack<SHELF_PAGES>;
+
+    #[inline]
+    fn deref(&self) -> &Self::Target {
+        &self.0.stack
     }
 }
 

@@ -16,9 +16,12 @@
 //!    magazine is entered or drained. So a drainer that finds it empty knows that nothing is on its
 //!    way.
 
+use std::ops::Deref;
+
 use crate::base::sync::{AtomicU64, Ordering, Patience, compiler_fence, full_fence};
-use crate::ledger::at_hand::page_stack::PageStack;
-use crate::ledger::free_list::HeldRun;
+use crate::ledger::chunks::HeldRun;
+
+use super::page_stack::PageStack;
 
 /// The pages that a magazine holds at most, once it has grown. Few in the models.
 pub const MAGAZINE_PAGES: usize = if cfg!(offheap_loom) { 4 } else { 1024 };
@@ -66,7 +69,7 @@ impl Magazine {
         Self { busy, drained, fences, turned, stack: PageStack::new() }
     }
 
-    /// The number of pages in it, for statistics; exact for whoever has it in hand.
+    /// The number of pages in it, for statistics; exact for the one who has it in hand.
     #[must_use]
     pub fn pages(&self) -> usize {
         self.stack.pages()
@@ -133,31 +136,10 @@ impl Magazine {
 }
 
 impl Entered<'_> {
-    /// Takes the page that came last.
-    #[inline]
-    pub fn pop(&self) -> Option<HeldRun> {
-        self.0.stack.pop()
-    }
-
-    /// Adds a page.
-    ///
-    /// # Errors
-    ///
-    /// Hands the page back if there is no room.
-    #[inline]
-    pub fn push(&self, page: HeldRun) -> Result<(), HeldRun> {
-        self.0.stack.push(page)
-    }
-
-    /// Takes up to `pages` pages, those that came last first.
-    pub fn pop_many(&self, pages: usize) -> impl Iterator<Item = HeldRun> {
-        self.0.stack.pop_many(pages)
-    }
-
     /// Whether it takes no page at all, because it is new or was drained.
     #[must_use]
     pub fn is_shut(&self) -> bool {
-        self.0.stack.room() == 0
+        self.room() == 0
     }
 
     /// Has it take pages again, unless it is sealed.
@@ -175,7 +157,7 @@ impl Entered<'_> {
     /// since it last was; returns whether there is room now. So it grows for a worker whose pages
     /// come back to it, and not for one that only allocates, or only releases.
     pub fn grow(&self, pages_max: usize) -> bool {
-        let room = self.0.stack.room();
+        let room = self.room();
         // ORDERING: Relaxed, both. The magazine is in our hands (Protocol, 1).
         let turned = self.0.turned.load(Ordering::Relaxed) == 1;
         // ORDERING: see above.
@@ -184,7 +166,16 @@ impl Entered<'_> {
         if grows {
             self.0.stack.open((room * 2).min(pages_max));
         }
-        grows && self.0.stack.pages() < self.0.stack.room()
+        grows && self.pages() < self.room()
+    }
+}
+
+impl Deref for Entered<'_> {
+    type Target = PageStack<MAGAZINE_PAGES>;
+
+    #[inline]
+    fn deref(&self) -> &Self::Target {
+        &self.0.stack
     }
 }
 
@@ -218,9 +209,7 @@ impl Drop for Announced<'_> {
 impl Drained<'_> {
     /// Takes all pages out, and has it take no more until its worker opens it again.
     pub fn take_all(&self) -> impl Iterator<Item = HeldRun> {
-        let stack = &self.0.0.stack;
-        stack.shut();
-        stack.pop_many(MAGAZINE_PAGES)
+        self.0.0.stack.take_all()
     }
 
     /// Has it take no more pages ever.

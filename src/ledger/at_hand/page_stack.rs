@@ -1,16 +1,19 @@
-//! A bounded stack of free pages, for whoever has it in hand.
+//! A bounded stack of free pages, for the one who has it in hand.
 
 use crate::base::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::base::units::{PageCount, PageIndex};
-use crate::ledger::free_list::HeldRun;
+use crate::ledger::chunks::HeldRun;
 
 /// Up to `N` single pages, and fewer while its room is smaller.
 ///
-/// Shared between threads, but used by one at a time: whoever owns the stack says how it changes
+/// Shared between threads, but used by one at a time: what owns the stack says how it changes
 /// hands, and orders what one holder did before what the next one does. So every access here is
 /// Relaxed. All fields are atomics, so that a reference to it may outlive what it lies in by the
 /// rest of a call (see `Account`).
-pub(crate) struct PageStack<const N: usize> {
+///
+/// The one who has it in hand takes pages out and puts pages in. The magazine or the shelf that it
+/// is in says when it is opened and shut.
+pub struct PageStack<const N: usize> {
     /// The number of pages, in the slots from 0 on.
     length: AtomicU64,
     /// The most pages it takes now; 0 while it is shut.
@@ -22,7 +25,7 @@ pub(crate) struct PageStack<const N: usize> {
 
 impl<const N: usize> PageStack<N> {
     /// An empty stack that is shut.
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             length: AtomicU64::new(0),
             room: AtomicU64::new(0),
@@ -31,23 +34,26 @@ impl<const N: usize> PageStack<N> {
         }
     }
 
-    /// The number of pages: exact for whoever has the stack in hand.
+    /// The number of pages: exact for the one who has the stack in hand.
     #[inline]
-    pub(crate) fn pages(&self) -> usize {
+    #[must_use]
+    pub fn pages(&self) -> usize {
         // ORDERING: Relaxed. See the type.
         to_usize(self.length.load(Ordering::Relaxed))
     }
 
-    /// The most pages it takes now.
+    /// The most pages it takes now; 0 while it is shut, as it is when it is new and after it was
+    /// emptied by a drainer.
     #[inline]
-    pub(crate) fn room(&self) -> usize {
+    #[must_use]
+    pub fn room(&self) -> usize {
         // ORDERING: Relaxed. See the type.
         to_usize(self.room.load(Ordering::Relaxed))
     }
 
     /// Takes the page that came last.
     #[inline]
-    pub(crate) fn pop(&self) -> Option<HeldRun> {
+    pub fn pop(&self) -> Option<HeldRun> {
         // Of an empty stack that is no slot.
         let last = self.pages().wrapping_sub(1);
         // ORDERING: Relaxed, both. See the type.
@@ -64,7 +70,7 @@ impl<const N: usize> PageStack<N> {
     ///
     /// Hands the page back if there is no room.
     #[inline]
-    pub(crate) fn push(&self, page: HeldRun) -> Result<(), HeldRun> {
+    pub fn push(&self, page: HeldRun) -> Result<(), HeldRun> {
         debug_assert_eq!(page.pages(), PageCount::ONE);
         let length = self.pages();
         let Some(slot) = self.slots.get(length).filter(|_| length < self.room()) else {
@@ -78,12 +84,12 @@ impl<const N: usize> PageStack<N> {
     }
 
     /// Takes up to `pages` pages, those that came last first.
-    pub(crate) fn pop_many(&self, pages: usize) -> impl Iterator<Item = HeldRun> {
+    pub fn pop_many(&self, pages: usize) -> impl Iterator<Item = HeldRun> {
         std::iter::from_fn(|| self.pop()).take(pages)
     }
 
     /// Makes room for `room` pages, or for all it can hold if that is less, unless it is sealed.
-    pub(crate) fn open(&self, room: usize) {
+    pub(super) fn open(&self, room: usize) {
         // ORDERING: Relaxed. See the type.
         if self.sealed.load(Ordering::Relaxed) == 0 {
             // ORDERING: Relaxed. See the type.
@@ -91,14 +97,20 @@ impl<const N: usize> PageStack<N> {
         }
     }
 
+    /// Takes all pages out, and has it take no more until it is opened again.
+    pub(super) fn take_all(&self) -> impl Iterator<Item = HeldRun> {
+        self.shut();
+        self.pop_many(N)
+    }
+
     /// Has it take no more pages until it is opened.
-    pub(crate) fn shut(&self) {
+    pub(super) fn shut(&self) {
         // ORDERING: Relaxed. See the type.
         self.room.store(0, Ordering::Relaxed);
     }
 
     /// Has it take no more pages ever.
-    pub(crate) fn seal(&self) {
+    pub(super) fn seal(&self) {
         self.shut();
         // ORDERING: Relaxed. See the type.
         self.sealed.store(1, Ordering::Relaxed);

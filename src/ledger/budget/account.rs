@@ -9,9 +9,9 @@ use super::{Awaited, Parent, Refused, Turn};
 
 /// The bytes that one owner holds, and those that depend on it.
 ///
-/// All fields are atomics, although some of them never change: a thread that gives bytes back may
-/// see the account freed by another before it returns, and a reference to nothing but atomics is
-/// one that the compiler does not expect to stay valid for a whole call (`Arc` rests on the same).
+/// All fields are atomics, although some of them never change. A thread that gives bytes back may
+/// see the account freed by another before it returns. The compiler does not expect a reference to
+/// nothing but atomics to stay valid for a whole call (`Arc` rests on the same).
 pub struct Account {
     tally: AtomicU64,
     minimum: AtomicU64,
@@ -111,7 +111,7 @@ impl Account {
         }
     }
 
-    /// Lets the allowance of a new account be used, for whoever collects it finds it from now on.
+    /// Lets the allowance of a new account be used, for those who collect it find it from now on.
     pub fn open_allowance(&self, parent: &impl Parent) -> Awaited {
         self.allowance.open(parent)
     }

@@ -3,27 +3,28 @@
 //!
 //! # Protocol
 //!
-//! 1. As with a tally, giving is Release and taking is Acquire on the same word, so that whoever
-//!    takes bytes finds the memory for them; and a request that may still fail is in flight.
+//! 1. As with a tally, giving is Release and taking is Acquire on the same word, so that a thread
+//!    that takes bytes finds the memory for them; and a request that may still fail is in flight.
 //! 2. Before anybody is refused, a drainer shuts the allowance, waits until nothing is in flight,
 //!    and credits the parent with what is there. While it is shut nothing is given or taken; what
 //!    comes back goes to the parent. So the parent then says what is free. Nobody opens it before
 //!    the drainer lets go of it.
 //! 3. It is open only while there is plenty, and nobody waits for any of it: what comes back to an
-//!    open allowance is not seen by those who wait. Whoever begins to wait marks what he waits for,
-//!    and then has every allowance drained. Whoever opens one looks whether he may, opens, and
-//!    looks again: if the drainer was there in between, this second look finds the mark, since
-//!    emptying is Release and opening is Acquire. Then he shuts it again, and collects. A new one
-//!    is shut until drainers find it.
+//!    open allowance is not seen by those who wait. A request that begins to wait marks what it
+//!    waits for, and then has every allowance drained. A thread that opens one looks whether it
+//!    may, opens, and looks again: if the drainer was there in between, this second look finds the
+//!    mark, since emptying is Release and opening is Acquire. Then it shuts it again, and collects.
+//!    A new one is shut until drainers find it.
 //! 4. What is on its way back to the parent for other reasons is in flight *there*, so that nobody
 //!    is refused for it.
-//! 5. Whoever shuts it waits for what is in flight here. So a request in flight gives nothing to an
-//!    allowance before it is settled or undone: what it does not need goes to the parent.
+//! 5. A thread that shuts it waits for what is in flight here. So a request in flight gives nothing
+//!    to an allowance before it is settled or undone: what it does not need goes to the parent.
 
 use crate::base::sync::{AtomicU64, Ordering, Patience, read};
 
+use super::parent::Parent;
 use super::purse::{HELD, IN_FLIGHT, Purse};
-use super::{Awaited, Parent, Turn};
+use super::turn::{Awaited, Turn};
 
 /// Bytes of its parent's that one account may take without asking.
 pub(crate) struct Allowance {

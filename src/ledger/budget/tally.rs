@@ -2,7 +2,7 @@
 
 use crate::base::sync::{AtomicU64, Ordering};
 
-use super::Awaited;
+use super::turn::Awaited;
 
 /// Bytes reserved, requests in flight, whether it is closed, whether somebody waits for it, and a
 /// number that tells one state from the next.
@@ -31,7 +31,7 @@ pub(crate) const CHANGE: u64 = 1 << 58;
 /// The most bytes that a tally counts.
 pub(crate) const RESERVED_BYTES_MAX: u64 = RESERVED_MASK;
 
-const _: () = assert!(crate::base::units::CAPACITY_BYTES_MAX as u64 <= RESERVED_BYTES_MAX);
+const _: () = assert!(crate::base::limits::CAPACITY_BYTES_MAX as u64 <= RESERVED_BYTES_MAX);
 
 impl Tally {
     pub(crate) const fn from_bits(bits: u64) -> Self {

@@ -1,10 +1,10 @@
 //! Looking at all of a free list.
 
 use crate::base::units::{ChunkIndex, PAGES_PER_CHUNK, PageIndex};
+use crate::ledger::chunks::free_runs;
+use crate::ledger::hints::Bin;
 
-use super::bin::Bin;
-use super::word::free_runs;
-use super::{Filed, FreeList};
+use super::list::{Filed, FreeList};
 
 /// Exact when nobody changes it meanwhile.
 impl FreeList {

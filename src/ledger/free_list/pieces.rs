@@ -1,60 +1,10 @@
 //! Pages by the mask: pieces that are exchanged, exact pages, and pages that are only borrowed.
 
-use std::marker::PhantomData;
-
 use crate::base::sync::Ordering;
-use crate::base::units::{ChunkIndex, PAGES_PER_CHUNK, PageCount, Span, spans};
+use crate::base::units::{ChunkIndex, PAGES_PER_CHUNK, PageCount, PageMask};
+use crate::ledger::chunks::{ChunkWord, Claims, HeldPages};
 
-use super::word::ChunkWord;
-use super::{Claims, FreeList, HeldPages, Role};
-
-/// Where pages lie that somebody holds, and lends for as long as this value is there.
-#[derive(Debug)]
-pub struct Lent<'a> {
-    spans: Vec<Span>,
-    pages: PhantomData<&'a [HeldPages]>,
-}
-
-impl Lent<'_> {
-    /// The pages, in ascending order.
-    #[must_use]
-    pub fn spans(&self) -> &[Span] {
-        &self.spans
-    }
-}
-
-impl HeldPages {
-    /// Lends pages, which are in ascending order.
-    pub(crate) fn lend(held: &[Self]) -> Lent<'_> {
-        let spans = spans(held.iter().map(|pages| (pages.chunk(), pages.bits())));
-        Lent { spans, pages: PhantomData }
-    }
-
-    /// Their chunk.
-    #[must_use]
-    pub const fn chunk(&self) -> ChunkIndex {
-        self.chunk
-    }
-
-    /// Their bits in the word of the chunk.
-    #[must_use]
-    pub const fn bits(&self) -> u64 {
-        self.mask.into_bits()
-    }
-
-    /// The same pages in ascending order, those of one chunk as one.
-    pub(crate) fn gather(mut parts: Vec<Self>) -> Vec<Self> {
-        parts.sort_unstable_by_key(|part| part.chunk);
-        parts.dedup_by(|next, last| {
-            let same = next.chunk == last.chunk;
-            if same {
-                last.mask = last.mask.with(next.mask);
-            }
-            same
-        });
-        parts
-    }
-}
+use super::list::{FreeList, Role};
 
 impl FreeList {
     /// Makes pages free.
@@ -70,20 +20,19 @@ impl FreeList {
     pub(crate) fn take_highest_of(
         &self,
         chunk: ChunkIndex,
-        bits: u64,
+        wanted: PageMask,
         pages_max: u32,
     ) -> Option<HeldPages> {
         let mask = self.take_with(chunk, Role::Blocks, |word| {
-            let free = ChunkWord::from_bits(word.into_bits() & bits);
+            let free = word.only(wanted);
             let rest = free.lowest(free.free_pages().saturating_sub(pages_max));
-            (free != ChunkWord::FULL).then(|| free.taken(rest).lowest(PAGES_PER_CHUNK))
+            (free != ChunkWord::FULL).then(|| free.taken(rest).free())
         })?;
         Some(HeldPages { chunk, mask })
     }
 
     /// Takes all of these pages of `chunk`, or none if one of them is not free.
-    pub(crate) fn take_all_of(&self, chunk: ChunkIndex, bits: u64) -> Option<HeldPages> {
-        let mask = ChunkWord::from_bits(bits).lowest(PAGES_PER_CHUNK);
+    pub(crate) fn take_all_of(&self, chunk: ChunkIndex, mask: PageMask) -> Option<HeldPages> {
         let all = |word: ChunkWord| word.has_all(mask).then_some(mask);
         self.take_with(chunk, Role::Blocks, all).map(|mask| HeldPages { chunk, mask })
     }
@@ -93,12 +42,12 @@ impl FreeList {
     /// (`claims`).
     pub(crate) fn borrow<T>(
         &self,
-        wanted: impl IntoIterator<Item = (ChunkIndex, u64)>,
+        wanted: impl IntoIterator<Item = (ChunkIndex, PageMask)>,
         work: impl FnOnce(&[HeldPages]) -> T,
     ) -> T {
         let claim = self.words.claims().enter();
-        let wanted = wanted.into_iter().filter(|(_, bits)| *bits != 0);
-        let take = |(chunk, bits)| self.take_highest_of(chunk, bits, PAGES_PER_CHUNK);
+        let wanted = wanted.into_iter().filter(|(_, pages)| !pages.is_empty());
+        let take = |(chunk, pages)| self.take_highest_of(chunk, pages, PAGES_PER_CHUNK);
         let pages: Vec<_> = wanted.filter_map(take).collect();
         let result = work(&pages);
         pages.into_iter().for_each(|pages| self.release_pages(pages));
@@ -124,9 +73,9 @@ impl FreeList {
         self.reached.fetch_max(chunks, Ordering::Relaxed);
     }
 
-    /// The free pages of `chunk`, as bits.
-    pub(crate) fn free_of(&self, chunk: ChunkIndex) -> u64 {
-        self.word(chunk).into_bits()
+    /// The free pages of `chunk`.
+    pub(crate) fn free_of(&self, chunk: ChunkIndex) -> PageMask {
+        self.word(chunk).free()
     }
 }
 

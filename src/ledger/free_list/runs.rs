@@ -4,11 +4,11 @@
 //! for runs. So a run ends where such a chunk begins.
 
 use crate::base::sync::full_fence;
-use crate::base::units::{ChunkIndex, PAGES_PER_CHUNK, PageIndex};
+use crate::base::units::{ChunkIndex, Hole, PAGES_PER_CHUNK, PageIndex, PageMask};
+use crate::ledger::chunks::{ChunkWord, LowEnd, chunk_parts};
+use crate::ledger::hints::{Bin, LONG_PAGES};
 
-use super::bin::{Bin, LONG_PAGES};
-use super::word::{ChunkWord, Hole, LowEnd, PageMask, chunk_parts};
-use super::{Filed, FreeList, Role};
+use super::list::{Filed, FreeList, Role};
 
 /// A run of free pages that a search has seen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

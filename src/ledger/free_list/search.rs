@@ -1,13 +1,14 @@
 //! Finding and taking: pages one by one, and runs of any length.
 
 use crate::base::sync::Patience;
-use crate::base::units::{ChunkIndex, PAGES_PER_CHUNK, PageCount, PageIndex};
+use crate::base::units::{ChunkIndex, Hole, PAGES_PER_CHUNK, PageCount, PageIndex, PageMask};
+use crate::ledger::chunks::{ChunkWord, FreeRun, HeldPages, HeldRun, chunk_parts, free_runs};
+use crate::ledger::hints::{Bin, LONG_PAGES};
 
-use super::bin::{Bin, LONG_PAGES};
+use super::best::Best;
+use super::list::{Filed, FreeList, Role};
 use super::runs::SeenRun;
-use super::strategy::{Best, Strategy};
-use super::word::{ChunkWord, FreeRun, Hole, PageMask, chunk_parts, free_runs};
-use super::{Filed, FreeList, HeldPages, HeldRun, Role};
+use super::strategy::Strategy;
 
 /// How many runs of a bin a search looks at that are too short, where the runs of a bin differ in
 /// length; and how many whole chunks it looks around.

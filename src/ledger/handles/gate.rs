@@ -1,14 +1,14 @@
-//! One gate: who may use a slot, and who has it to himself in the end.
+//! One gate: who may use a slot, and who has it alone in the end.
 //!
 //! # Protocol
 //!
-//! 1. Who has a slot to himself puts a value in and opens its gate, for the next generation.
+//! 1. The one who has a slot alone puts a value in and opens its gate, for the next generation.
 //! 2. A call enters while the gate is open for the generation of its handle, and leaves again.
 //!    While somebody is inside, the value stays.
 //! 3. One attempt to shut a gate that is open for a generation succeeds. Nobody enters afterwards.
-//! 4. Who shuts a gate with nobody inside has the slot to himself, and otherwise who is the last to
-//!    leave. He takes the value out. So whoever ends a handle waits for nobody.
-//! 5. Opening and leaving are Release; entering, and finding that one has the slot to himself, are
+//! 4. The call that shuts a gate with nobody inside has the slot alone, and otherwise the last one
+//!    to leave. That one takes the value out. So the one who ends a handle waits for nobody.
+//! 5. Opening and leaving are Release; entering, and finding that one has the slot alone, are
 //!    Acquire. So each sees what the others did to the value.
 
 use crate::base::sync::{AtomicU64, Ordering, read, write};
@@ -46,7 +46,7 @@ impl Default for Gate {
 }
 
 impl Gate {
-    /// Opens the gate of a slot that the caller has to himself, for the next generation; `None` if
+    /// Opens the gate of a slot that the caller has alone, for the next generation; `None` if
     /// it was open for all there are.
     pub fn open(&self) -> Option<Generation> {
         // ORDERING: Relaxed. Nobody changes the word of a slot that we have to ourselves
@@ -64,7 +64,7 @@ impl Gate {
         write(&self.0, GateWord::opened(generation).into_bits(), Ordering::Release);
     }
 
-    /// Whether a slot that the caller has to himself cannot be opened again.
+    /// Whether a slot that the caller has alone cannot be opened again.
     #[must_use]
     pub fn is_used_up(&self) -> bool {
         // ORDERING: Relaxed. As in `open`.

@@ -3,10 +3,10 @@
 //! # Protocol
 //!
 //! 1. All gates are opened for the same generation, the first one last. A call enters one of them.
-//! 2. Who shuts the first gate is the one who ends the handle, and shuts the others as well. So
-//!    when that is done, nobody enters any more.
+//! 2. The one who shuts the first gate ends the handle, and shuts the others as well. So when that
+//!    is done, nobody enters any more.
 //! 3. Each gate has one who finds that nobody is inside for good: who shut it, or who left it last.
-//!    He counts it as done; the slot is the one's to himself who counts the last of them.
+//!    That one counts it as done. The one who counts the last of them has the slot alone.
 
 use crate::base::sync::{AtomicU64, Ordering};
 
@@ -43,7 +43,7 @@ impl<const N: usize> Gates<N> {
         &self.gates[thread % N].0
     }
 
-    /// Opens the gates of a slot that the caller has to himself, for the next generation; `None`
+    /// Opens the gates of a slot that the caller has alone, for the next generation; `None`
     /// if they were open for all there are.
     pub fn open(&self) -> Option<Generation> {
         // ORDERING: Relaxed. Opening the gates publishes it to those who enter or shut them.
@@ -54,7 +54,7 @@ impl<const N: usize> Gates<N> {
         self.first().open()
     }
 
-    /// Whether a slot that the caller has to himself cannot be opened again.
+    /// Whether a slot that the caller has alone cannot be opened again.
     #[must_use]
     pub fn is_used_up(&self) -> bool {
         self.first().is_used_up()

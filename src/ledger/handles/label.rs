@@ -2,10 +2,10 @@
 //!
 //! # Protocol
 //!
-//! 1. Who has the slot to himself writes the numbers before he opens the gate.
+//! 1. The caller who has the slot alone writes the numbers before the gate is opened.
 //! 2. A reader finds the gate open, reads the numbers, and looks at the gate again. If one of the
-//!    numbers is of a later generation, he sees by then that the gate was shut: who wrote it had
-//!    the slot to himself before, and the reader acquires what he knew.
+//!    numbers is of a later generation, it sees by then that the gate was shut: the one who wrote
+//!    it had the slot alone before, and the reader acquires what that one knew.
 
 use crate::base::sync::{AtomicU64, Ordering};
 
@@ -20,7 +20,7 @@ pub struct LabelledGate {
 }
 
 impl LabelledGate {
-    /// Opens the gate of a slot that the caller has to himself, for the next generation and with
+    /// Opens the gate of a slot that the caller has alone, for the next generation and with
     /// this label; `None` if it was open for all there are.
     #[inline]
     pub fn open(&self, label: [u64; 2]) -> Option<Generation> {
@@ -48,7 +48,7 @@ impl LabelledGate {
         Ok([first, second])
     }
 
-    /// Shuts the gate: one of those who try does, and has the slot to himself.
+    /// Shuts the gate: one of those who try does, and has the slot alone.
     ///
     /// # Errors
     ///
@@ -58,12 +58,12 @@ impl LabelledGate {
         self.gate.shut(generation).map(|_| ())
     }
 
-    /// Opens it again, for a caller who has just shut it, as if he had not.
+    /// Opens it again, for a caller who has just shut it, as if it had stayed open.
     pub fn reopen(&self, generation: Generation) {
         self.gate.open_for(generation);
     }
 
-    /// Whether a slot that the caller has to himself cannot be opened again.
+    /// Whether a slot that the caller has alone cannot be opened again.
     #[must_use]
     pub fn is_used_up(&self) -> bool {
         self.gate.is_used_up()

@@ -1,8 +1,8 @@
 //! Handles: numbers that name a value once, and never another one after it is gone.
 //!
 //! A [`Handle`] is the index of a slot and the generation that the slot was opened for. A [`Gate`]
-//! is the word of a slot: it lets calls in whose handle is good, and finds who has the slot to
-//! himself once the handle is ended. [`Gates`] are several of them for one slot, so that threads do
+//! is the word of a slot: it lets calls in whose handle is good, and finds who has the slot
+//! alone once the handle is ended. [`Gates`] are several of them for one slot, so that threads do
 //! not meet at one word; a [`LabelledGate`] has numbers that are read without entering. [`Spares`]
 //! are the slots that no handle names.
 

@@ -1,10 +1,10 @@
 //! The exchange: cold pages that lie side by side against as many warm ones that do not.
 
 use crate::base::sync::Patience;
-use crate::base::units::{ChunkIndex, PageCount, Span, spans};
-use crate::ledger::free_list::{Claim, HeldPages, HeldRun, Lent, Words};
+use crate::base::units::{ChunkIndex, PageCount, PageMask, Span, spans};
+use crate::ledger::chunks::{Claim, HeldPages, HeldRun, Lent, Words};
 
-use super::Stock;
+use super::warm_cold::Stock;
 use super::window::cheapest_run;
 
 /// What an exchange is about to do.
@@ -59,7 +59,7 @@ impl Stock {
             return Err(NoExchange::Refused);
         }
         for piece in pieces {
-            self.residency.clear(piece.chunk(), piece.bits());
+            self.residency.clear(piece.chunk(), piece.mask());
             cold.release_pages(piece);
         }
         // The pieces are back, if elsewhere.
@@ -80,7 +80,7 @@ impl Stock {
         }
         let mut patience = Patience::new();
         while left > 0 {
-            self.take_highest(&mut left, &mut pieces, |_| u64::MAX);
+            self.take_highest(&mut left, &mut pieces, |_| PageMask::ALL);
             if left > 0 {
                 // What is reserved is there, or on its way back (`free_list`, Protocol, 9).
                 patience.wait();
@@ -94,13 +94,13 @@ impl Stock {
         &self,
         left: &mut u32,
         pieces: &mut Vec<HeldPages>,
-        wanted: impl Fn(ChunkIndex) -> u64,
+        wanted: impl Fn(ChunkIndex) -> PageMask,
     ) {
         for chunk in self.warm.chunks().rev() {
             if *left == 0 {
                 return;
             }
-            if self.warm.free_of(chunk) != 0
+            if !self.warm.free_of(chunk).is_empty()
                 && let Some(piece) = self.warm.take_highest_of(chunk, wanted(chunk), *left)
             {
                 *left -= piece.pages();
@@ -148,13 +148,13 @@ impl Stock {
     /// Takes all pages of `run`, each from the list where it is free, or none of them.
     fn claim(&self, cold: &Words, run: Span) -> Option<Incoming> {
         let mut incoming = Incoming { run, warm: Vec::new(), cold: Vec::new() };
-        let complete = run.chunks().all(|(chunk, bits)| {
-            let warm_bits = self.warm.free_of(chunk) & bits;
-            let cold_bits = bits & !warm_bits;
-            let take_warm = || self.warm.take_all_of(chunk, warm_bits);
-            let take_cold = || cold.take_all_of(chunk, cold_bits);
-            add(&mut incoming.warm, warm_bits, take_warm)
-                && add(&mut incoming.cold, cold_bits, take_cold)
+        let complete = run.chunks().all(|(chunk, pages)| {
+            let warm_pages = self.warm.free_of(chunk) & pages;
+            let cold_pages = pages & !warm_pages;
+            let take_warm = || self.warm.take_all_of(chunk, warm_pages);
+            let take_cold = || cold.take_all_of(chunk, cold_pages);
+            add(&mut incoming.warm, warm_pages, take_warm)
+                && add(&mut incoming.cold, cold_pages, take_cold)
         });
         if complete {
             return Some(incoming);
@@ -169,10 +169,14 @@ impl Stock {
     }
 }
 
-/// Adds what was taken for `bits`, if that are any pages; whether it is all of them.
-fn add(taken: &mut Vec<HeldPages>, bits: u64, take: impl FnOnce() -> Option<HeldPages>) -> bool {
-    let pages = if bits == 0 { None } else { take() };
-    let complete = bits == 0 || pages.is_some();
+/// Adds what was taken of `wanted`, if that are any pages; whether it is all of them.
+fn add(
+    taken: &mut Vec<HeldPages>,
+    wanted: PageMask,
+    take: impl FnOnce() -> Option<HeldPages>,
+) -> bool {
+    let pages = if wanted.is_empty() { None } else { take() };
+    let complete = wanted.is_empty() || pages.is_some();
     taken.extend(pages);
     complete
 }
@@ -207,12 +211,12 @@ mod tests {
             let [low, held, high] =
                 [60, 1, 67].map(|pages| stock.take_run(PageCount::new(pages)).unwrap());
             stock.release_runs([low, high]);
-            for (chunk, bits) in (resident_from > 0)
+            for (chunk, pages) in (resident_from > 0)
                 .then(|| Span::new(0..resident_from))
                 .into_iter()
                 .flat_map(Span::chunks)
             {
-                stock.residency().clear(chunk, bits);
+                stock.residency().clear(chunk, pages);
             }
             // Of the pages above the one that is held, 67 are warm.
             let run = stock.exchange(PageCount::new(80), |exchange| {

@@ -1,9 +1,9 @@
 //! Free pages that become resident, and stay free.
 
 use crate::base::units::ChunkIndex;
-use crate::ledger::free_list::{HeldPages, Lent};
+use crate::ledger::chunks::{HeldPages, Lent};
 
-use super::Stock;
+use super::warm_cold::Stock;
 
 impl Stock {
     /// The number of steps in which all of the capacity is populated: a chunk each, or the chunks
@@ -20,10 +20,10 @@ impl Stock {
             (chunk, self.warm.free_of(chunk) & !self.residency.marked_of(chunk))
         };
         let wanted: Vec<_> = self.stride(step).map(fresh).collect();
-        let is_wanted = wanted.iter().any(|(_, bits)| *bits != 0);
+        let is_wanted = wanted.iter().any(|(_, pages)| !pages.is_empty());
         is_wanted.then(|| {
             self.warm.borrow(wanted, |pages| {
-                pages.iter().for_each(|pages| self.residency.mark(pages.chunk(), pages.bits()));
+                pages.iter().for_each(|pages| self.residency.mark(pages.chunk(), pages.mask()));
                 populate(&HeldPages::lend(pages))
             })
         })

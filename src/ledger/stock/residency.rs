@@ -2,12 +2,13 @@
 //!
 //! # Protocol
 //!
-//! 1. **A page that is resident is marked.** Whoever takes a page out of the free list marks it
-//!    before anybody can write to it. Only whoever holds a page clears its mark.
-//! 2. A huge page becomes resident as a whole, with the pages of others in it. So the first one to
-//!    mark a page of a *unit*, an aligned piece of the region as large as a huge page, marks all of
-//!    the unit, unless the unit is *small*: the system has been told to use no huge page there.
-//! 3. A mark in a unit that is not small is cleared only by whoever holds all of the unit. Others
+//! 1. **A page that is resident is marked.** A thread that takes a page out of the free list
+//!    marks it before anybody can write to it. Only the holder of a page clears its mark.
+//! 2. A huge page becomes resident as a whole, with the pages of others in it. A *unit* is an
+//!    aligned piece of the region as large as a huge page; it is *small* once the system has been
+//!    told to use no huge page there. The first one to mark a page of a unit that is not small
+//!    marks all of the unit.
+//! 3. A mark in a unit that is not small is cleared only by the holder of all of the unit. Others
 //!    make it small first, and look for marks afterwards.
 //! 4. A unit becomes small after the system agreed, and stops being so before the system is told,
 //!    by somebody who holds all of it. So nobody trusts in a promise that was not made.
@@ -17,8 +18,9 @@
 use std::ops::Range;
 
 use crate::base::sync::{AtomicU64, Ordering, read, words};
-use crate::base::units::{ChunkIndex, PAGES_PER_CHUNK, PageCount, Span};
-use crate::ledger::stock::PageSet;
+use crate::base::units::{ChunkIndex, PAGES_PER_CHUNK, PageCount, PageMask, Span};
+
+use super::page_set::PageSet;
 
 /// What may be resident.
 pub struct Residency {
@@ -53,38 +55,38 @@ impl Residency {
 
     /// Marks pages that the caller holds (Protocol, 1 and 2).
     #[inline]
-    pub fn mark(&self, chunk: ChunkIndex, bits: u64) {
-        if self.marks.of(chunk) & bits != bits {
-            self.mark_new(chunk, bits);
+    pub fn mark(&self, chunk: ChunkIndex, pages: PageMask) {
+        if !self.marks.of(chunk).has_all(pages) {
+            self.mark_new(chunk, pages);
         }
     }
 
     #[cold]
-    fn mark_new(&self, chunk: ChunkIndex, bits: u64) {
+    fn mark_new(&self, chunk: ChunkIndex, pages: PageMask) {
         let new = match &self.units {
-            Some(units) => units.filled_up(chunk, bits, |chunk, bits| self.insert(chunk, bits)),
-            None => self.insert(chunk, bits),
+            Some(units) => units.filled_up(chunk, pages, |chunk, pages| self.insert(chunk, pages)),
+            None => self.insert(chunk, pages),
         };
         // ORDERING: Relaxed. A number for statistics, and a hint for those who look for pages
         // without a mark.
         self.marked.fetch_add(u64::from(new), Ordering::Relaxed);
     }
 
-    fn insert(&self, chunk: ChunkIndex, bits: u64) -> u32 {
-        self.marks.insert_all(chunk, bits)
+    fn insert(&self, chunk: ChunkIndex, pages: PageMask) -> u32 {
+        self.marks.insert_all(chunk, pages)
     }
 
     /// Clears the marks of pages that the caller holds and gave back to the system (Protocol, 3);
     /// returns how many there were.
-    pub(crate) fn clear(&self, chunk: ChunkIndex, bits: u64) -> u32 {
-        let cleared = self.marks.remove_all(chunk, bits);
+    pub(crate) fn clear(&self, chunk: ChunkIndex, pages: PageMask) -> u32 {
+        let cleared = self.marks.remove_all(chunk, pages);
         // ORDERING: Relaxed. As in `mark_new`.
         self.marked.fetch_sub(u64::from(cleared), Ordering::Relaxed);
         cleared
     }
 
-    /// The pages of `chunk` that have a mark, as bits.
-    pub(crate) fn marked_of(&self, chunk: ChunkIndex) -> u64 {
+    /// The pages of `chunk` that have a mark.
+    pub(crate) fn marked_of(&self, chunk: ChunkIndex) -> PageMask {
         self.marks.of(chunk)
     }
 
@@ -99,7 +101,7 @@ impl Residency {
     #[must_use]
     pub fn may_be_resident(&self, span: Span) -> bool {
         let span = self.units.as_ref().map_or(span, |units| units.widened(span));
-        span.chunks().any(|(chunk, bits)| self.marks.of(chunk) & bits != 0)
+        span.chunks().any(|(chunk, pages)| self.marks.of(chunk).has_any(pages))
     }
 }
 
@@ -169,7 +171,7 @@ impl Units {
         word.fetch_or(bit, Ordering::Release);
     }
 
-    /// The system may use a huge page there from now on. By whoever holds all of it.
+    /// The system may use a huge page there from now on. By the holder of all of it.
     pub fn set_huge(&self, unit: u32) {
         let (word, bit) = self.small_bit(unit);
         // ORDERING: Relaxed. Whoever touches the unit next took its pages from us, through the free
@@ -193,23 +195,22 @@ impl Units {
     fn filled_up(
         &self,
         chunk: ChunkIndex,
-        bits: u64,
-        insert: impl Fn(ChunkIndex, u64) -> u32,
+        pages: PageMask,
+        insert: impl Fn(ChunkIndex, PageMask) -> u32,
     ) -> u32 {
         let mut new = 0;
-        let mut rest = bits;
-        while rest != 0 {
-            let page = chunk.page(rest.trailing_zeros()).get();
-            let unit = page >> self.shift;
-            let pages = self.pages_of(unit);
-            let own = chunk.bits_of(&pages);
+        let mut rest = pages;
+        while let Some(bit) = rest.first_bit() {
+            let unit = chunk.page(bit).get() >> self.shift;
+            let of_unit = self.pages_of(unit);
+            let own = chunk.mask_of(&of_unit);
             if self.is_small(unit) {
-                new += insert(chunk, bits & own);
+                new += insert(chunk, pages & own);
             } else {
-                new +=
-                    Span::new(pages).chunks().map(|(chunk, bits)| insert(chunk, bits)).sum::<u32>();
+                let chunks = Span::new(of_unit).chunks();
+                new += chunks.map(|(chunk, pages)| insert(chunk, pages)).sum::<u32>();
             }
-            rest &= !own;
+            rest = rest & !own;
         }
         new
     }
@@ -233,8 +234,9 @@ mod tests {
         [2, 4].into_iter().for_each(|unit| units.set_small(unit));
         let residency = Residency::new(PAGES, Some(units));
         // Pages 5, 8 and 16, of which the first one is in a huge page.
-        residency.mark(ChunkIndex::new(0), 1 << 5 | 1 << 8 | 1 << 16);
-        assert_eq!(residency.marked_of(ChunkIndex::new(0)), 0b1111 << 4 | 1 << 8 | 1 << 16);
+        residency.mark(ChunkIndex::new(0), PageMask::from_bits(1 << 5 | 1 << 8 | 1 << 16));
+        let marked = PageMask::from_bits(0b1111 << 4 | 1 << 8 | 1 << 16);
+        assert_eq!(residency.marked_of(ChunkIndex::new(0)), marked);
         let may_be = |pages: Range<u32>| residency.may_be_resident(Span::new(pages));
         assert!(may_be(4..5) && may_be(7..8));
         assert!(may_be(11..12), "the system may have made it before the unit became small");

@@ -1,16 +1,16 @@
 //! The trim: free pages that stay warm are given back to the system.
 
-use crate::base::units::ChunkIndex;
-use crate::ledger::free_list::{HeldPages, Lent};
-use crate::ledger::stock::Units;
+use crate::base::units::{ChunkIndex, PageMask};
+use crate::ledger::chunks::{HeldPages, Lent};
 
-use super::Stock;
+use super::residency::Units;
+use super::warm_cold::Stock;
 
 impl Stock {
     /// The number of free pages that may be resident.
     #[must_use]
     pub fn idle_pages(&self) -> u64 {
-        self.warm.chunks().map(|chunk| u64::from(self.idle_of(chunk).count_ones())).sum()
+        self.warm.chunks().map(|chunk| u64::from(self.idle_of(chunk).pages())).sum()
     }
 
     /// Gives free pages that may be resident back to the system, until at most `idle_pages_max` of
@@ -36,9 +36,9 @@ impl Stock {
                 };
                 let skip = if whole {
                     // Without one of its chunks a huge page is not whole.
-                    wanted.iter().any(|(_, bits)| *bits == 0)
+                    wanted.iter().any(|(_, pages)| pages.is_empty())
                 } else {
-                    wanted.iter().all(|(_, bits)| *bits == 0)
+                    wanted.iter().all(|(_, pages)| pages.is_empty())
                 };
                 if !skip {
                     let pages = self.give_back(wanted, &system);
@@ -50,12 +50,16 @@ impl Stock {
         given_back
     }
 
-    fn give_back(&self, wanted: Vec<(ChunkIndex, u64)>, system: impl Fn(&Lent<'_>) -> bool) -> u64 {
+    fn give_back(
+        &self,
+        wanted: Vec<(ChunkIndex, PageMask)>,
+        system: impl Fn(&Lent<'_>) -> bool,
+    ) -> u64 {
         self.warm.borrow(wanted, |pages| {
             if !system(&HeldPages::lend(pages)) {
                 return 0;
             }
-            let clear = |pages: &HeldPages| self.residency.clear(pages.chunk(), pages.bits());
+            let clear = |pages: &HeldPages| self.residency.clear(pages.chunk(), pages.mask());
             pages.iter().map(|pages| u64::from(clear(pages))).sum()
         })
     }
@@ -77,21 +81,21 @@ impl Stock {
     }
 
     /// The pages of `chunk` that are free and may be resident.
-    fn idle_of(&self, chunk: ChunkIndex) -> u64 {
+    fn idle_of(&self, chunk: ChunkIndex) -> PageMask {
         self.warm.free_of(chunk) & self.residency.marked_of(chunk)
     }
 
     /// All pages of `chunk` if they are free and one may be resident, and none otherwise.
-    fn whole_if_idle(&self, chunk: ChunkIndex) -> u64 {
+    fn whole_if_idle(&self, chunk: ChunkIndex) -> PageMask {
         let free = self.warm.free_of(chunk);
-        let whole = free == chunk.bits_of(&(0..self.mapped.get()));
-        if whole && self.residency.marked_of(chunk) != 0 { free } else { 0 }
+        let whole = free == chunk.mask_of(&(0..self.mapped.get()));
+        if whole && !self.residency.marked_of(chunk).is_empty() { free } else { PageMask::NONE }
     }
 }
 
 #[cfg(all(test, not(offheap_loom)))]
 mod tests {
-    use crate::base::units::{PageCount, Span};
+    use crate::base::units::{PageCount, PageMask, Span};
     use crate::ledger::free_list::Strategy;
     use crate::ledger::stock::Stock;
     use crate::ledger::stock::Units;
@@ -104,7 +108,7 @@ mod tests {
             [64, 1, 63].map(|pages| stock.take_run(PageCount::new(pages)).unwrap());
         stock.release_runs([low, high]);
         assert_eq!(stock.trim(126, |_| true), 64);
-        assert_eq!(stock.residency().marked_of(held.first().chunk()), u64::MAX);
+        assert_eq!(stock.residency().marked_of(held.first().chunk()), PageMask::ALL);
         assert_eq!(stock.trim(0, |_| true), 63, "and those are next");
         assert_eq!(stock.residency().marked_pages(), 1);
     }
@@ -125,7 +129,7 @@ mod tests {
         let stock = Stock::with_units(pages, pages, Strategy::SmallestFit, None);
         let [low, held] = [10, 20].map(|pages| stock.take_run(PageCount::new(pages)).unwrap());
         stock.release_runs([low]);
-        let spans = |lent: &crate::ledger::free_list::Lent<'_>| lent.spans().to_vec();
+        let spans = |lent: &crate::ledger::chunks::Lent<'_>| lent.spans().to_vec();
         assert_eq!(stock.populate(0, spans), Some(vec![Span::new(30..64)]));
         assert_eq!(stock.populate(0, spans), None);
         stock.release_runs([held]);

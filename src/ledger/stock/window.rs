@@ -70,10 +70,11 @@ mod tests {
     use proptest::prelude::{any, prop_assert_eq, proptest};
 
     use super::*;
-    use crate::base::units::{ChunkIndex, spans};
+    use crate::base::units::{ChunkIndex, PageMask, spans};
 
-    fn chunks(words: &[u64]) -> Vec<(ChunkIndex, u64)> {
-        (0..).map(ChunkIndex::new).zip(words.iter().copied()).collect()
+    fn chunks(words: &[u64]) -> Vec<(ChunkIndex, PageMask)> {
+        let masks = words.iter().copied().map(PageMask::from_bits);
+        (0..).map(ChunkIndex::new).zip(masks).collect()
     }
 
     #[test]

@@ -2,14 +2,14 @@
 //!
 //! # Protocol
 //!
-//! 1. Whoever is about to call into the owner, or the owner itself when it answers, marks it as
-//!    busy first, and it stays so until that is over. Whoever finds it busy leaves it alone. So no
-//!    owner is called twice at once.
+//! 1. A thread that is about to call into the owner, or the owner itself when it answers, marks it
+//!    as busy first, and it stays so until that is over. One that finds it busy leaves it alone. So
+//!    no owner is called twice at once.
 //! 2. Marking is Acquire and ending is Release on the same word, so what the last one who was at
 //!    work did, to the memory of the owner and to whatever the owner has, happens before what the
 //!    next one does.
-//! 3. All else are numbers to go by: whoever acts on them looks again later, and what an owner gave
-//!    back is what its account says.
+//! 3. All else are numbers to go by: a thread that acts on them looks again later, and what an
+//!    owner gave back is what its account says.
 
 use crate::base::sync::{AtomicU64, Ordering};
 
@@ -58,7 +58,7 @@ impl Asked {
         self.requested.store(bytes, Ordering::Relaxed);
     }
 
-    /// Marks it as busy, unless it is (Protocol, 1). Whoever did ends it.
+    /// Marks it as busy, unless it is (Protocol, 1). The one who did ends it.
     #[must_use]
     pub fn try_begin(&self) -> bool {
         // ORDERING: Acquire, then Relaxed. What the last one who was at work here did happens

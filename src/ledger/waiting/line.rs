@@ -4,13 +4,13 @@
 //!
 //! 1. Requests are served under one lock, in the order of their ranks, and of their coming within a
 //!    rank. Each is attempted as if nobody waited, but at the levels that refused one before it:
-//!    there it is after that one. So a large request is not starved by small ones, and whoever does
-//!    not need what others wait for does not wait for them.
+//!    there it is after that one. So a large request is not starved by small ones, and one that
+//!    does not need what others wait for does not wait for them.
 //! 2. A level that refuses a request is marked as awaited, and the request is attempted once more
 //!    (`budget`, 7). The mark stays until a round of serving finds nobody refused there.
-//! 3. Whoever gives bytes back at a level that is awaited serves the line afterwards. So does
-//!    whoever leaves it, with or without what he came for: others may have waited behind him.
-//! 4. What is granted belongs to the line until it is taken from there. Whoever leaves gets it
+//! 3. A thread that gives bytes back at a level that is awaited serves the line afterwards. So does
+//!    one that leaves it, with or without what it came for: others may have waited behind it.
+//! 4. What is granted belongs to the line until it is taken from there. One that leaves gets it
 //!    handed, if it was granted meanwhile, and gives it back.
 //! 5. Nobody is woken under the lock, and no waker is cloned or dropped there: that runs what is
 //!    foreign, which may give memory back. Nothing else is waited for under it but requests in
@@ -21,6 +21,7 @@ use std::sync::{Arc, PoisonError};
 use std::task::{Poll, Waker};
 
 use crate::base::sync::{Mutex, MutexGuard};
+use crate::base::units::LevelId;
 use crate::ledger::budget::{Awaited, Refused, Turn};
 
 /// What is waited for.
@@ -38,8 +39,8 @@ pub trait Request {
     /// The number of levels below the budget, whose level that is.
     fn levels(&self) -> u32;
 
-    /// Which account or budget a level is: the same number for all who depend on it.
-    fn identity(&self, level: u32) -> usize;
+    /// Which account or budget a level is: the same for all who depend on it.
+    fn identity(&self, level: u32) -> LevelId;
 
     /// Says at a level that somebody waits for it, or no longer.
     fn set_awaited(&self, level: u32, awaited: Awaited);
@@ -74,7 +75,7 @@ pub enum Ended {
     Deadlock,
 }
 
-/// A request in the line, for whoever looks at it.
+/// A request in the line, for those who look at it.
 pub struct Waiting<R> {
     /// Its place.
     pub ticket: Ticket,
@@ -87,19 +88,19 @@ pub struct Waiting<R> {
 impl<R: Request> Waiting<R> {
     /// The level that refused it, and which account or budget that is.
     #[must_use]
-    pub fn level(&self) -> (u32, usize) {
+    pub fn level(&self) -> (u32, LevelId) {
         let level = self.refused.level(self.request.levels());
         (level, self.request.identity(level))
     }
 }
 
 /// What a round of serving came to.
-#[must_use = "whoever was served is to be woken"]
+#[must_use = "those who were served are to be woken"]
 pub struct Served {
     /// Those who were served, or refused for good.
     pub wakers: Vec<Waker>,
     /// Whether a level is awaited that was not before: what is kept at hand below it is to be
-    /// brought back, since whoever keeps it does not look for those who wait.
+    /// brought back, since those who keep it do not look for those who wait.
     pub awaits_more: bool,
 }
 
@@ -123,7 +124,7 @@ enum Outcome<G> {
 }
 
 struct Level<R> {
-    identity: usize,
+    identity: LevelId,
     /// Somebody whose level it is, and which one.
     request: Arc<R>,
     level: u32,
@@ -258,7 +259,7 @@ impl<R: Request> State<R> {
 impl<R: Request> Place<R> {
     /// Whether it was refused by a level that refuses others before it in this round: then it is
     /// refused there again, or below, and nobody needs to look.
-    fn is_sure_to_wait(&self, refusing: &[usize]) -> bool {
+    fn is_sure_to_wait(&self, refusing: &[LevelId]) -> bool {
         let Outcome::Waits(Some(refused)) = self.outcome else { return false };
         let level = refused.level(self.request.levels());
         !self.request.is_promised() && refusing.contains(&self.request.identity(level))
@@ -270,7 +271,7 @@ impl<R: Request> Place<R> {
 fn attempt<R: Request>(
     request: &Arc<R>,
     awaited: &mut Vec<Level<R>>,
-    refusing: &mut Vec<usize>,
+    refusing: &mut Vec<LevelId>,
 ) -> Outcome<R::Grant> {
     loop {
         let refused = match request.attempt(turn(&**request, refusing)) {
@@ -292,7 +293,7 @@ fn attempt<R: Request>(
 }
 
 /// The turn of a request after those who were refused at `refusing` levels.
-fn turn<R: Request>(request: &R, refusing: &[usize]) -> Turn {
+fn turn<R: Request>(request: &R, refusing: &[LevelId]) -> Turn {
     let others_are_first = |level: &u32| refusing.contains(&request.identity(*level));
     (0..=request.levels())
         .filter(others_are_first)
@@ -322,8 +323,8 @@ mod tests {
             0
         }
 
-        fn identity(&self, _: u32) -> usize {
-            7
+        fn identity(&self, _: u32) -> LevelId {
+            LevelId::BUDGET
         }
 
         fn set_awaited(&self, _: u32, _: Awaited) {}
@@ -348,7 +349,7 @@ mod tests {
             self.0.levels()
         }
 
-        fn identity(&self, level: u32) -> usize {
+        fn identity(&self, level: u32) -> LevelId {
             self.0.identity(level)
         }
 

@@ -5,18 +5,20 @@ use std::panic::resume_unwind;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use crate::base::limits::ADDRESS_SPACE_BYTES_MAX;
 use crate::base::seeded::{Bug, is_planted};
 use crate::base::sync::{AtomicU64, Ordering, read};
-use crate::base::units::{ADDRESS_SPACE_BYTES_MAX, PageCount, PageSize, Span};
-use crate::ledger::free_list::{HeldRun, Strategy};
-use crate::ledger::stock::PageSet;
-use crate::ledger::stock::{Exchange, NoExchange, Stock};
+use crate::base::units::{PageCount, PageSize, Span};
+use crate::ledger::chunks::HeldRun;
+use crate::ledger::free_list::Strategy;
+use crate::ledger::stock::{Exchange, NoExchange, PageSet, Stock};
 use crate::memory::block::Block;
 use crate::memory::os::{CoreDumps, HugePages, Populate, checker};
 use crate::memory::region::{PageFrames, Region, RegionOptions};
 
-use super::idle::OnRelease;
-use super::{IdleMemory, NoMemory, ZeroPolicy};
+use super::idle::{IdleMemory, OnRelease};
+use super::no_memory::NoMemory;
+use super::zero_policy::ZeroPolicy;
 
 /// A region and its free pages.
 pub(crate) struct OffHeap {
@@ -27,9 +29,9 @@ pub(crate) struct OffHeap {
     /// The pages that were handed out since the system gave them to us: all others are known to be
     /// zero. `None` where nobody asks.
     written: Option<PageSet>,
-    /// The policy of whoever releases, if there is one.
+    /// The policy of threads that release, if there is one.
     on_release: Option<OnRelease>,
-    /// Whoever has it trims: one at a time, as two would only find less each.
+    /// The thread that has it trims: one at a time, as two would only find less each.
     trimming: Mutex<()>,
     exchanges: AtomicU64,
     given_back_pages: AtomicU64,
@@ -299,11 +301,11 @@ impl OffHeap {
     /// These pages are zero now.
     fn note_given_back(&self, spans: &[Span]) {
         let mut pages = 0;
-        for (chunk, bits) in spans.iter().flat_map(|span| span.chunks()) {
-            let marked = self.stock.residency().marked_of(chunk) & bits;
-            pages += u64::from(marked.count_ones());
+        for (chunk, given_back) in spans.iter().flat_map(|span| span.chunks()) {
+            let marked = self.stock.residency().marked_of(chunk) & given_back;
+            pages += u64::from(marked.pages());
             if let Some(written) = &self.written {
-                written.remove_all(chunk, bits);
+                written.remove_all(chunk, given_back);
             }
         }
         // ORDERING: Relaxed. A count for statistics.
@@ -336,20 +338,17 @@ impl OffHeap {
         let page_size = self.region.page_size();
         let first = self.region.first_page(block).get();
         let pages = page_size.pages_within(block.size()).map_or(0, PageCount::get);
-        for (chunk, bits) in Span::new(first..first + pages).chunks() {
-            let mut rest = written.of(chunk) & bits;
-            written.insert_all(chunk, bits);
-            while rest != 0 {
-                let bit = rest.trailing_zeros();
-                let length = (rest >> bit).trailing_ones();
-                let page = chunk.page(bit).get() - first;
-                let bytes = |page| page_size.bytes_of(PageCount::new(page));
-                let stale = bytes(page)..bytes(page + length);
+        let bytes = |page| page_size.bytes_of(PageCount::new(page));
+        for (chunk, mask) in Span::new(first..first + pages).chunks() {
+            let stale = written.of(chunk) & mask;
+            written.insert_all(chunk, mask);
+            for run in stale.runs() {
+                let page = chunk.page(run.first_bit).get() - first;
+                let stale = bytes(page)..bytes(page + run.pages);
                 checker::note_stale(block.base(), stale.clone());
                 if !is_planted(Bug::SkippedZeroing) {
                     block.bytes_mut()[stale].fill(0);
                 }
-                rest &= !chunk.bits_of(&(first + page..first + page + length));
             }
         }
     }

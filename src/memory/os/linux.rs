@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 
 use memmap2::{MmapOptions, MmapRaw};
 
-use super::{CoreDumps, HUGE_PAGE_BYTES, HugePages, MappingOptions};
+use super::options::{CoreDumps, HUGE_PAGE_BYTES, HugePages, MappingOptions};
 
 /// Inaccessible bytes at each end, so that an overrun faults instead of reaching other memory.
 const GUARD_BYTES: usize = 128 << 10;

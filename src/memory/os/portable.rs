@@ -8,7 +8,7 @@ use std::ptr::NonNull;
 
 use crate::base::available::AvailableMemory;
 
-use super::{CoreDumps, HugePages, MappingOptions};
+use super::options::{CoreDumps, HugePages, MappingOptions};
 
 /// Whether memory can be given back to the system while it stays mapped.
 pub(crate) const CAN_GIVE_BACK: bool = false;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::base::units::LevelId;
 use crate::ledger::waiting::line::{Ticket, Waiting};
 
 use crate::owners::node::owner_node::OwnerNode;
@@ -13,7 +14,7 @@ use crate::owners::sharing::queue::Wanted;
 /// Waits that seem to have no end, by the account or the budget that refuses them.
 #[derive(Default)]
 pub(crate) struct Deadlocks {
-    stuck: HashMap<usize, Stuck>,
+    stuck: HashMap<LevelId, Stuck>,
 }
 
 /// Those who wait for each other, for as long as nothing changes.
@@ -61,7 +62,7 @@ impl Deadlocks {
     }
 
     /// Forgets what refuses nobody any more.
-    pub(crate) fn retain(&mut self, refuses: impl Fn(usize) -> bool) {
+    pub(crate) fn retain(&mut self, refuses: impl Fn(LevelId) -> bool) {
         self.stuck.retain(|identity, _| refuses(*identity));
     }
 }

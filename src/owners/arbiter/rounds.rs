@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::base::events;
 use crate::base::panics::catch;
 use crate::base::threads::{Next, Threads, Wakeup};
+use crate::base::units::LevelId;
 use crate::ledger::budget::Refused;
 use crate::ledger::waiting::line::{Ended, Ticket, Waiting};
 use crate::owners::node::owner_node::OwnerNode;
@@ -90,7 +91,7 @@ impl Arbiter {
             return if self.asks.is_empty() { Next::WhenWoken } else { Next::After(LOOK_EVERY) };
         }
         self.forget_rests(&waiting, now);
-        let mut levels: Vec<(usize, Hope)> = Vec::new();
+        let mut levels: Vec<(LevelId, Hope)> = Vec::new();
         let mut next = Next::After(IDLE_LOOK_EVERY);
         for first in &waiting {
             let (_, identity) = first.level();

@@ -5,6 +5,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use crate::base::panics::catch;
+use crate::base::units::LevelId;
 use crate::ledger::budget::{Awaited, Refused, Turn};
 use crate::ledger::waiting::line::Request;
 use crate::owners::node::charge::Charge;
@@ -71,8 +72,8 @@ impl Request for Wanted {
         self.owner.levels()
     }
 
-    fn identity(&self, level: u32) -> usize {
-        self.owner.ancestor(level).map_or(0, |owner| std::ptr::from_ref(owner).addr())
+    fn identity(&self, level: u32) -> LevelId {
+        self.owner.ancestor(level).map_or(LevelId::BUDGET, LevelId::at)
     }
 
     fn set_awaited(&self, level: u32, awaited: Awaited) {

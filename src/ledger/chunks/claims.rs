@@ -45,7 +45,7 @@ impl Claims {
     }
 
     /// The claims that have entered and not left.
-    pub(super) fn in_flight(&self) -> u64 {
+    pub(in crate::ledger) fn in_flight(&self) -> u64 {
         // ORDERING: Relaxed. For checks in a quiet moment; nothing is read on its strength.
         read(&self.0, Ordering::Relaxed) & IN_FLIGHT_MASK
     }

@@ -1,24 +1,31 @@
 //! Pages that were taken out of a free list.
 
-use crate::base::units::{ChunkIndex, PageCount, PageIndex, Span};
+use std::marker::PhantomData;
 
-use super::word::PageMask;
+use crate::base::units::{ChunkIndex, PageCount, PageIndex, PageMask, Span, spans};
 
-/// Adjacent pages that belong to whoever has this value.
+/// Adjacent pages that belong to the holder of this value.
 ///
 /// Neither `Clone` nor constructible elsewhere, so releasing pages twice does not compile.
 #[must_use = "a dropped `HeldRun` is lost to its free list"]
 #[derive(PartialEq, Eq, Debug)]
 pub struct HeldRun {
-    pub(super) first: PageIndex,
-    pub(super) pages: PageCount,
+    pub(in crate::ledger) first: PageIndex,
+    pub(in crate::ledger) pages: PageCount,
 }
 
-/// Pages of one chunk, adjacent or not, that belong to whoever has this value.
+/// Pages of one chunk, adjacent or not, that belong to the holder of this value.
 #[must_use = "dropped `HeldPages` are lost to their free list"]
 pub struct HeldPages {
-    pub(super) chunk: ChunkIndex,
-    pub(super) mask: PageMask,
+    pub(in crate::ledger) chunk: ChunkIndex,
+    pub(in crate::ledger) mask: PageMask,
+}
+
+/// Where pages lie that somebody holds, and lends for as long as this value is there.
+#[derive(Debug)]
+pub struct Lent<'a> {
+    spans: Vec<Span>,
+    pages: PhantomData<&'a [HeldPages]>,
 }
 
 impl HeldRun {
@@ -76,5 +83,44 @@ impl HeldPages {
     #[must_use]
     pub const fn pages(&self) -> u32 {
         self.mask.pages()
+    }
+
+    /// Lends pages, which are in ascending order.
+    pub(crate) fn lend(held: &[Self]) -> Lent<'_> {
+        let spans = spans(held.iter().map(|pages| (pages.chunk(), pages.mask())));
+        Lent { spans, pages: PhantomData }
+    }
+
+    /// Their chunk.
+    #[must_use]
+    pub const fn chunk(&self) -> ChunkIndex {
+        self.chunk
+    }
+
+    /// Which of its pages they are.
+    #[must_use]
+    pub const fn mask(&self) -> PageMask {
+        self.mask
+    }
+
+    /// The same pages in ascending order, those of one chunk as one.
+    pub(crate) fn gather(mut parts: Vec<Self>) -> Vec<Self> {
+        parts.sort_unstable_by_key(|part| part.chunk);
+        parts.dedup_by(|next, last| {
+            let same = next.chunk == last.chunk;
+            if same {
+                last.mask = last.mask.with(next.mask);
+            }
+            same
+        });
+        parts
+    }
+}
+
+impl Lent<'_> {
+    /// The pages, in ascending order.
+    #[must_use]
+    pub fn spans(&self) -> &[Span] {
+        &self.spans
     }
 }

@@ -13,10 +13,10 @@
 //!
 //! # Protocol
 //!
-//! 1. Whoever makes a word non-empty sets its bit in the word above, **always**, with a
+//! 1. A thread that makes a word non-empty sets its bit in the word above, **always**, with a
 //!    read-modify-write. Skipping it because the bit looks set loses what was filed.
-//! 2. Whoever clears the bit of words that it found empty **reads those words again** afterwards
-//!    and sets the bit again if one is no longer empty.
+//! 2. A thread that clears the bit of words that it found empty **reads those words again**
+//!    afterwards and sets the bit again if one is no longer empty.
 //! 3. Both are read-modify-writes of the same word, so one of them comes first. If the setting is
 //!    second, the bit is set. If the clearing is second, it acquires what was filed before the
 //!    setting, so the second reading sees it.

@@ -7,11 +7,11 @@
 use std::ops::Range;
 
 use crate::base::sync::{AtomicU64, Ordering, read, words};
-use crate::base::units::{ChunkIndex, PAGES_PER_CHUNK, PageCount};
+use crate::base::units::{ChunkIndex, PageCount, PageMask};
 
 use super::claims::Claims;
 use super::held::HeldPages;
-use super::word::{ChunkWord, PageMask};
+use super::word::ChunkWord;
 
 /// A word per chunk: a set bit is a free page.
 pub struct Words {
@@ -22,7 +22,7 @@ pub struct Words {
 impl Words {
     /// The words of `pages` pages, of which those in `free` are free.
     pub(crate) fn with_free(pages: PageCount, free: Range<u32>) -> Self {
-        let free_in = |chunk: u32| ChunkIndex::new(chunk).bits_of(&free);
+        let free_in = |chunk: u32| ChunkIndex::new(chunk).mask_of(&free).into_bits();
         Self { chunks: words((0..pages.chunks()).map(free_in)), claims: Claims::new() }
     }
 
@@ -36,19 +36,19 @@ impl Words {
         (0..self.count()).map(ChunkIndex::new)
     }
 
-    pub(super) fn count(&self) -> u32 {
+    pub(in crate::ledger) fn count(&self) -> u32 {
         // `with_free` made one word per chunk of a `PageCount`, so the number fits.
         u32::try_from(self.chunks.len()).unwrap_or(u32::MAX)
     }
 
-    /// The free pages of `chunk`, as bits.
-    pub(crate) fn free_of(&self, chunk: ChunkIndex) -> u64 {
-        self.word(chunk).into_bits()
+    /// The free pages of `chunk`.
+    pub(crate) fn free_of(&self, chunk: ChunkIndex) -> PageMask {
+        self.word(chunk).free()
     }
 
     /// The word of each chunk: a set bit is a free page.
     pub fn free_words(&self) -> impl Iterator<Item = u64> {
-        self.chunks().map(|chunk| self.free_of(chunk))
+        self.chunks().map(|chunk| self.word(chunk).into_bits())
     }
 
     /// The number of free pages.
@@ -57,8 +57,7 @@ impl Words {
     }
 
     /// Takes all of these pages of `chunk`, or none if one of them is not free.
-    pub(crate) fn take_all_of(&self, chunk: ChunkIndex, bits: u64) -> Option<HeldPages> {
-        let mask = ChunkWord::from_bits(bits).lowest(PAGES_PER_CHUNK);
+    pub(crate) fn take_all_of(&self, chunk: ChunkIndex, mask: PageMask) -> Option<HeldPages> {
         let (mask, _) = self.clear_free(chunk, |word| word.has_all(mask).then_some(mask))?;
         Some(HeldPages { chunk, mask })
     }
@@ -74,7 +73,7 @@ impl Words {
     ///
     /// If one of them is free already. Safe code cannot bring that about.
     #[inline]
-    pub(super) fn set_free(&self, chunk: ChunkIndex, mask: PageMask) -> ChunkWord {
+    pub(in crate::ledger) fn set_free(&self, chunk: ChunkIndex, mask: PageMask) -> ChunkWord {
         // ORDERING: AcqRel. Release: what we wrote to the pages happens before the next holder's
         // accesses (Protocol, 2). Acquire: the role we read next is the one it was opened with
         // (Protocol, 4 and 7).
@@ -87,7 +86,7 @@ impl Words {
     /// Takes what `pick` picks from the chunk's word, and again after each change of the word,
     /// until it is taken or `pick` gives up. Returns what was taken, and the word before that.
     #[inline]
-    pub(super) fn clear_free(
+    pub(in crate::ledger) fn clear_free(
         &self,
         chunk: ChunkIndex,
         pick: impl Fn(ChunkWord) -> Option<PageMask>,
@@ -115,13 +114,13 @@ impl Words {
 
     /// Reads a word with a read-modify-write, in whose place in the order of changes what was done
     /// before shows to whoever changes the word later.
-    pub(super) fn reread(&self, chunk: ChunkIndex) -> ChunkWord {
+    pub(in crate::ledger) fn reread(&self, chunk: ChunkIndex) -> ChunkWord {
         // ORDERING: Release. Pairs with the Acquire of those who change the word.
         ChunkWord::from_bits(self.chunk(chunk).fetch_or(0, Ordering::Release))
     }
 
     /// The word of a chunk.
-    pub(super) fn word(&self, chunk: ChunkIndex) -> ChunkWord {
+    pub(in crate::ledger) fn word(&self, chunk: ChunkIndex) -> ChunkWord {
         // ORDERING: Acquire. What is read after it, the role (Protocol, 5 and 7) and the claims
         // in flight (`claims`, 3), is at least as new as the word.
         ChunkWord::from_bits(read(self.chunk(chunk), Ordering::Acquire))

@@ -1,67 +1,10 @@
 //! The free pages of one chunk as a pure value: 64 bits, a set bit is a free page.
 
-use crate::base::units::{ChunkIndex, PAGES_PER_CHUNK, PageIndex};
+use crate::base::units::{Hole, PAGES_PER_CHUNK, PageMask};
 
 /// The word of a chunk.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ChunkWord(u64);
-
-/// Some pages of one chunk, as bits of its word.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct PageMask(u64);
-
-/// Adjacent pages of one chunk.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Hole {
-    pub(crate) first_bit: u32,
-    pub(crate) pages: u32,
-}
-
-impl PageMask {
-    /// Every page of a chunk.
-    pub(crate) const ALL: Self = Self(u64::MAX);
-    /// The first page of a chunk.
-    pub(crate) const LOWEST: Self = Self(1);
-    /// The last page of a chunk.
-    pub(crate) const HIGHEST: Self = Self(1 << (PAGES_PER_CHUNK - 1));
-
-    /// The pages of `hole`.
-    pub(crate) fn of(hole: Hole) -> Self {
-        debug_assert!(hole.pages > 0 && hole.first_bit + hole.pages <= PAGES_PER_CHUNK);
-        Self((u64::MAX >> (PAGES_PER_CHUNK - hole.pages)) << hole.first_bit)
-    }
-
-    /// These pages and those of `other`, of which none may be among these.
-    pub(crate) const fn with(self, other: Self) -> Self {
-        assert!(self.0 & other.0 == 0, "the same page twice");
-        Self(self.0 | other.0)
-    }
-
-    pub(crate) const fn into_bits(self) -> u64 {
-        self.0
-    }
-
-    pub(crate) const fn pages(self) -> u32 {
-        self.0.count_ones()
-    }
-
-    /// Whether any page of `other` is among them.
-    pub(crate) const fn has_any(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-}
-
-impl Hole {
-    /// The bit after its last page.
-    pub(crate) const fn end_bit(self) -> u32 {
-        self.first_bit + self.pages
-    }
-
-    /// Whether it meets neither end of the chunk.
-    pub(crate) const fn is_inner(self) -> bool {
-        self.first_bit > 0 && self.end_bit() < PAGES_PER_CHUNK
-    }
-}
 
 impl ChunkWord {
     /// No page is free.
@@ -77,28 +20,38 @@ impl ChunkWord {
         self.0
     }
 
+    /// The pages that are free.
+    pub(crate) const fn free(self) -> PageMask {
+        PageMask::from_bits(self.0)
+    }
+
+    /// The word in which only those pages are free that are in `mask`, too.
+    pub(crate) const fn only(self, mask: PageMask) -> Self {
+        Self(self.0 & mask.into_bits())
+    }
+
     pub(crate) const fn free_pages(self) -> u32 {
         self.0.count_ones()
     }
 
     /// Whether all pages of `mask` are free.
     pub(crate) const fn has_all(self, mask: PageMask) -> bool {
-        self.0 & mask.0 == mask.0
+        self.0 & mask.into_bits() == mask.into_bits()
     }
 
     /// Whether any page of `mask` is free.
     pub(crate) const fn has_any(self, mask: PageMask) -> bool {
-        self.0 & mask.0 != 0
+        self.0 & mask.into_bits() != 0
     }
 
     /// The word after the pages of `mask` were taken.
     pub(crate) const fn taken(self, mask: PageMask) -> Self {
-        Self(self.0 & !mask.0)
+        Self(self.0 & !mask.into_bits())
     }
 
     /// The word after the pages of `mask` were released.
     pub(crate) const fn released(self, mask: PageMask) -> Self {
-        Self(self.0 | mask.0)
+        Self(self.0 | mask.into_bits())
     }
 
     /// The free pages at the low end.
@@ -117,7 +70,7 @@ impl ChunkWord {
         for _ in 0..pages_max.min(self.free_pages()) {
             rest &= rest - 1;
         }
-        PageMask(self.0 & !rest)
+        PageMask::from_bits(self.0 & !rest)
     }
 
     /// The length of the longest run of free pages: the chunk's bin.
@@ -168,7 +121,7 @@ impl ChunkWord {
 
     /// The free runs that have or adjoin a page of `mask`, from the low end up.
     pub(crate) fn holes_beside(self, mask: PageMask) -> impl Iterator<Item = Hole> {
-        let beside = mask.0 | mask.0 << 1 | mask.0 >> 1;
+        let beside = mask.into_bits() | mask.into_bits() << 1 | mask.into_bits() >> 1;
         let mut rest = self.0 & beside;
         std::iter::from_fn(move || {
             if rest == 0 {
@@ -180,7 +133,7 @@ impl ChunkWord {
             let first_bit = u64::BITS - taken_below.leading_zeros();
             let pages = (self.0 >> first_bit).trailing_ones();
             let hole = Hole { first_bit, pages };
-            rest &= !PageMask::of(hole).0;
+            rest &= !PageMask::of(hole).into_bits();
             Some(hole)
         })
     }
@@ -221,75 +174,9 @@ pub(crate) enum LowEnd {
     Open = 1,
 }
 
-/// A maximal free run of pages, however many chunks it crosses.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct FreeRun {
-    pub(crate) first: u64,
-    pub(crate) pages: u64,
-}
-
-/// Shows `visit` the maximal free runs of a sequence of chunk words. It answers how long a run
-/// inside one chunk must be to be shown from then on. They come in address order.
-pub(crate) fn free_runs(
-    words: impl Iterator<Item = ChunkWord>,
-    mut visit: impl FnMut(FreeRun) -> u32,
-) {
-    let mut open = FreeRun { first: 0, pages: 0 };
-    let mut inner_min = 1;
-    let mut base = 0;
-    for word in words {
-        if word == ChunkWord::WHOLE {
-            open.pages += u64::from(PAGES_PER_CHUNK);
-        } else {
-            open.pages += u64::from(word.low_run());
-            if open.pages > 0 {
-                inner_min = visit(open);
-            }
-            if word != ChunkWord::FULL && word.has_run(inner_min) {
-                for hole in word.holes().filter(|hole| hole.is_inner()) {
-                    let first = base + u64::from(hole.first_bit);
-                    inner_min = visit(FreeRun { first, pages: u64::from(hole.pages) });
-                }
-            }
-            let high = word.high_run();
-            let first = base + u64::from(PAGES_PER_CHUNK - high);
-            open = FreeRun { first, pages: u64::from(high) };
-        }
-        base += u64::from(PAGES_PER_CHUNK);
-    }
-    if open.pages > 0 {
-        visit(open);
-    }
-}
-
-/// The part of a run of pages that lies in one chunk.
-#[derive(Clone, Copy)]
-pub(crate) struct ChunkPart {
-    pub(crate) chunk: ChunkIndex,
-    pub(crate) hole: Hole,
-}
-
-/// Cuts `pages` pages from `first` on into their parts per chunk, in ascending order.
-#[inline]
-pub(crate) fn chunk_parts(first: PageIndex, pages: u32) -> impl Iterator<Item = ChunkPart> {
-    let mut next = first;
-    let mut left = pages;
-    std::iter::from_fn(move || {
-        (left > 0).then(|| {
-            let pages = left.min(PAGES_PER_CHUNK - next.bit());
-            let hole = Hole { first_bit: next.bit(), pages };
-            let part = ChunkPart { chunk: next.chunk(), hole };
-            left -= pages;
-            // Nothing is cut from here if it wraps: then that was the last page there can be.
-            next = PageIndex::new(next.get().wrapping_add(pages));
-            part
-        })
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::{Just, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
+    use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 
     use super::*;
 
@@ -351,12 +238,6 @@ mod tests {
         assert_eq!(ChunkWord::WHOLE.lowest(64).into_bits(), u64::MAX);
     }
 
-    #[test]
-    fn masks_that_share_a_page_are_told_from_those_that_share_none() {
-        let mask = PageMask(0b0110);
-        assert!(mask.has_any(PageMask(0b1100)) && !mask.has_any(PageMask(0b1001)));
-    }
-
     proptest! {
         #[test]
         fn any_word_is_understood(bits: u64, sparse: u64) {
@@ -368,7 +249,7 @@ mod tests {
         #[test]
         fn holes_beside_a_mask_are_those_that_have_or_adjoin_its_pages(bits: u64, mask: u64) {
             for mask in [mask, mask & mask >> 7, 1, 1 << 63] {
-                let mask_pages = PageMask(mask);
+                let mask_pages = PageMask::from_bits(mask);
                 let beside: Vec<_> = ChunkWord(bits).holes_beside(mask_pages).collect();
                 let adjoins = |hole: &Hole| {
                     let (low, high) = (hole.first_bit, hole.first_bit + hole.pages);
@@ -382,50 +263,12 @@ mod tests {
         #[test]
         fn taking_and_releasing_are_each_others_undo(bits: u64, wanted: u64) {
             let word = ChunkWord::from_bits(bits);
-            let mask = PageMask(bits & wanted);
+            let mask = PageMask::from_bits(bits & wanted);
             let taken = word.taken(mask);
             prop_assert!(word.has_all(mask) && !taken.has_any(mask));
             prop_assert!(taken.released(mask) == word);
-            prop_assert!(word.released(PageMask(wanted)).has_all(PageMask(wanted)));
-        }
-
-        #[test]
-        fn free_runs_cross_chunks(bits in proptest::collection::vec(
-            prop_oneof![Just(0), Just(u64::MAX), any::<u64>()], 0..6)) {
-            let free = |page: usize| bits[page / 64] >> (page % 64) & 1 == 1;
-            let mut expected: Vec<FreeRun> = Vec::new();
-            for page in (0..bits.len() * 64).filter(|page| free(*page)) {
-                match expected.last_mut() {
-                    Some(run) if run.first + run.pages == page as u64 => run.pages += 1,
-                    _ => expected.push(FreeRun { first: page as u64, pages: 1 }),
-                }
-            }
-            for inner_min in [1, 3, 65] {
-                let mut found = Vec::new();
-                free_runs(bits.iter().map(|bits| ChunkWord::from_bits(*bits)), |run| {
-                    found.push(run);
-                    inner_min
-                });
-                found.sort_by_key(|run| run.first);
-                let wanted = |run: &&FreeRun| {
-                    let (low, high) = (run.first % 64, (run.first + run.pages) % 64);
-                    low == 0 || high == 0 || high < low || run.pages >= inner_min.into()
-                };
-                let must: Vec<_> = expected.iter().filter(wanted).collect();
-                prop_assert!(must.iter().all(|run| found.contains(run)));
-                prop_assert!(found.iter().all(|run| expected.contains(run)));
-                prop_assert!(inner_min > 1 || found == expected);
-            }
-        }
-
-        #[test]
-        fn chunk_parts_add_up(first in 0_u32..1000, pages in 1_u32..1000) {
-            let mut next = first;
-            for part in chunk_parts(PageIndex::new(first), pages) {
-                prop_assert_eq!(part.chunk.page(part.hole.first_bit).get(), next);
-                next += part.hole.pages;
-            }
-            prop_assert_eq!(next, first + pages);
+            let wanted = PageMask::from_bits(wanted);
+            prop_assert!(word.released(wanted).has_all(wanted));
         }
     }
 }

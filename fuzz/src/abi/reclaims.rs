@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use offheap::ffi::{self, Status};
 
-use super::calls::{self, handle, handle_from, number_from};
-use super::model::PAGE;
-use super::{Kind, Pick, Run, Value};
+use super::calls::{self, Kind, PAGE, handle, handle_from, number_from};
+use super::ops::Pick;
+use super::run::{Run, Value};
 
 /// How often a context was freed.
 static FREED: AtomicUsize = AtomicUsize::new(0);

@@ -2,7 +2,7 @@
 
 use offheap::{MemoryManager, MemoryMode, MemorySegment, Strategy, ZeroPolicy};
 
-use crate::Config;
+use super::Config;
 
 /// What the manager should look like.
 pub(crate) struct Model {

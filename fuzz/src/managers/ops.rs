@@ -3,8 +3,10 @@
 use arbitrary::{Arbitrary, Unstructured};
 use offheap::{HugePages, MemoryManager, MemoryManagerBuilder, MemoryMode, Strategy, ZeroPolicy};
 
-use crate::OWNERS;
 use crate::marking::Marking;
+
+/// Owners per manager.
+pub const OWNERS: usize = 3;
 
 /// A configuration and a sequence of calls.
 #[derive(Clone, Debug)]

@@ -3,9 +3,10 @@
 use std::thread;
 
 use offheap::{MemoryManager, MemoryMode, MemorySegment, Owner, Reason, Reservation};
+use offheap_test_support::Random;
 
 use crate::support::{
-    PAGE, Random, Stamped, assert_empty, changes_nothing, in_both_modes, leak_text, manager,
+    PAGE, Stamped, assert_empty, changes_nothing, in_both_modes, leak_text, manager,
 };
 
 #[test]

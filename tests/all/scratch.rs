@@ -4,8 +4,9 @@ use std::alloc::Layout;
 use std::ptr;
 
 use offheap::{MemoryManager, MemoryMode, Owner, Reason, Scratch, ZeroPolicy};
+use offheap_test_support::Random;
 
-use crate::support::{PAGE, Random, assert_empty, changes_nothing, in_both_modes, manager};
+use crate::support::{PAGE, assert_empty, changes_nothing, in_both_modes, manager};
 
 /// Runs `test` with an owner of 64 pages in both modes, and checks that all comes back.
 fn with_owner(test: impl Fn(&MemoryManager, &Owner)) {

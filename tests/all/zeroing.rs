@@ -3,8 +3,9 @@
 use std::thread;
 
 use offheap::{MemoryManager, MemoryMode, MemorySegment, Owner, ZeroPolicy};
+use offheap_test_support::Random;
 
-use crate::support::{PAGE, Random, STRATEGIES, address, assert_empty, in_both_modes};
+use crate::support::{PAGE, STRATEGIES, address, assert_empty, in_both_modes};
 
 const PAGES: usize = 150;
 

@@ -10,12 +10,12 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use offheap::{MemoryManager, MemorySegment, Owner, Reason};
 use offheap_operators::sort::{ExternalSorter, SortError};
+use offheap_test_support::{Count, Flag};
 
 use support::{in_a_process, limit};
 
@@ -163,10 +163,10 @@ fn a_limit_on_the_size_of_files_is_an_error_and_no_end() {
     });
 }
 
-static SIGNALS: AtomicU64 = AtomicU64::new(0);
+static SIGNALS: Count = Count::new();
 
 extern "C" fn count_signal(_: libc::c_int) {
-    SIGNALS.fetch_add(1, Ordering::Relaxed);
+    SIGNALS.add(1);
 }
 
 /// Has a signal interrupt what is under way, which the system does not begin again by itself.
@@ -183,12 +183,12 @@ fn a_storm_of_signals_is_not_noticed() {
     in_a_process("a_storm_of_signals_is_not_noticed", || {
         interrupt_on(libc::SIGUSR1);
         let (manager, dir) = (manager(), folder("signals"));
-        let ends = AtomicBool::new(false);
+        let ends = Flag::default();
         // SAFETY: the call reads a number.
         let target = unsafe { libc::pthread_self() };
         thread::scope(|scope| {
             let storm = || {
-                while !ends.load(Ordering::Relaxed) {
+                while !ends.is_set() {
                     // SAFETY: the thread waits for this one, so it is there.
                     unsafe { libc::pthread_kill(target, libc::SIGUSR1) };
                     thread::yield_now();
@@ -211,9 +211,9 @@ fn a_storm_of_signals_is_not_noticed() {
                 assert!(manager.resident_bytes().is_some());
                 manager.trim();
             }
-            ends.store(true, Ordering::Relaxed);
+            ends.set();
         });
-        let signals = SIGNALS.load(Ordering::Relaxed);
+        let signals = SIGNALS.get();
         assert!(signals > 100, "{signals} signals");
         fs::remove_dir(&dir).unwrap();
         manager.verify_empty().unwrap();
@@ -299,13 +299,13 @@ fn a_child_that_ends_at_once_costs_its_parent_nothing() {
         let manager = manager();
         // One that has threads.
         let subscription = manager.on_pressure(|_| ()).unwrap();
-        let ends = AtomicBool::new(false);
+        let ends = Flag::default();
         thread::scope(|scope| {
             for stamp in 1..=2 {
                 let owner = owner(&manager, "churn");
                 let ends = &ends;
                 scope.spawn(move || {
-                    while !ends.load(Ordering::Relaxed) {
+                    while !ends.is_set() {
                         let mut pages = owner.allocate_pages(PAGES / 4).unwrap();
                         fill(&mut pages, stamp);
                         assert!(are_filled(&pages, stamp));
@@ -316,7 +316,7 @@ fn a_child_that_ends_at_once_costs_its_parent_nothing() {
                 // What others have in hand may never be let go of in the child, so it asks nothing.
                 assert!(in_a_child(|| true));
             }
-            ends.store(true, Ordering::Relaxed);
+            ends.set();
         });
         drop(subscription);
         manager.verify_empty().unwrap();

@@ -3,7 +3,6 @@
 // A test stops at the first thing that is not as it says.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -15,6 +14,7 @@ use offheap::{
 };
 use offheap_fault_tests::Outcome::{Absorbed, Refused};
 use offheap_fault_tests::{Action, Fault, Faults, Outcome, Scenario, try_all};
+use offheap_test_support::Count;
 
 const PAGE: usize = 32 << 10;
 /// Four huge pages.
@@ -221,7 +221,7 @@ fn resident_bytes(faults: &Faults) {
 /// Gives what it has when it is asked.
 struct Giver {
     pages: Mutex<Vec<MemorySegment>>,
-    asked: AtomicUsize,
+    asked: Count,
 }
 
 impl Reclaimer for Giver {
@@ -230,7 +230,7 @@ impl Reclaimer for Giver {
     }
 
     fn reclaim(&self, target_bytes: usize, _reserve: &SpillReserve<'_>) {
-        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.asked.add(1);
         let mut pages = self.pages.lock().unwrap();
         let left = pages.len().saturating_sub(target_bytes.div_ceil(PAGE));
         let given = pages.split_off(left);
@@ -243,7 +243,7 @@ impl Reclaimer for Giver {
 fn giver(manager: &MemoryManager) -> (Owner, Arc<Giver>) {
     let owner = owner(manager, "giver");
     let pages = Mutex::new(owner.allocate_pages(PAGES).unwrap());
-    let giver = Arc::new(Giver { pages, asked: AtomicUsize::new(0) });
+    let giver = Arc::new(Giver { pages, asked: Count::new() });
     owner.set_reclaimer(&giver);
     (owner, giver)
 }
@@ -264,7 +264,7 @@ fn ask_at_first(faults: &Faults) {
     }
     let pages = asks.allocate_pages(16).unwrap();
     assert_eq!(pages.len(), 16, "the next time others are asked");
-    assert!(giver.asked.load(Ordering::Relaxed) > 0);
+    assert!(giver.asked.get() > 0);
     drop((pages, asks, holder, giver));
     assert_whole_in_time(&manager);
 }

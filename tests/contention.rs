@@ -5,10 +5,7 @@
 // Leave to unwrap in tests goes by this.
 #[cfg(test)]
 mod contention {
-    use std::future::Future;
-    use std::pin::pin;
     use std::sync::{Arc, Mutex, PoisonError};
-    use std::task::{Context, Poll, Waker};
     use std::thread;
     use std::time::{Duration, Instant};
 
@@ -16,7 +13,7 @@ mod contention {
         AllocationError, FairShare, MemoryManager, MemorySegment, Owner, Reason, Reclaimer,
         SpillReserve,
     };
-    use offheap_test_support::{Count, Flag, Random};
+    use offheap_test_support::{Count, Flag, Random, poll_and_cancel};
 
     const PAGE: usize = 4 << 10;
     const PAGES: usize = 1024;
@@ -142,18 +139,6 @@ mod contention {
             thread::sleep(Duration::from_micros(micros));
             self.give_back(target_bytes.div_ceil(PAGE));
         }
-    }
-
-    /// Polls a future a few times, and then lets go of it, or has it after all.
-    fn poll_and_cancel<T>(future: impl Future<Output = T>, polls: usize) -> Option<T> {
-        let mut future = pin!(future);
-        for _ in 0..=polls {
-            match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(value) => return Some(value),
-                Poll::Pending => thread::yield_now(),
-            }
-        }
-        None
     }
 
     /// What is asked for in one step, and how: mostly as much as a quarter of all there is.

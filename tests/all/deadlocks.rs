@@ -8,10 +8,7 @@ use std::time::Duration;
 use offheap::{MemoryManager, MemoryManagerBuilder, Reason};
 use offheap_test_support::is_pending;
 
-use crate::support::{PAGE, assert_empty};
-
-/// Longer than anything takes that goes well.
-const LONG: Duration = Duration::from_secs(600);
+use crate::support::{LONG, PAGE, assert_empty};
 
 fn builder(pages: usize) -> MemoryManagerBuilder {
     let builder = MemoryManager::builder().capacity(pages * PAGE).page_size(PAGE);

@@ -11,10 +11,7 @@ use offheap::{
 };
 use offheap_test_support::Count;
 
-use crate::support::{PAGE, assert_empty};
-
-/// Longer than anything takes that goes well.
-const LONG: Duration = Duration::from_secs(600);
+use crate::support::{LONG, PAGE, assert_empty};
 
 fn builder(pages: usize) -> MemoryManagerBuilder {
     MemoryManager::builder().capacity(pages * PAGE).page_size(PAGE)
@@ -179,6 +176,16 @@ struct Stuck {
     calls: Count,
 }
 
+impl Stuck {
+    /// It, what tells of each call, and what lets it go when it is dropped.
+    fn new() -> (Arc<Self>, Receiver<()>, Sender<()>) {
+        let (begun, has_begun) = channel();
+        let (let_go, end) = channel();
+        let (begun, end) = (Mutex::new(begun), Mutex::new(end));
+        (Arc::new(Self { begun, end, calls: Count::new() }), has_begun, let_go)
+    }
+}
+
 impl Reclaimer for Stuck {
     fn reclaimable(&self) -> usize {
         8 * PAGE
@@ -194,10 +201,7 @@ impl Reclaimer for Stuck {
 #[test]
 fn a_reclaimer_that_never_answers_is_no_longer_waited_for() {
     let manager = builder(16).reclaim_timeout(Duration::from_millis(20)).build().unwrap();
-    let (begun, has_begun) = channel();
-    let (let_go, end) = channel::<()>();
-    let stuck =
-        Arc::new(Stuck { begun: Mutex::new(begun), end: Mutex::new(end), calls: Count::new() });
+    let (stuck, has_begun, let_go) = Stuck::new();
     let owner = manager.owner("stuck").priority(-1).reclaimer(&stuck).register().unwrap();
     let held = owner.allocate_pages(8).unwrap();
     let honest = Holder::new(manager.owner("honest"), 8);
@@ -242,10 +246,7 @@ fn whoever_does_not_wait_is_refused_once_everybody_was_asked() {
 #[test]
 fn two_who_do_not_wait_both_have_what_another_one_gives() {
     let manager = builder(16).build().unwrap();
-    let (begun, has_begun) = channel();
-    let (let_go, end) = channel::<()>();
-    let stuck =
-        Arc::new(Stuck { begun: Mutex::new(begun), end: Mutex::new(end), calls: Count::new() });
+    let (stuck, has_begun, let_go) = Stuck::new();
     let owner = manager.owner("stuck").reclaimer(&stuck).register().unwrap();
     let mut held = owner.allocate_pages(16).unwrap();
     let asking = |name| manager.owner(name).register().unwrap();

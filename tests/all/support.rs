@@ -1,5 +1,7 @@
 //! What the tests share: managers in both modes, seeded choices, stamps on memory.
 
+use std::time::Duration;
+
 use offheap::{
     LeakError, ManagerStats, MemoryManager, MemoryMode, MemorySegment, OccupancyMap, Strategy,
 };
@@ -8,6 +10,9 @@ pub const STRATEGIES: [Strategy; 2] = [Strategy::SmallestFit, Strategy::LargestF
 
 /// The smallest page.
 pub const PAGE: usize = 4 << 10;
+
+/// Longer than anything takes that goes well.
+pub const LONG: Duration = Duration::from_secs(600);
 
 /// Runs `test` for each mode; a failure shows the mode.
 pub fn in_both_modes(test: impl Fn(MemoryMode)) {

@@ -10,10 +10,7 @@ use std::time::Duration;
 use offheap::{MemoryManager, Owner, Reason};
 use offheap_test_support::Woken;
 
-use crate::support::{PAGE, assert_empty, in_both_modes, manager};
-
-/// Longer than anything takes that goes well.
-const LONG: Duration = Duration::from_secs(600);
+use crate::support::{LONG, PAGE, assert_empty, in_both_modes, manager};
 
 /// A future that is polled by hand.
 struct Polled<'a, T> {

@@ -1,9 +1,6 @@
 //! One of eight threads that do everything a manager is for, in no order.
 
-use std::future::Future;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -11,7 +8,7 @@ use offheap::{
     AllocationError, Lease, MemoryManager, MemorySegment, Owner, PressureSubscription, Reclaimer,
     Reservation, Scratch, ShareError, SpillReserve, Worker,
 };
-use offheap_test_support::{Count, Random};
+use offheap_test_support::{Count, Random, poll_and_cancel};
 
 /// The pages that a thread would hold, of which there are not enough for all.
 const HELD_SEGMENTS_MAX: usize = 150;
@@ -133,18 +130,6 @@ pub struct Hand<'a> {
     leases: Vec<Lease<Arc<str>>>,
     subscriptions: Vec<PressureSubscription>,
     page_bytes: usize,
-}
-
-/// Polls a future a few times, and then lets go of it, or has it after all.
-fn poll_and_cancel<T>(future: impl Future<Output = T>, polls: usize) -> Option<T> {
-    let mut future = pin!(future);
-    for _ in 0..=polls {
-        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(value) => return Some(value),
-            Poll::Pending => thread::yield_now(),
-        }
-    }
-    None
 }
 
 /// Registers an owner, one in three ways to be asked.

@@ -1,7 +1,6 @@
 //! Small readings of syntax: paths, `use` trees, attributes, and paths among a macro's tokens.
 
 use proc_macro2::{TokenStream, TokenTree};
-use syn::spanned::Spanned;
 
 /// A path that the code mentions.
 #[derive(Debug)]
@@ -14,10 +13,14 @@ pub struct Mention {
 
 /// `None` for a path that starts at another crate's root.
 pub fn mention(path: &syn::Path) -> Option<Mention> {
-    let line = path.span().start().line;
+    let line = line_of(&path.segments.first()?.ident);
     let names = path.segments.iter().map(|segment| segment.ident.to_string());
     let inside = path.leading_colon.is_none();
     inside.then(|| Mention { path: names.collect(), line, is_macro: false })
+}
+
+fn line_of(name: &syn::Ident) -> usize {
+    name.span().start().line
 }
 
 /// The paths among the tokens of a macro, which no parser knows the grammar of.
@@ -41,7 +44,7 @@ pub fn tokens(stream: TokenStream, found: &mut Vec<Mention>) {
                 at += 3;
             }
             let is_macro = is_punct(at + 1, '!') && !is_punct(at + 2, '=');
-            found.push(Mention { path, line: first.span().start().line, is_macro });
+            found.push(Mention { path, line: line_of(first), is_macro });
         }
         at += 1;
     }
@@ -54,7 +57,6 @@ pub fn flatten(
     before: &mut Vec<String>,
     add: &mut impl FnMut(Option<String>, Vec<String>, usize),
 ) {
-    let line = tree.span().start().line;
     let with = |before: &[String], name: &syn::Ident| {
         let mut path = before.to_vec();
         if name != "self" || path.is_empty() {
@@ -70,12 +72,15 @@ pub fn flatten(
         }
         syn::UseTree::Name(name) => {
             let path = with(before, &name.ident);
-            add(path.last().cloned(), path, line);
+            add(path.last().cloned(), path, line_of(&name.ident));
         }
         syn::UseTree::Rename(rename) => {
+            let line = line_of(&rename.ident);
             add(Some(rename.rename.to_string()), with(before, &rename.ident), line);
         }
-        syn::UseTree::Glob(_) => add(None, before.clone(), line),
+        syn::UseTree::Glob(glob) => {
+            add(None, before.clone(), glob.star_token.spans[0].start().line);
+        }
         syn::UseTree::Group(group) => {
             group.items.iter().for_each(|tree| flatten(tree, before, add));
         }

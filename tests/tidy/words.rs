@@ -1,6 +1,5 @@
 //! Public words are plain: who a thing is said to be, and how long a sentence is.
 
-use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 
 use crate::expect_none;
@@ -36,7 +35,8 @@ impl Docs {
             let syn::Meta::NameValue(pair) = &attribute.meta else { continue };
             let text = scan::text(&pair.value).filter(|_| pair.path.is_ident("doc"));
             let Some(text) = text else { continue };
-            let (_, whole) = piece.get_or_insert((attribute.span().start().line, String::new()));
+            let (_, whole) =
+                piece.get_or_insert((attribute.pound_token.spans[0].start().line, String::new()));
             whole.push_str(text.strip_prefix(' ').unwrap_or(&text));
             whole.push('\n');
         }

@@ -13,7 +13,7 @@ use offheap::{
     Reason, Reclaimer, SpillReserve, ZeroPolicy,
 };
 use offheap_fault_tests::Outcome::{Absorbed, Refused};
-use offheap_fault_tests::{Action, Fault, Faults, Outcome, Scenario, try_all};
+use offheap_fault_tests::{Action, Fault, Faults, Scenario, try_all};
 use offheap_test_support::Count;
 
 const PAGE: usize = 32 << 10;
@@ -25,10 +25,6 @@ const ADVICE: &[Action] =
 const RIGHTS: &[Action] = &[Action::Errno(libc::EPERM), Action::Errno(libc::ENOSYS)];
 const THREADS: &[Action] = &[Action::Errno(libc::EAGAIN), Action::Errno(libc::EPERM)];
 const FILES: &[Action] = &[Action::Errno(libc::EMFILE), Action::Errno(libc::EACCES)];
-
-const fn fault(call: &'static str, actions: &'static [Action], always: Option<Outcome>) -> Fault {
-    Fault { call, actions, always }
-}
 
 fn builder() -> MemoryManagerBuilder {
     MemoryManager::builder().capacity(PAGES * PAGE).page_size(PAGE)
@@ -339,46 +335,46 @@ fn giving_back() {
         Scenario {
             name: "exchange",
             run: exchange,
-            faults: &[fault("madvise", ADVICE, None)],
+            faults: &[Fault::new("madvise", ADVICE, None)],
             stacks: 0,
         },
         Scenario {
             name: "exchange_of_small_pages",
             run: exchange_of_small_pages,
-            faults: &[fault("madvise", ADVICE, None)],
+            faults: &[Fault::new("madvise", ADVICE, None)],
             stacks: 0,
         },
         Scenario {
             name: "exchange_of_zeroed_pages",
             run: exchange_of_zeroed_pages,
-            faults: &[fault("madvise", ADVICE, None)],
+            faults: &[Fault::new("madvise", ADVICE, None)],
             stacks: 0,
         },
         Scenario {
             name: "up_to",
             run: up_to,
-            faults: &[fault("madvise", ADVICE, Some(Absorbed))],
+            faults: &[Fault::new("madvise", ADVICE, Some(Absorbed))],
             stacks: 0,
         },
         Scenario {
             name: "trim",
             run: trim,
-            faults: &[fault("madvise", ADVICE, Some(Absorbed))],
+            faults: &[Fault::new("madvise", ADVICE, Some(Absorbed))],
             stacks: 0,
         },
         Scenario {
             name: "release_with_a_policy",
             run: release_with_a_policy,
-            faults: &[fault("madvise", ADVICE, Some(Absorbed))],
+            faults: &[Fault::new("madvise", ADVICE, Some(Absorbed))],
             stacks: 0,
         },
         Scenario {
             name: "resident_bytes",
             run: resident_bytes,
             faults: &[
-                fault("openat", FILES, Some(Absorbed)),
-                fault("read", &[Action::Errno(libc::EIO)], Some(Absorbed)),
-                fault("read", &[Action::Errno(libc::EINTR)], Some(Absorbed)),
+                Fault::new("openat", FILES, Some(Absorbed)),
+                Fault::new("read", &[Action::Errno(libc::EIO)], Some(Absorbed)),
+                Fault::new("read", &[Action::Errno(libc::EINTR)], Some(Absorbed)),
             ],
             stacks: 0,
         },
@@ -391,7 +387,7 @@ fn fences() {
     const SCENARIOS: &[Scenario] = &[Scenario {
         name: "drain",
         run: drain,
-        faults: &[fault("membarrier", RIGHTS, None)],
+        faults: &[Fault::new("membarrier", RIGHTS, None)],
         stacks: 0,
     }];
     try_all("fences", SCENARIOS);
@@ -403,25 +399,25 @@ fn threads_that_ask_and_tell() {
         Scenario {
             name: "ask_at_first",
             run: ask_at_first,
-            faults: &[fault("clone3", THREADS, None)],
+            faults: &[Fault::new("clone3", THREADS, None)],
             stacks: 4,
         },
         Scenario {
             name: "ask_again",
             run: ask_again,
-            faults: &[fault("clone3", THREADS, None)],
+            faults: &[Fault::new("clone3", THREADS, None)],
             stacks: 4,
         },
         Scenario {
             name: "wait",
             run: wait,
-            faults: &[fault("clone3", THREADS, Some(Absorbed))],
+            faults: &[Fault::new("clone3", THREADS, Some(Absorbed))],
             stacks: 4,
         },
         Scenario {
             name: "tell_pressure",
             run: tell_pressure,
-            faults: &[fault("clone3", THREADS, Some(Refused))],
+            faults: &[Fault::new("clone3", THREADS, Some(Refused))],
             stacks: 4,
         },
     ];

@@ -52,6 +52,18 @@ pub fn is_pending<T>(future: Pin<&mut impl Future<Output = T>>, waker: &Waker) -
     future.poll(&mut Context::from_waker(waker)).is_pending()
 }
 
+/// Polls a future a few times, and then lets go of it, or has it after all.
+pub fn poll_and_cancel<T>(future: impl Future<Output = T>, polls: usize) -> Option<T> {
+    let mut future = pin!(future);
+    for _ in 0..=polls {
+        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(value) => return Some(value),
+            Poll::Pending => thread::yield_now(),
+        }
+    }
+    None
+}
+
 /// Blocks the thread until `future` is ready.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);

@@ -1,4 +1,4 @@
-//! The targets by name, so that whoever runs them treats them all alike.
+//! The targets by name, so that all are run alike.
 
 use crate::bytes::{decoded, random_bytes};
 use crate::{abi, managers, seeded, segments, spill, waiting};

@@ -126,7 +126,7 @@ impl Tree {
         Ok(tentative)
     }
 
-    /// The request failed. Whoever waits in line waits for that, too.
+    /// The request failed. Those who wait in line wait for that, too.
     pub fn undo(&self, owner: usize, tentative: Tentative) {
         let returned = self.account(owner).undo(&self.lineage(owner), tentative);
         self.let_go(owner, returned.kept);

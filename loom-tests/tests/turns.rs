@@ -1,4 +1,4 @@
-//! The line: first come, first served, and whoever leaves it holds up nobody.
+//! The line: first come, first served, and a request that leaves it holds up no other.
 #![cfg(offheap_loom)]
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Who is told that he waits for ever, and who is not.
+//! Which requests are told that they wait for ever, and which are not.
 
 use std::future::Future;
 use std::pin::pin;

@@ -56,7 +56,7 @@ fn snapshot(manager: &MemoryManager) -> (ManagerStats, OccupancyMap) {
     (stats, manager.map())
 }
 
-/// A segment with a number all over it: whoever else wrote to it is found out.
+/// A segment with a number all over it: what others write to it is found out.
 pub struct Stamped {
     pub segment: MemorySegment,
     stamp: u64,

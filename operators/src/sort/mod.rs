@@ -41,7 +41,7 @@
 //! # How it shares
 //!
 //! If its owner was registered with [polled reclaim](offheap::OwnerBuilder::polled_reclaim), the
-//! sort looks with every row whether others ask for memory, and gives back all that it can do
+//! sort looks with every row whether others ask for memory. It then gives back all that it can do
 //! without, however much was asked for: what it keeps would only make for smaller runs.
 //!
 //! | while it | it gives back | and goes on with |
@@ -231,7 +231,7 @@ impl ExternalSorter {
     }
 
     /// Gives memory back if others ask for it. [`push`](Self::push) begins with this; it is for
-    /// whoever has no row just now.
+    /// a caller that has no row just now.
     ///
     /// # Errors
     ///

@@ -8,7 +8,7 @@
 mod sizes;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use offheap::{MemorySegment, Strategy, VariableSizeManager};
+use offheap::{MemorySegment, Strategy, views::VariableSizeManager};
 
 use sizes::{Random, Sizes};
 

@@ -9,7 +9,7 @@ mod sizes;
 
 use std::time::Instant;
 
-use offheap::{HugePages, MemoryManager, MemorySegment, Strategy};
+use offheap::{MemoryManager, MemorySegment, Strategy, config::HugePages};
 
 use sizes::Random;
 

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use offheap::{MemoryManager, MemoryMode, Owner};
+use offheap::{MemoryManager, Owner, config::MemoryMode};
 
 const CAPACITY_BYTES: usize = 64 << 20;
 

@@ -4,7 +4,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use offheap::{FixedSizeManager, MemorySegment};
+use offheap::{MemorySegment, views::FixedSizeManager};
 
 const PAGE_BYTES: usize = 32 << 10;
 

@@ -7,7 +7,7 @@
 #[path = "support/sizes.rs"]
 mod sizes;
 
-use offheap::{MemoryManager, MemorySegment, Reason, Strategy, VariableSizeManager};
+use offheap::{MemoryManager, MemorySegment, Strategy, error::Reason, views::VariableSizeManager};
 
 use sizes::{Random, Sizes};
 

@@ -11,7 +11,7 @@
 #     ## name
 #     What is broken.
 #     red loom claims
-#     in src/free_list/claims.rs
+#     in src/ledger/free_list/claims.rs
 #     -    before
 #     +    after
 #

@@ -41,29 +41,25 @@
 //! feature nothing does, and [`MemoryManager::leaks`] answers who asks. `track-allocations` costs a
 //! lock an allocation.
 //!
+//! [`LeakError`]: error::LeakError
+//!
 //! # Floors
 //!
 //! A file uses its own floor and those below, never above; a test checks it.
 //!
 //! ```text
-//! 5 ffi/                   the C ABI, a feature                unsafe
-//! 4 manager/               MemoryManager, fixed, variable, owners, workers, segments,
-//!                          reservations, scratch, waiting, reclaim, policies, pressure,
-//!                          shared resources, stats             unsafe: owner_ref, segment,
-//!                                                              cache, scratch, worker
-//! 3 arena                  pages and blocks out of region and free list, or the process heap
-//! 2 os/ region block process_heap
-//!                          one mapping; index to address       unsafe
-//! 1 free_list/ stock/ residency magazine depot page_stack budget/ line page_set cgroup
-//!   handles/ ask           numbers only: no memory, no unsafe; loom checks these
-//! 0 units error/ sync available seeded
-//!                          typed indices and sizes; errors; the switch to loom's atomics
+//! 5 ffi/      the C ABI, a feature                                       unsafe
+//! 4 manager/  MemoryManager, its builder and views; statistics, pressure, shared resources
+//! 3 owners/   who holds memory, and how it is shared                     unsafe in parts
+//! 2 memory/   one mapping; index to address; pages and blocks out of it  unsafe
+//! 1 ledger/   numbers only: no memory, no unsafe; loom checks these
+//! 0 base/     typed indices and sizes; errors; the switch to loom's atomics
 //! ```
 //!
 //! The lock-free and arithmetic code sits *below* the memory: it moves indices, so it needs no
 //! unsafe, no mapping and no clean-up in a model or a fuzz run. Start reading at the
-//! `free_list` module: its head has the protocol that everything else rests on; `stock` and
-//! `residency` keep what is resident below the capacity.
+//! `free_list` module: its head has the protocol that everything else rests on; `stock` keeps what
+//! is resident below the capacity.
 //!
 //! # How memory flows
 //!
@@ -77,9 +73,9 @@
 //! # When it runs out
 //!
 //! 1. What owners and workers keep at hand is brought back, and the request is made once more.
-//! 2. Owners that can give memory back are asked for it, as the [`Policy`] says: a [`Reclaimer`] is
-//!    called, on a thread of the manager's, or the owner looks for itself
-//!    ([`Owner::reclaim_requested`]).
+//! 2. Owners that can give memory back are asked for it, as the [`Policy`](sharing::Policy) says: a
+//!    [`Reclaimer`](reclaim::Reclaimer) is called, on a thread of the manager's, or the owner looks
+//!    for itself ([`Owner::reclaim_requested`]).
 //! 3. Meanwhile the request has its place in a line, and what is given back is served to those in
 //!    it, in turn. Whoever [waits](Owner::acquire_pages) stays there until he is served; whoever
 //!    does not is refused once nobody has anything to give, with an error that names the holders.
@@ -89,87 +85,111 @@
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("offheap counts bytes in 64 bits: it needs a 64-bit target");
 
-mod ask;
-mod available;
-mod budget;
-mod depot;
-mod error;
-mod free_list;
-#[cfg(any(feature = "c-abi", offheap_loom))]
-mod handles;
-mod line;
-mod magazine;
-mod page_set;
-mod page_stack;
-mod residency;
-mod seeded;
-mod stock;
-mod sync;
-mod units;
-
-#[cfg(not(offheap_loom))]
-mod arena;
-#[cfg(not(offheap_loom))]
-mod block;
-#[cfg(all(target_os = "linux", not(any(offheap_loom, offheap_portable))))]
-mod cgroup;
+mod base;
 #[cfg(all(feature = "c-abi", not(offheap_loom)))]
+#[doc(hidden)]
 pub mod ffi;
+mod ledger;
 #[cfg(not(offheap_loom))]
 mod manager;
 #[cfg(not(offheap_loom))]
-mod os;
+mod memory;
 #[cfg(not(offheap_loom))]
-mod process_heap;
-#[cfg(not(offheap_loom))]
-mod region;
+mod owners;
 
 /// What the models check: floor 1, out in the open.
 #[cfg(offheap_loom)]
 #[doc(hidden)]
 pub mod model {
-    pub use crate::ask::Asked;
-    pub use crate::budget::{
+    pub use crate::base::sync::full_fence;
+    pub use crate::base::units::{ChunkIndex, PageCount, PageIndex, Span};
+    pub use crate::ledger::at_hand::depot::{Depot, Shelf};
+    pub use crate::ledger::at_hand::magazine::{Entered, Fences, MAGAZINE_PAGES, Magazine};
+    pub use crate::ledger::budget::{
         Account, Awaited, Budget, Kept, Opened, Parent, Refused, Returned, Tentative, Turn,
     };
-    pub use crate::depot::{Depot, Shelf};
-    pub use crate::free_list::{FreeList, HeldPages, HeldRun, Lent, SetIndex, Summary, Words};
-    pub use crate::handles::{
+    pub use crate::ledger::free_list::{
+        FreeList, HeldPages, HeldRun, Lent, SetIndex, Summary, Words,
+    };
+    pub use crate::ledger::handles::{
         Closed, Gate, Gates, Generation, Handle, Kind, LabelledGate, NotEntered, SLOTS_MAX, Spares,
     };
-    pub use crate::line::{Ended, Line, Request, Served, Ticket};
-    pub use crate::magazine::{Entered, Fences, MAGAZINE_PAGES, Magazine};
-    pub use crate::residency::{Residency, Units};
-    pub use crate::stock::{Exchange, NoExchange, Stock};
-    pub use crate::sync::full_fence;
-    pub use crate::units::{ChunkIndex, PageCount, PageIndex, Span};
+    pub use crate::ledger::stock::{Exchange, NoExchange, Stock};
+    pub use crate::ledger::stock::{Residency, Units};
+    pub use crate::ledger::waiting::ask::Asked;
+    pub use crate::ledger::waiting::line::{Ended, Line, Request, Served, Ticket};
 }
 
 /// How often which words were touched.
 #[cfg(offheap_count)]
 #[doc(hidden)]
 pub mod touches {
-    pub use crate::sync::touches::{Touches, restart, start, stop};
+    pub use crate::base::sync::touches::{Touches, restart, start, stop};
 }
 
+pub use base::error::AllocationError;
+pub use ledger::free_list::Strategy;
 #[cfg(not(offheap_loom))]
-pub use arena::{IdleMemory, ZeroPolicy};
-pub use available::{AvailableMemory, CapacitySource, MemoryLimit};
-pub use error::{
-    AllocationError, AllocationKind, AllocationSite, ConfigError, FractionError, Holder, LeakError,
-    OutOfBounds, OwnerError, Reason, Refusal, ReservationError, ShareError, UnknownWord,
-};
-pub use free_list::Strategy;
+pub use manager::{MemoryManager, MemorySegment, Owner, Reservation, Worker};
+
+/// How a manager and its owners are configured.
 #[cfg(not(offheap_loom))]
-pub use manager::{
-    Answer, Claim, FairShare, FixedSizeManager, Greedy, Holdings, Lease, ManagerStats,
-    MemoryManager, MemoryManagerBuilder, MemoryMode, MemorySegment, OccupancyMap, Owner,
-    OwnerBuilder, OwnerStats, Policy, Pressure, PressureChanges, PressureSubscription, Reclaimer,
-    Reservation, ReservedSegment, Scratch, Share, SharedResourceStats, SpillReserve,
-    VariableSizeManager, Worker,
-};
+pub mod config {
+    pub use crate::base::available::{AvailableMemory, CapacitySource, MemoryLimit};
+    pub use crate::manager::{MemoryManagerBuilder, MemoryMode, OwnerBuilder};
+    pub use crate::memory::arena::{IdleMemory, ZeroPolicy};
+    pub use crate::memory::os::{CoreDumps, HugePages, Populate};
+}
+
+/// Why a call failed, in numbers and as a sentence.
+pub mod error {
+    pub use crate::base::error::{
+        AllocationKind, AllocationSite, ConfigError, FractionError, Holder, LeakError, OutOfBounds,
+        OwnerError, Reason, Refusal, ReservationError, ShareError, UnknownWord,
+    };
+}
+
+/// How short memory is.
 #[cfg(not(offheap_loom))]
-pub use os::{CoreDumps, HugePages, Populate};
+pub mod pressure {
+    pub use crate::manager::{Pressure, PressureChanges, PressureSubscription};
+}
+
+/// Giving memory back when others need it.
+#[cfg(not(offheap_loom))]
+pub mod reclaim {
+    pub use crate::manager::{Answer, Reclaimer, ReservedSegment, SpillReserve};
+}
+
+/// Resources that are sized once and leased by several.
+#[cfg(not(offheap_loom))]
+pub mod resources {
+    pub use crate::manager::{Lease, SharedResourceStats};
+}
+
+/// Segments that are kept together, and small objects.
+#[cfg(not(offheap_loom))]
+pub mod segments {
+    pub use crate::manager::{Holdings, Scratch};
+}
+
+/// How owners share a budget when there is not enough for all.
+#[cfg(not(offheap_loom))]
+pub mod sharing {
+    pub use crate::manager::{Claim, FairShare, Greedy, Policy, Share};
+}
+
+/// A manager and its owners in numbers.
+#[cfg(not(offheap_loom))]
+pub mod stats {
+    pub use crate::manager::{ManagerStats, OccupancyMap, OwnerStats};
+}
+
+/// Plain views for pages only, and for blocks only.
+#[cfg(not(offheap_loom))]
+pub mod views {
+    pub use crate::manager::{FixedSizeManager, VariableSizeManager};
+}
 
 /// The README's example compiles and runs.
 #[cfg(doctest)]

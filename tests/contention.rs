@@ -10,8 +10,10 @@ mod contention {
     use std::time::{Duration, Instant};
 
     use offheap::{
-        AllocationError, FairShare, MemoryManager, MemorySegment, Owner, Reason, Reclaimer,
-        SpillReserve,
+        AllocationError, MemoryManager, MemorySegment, Owner,
+        error::Reason,
+        reclaim::{Reclaimer, SpillReserve},
+        sharing::FairShare,
     };
     use offheap_test_support::{Count, Flag, Random, poll_and_cancel};
 

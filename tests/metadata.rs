@@ -2,7 +2,7 @@
 #![cfg(all(target_os = "linux", not(offheap_portable)))] // elsewhere the region is counted, too
 #![allow(clippy::unwrap_used)] // a test stops at the first thing that is not as it says
 
-use offheap::{MemoryManager, ZeroPolicy};
+use offheap::{MemoryManager, config::ZeroPolicy};
 use offheap_test_support::CountingAllocator;
 
 #[global_allocator]

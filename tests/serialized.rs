@@ -8,8 +8,11 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use offheap::{
-    CoreDumps, HugePages, IdleMemory, ManagerStats, MemoryManager, MemoryMode, OccupancyMap,
-    Populate, Reason, Refusal, SharedResourceStats, Strategy, ZeroPolicy,
+    MemoryManager, Strategy,
+    config::{CoreDumps, HugePages, IdleMemory, MemoryMode, Populate, ZeroPolicy},
+    error::{Reason, Refusal},
+    resources::SharedResourceStats,
+    stats::{ManagerStats, OccupancyMap},
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;

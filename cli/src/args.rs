@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
-use offheap::{MemoryMode, Strategy};
+use offheap::{Strategy, config::MemoryMode};
 
 use crate::failure::Failure;
 

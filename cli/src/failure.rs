@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use offheap::ConfigError;
+use offheap::error::ConfigError;
 use offheap_operators::sort::SortError;
 
 /// What ended the program early.

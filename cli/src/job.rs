@@ -1,6 +1,10 @@
 //! The job from end to end: survey the input, sort it, check the answer.
 
-use offheap::{FairShare, MemoryManager, MemoryManagerBuilder, MemoryMode, Strategy};
+use offheap::{
+    MemoryManager, Strategy,
+    config::{MemoryManagerBuilder, MemoryMode},
+    sharing::FairShare,
+};
 use offheap_operators::Interrupt;
 use offheap_operators::sort::PAGES_MIN;
 

@@ -4,7 +4,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use offheap::{MemoryManager, OccupancyMap};
+use offheap::{MemoryManager, stats::OccupancyMap};
 
 use crate::failure::Failure;
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
-use offheap::{FairShare, MemoryManager, Owner, Reason};
+use offheap::{MemoryManager, Owner, error::Reason, sharing::FairShare};
 use offheap_operators::Interrupt;
 use offheap_operators::sort::{ExternalSorter, PAGES_MIN, SortError, SortStats, SortedRows};
 use offheap_test_support::Flag;

@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use offheap::{MemoryManager, MemoryMode, Reason, Strategy};
+use offheap::{MemoryManager, Strategy, config::MemoryMode, error::Reason};
 use offheap_operators::Interrupt;
 use offheap_operators::sort::{ExternalSorter, PAGES_MIN, SortError, SortStats};
 use proptest::collection::vec;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::arena::{self, IdleMemory};
-use crate::free_list;
-use crate::handles::Kind;
+use crate::ledger::free_list;
+use crate::ledger::handles::Kind;
 use crate::manager::{FairShare, Greedy, MemoryManager, MemoryManagerBuilder, MemoryMode};
-use crate::os;
+use crate::memory::arena::{self, IdleMemory};
+use crate::memory::os;
 
 use super::Config;
 use super::failure::{Failure, call};

@@ -6,10 +6,10 @@ use std::ffi::{CString, c_char};
 use std::fmt::{self, Display, Formatter};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::error::{
+use crate::base::error::{
     AllocationError, ConfigError, LeakError, OwnerError, Refusal, ReservationError,
 };
-use crate::handles::{Handle, Kind, NotEntered};
+use crate::ledger::handles::{Handle, Kind, NotEntered};
 
 use super::status::Status;
 

@@ -3,8 +3,8 @@
 use std::ffi::c_char;
 use std::fmt::Write;
 
-use crate::error::Holder;
-use crate::handles::Kind;
+use crate::base::error::Holder;
+use crate::ledger::handles::Kind;
 use crate::manager::{self, MemoryManager};
 
 use super::config::CONFIGS;

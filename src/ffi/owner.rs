@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 use std::ops::Deref;
 
-use crate::handles::{Handle, Kind};
+use crate::ledger::handles::{Handle, Kind};
 use crate::manager::{self, MemorySegment, OwnerBuilder};
 
 use super::failure::{Failure, call};

@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_char};
 use std::mem::offset_of;
 use std::ptr::{self, NonNull};
 
-use crate::handles::Handle;
+use crate::ledger::handles::Handle;
 
 use super::failure::Failure;
 use super::records::Record;

@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
-use crate::handles::Kind;
+use crate::ledger::handles::Kind;
 use crate::manager::{self, PressureSubscription};
 
 use super::callback::{Context, FreeFn};

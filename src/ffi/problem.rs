@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_char};
 
-use crate::error::{Reason, Refusal};
+use crate::base::error::{Reason, Refusal};
 
 use super::failure::{Failure, call, last_message, last_refusal};
 use super::pointers::OutRecord;

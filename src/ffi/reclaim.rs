@@ -5,7 +5,7 @@ use std::ffi::c_void;
 use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::handles::{Handle, Kind};
+use crate::ledger::handles::{Handle, Kind};
 use crate::manager::{self, Answer, LentReserve, Reclaimer};
 
 use super::callback::{Context, FreeFn};

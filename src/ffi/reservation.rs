@@ -1,6 +1,6 @@
 //! Reservations: bytes of the budget for memory that is held elsewhere.
 
-use crate::handles::Kind;
+use crate::ledger::handles::Kind;
 use crate::manager;
 
 use super::failure::call;

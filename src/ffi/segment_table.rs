@@ -7,7 +7,7 @@
 use std::cell::{Cell, UnsafeCell};
 use std::ptr;
 
-use crate::handles::{Generation, Handle, Kind, LabelledGate, NotEntered, Spares};
+use crate::ledger::handles::{Generation, Handle, Kind, LabelledGate, NotEntered, Spares};
 use crate::manager::MemorySegment;
 
 use super::failure::Failure;

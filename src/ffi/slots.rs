@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use crate::handles::SLOTS_MAX;
+use crate::ledger::handles::SLOTS_MAX;
 
 /// The slots that are made first. Each bucket has twice as many as the one before.
 const FIRST_BUCKET_SLOTS: u32 = 16;

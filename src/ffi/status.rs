@@ -1,6 +1,6 @@
 //! The status codes, which are never renumbered.
 
-use crate::error::{ConfigError, OwnerError, Reason};
+use crate::base::error::{ConfigError, OwnerError, Reason};
 
 /// What a call came to.
 ///

@@ -3,8 +3,8 @@
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
 
-use crate::handles::{Gates, Generation, Handle, Kind, NotEntered, Spares};
-use crate::sync::thread_number;
+use crate::base::sync::thread_number;
+use crate::ledger::handles::{Gates, Generation, Handle, Kind, NotEntered, Spares};
 
 use super::failure::Failure;
 use super::slots::Slots;

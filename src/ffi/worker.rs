@@ -1,6 +1,6 @@
 //! Workers: one thread's fast path to pages.
 
-use crate::handles::Kind;
+use crate::ledger::handles::Kind;
 use crate::manager;
 
 use super::failure::call;

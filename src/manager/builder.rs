@@ -4,27 +4,27 @@ use std::num::NonZero;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use crate::arena::{AddressSpace, Arena, IdleMemory, OffHeap, OffHeapOptions, ZeroPolicy};
-use crate::available::CapacitySource;
-use crate::budget::Budget;
-use crate::depot::SHELF_PAGES;
-use crate::error::ConfigError;
-use crate::free_list::Strategy;
-use crate::line::Line;
-use crate::os::{self, CoreDumps, HugePages, Populate};
-use crate::units::{
+use crate::base::available::CapacitySource;
+use crate::base::error::ConfigError;
+use crate::base::units::{
     ADDRESS_SPACE_FACTOR_DEFAULT, CAPACITY_BYTES_MAX, PAGE_BYTES_DEFAULT, PageCount, PageSize,
 };
+use crate::ledger::at_hand::depot::SHELF_PAGES;
+use crate::ledger::budget::Budget;
+use crate::ledger::free_list::Strategy;
+use crate::ledger::waiting::line::Line;
+use crate::memory::arena::{AddressSpace, Arena, IdleMemory, OffHeap, OffHeapOptions, ZeroPolicy};
+use crate::memory::os::{self, CoreDumps, HugePages, Populate};
 
-use super::arbiter::Answers;
-use super::background::{Background, OnCall};
-use super::cache::CacheLimits;
-use super::capacity::Capacity;
-use super::events;
-use super::pressure::{Gauge, check_shares};
-use super::shared_resources::SharedResources;
-use super::sharing::Sharing;
-use super::{MemoryManager, MemoryMode, Shared};
+use crate::manager::capacity::Capacity;
+use crate::manager::pressure::{Gauge, check_shares};
+use crate::manager::resources::SharedResources;
+use crate::manager::{MemoryManager, MemoryMode, Shared};
+use crate::owners::arbiter::rounds::Answers;
+use crate::owners::background::{Background, OnCall};
+use crate::owners::events;
+use crate::owners::node::page_cache::CacheLimits;
+use crate::owners::sharing::options::Sharing;
 
 /// The shelves that an owner's depot has at most: more threads than that share them.
 const SHELVES_MAX: usize = 32;
@@ -65,7 +65,7 @@ pub struct MemoryManagerBuilder {
 }
 
 impl MemoryManagerBuilder {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             capacity: Capacity::Bytes(0),
             capacity_bytes: 0,
@@ -112,7 +112,7 @@ impl MemoryManagerBuilder {
     /// ```no_run
     /// let manager = offheap::MemoryManager::builder().fraction_of_available(0.1).build()?;
     /// println!("{} bytes: {}", manager.capacity(), manager.capacity_source());
-    /// # Ok::<(), offheap::ConfigError>(())
+    /// # Ok::<(), offheap::error::ConfigError>(())
     /// ```
     pub fn fraction_of_available(mut self, fraction: f64) -> Self {
         self.capacity = Capacity::FractionOfAvailable(fraction);
@@ -215,7 +215,7 @@ impl MemoryManagerBuilder {
         self
     }
 
-    pub(super) fn sharing_mut(&mut self) -> &mut Sharing {
+    pub(crate) fn sharing_mut(&mut self) -> &mut Sharing {
         &mut self.sharing
     }
 
@@ -278,9 +278,9 @@ impl MemoryManagerBuilder {
             answers: Answers::default(),
             resources: SharedResources::default(),
             #[cfg(feature = "track-allocations")]
-            sites: super::sites::Sites::default(),
+            sites: crate::owners::node::sites::Sites::default(),
             #[cfg(feature = "metrics")]
-            published: super::metrics::Published::default(),
+            published: crate::manager::metrics::Published::default(),
             cache_limits: self.cache_limits(pages, page_size),
             fences: Shared::fences(),
             background: Background::new(),

@@ -1,21 +1,21 @@
 //! The capacity, in bytes or as a fraction of what the process may use.
 
-use crate::available::CapacitySource;
-use crate::error::ConfigError;
-use crate::os;
+use crate::base::available::CapacitySource;
+use crate::base::error::ConfigError;
+use crate::memory::os;
 
-use super::fraction_of;
+use crate::manager::fraction_of;
 
 /// How much a manager is to have.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Capacity {
+pub(crate) enum Capacity {
     Bytes(usize),
     FractionOfAvailable(f64),
 }
 
 impl Capacity {
     /// The bytes, and what they were taken from.
-    pub(super) fn resolve(self) -> Result<(usize, CapacitySource), ConfigError> {
+    pub(crate) fn resolve(self) -> Result<(usize, CapacitySource), ConfigError> {
         let fraction = match self {
             Self::Bytes(bytes) => return Ok((bytes, CapacitySource::Named)),
             Self::FractionOfAvailable(fraction) => fraction,
@@ -35,7 +35,7 @@ impl Capacity {
 
 impl ConfigError {
     /// The same, with what the capacity was taken from if that is what is refused.
-    pub(super) fn with_capacity_source(self, capacity_source: &CapacitySource) -> Self {
+    pub(crate) fn with_capacity_source(self, capacity_source: &CapacitySource) -> Self {
         let is_about_capacity = matches!(
             self,
             Self::CapacityTooSmall { .. }

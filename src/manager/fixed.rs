@@ -1,8 +1,8 @@
 //! The plain way in for those who need pages only.
 
-use crate::error::{AllocationError, ConfigError};
+use crate::base::error::{AllocationError, ConfigError};
 
-use super::{MemoryManager, MemoryManagerBuilder, MemorySegment, Owner};
+use crate::manager::{MemoryManager, MemoryManagerBuilder, MemorySegment, Owner};
 
 /// Hands out pages, all of one size. Flink's users know it as the fixed-size memory manager.
 ///
@@ -10,7 +10,7 @@ use super::{MemoryManager, MemoryManagerBuilder, MemorySegment, Owner};
 /// share.
 ///
 /// ```
-/// use offheap::FixedSizeManager;
+/// use offheap::views::FixedSizeManager;
 ///
 /// let pages = FixedSizeManager::new(1 << 20, 32 << 10)?;
 /// let held = pages.allocate_pages(32)?;

@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics::{SharedString, counter, describe_counter, describe_gauge, gauge};
 
-use crate::error::{Reason, Refusal};
+use crate::base::error::{Reason, Refusal};
 
-use super::{ManagerStats, MemoryManager, OwnerStats};
+use crate::manager::{ManagerStats, MemoryManager, OwnerStats};
 
 /// The owners that were published last, for each name of the manager, so that those that are gone
 /// do not stay as they were.
 #[derive(Default)]
-pub(super) struct Published(Mutex<BTreeMap<String, Vec<Arc<str>>>>);
+pub(crate) struct Published(Mutex<BTreeMap<String, Vec<Arc<str>>>>);
 
 impl MemoryManager {
     /// Publishes the manager's numbers as they are now, to the recorder of the `metrics` facade.
@@ -110,13 +110,13 @@ impl Published {
     }
 }
 
-pub(super) fn count_refusal(refusal: &Refusal) {
+pub(crate) fn count_refusal(refusal: &Refusal) {
     let owner = SharedString::from(Arc::clone(&refusal.owner));
     let labels = [("owner", owner), ("reason", word(refusal.reason).into())];
     counter!("offheap_refusals_total", &labels).increment(1);
 }
 
-pub(super) fn count_trim(bytes: usize) {
+pub(crate) fn count_trim(bytes: usize) {
     counter!("offheap_trims_total").increment(1);
     counter!("offheap_trimmed_bytes_total").increment(bytes as u64);
 }

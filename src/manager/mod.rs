@@ -1,90 +1,57 @@
 //! The memory manager: one budget, one arena, and the owners that share them.
 
-mod access;
-mod acquire;
-mod allocate;
-mod arbiter;
-mod background;
 mod builder;
-mod cache;
-mod caller;
-mod calls;
-mod candidates;
 mod capacity;
-mod deadlock;
-mod drain;
-mod events;
 mod fixed;
-mod foreign;
-mod holdings;
-mod lineage;
-mod members;
 #[cfg(feature = "metrics")]
-mod metrics;
-mod mode;
-mod numbers;
-mod owner;
-mod owner_ref;
-mod policy;
-mod pressure;
-mod reclaim;
-mod refusal;
-mod registration;
-mod reservation;
-mod residency;
-mod scratch;
-mod segment;
-mod shared_resources;
-mod sharing;
-#[cfg(feature = "track-allocations")]
-mod sites;
-mod standing;
+pub(crate) mod metrics;
+pub(crate) mod pressure;
+mod resources;
 mod stats;
+mod trim;
 mod variable;
-mod wait;
-mod worker;
 
 use std::sync::{Arc, Mutex};
 
-use crate::arena::Arena;
-use crate::available::CapacitySource;
-use crate::budget::Budget;
-use crate::error::{FractionError, Holder, LeakError};
-use crate::free_list::Strategy;
-use crate::line::Line;
-use crate::magazine::Fences;
-use crate::units::{PageCount, PageSize};
+use crate::base::available::CapacitySource;
+use crate::base::error::{FractionError, Holder, LeakError};
+use crate::base::units::{PageCount, PageSize};
+use crate::ledger::at_hand::magazine::Fences;
+use crate::ledger::budget::Budget;
+use crate::ledger::free_list::Strategy;
+use crate::ledger::waiting::line::Line;
+use crate::memory::arena::Arena;
 
+pub use crate::memory::mode::MemoryMode;
+pub use crate::owners::holdings::Holdings;
+pub use crate::owners::owner::Owner;
+#[cfg(feature = "c-abi")]
+pub(crate) use crate::owners::reclaim::LentReserve;
+pub use crate::owners::reclaim::{Answer, Reclaimer, ReservedSegment, SpillReserve};
+pub use crate::owners::registration::OwnerBuilder;
+pub use crate::owners::reservation::Reservation;
+pub use crate::owners::scratch::Scratch;
+pub use crate::owners::segment::memory_segment::MemorySegment;
+#[cfg(feature = "c-abi")]
+pub(crate) use crate::owners::segment::memory_segment::release_all;
+pub use crate::owners::sharing::policy::{Claim, FairShare, Greedy, Policy, Share};
+pub use crate::owners::worker::Worker;
 pub use builder::MemoryManagerBuilder;
 pub use fixed::FixedSizeManager;
-pub use holdings::Holdings;
-pub use mode::MemoryMode;
-pub use owner::Owner;
-pub use policy::{Claim, FairShare, Greedy, Policy, Share};
 pub use pressure::{Pressure, PressureChanges, PressureSubscription};
-#[cfg(feature = "c-abi")]
-pub(crate) use reclaim::LentReserve;
-pub use reclaim::{Answer, Reclaimer, ReservedSegment, SpillReserve};
-pub use registration::OwnerBuilder;
-pub use reservation::Reservation;
-pub use scratch::Scratch;
-pub use segment::MemorySegment;
-#[cfg(feature = "c-abi")]
-pub(crate) use segment::release_all;
-pub use shared_resources::{Lease, SharedResourceStats};
+pub use resources::{Lease, SharedResourceStats};
 pub use stats::{ManagerStats, OccupancyMap, OwnerStats};
 pub use variable::VariableSizeManager;
-pub use worker::Worker;
 
-use arbiter::Answers;
-use background::{Background, OnCall};
-use cache::CacheLimits;
-use drain::{End, Whose};
-use members::{Members, Present};
+use crate::owners::arbiter::rounds::Answers;
+use crate::owners::background::{Background, OnCall};
+use crate::owners::node::page_cache::CacheLimits;
+use crate::owners::sharing::draining::{End, Whose};
+use crate::owners::sharing::options::Sharing;
+use crate::owners::sharing::registry::{Members, Present};
+use crate::owners::sharing::wait::Wanted;
 use pressure::Gauge;
-use shared_resources::SharedResources;
-use sharing::Sharing;
-use wait::Wanted;
+use resources::SharedResources;
 
 /// Owns memory under a hard budget and hands it out to owners, as pages and as blocks.
 ///
@@ -124,50 +91,50 @@ use wait::Wanted;
 /// ```
 #[derive(Clone)]
 pub struct MemoryManager {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     /// One for all clones, which goes with the last of them.
     #[cfg(feature = "tracing")]
-    _handle: Arc<events::Handle>,
+    _handle: Arc<crate::owners::events::Handle>,
 }
 
 /// What all handles, owners and segments of a manager share.
 pub(crate) struct Shared {
-    budget: Budget,
-    arena: Arena,
-    page_size: PageSize,
+    pub(crate) budget: Budget,
+    pub(crate) arena: Arena,
+    pub(crate) page_size: PageSize,
     /// The pages of the capacity; what remains of it can be reserved, not allocated.
-    pages: PageCount,
-    capacity_source: CapacitySource,
-    mode: MemoryMode,
-    strategy: Strategy,
+    pub(crate) pages: PageCount,
+    pub(crate) capacity_source: CapacitySource,
+    pub(crate) mode: MemoryMode,
+    pub(crate) strategy: Strategy,
     /// All owners and workers.
-    members: Mutex<Members>,
+    pub(crate) members: Mutex<Members>,
     /// Those who wait for memory.
-    line: Line<Wanted>,
-    sharing: Sharing,
+    pub(crate) line: Line<Wanted>,
+    pub(crate) sharing: Sharing,
     /// The spill reserve: what was set aside of the budget for those who give memory back.
-    reserve: Budget,
+    pub(crate) reserve: Budget,
     /// What became of asking.
-    answers: Answers,
+    pub(crate) answers: Answers,
     /// How short memory is.
-    gauge: Gauge,
+    pub(crate) gauge: Gauge,
     /// Calls the arbiter.
-    arbiter: OnCall,
-    resources: SharedResources,
+    pub(crate) arbiter: OnCall,
+    pub(crate) resources: SharedResources,
     /// Where what is out was allocated.
     #[cfg(feature = "track-allocations")]
-    sites: sites::Sites,
+    pub(crate) sites: crate::owners::node::sites::Sites,
     #[cfg(feature = "metrics")]
-    published: metrics::Published,
-    cache_limits: CacheLimits,
+    pub(crate) published: metrics::Published,
+    pub(crate) cache_limits: CacheLimits,
     /// How magazines are entered.
-    fences: Fences,
+    pub(crate) fences: Fences,
     /// The manager's own threads. They have no handle, so they end with it.
-    background: Background,
+    pub(crate) background: Background,
 }
 
 impl Shared {
-    fn leaks(&self) -> Option<LeakError> {
+    pub(crate) fn leaks(&self) -> Option<LeakError> {
         let holders = self.present(Present::holders);
         (!holders.is_empty()).then(|| self.leak(holders))
     }
@@ -182,10 +149,10 @@ impl Shared {
 }
 
 impl MemoryManager {
-    fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self {
             #[cfg(feature = "tracing")]
-            _handle: Arc::new(events::Handle(Arc::clone(&shared))),
+            _handle: Arc::new(crate::owners::events::Handle(Arc::clone(&shared))),
             shared,
         }
     }
@@ -202,7 +169,7 @@ impl MemoryManager {
     }
 
     /// An owner of all there is, for a manager that has just been built for it.
-    fn sole_owner(&self, name: &str) -> Owner {
+    pub(crate) fn sole_owner(&self, name: &str) -> Owner {
         Owner::unlimited(Arc::clone(&self.shared), name.into())
     }
 
@@ -273,7 +240,7 @@ impl MemoryManager {
     ///
     /// A segment goes back to where it came from, also if that is another manager.
     pub fn release_all(&self, segments: impl IntoIterator<Item = MemorySegment>) {
-        segment::release_all(segments);
+        crate::owners::segment::memory_segment::release_all(segments);
     }
 
     /// Checks that no owner holds memory: no page, no block and no reservation.
@@ -312,7 +279,7 @@ impl MemoryManager {
         self.shared.end_telling();
         self.shared.budget.wait_until_settled();
         let result = self.verify_empty();
-        events::shut_down(result.as_ref().err());
+        crate::owners::events::shut_down(result.as_ref().err());
         result
     }
 
@@ -335,12 +302,12 @@ impl std::fmt::Debug for MemoryManager {
 }
 
 /// A number of bytes of memory as a size: the capacity was one.
-fn to_usize(bytes: u64) -> usize {
+pub(crate) fn to_usize(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 /// `fraction` of `whole`, rounded down.
-fn fraction_of(whole: usize, fraction: f64) -> Result<usize, FractionError> {
+pub(crate) fn fraction_of(whole: usize, fraction: f64) -> Result<usize, FractionError> {
     if !(fraction > 0.0 && fraction <= 1.0) {
         return Err(FractionError { fraction });
     }

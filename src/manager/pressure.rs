@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use crate::error::ConfigError;
-use crate::sync::{AtomicU64, Ordering, full_fence};
+use crate::base::error::ConfigError;
+use crate::base::sync::{AtomicU64, Ordering, full_fence};
 
-use super::background::{Bell, Next, OnCall};
-use super::foreign::shielded;
-use super::wait::wake_all;
-use super::{MemoryManager, MemoryManagerBuilder, Shared};
+use crate::base::panics::shielded;
+use crate::manager::{MemoryManager, MemoryManagerBuilder, Shared};
+use crate::owners::background::{Bell, Next, OnCall};
+use crate::owners::sharing::wait::wake_all;
 
 /// After a change the level is looked at once more, for what passed the bounds while they were set.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
@@ -53,7 +53,7 @@ impl Thresholds {
     fn new(shares: [f64; 3], capacity: u64) -> Self {
         let part = |share: f64| {
             let bytes = usize::try_from(capacity).unwrap_or(usize::MAX);
-            super::fraction_of(bytes, share).map_or(u64::MAX, |part| part as u64)
+            crate::manager::fraction_of(bytes, share).map_or(u64::MAX, |part| part as u64)
         };
         Self { bytes: shares.map(part), slack: capacity / 20 }
     }
@@ -78,10 +78,10 @@ impl Thresholds {
 }
 
 /// Where the levels begin by default, as shares of the capacity.
-pub(super) const SHARES_DEFAULT: [f64; 3] = [0.7, 0.85, 0.95];
+pub(crate) const SHARES_DEFAULT: [f64; 3] = [0.7, 0.85, 0.95];
 
 /// What a manager knows of its pressure, and whom it tells.
-pub(super) struct Gauge {
+pub(crate) struct Gauge {
     thresholds: Thresholds,
     level: AtomicU64,
     listeners: Mutex<Listeners>,
@@ -108,7 +108,7 @@ impl Listeners {
 type Callback = Arc<dyn Fn(Pressure) + Send + Sync>;
 
 impl Gauge {
-    pub(super) fn new(shares: [f64; 3], capacity: u64) -> Self {
+    pub(crate) fn new(shares: [f64; 3], capacity: u64) -> Self {
         Self {
             thresholds: Thresholds::new(shares, capacity),
             level: AtomicU64::new(0),
@@ -198,7 +198,7 @@ impl Shared {
     }
 
     /// Has those who wait for a change of the pressure look again, after a shutdown.
-    pub(super) fn end_telling(&self) {
+    pub(crate) fn end_telling(&self) {
         if let Some(bell) = self.gauge.bell.started() {
             bell.ring();
         }
@@ -265,7 +265,7 @@ impl MemoryManagerBuilder {
 }
 
 /// Refuses thresholds that are not in order.
-pub(super) fn check_shares(shares: [f64; 3]) -> Result<(), ConfigError> {
+pub(crate) fn check_shares(shares: [f64; 3]) -> Result<(), ConfigError> {
     let [elevated, high, critical] = shares;
     let is_ordered = 0.0 < elevated && elevated <= high && high <= critical && critical <= 1.0;
     is_ordered.then_some(()).ok_or(ConfigError::PressureThresholds { elevated, high, critical })

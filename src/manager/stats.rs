@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::arena::OffHeap;
-use crate::stock::Stock;
-use crate::units::PageCount;
+use crate::base::units::PageCount;
+use crate::ledger::stock::Stock;
+use crate::memory::arena::OffHeap;
 
-use super::members::Present;
-use super::owner::OwnerShared;
-use super::{MemoryManager, Shared, to_usize};
+use crate::manager::{MemoryManager, Shared, to_usize};
+use crate::owners::owner::OwnerShared;
+use crate::owners::sharing::registry::Present;
 
 /// A manager in numbers, at one moment. Numbers that change while they are read need not agree.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,7 +38,7 @@ pub struct ManagerStats {
     /// bytes.
     pub largest_free_block_bytes: usize,
     /// The address space of the region in bytes: a multiple of the capacity, see
-    /// [`address_space_factor`](crate::MemoryManagerBuilder::address_space_factor); 0 in heap mode.
+    /// [`address_space_factor`](crate::config::MemoryManagerBuilder::address_space_factor); 0 in heap mode.
     pub mapped_bytes: usize,
     /// The bytes that may be resident, as far as is known without asking the kernel: those that
     /// were handed out since the system had them last, and, with transparent huge pages, what may
@@ -278,7 +278,7 @@ impl Held {
 impl Shared {
     /// The bytes of the longest block that there is room for, whoever it is promised to: a hole, or
     /// what can be made one. In heap mode there are no holes: all pages are one run.
-    pub(super) fn largest_hole_bytes(&self) -> usize {
+    pub(crate) fn largest_hole_bytes(&self) -> usize {
         match self.arena.off_heap() {
             Some(off_heap) => self.bytes_of_run(off_heap.stock().largest_run()),
             None => self.page_size.bytes_of(self.pages),
@@ -286,7 +286,7 @@ impl Shared {
     }
 
     /// The same without the spare address space.
-    pub(super) fn largest_hole_at_hand_bytes(&self) -> usize {
+    pub(crate) fn largest_hole_at_hand_bytes(&self) -> usize {
         match self.arena.off_heap() {
             Some(off_heap) => self.bytes_of_run(off_heap.stock().warm().largest_run()),
             None => self.page_size.bytes_of(self.pages),
@@ -300,8 +300,8 @@ impl Shared {
 
 #[cfg(all(test, not(offheap_loom)))]
 mod tests {
+    use crate::base::units::PageCount;
     use crate::manager::MemoryManager;
-    use crate::units::PageCount;
 
     #[test]
     fn a_page_that_nobody_was_charged_with_is_found() {

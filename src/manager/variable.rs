@@ -1,9 +1,9 @@
 //! The plain way in for those who need blocks only.
 
-use crate::error::{AllocationError, ConfigError};
-use crate::free_list::Strategy;
+use crate::base::error::{AllocationError, ConfigError};
+use crate::ledger::free_list::Strategy;
 
-use super::{MemoryManager, MemoryManagerBuilder, MemorySegment, Owner};
+use crate::manager::{MemoryManager, MemoryManagerBuilder, MemorySegment, Owner};
 
 /// Hands out blocks of any size, under a strategy. Flink's users know it as the variable-size
 /// memory manager.
@@ -12,7 +12,7 @@ use super::{MemoryManager, MemoryManagerBuilder, MemorySegment, Owner};
 /// share.
 ///
 /// ```
-/// use offheap::{Strategy, VariableSizeManager};
+/// use offheap::{Strategy, views::VariableSizeManager};
 ///
 /// let blocks = VariableSizeManager::new(1 << 20, Strategy::LargestFit)?;
 /// let block = blocks.allocate(100_000)?;

@@ -9,8 +9,10 @@ use std::thread;
 use std::time::Duration;
 
 use offheap::{
-    AllocationKind, AllocationSite, FixedSizeManager, MemoryManager, MemoryMode, Owner, Strategy,
-    VariableSizeManager,
+    MemoryManager, Owner, Strategy,
+    config::MemoryMode,
+    error::{AllocationKind, AllocationSite},
+    views::{FixedSizeManager, VariableSizeManager},
 };
 
 use crate::support::{PAGE, assert_empty, in_both_modes, manager};

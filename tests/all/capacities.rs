@@ -1,6 +1,10 @@
 //! Capacities that are a fraction of what the process may use.
 
-use offheap::{CapacitySource, ConfigError, MemoryManager, MemoryManagerBuilder, MemoryMode};
+use offheap::{
+    MemoryManager,
+    config::{CapacitySource, MemoryManagerBuilder, MemoryMode},
+    error::ConfigError,
+};
 
 fn heap() -> MemoryManagerBuilder {
     MemoryManager::builder().mode(MemoryMode::Heap)
@@ -43,7 +47,7 @@ mod on_this_machine {
     use std::path::{Path, PathBuf};
     use std::process::Command;
 
-    use offheap::{AvailableMemory, CapacitySource, MemoryLimit};
+    use offheap::config::{AvailableMemory, CapacitySource, MemoryLimit};
 
     use super::*;
 

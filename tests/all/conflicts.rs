@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use offheap::{MemoryManager, MemorySegment, Owner, Reason};
+use offheap::{MemoryManager, MemorySegment, Owner, error::Reason};
 use offheap_test_support::{Flag, Random};
 
 use crate::support::{PAGE, STRATEGIES, Stamped, address, assert_empty};

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use offheap::{MemoryManager, MemoryManagerBuilder, Reason};
+use offheap::{MemoryManager, config::MemoryManagerBuilder, error::Reason};
 use offheap_test_support::is_pending;
 
 use crate::support::{LONG, PAGE, assert_empty};

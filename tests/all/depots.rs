@@ -4,7 +4,10 @@ use std::collections::HashSet;
 use std::thread;
 
 use offheap::{
-    FixedSizeManager, MemoryManager, MemorySegment, Owner, Reason, VariableSizeManager, ZeroPolicy,
+    MemoryManager, MemorySegment, Owner,
+    config::ZeroPolicy,
+    error::Reason,
+    views::{FixedSizeManager, VariableSizeManager},
 };
 
 use crate::support::{PAGE, assert_empty};

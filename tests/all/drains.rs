@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use offheap::{MemoryManager, MemoryMode, Owner, Worker};
+use offheap::{MemoryManager, Owner, Worker, config::MemoryMode};
 use offheap_test_support::{Flag, Random};
 
 use crate::support::{PAGE, assert_empty, manager};

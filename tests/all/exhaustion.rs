@@ -5,7 +5,7 @@
 use std::sync::{Barrier, mpsc};
 use std::thread;
 
-use offheap::{MemoryManager, MemoryMode, MemorySegment, Owner, Reservation};
+use offheap::{MemoryManager, MemorySegment, Owner, Reservation, config::MemoryMode};
 use offheap_test_support::{Flag, Random};
 
 use crate::support::{

@@ -23,7 +23,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::thread;
 
-use offheap::{ConfigError, Holdings, MemoryManager, MemorySegment, Owner, Reason};
+use offheap::{
+    MemoryManager, MemorySegment, Owner,
+    error::{ConfigError, Reason},
+    segments::Holdings,
+};
 use offheap_test_support::{Flag, Random};
 
 use crate::support::{

@@ -14,7 +14,7 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 
-use offheap::{MemoryMode, MemorySegment, OutOfBounds, Owner};
+use offheap::{MemorySegment, Owner, config::MemoryMode, error::OutOfBounds};
 use offheap_test_support::Random;
 
 use crate::support::{changes_nothing, manager};

@@ -3,7 +3,10 @@
 use std::sync::Barrier;
 use std::thread;
 
-use offheap::{MemoryManager, Owner, OwnerError, Reason, Reservation};
+use offheap::{
+    MemoryManager, Owner, Reservation,
+    error::{OwnerError, Reason},
+};
 use offheap_test_support::Flag;
 
 use crate::support::{
@@ -121,7 +124,7 @@ fn mm29_a_shutdown_while_others_allocate_is_all_that_they_are_refused_for() {
 const UNIT: usize = PAGE;
 
 fn budget_of_100() -> (MemoryManager, Owner) {
-    let manager = manager(offheap::MemoryMode::OffHeap, 100, UNIT);
+    let manager = manager(offheap::config::MemoryMode::OffHeap, 100, UNIT);
     let owner = manager.owner("owner").register().unwrap();
     (manager, owner)
 }

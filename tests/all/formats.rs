@@ -1,6 +1,6 @@
 //! What values show of themselves when they are formatted for debugging.
 
-use offheap::MemoryMode;
+use offheap::config::MemoryMode;
 
 use crate::support::{PAGE, manager};
 

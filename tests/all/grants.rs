@@ -2,8 +2,10 @@
 
 use Strategy::{LargestFit, SmallestFit};
 use offheap::{
-    FixedSizeManager, MemoryManager, MemoryMode, MemorySegment, Owner, Reason, Strategy,
-    VariableSizeManager,
+    MemoryManager, MemorySegment, Owner, Strategy,
+    config::MemoryMode,
+    error::Reason,
+    views::{FixedSizeManager, VariableSizeManager},
 };
 
 use crate::support::{

@@ -7,8 +7,11 @@ use std::task::Waker;
 use std::time::Duration;
 
 use offheap::{
-    Claim, MemoryManager, MemoryManagerBuilder, MemorySegment, Owner, Policy, Reason, Reclaimer,
-    Share, SpillReserve,
+    MemoryManager, MemorySegment, Owner,
+    config::MemoryManagerBuilder,
+    error::Reason,
+    reclaim::{Reclaimer, SpillReserve},
+    sharing::{Claim, Policy, Share},
 };
 use offheap_test_support::{Holds, is_pending, waker};
 

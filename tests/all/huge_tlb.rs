@@ -1,6 +1,10 @@
 //! Huge pages that the system keeps for those who ask for them by name.
 
-use offheap::{ConfigError, HugePages, MemoryManager, Populate};
+use offheap::{
+    MemoryManager,
+    config::{HugePages, Populate},
+    error::ConfigError,
+};
 
 use crate::support::{PAGE, Stamped, assert_empty};
 

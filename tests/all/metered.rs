@@ -8,7 +8,7 @@ use metrics::{
     Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
     with_local_recorder,
 };
-use offheap::MemoryMode;
+use offheap::config::MemoryMode;
 
 use crate::support::{PAGE, manager};
 

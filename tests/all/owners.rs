@@ -2,7 +2,9 @@
 
 use std::thread;
 
-use offheap::{MemoryManager, MemoryMode, MemorySegment, Owner, Reason, Reservation};
+use offheap::{
+    MemoryManager, MemorySegment, Owner, Reservation, config::MemoryMode, error::Reason,
+};
 use offheap_test_support::Random;
 
 use crate::support::{
@@ -252,7 +254,7 @@ fn holdings_keep_segments_until_they_are_released_drained_or_dropped() {
         holdings.allocate_pages(3).unwrap()[2].put_u8(0, 2).unwrap();
         holdings.allocate(2 * PAGE).unwrap().put_u8(0, 3).unwrap();
         assert!(holdings.allocate_pages(0).unwrap().is_empty());
-        let firsts = |holdings: &offheap::Holdings| -> Vec<u8> {
+        let firsts = |holdings: &offheap::segments::Holdings| -> Vec<u8> {
             holdings.segments().iter().map(|segment| segment[0]).collect()
         };
         assert_eq!(firsts(&holdings), [1, 0, 0, 2, 3]);

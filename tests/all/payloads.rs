@@ -8,8 +8,11 @@ use std::task::Waker;
 use std::time::Duration;
 
 use offheap::{
-    Claim, MemoryManager, MemoryManagerBuilder, MemorySegment, Owner, Policy, Pressure, Reclaimer,
-    Share, SpillReserve,
+    MemoryManager, MemorySegment, Owner,
+    config::MemoryManagerBuilder,
+    pressure::Pressure,
+    reclaim::{Reclaimer, SpillReserve},
+    sharing::{Claim, Policy, Share},
 };
 use offheap_test_support::{is_pending, waker};
 

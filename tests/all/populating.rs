@@ -2,7 +2,10 @@
 
 use std::thread;
 
-use offheap::{HugePages, MemoryManager, MemoryManagerBuilder, Populate};
+use offheap::{
+    MemoryManager,
+    config::{HugePages, MemoryManagerBuilder, Populate},
+};
 use offheap_test_support::{Flag, Random};
 
 use crate::support::{PAGE, Stamped, assert_empty, counting_threads, wait_until_gone};

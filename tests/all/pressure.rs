@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
 use std::thread;
 
-use offheap::{MemoryManager, Pressure};
+use offheap::{MemoryManager, pressure::Pressure};
 use offheap_test_support::{Holds, block_on};
 
 use crate::support::{PAGE, in_both_modes, manager};
@@ -33,7 +33,7 @@ fn the_level_rises_with_what_is_held_and_falls_below_that() {
 
 #[test]
 fn while_somebody_waits_it_is_critical() {
-    let manager = manager(offheap::MemoryMode::OffHeap, 8, PAGE);
+    let manager = manager(offheap::config::MemoryMode::OffHeap, 8, PAGE);
     let holder = manager.owner("holder").register().unwrap();
     let waiter = manager.owner("waiter").register().unwrap();
     let held = holder.allocate_pages(4).unwrap();
@@ -77,7 +77,7 @@ fn who_subscribes_is_called_with_every_level_that_lasts() {
 
 #[test]
 fn a_callback_that_panics_is_called_again_and_spares_the_others() {
-    let manager = manager(offheap::MemoryMode::OffHeap, 100, PAGE);
+    let manager = manager(offheap::config::MemoryMode::OffHeap, 100, PAGE);
     let panics = manager.on_pressure(|_| panic!("as the test wants it")).unwrap();
     let (tell, told) = channel();
     let listens = manager.on_pressure(move |level| tell.send(level).unwrap()).unwrap();
@@ -93,7 +93,7 @@ fn a_callback_that_panics_is_called_again_and_spares_the_others() {
 
 #[test]
 fn nobody_is_called_once_his_subscription_is_gone() {
-    let manager = manager(offheap::MemoryMode::OffHeap, 100, PAGE);
+    let manager = manager(offheap::config::MemoryMode::OffHeap, 100, PAGE);
     let (begin, begun) = channel();
     let (let_go, end) = channel::<()>();
     let end = Mutex::new(end);
@@ -114,7 +114,7 @@ fn nobody_is_called_once_his_subscription_is_gone() {
 
 #[test]
 fn who_waits_for_a_change_no_longer_is_forgotten() {
-    let manager = manager(offheap::MemoryMode::OffHeap, 100, PAGE);
+    let manager = manager(offheap::config::MemoryMode::OffHeap, 100, PAGE);
     let owner = manager.owner("owner").register().unwrap();
     let mut changes = manager.pressure_changes().unwrap();
     for _ in 0..3 {

@@ -4,7 +4,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use offheap::{MemoryManager, MemoryManagerBuilder, MemorySegment, Owner, Reclaimer, SpillReserve};
+use offheap::{
+    MemoryManager, MemorySegment, Owner,
+    config::MemoryManagerBuilder,
+    reclaim::{Reclaimer, SpillReserve},
+};
 
 use crate::support::{LONG, PAGE, assert_empty};
 

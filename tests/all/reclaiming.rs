@@ -6,8 +6,11 @@ use std::thread;
 use std::time::Duration;
 
 use offheap::{
-    FairShare, MemoryManager, MemoryManagerBuilder, MemorySegment, Owner, OwnerBuilder, Reason,
-    Reclaimer, Share, SpillReserve,
+    MemoryManager, MemorySegment, Owner,
+    config::{MemoryManagerBuilder, OwnerBuilder},
+    error::Reason,
+    reclaim::{Reclaimer, SpillReserve},
+    sharing::{FairShare, Share},
 };
 use offheap_test_support::Count;
 

@@ -3,7 +3,11 @@
 use std::error::Error;
 use std::io;
 
-use offheap::{AllocationError, ConfigError, MemoryManager, MemoryMode, Owner, OwnerError, Reason};
+use offheap::{
+    AllocationError, MemoryManager, Owner,
+    config::MemoryMode,
+    error::{ConfigError, OwnerError, Reason},
+};
 
 use crate::support::{PAGE, STRATEGIES, assert_empty, changes_nothing, in_both_modes, manager};
 

@@ -6,8 +6,9 @@ use std::sync::RwLock;
 use std::thread;
 
 use offheap::{
-    ConfigError, HugePages, MemoryManager, MemoryManagerBuilder, MemorySegment, Owner, Reason,
-    Strategy, ZeroPolicy,
+    MemoryManager, MemorySegment, Owner, Strategy,
+    config::{HugePages, MemoryManagerBuilder, ZeroPolicy},
+    error::{ConfigError, Reason},
 };
 use offheap_test_support::{Flag, Random};
 

@@ -3,7 +3,12 @@
 use std::alloc::Layout;
 use std::ptr;
 
-use offheap::{MemoryManager, MemoryMode, Owner, Reason, Scratch, ZeroPolicy};
+use offheap::{
+    MemoryManager, Owner,
+    config::{MemoryMode, ZeroPolicy},
+    error::Reason,
+    segments::Scratch,
+};
 use offheap_test_support::Random;
 
 use crate::support::{PAGE, assert_empty, changes_nothing, in_both_modes, manager};

@@ -5,7 +5,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use offheap::{Lease, MemoryManager, MemoryMode, Reason, ShareError};
+use offheap::{
+    MemoryManager,
+    config::MemoryMode,
+    error::{Reason, ShareError},
+    resources::Lease,
+};
 use offheap_test_support::Count;
 
 use crate::support::{PAGE, assert_empty, changes_nothing, leak_text, manager};

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::ops::Range;
 
-use offheap::{MemoryManager, MemorySegment, OccupancyMap, Owner, Reason, Strategy};
+use offheap::{MemoryManager, MemorySegment, Owner, Strategy, error::Reason, stats::OccupancyMap};
 use proptest::prelude::*;
 use proptest::strategy::Strategy as _;
 

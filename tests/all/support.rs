@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use offheap::{
-    LeakError, ManagerStats, MemoryManager, MemoryMode, MemorySegment, OccupancyMap, Strategy,
+    MemoryManager, MemorySegment, Strategy,
+    config::MemoryMode,
+    error::LeakError,
+    stats::{ManagerStats, OccupancyMap},
 };
 
 pub const STRATEGIES: [Strategy; 2] = [Strategy::SmallestFit, Strategy::LargestFit];

@@ -1,6 +1,9 @@
 //! Owners below owners: what holds for one of them holds for all above.
 
-use offheap::{MemoryManager, OwnerError, Reason};
+use offheap::{
+    MemoryManager,
+    error::{OwnerError, Reason},
+};
 
 use crate::support::{PAGE, in_both_modes, manager};
 

@@ -4,8 +4,9 @@ use std::thread;
 use std::time::Duration;
 
 use offheap::{
-    ConfigError, HugePages, IdleMemory, MemoryManager, MemoryManagerBuilder, MemoryMode,
-    MemorySegment, Owner, ZeroPolicy,
+    MemoryManager, MemorySegment, Owner,
+    config::{HugePages, IdleMemory, MemoryManagerBuilder, MemoryMode, ZeroPolicy},
+    error::ConfigError,
 };
 use offheap_test_support::{Flag, Random};
 

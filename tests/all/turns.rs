@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-use offheap::{FairShare, MemoryManager};
+use offheap::{MemoryManager, sharing::FairShare};
 
 use crate::support::{PAGE, assert_empty};
 

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-use offheap::{MemoryManager, Owner, Reason};
+use offheap::{MemoryManager, Owner, error::Reason};
 use offheap_test_support::Woken;
 
 use crate::support::{LONG, PAGE, assert_empty, in_both_modes, manager};

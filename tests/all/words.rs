@@ -1,6 +1,6 @@
 //! Choices written as words, as the arguments of a program have them.
 
-use offheap::{MemoryMode, Strategy};
+use offheap::{Strategy, config::MemoryMode};
 
 #[test]
 fn every_strategy_and_mode_is_a_word_and_comes_back_from_it() {

@@ -6,7 +6,10 @@ use std::sync::mpsc;
 use std::thread;
 
 use offheap::{
-    FixedSizeManager, MemoryManager, MemoryMode, MemorySegment, Reason, Worker, ZeroPolicy,
+    MemoryManager, MemorySegment, Worker,
+    config::{MemoryMode, ZeroPolicy},
+    error::Reason,
+    views::FixedSizeManager,
 };
 
 use crate::support::{PAGE, assert_empty, in_both_modes, manager};

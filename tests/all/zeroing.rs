@@ -2,7 +2,10 @@
 
 use std::thread;
 
-use offheap::{MemoryManager, MemoryMode, MemorySegment, Owner, ZeroPolicy};
+use offheap::{
+    MemoryManager, MemorySegment, Owner,
+    config::{MemoryMode, ZeroPolicy},
+};
 use offheap_test_support::Random;
 
 use crate::support::{PAGE, STRATEGIES, address, assert_empty, in_both_modes};

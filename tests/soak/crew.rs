@@ -5,8 +5,12 @@ use std::thread;
 use std::time::Duration;
 
 use offheap::{
-    AllocationError, Lease, MemoryManager, MemorySegment, Owner, PressureSubscription, Reclaimer,
-    Reservation, Scratch, ShareError, SpillReserve, Worker,
+    AllocationError, MemoryManager, MemorySegment, Owner, Reservation, Worker,
+    error::ShareError,
+    pressure::PressureSubscription,
+    reclaim::{Reclaimer, SpillReserve},
+    resources::Lease,
+    segments::Scratch,
 };
 use offheap_test_support::{Count, Random, poll_and_cancel};
 

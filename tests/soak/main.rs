@@ -22,7 +22,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use offheap::{FairShare, IdleMemory, MemoryManager, MemoryMode, Strategy};
+use offheap::{
+    MemoryManager, Strategy,
+    config::{IdleMemory, MemoryMode},
+    sharing::FairShare,
+};
 use offheap_test_support::{CountingAllocator, Random};
 
 use crew::{Common, DEEDS, Hand, Tally};

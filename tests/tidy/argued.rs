@@ -11,7 +11,7 @@ const ORDERING_REASON_LINES: usize = 8;
 const ORDERINGS: [&str; 5] = ["Relaxed", "Acquire", "Release", "AcqRel", "SeqCst"];
 
 /// The only files of `src/` that name the atomics.
-const ATOMICS_FILES: &[&str] = &["src/sync.rs"];
+const ATOMICS_FILES: &[&str] = &["src/base/sync.rs"];
 
 /// Where unsafe code may be.
 const UNSAFE_FILES: &[&str] = &[
@@ -33,7 +33,6 @@ const UNSAFE_FILES: &[&str] = &[
     "rivals/src/peers/snmalloc.rs",
     "rivals/src/peers/system.rs",
     "rivals/src/usage.rs",
-    "src/block.rs",
     "src/ffi/callback.rs",
     "src/ffi/config.rs",
     "src/ffi/manager.rs",
@@ -48,16 +47,17 @@ const UNSAFE_FILES: &[&str] = &[
     "src/ffi/table.rs",
     "src/ffi/waiting.rs",
     "src/ffi/worker.rs",
-    "src/manager/cache.rs",
-    "src/manager/owner_ref.rs",
-    "src/manager/scratch.rs",
-    "src/manager/segment.rs",
-    "src/manager/worker.rs",
-    "src/os/checker.rs",
-    "src/os/linux.rs",
-    "src/os/portable.rs",
-    "src/process_heap.rs",
-    "src/region.rs",
+    "src/memory/block.rs",
+    "src/memory/os/checker.rs",
+    "src/memory/os/linux.rs",
+    "src/memory/os/portable.rs",
+    "src/memory/process_heap.rs",
+    "src/memory/region.rs",
+    "src/owners/node/charge.rs",
+    "src/owners/node/page_cache.rs",
+    "src/owners/scratch.rs",
+    "src/owners/segment/memory_segment.rs",
+    "src/owners/worker.rs",
     "tests/all/residency.rs",
     "tests/all/scratch.rs",
     "tests/all/trimming.rs",
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn atomics_come_from_one_file() {
         let text = "use std::sync::atomic::AtomicBool;";
-        let files = ["src/a.rs", "src/sync.rs", "fuzz/src/a.rs"];
+        let files = ["src/a.rs", "src/base/sync.rs", "fuzz/src/a.rs"];
         let sources = files.map(|path| Source::new(path, text));
         assert_eq!(direct_atomics(&sources), ["src/a.rs:1: use crate::sync"]);
     }

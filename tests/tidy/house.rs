@@ -17,18 +17,45 @@ struct Floor {
 
 /// The floors, the lowest first. A file uses its own room and what lies below.
 const HOUSE: &[Floor] = &[
-    Floor { folder: "", rooms: &["units error sync available seeded"] },
     Floor {
-        folder: "",
+        folder: "base",
+        rooms: &["sync units bytes error threads panics available seeded events sites"],
+    },
+    Floor {
+        folder: "ledger",
+        rooms: &["free_list", "budget", "stock", "at_hand", "waiting", "handles"],
+    },
+    Floor { folder: "memory", rooms: &["mode os", "region block process_heap", "arena"] },
+    Floor {
+        folder: "owners",
         rooms: &[
-            "page_set free_list stock residency page_stack magazine depot",
-            "budget line ask cgroup handles",
+            "node",
+            "segment",
+            "sharing",
+            "request",
+            "arbiter",
+            "owner registration worker reservation scratch holdings reclaim acquire allocation",
         ],
     },
-    Floor { folder: "", rooms: &["os region block process_heap"] },
-    Floor { folder: "", rooms: &["arena"] },
-    Floor { folder: "", rooms: &["manager"] },
-    Floor { folder: "", rooms: &["ffi"] },
+    Floor {
+        folder: "manager",
+        rooms: &[
+            "config",
+            "stats",
+            "pressure",
+            "resources lease",
+            "views",
+            "memory_manager builder trim reports metrics listening",
+        ],
+    },
+    Floor {
+        folder: "ffi",
+        rooms: &[
+            "types status problem records slots pointers failure",
+            "table segment_table callback",
+            "config manager owner pressure reclaim reservation segment waiting worker",
+        ],
+    },
 ];
 
 /// Rooms that are still to be divided.

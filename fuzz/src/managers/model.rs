@@ -1,6 +1,9 @@
 //! The plain model: a list of pages and a sum per owner.
 
-use offheap::{MemoryManager, MemoryMode, MemorySegment, Strategy, ZeroPolicy};
+use offheap::{
+    MemoryManager, MemorySegment, Strategy,
+    config::{MemoryMode, ZeroPolicy},
+};
 
 use super::Config;
 

@@ -1,7 +1,10 @@
 //! The calls that a sequence is made of, and the configuration it runs under.
 
 use arbitrary::{Arbitrary, Unstructured};
-use offheap::{HugePages, MemoryManager, MemoryManagerBuilder, MemoryMode, Strategy, ZeroPolicy};
+use offheap::{
+    MemoryManager, Strategy,
+    config::{HugePages, MemoryManagerBuilder, MemoryMode, ZeroPolicy},
+};
 
 use crate::marking::Marking;
 

@@ -7,7 +7,11 @@ mod ops;
 use std::io;
 use std::ops::Range;
 
-use offheap::{HugePages, MemoryManager, MemoryMode, MemorySegment, OutOfBounds};
+use offheap::{
+    MemoryManager, MemorySegment,
+    config::{HugePages, MemoryMode},
+    error::OutOfBounds,
+};
 
 use numbers::Accessor;
 use ops::SEGMENTS;

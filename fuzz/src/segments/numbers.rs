@@ -1,7 +1,7 @@
 //! The accessors of every number type, beside numbers that are put together byte by byte.
 
 use offheap::MemorySegment;
-use offheap::OutOfBounds;
+use offheap::error::OutOfBounds;
 
 /// A number type and its byte order.
 #[derive(Clone, Copy, Debug)]

@@ -6,7 +6,7 @@ mod ops;
 
 use std::io::ErrorKind;
 
-use offheap::{HugePages, MemoryManager, MemorySegment, Owner};
+use offheap::{MemoryManager, MemorySegment, Owner, config::HugePages};
 use offheap_operators::sort::{ExternalSorter, PAGES_MIN, SortError, SortedRows, SpillAction};
 
 use crate::bytes::random_bytes;

@@ -10,7 +10,11 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
-use offheap::{HugePages, MemoryManager, Owner, Reason, Reservation, ReservationError};
+use offheap::{
+    MemoryManager, Owner, Reservation,
+    config::HugePages,
+    error::{Reason, ReservationError},
+};
 use offheap_test_support::Woken;
 
 use model::{Answer, Model};

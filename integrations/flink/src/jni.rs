@@ -8,7 +8,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use offheap::{HugePages, IdleMemory, Populate};
+use offheap::config::{HugePages, IdleMemory, Populate};
 
 use crate::region::{Config, Region};
 

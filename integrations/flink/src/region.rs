@@ -4,7 +4,11 @@ use std::error::Error;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use offheap::{HugePages, IdleMemory, ManagerStats, MemoryManager, MemorySegment, Owner, Populate};
+use offheap::{
+    MemoryManager, MemorySegment, Owner,
+    config::{HugePages, IdleMemory, Populate},
+    stats::ManagerStats,
+};
 
 /// With colours, the region is made of frames of this size, which is also how much colour there is.
 const COLOUR_BYTES: usize = 4 << 10;

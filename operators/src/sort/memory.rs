@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use offheap::{AllocationError, MemorySegment, Owner, Reason, Share};
+use offheap::{AllocationError, MemorySegment, Owner, error::Reason, sharing::Share};
 
 use super::SortError;
 use super::buffer::Buffer;

@@ -40,9 +40,11 @@
 //!
 //! # How it shares
 //!
-//! If its owner was registered with [polled reclaim](offheap::OwnerBuilder::polled_reclaim), the
-//! sort looks with every row whether others ask for memory. It then gives back all that it can do
-//! without, however much was asked for: what it keeps would only make for smaller runs.
+//! If its owner was registered with [polled reclaim], the sort looks with every row whether others
+//! ask for memory. It then gives back all that it can do without, however much was asked for: what
+//! it keeps would only make for smaller runs.
+//!
+//! [polled reclaim]: offheap::config::OwnerBuilder::polled_reclaim
 //!
 //! | while it | it gives back | and goes on with |
 //! |---|---|---|

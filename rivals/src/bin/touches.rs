@@ -194,11 +194,12 @@ mod counted {
         })
     }
 
-    /// `src/free_list/mod.rs` is `free_list`, `src/budget/account.rs` is `budget/account`.
+    /// `src/ledger/free_list/mod.rs` is `free_list`, and `src/ledger/budget/account.rs` is
+    /// `budget/account`.
     fn module(touches: &Touches) -> String {
         let file = touches.place.file().rsplit("src/").next().unwrap_or_default();
-        let module = file.trim_end_matches(".rs");
-        module.trim_end_matches("/mod").to_owned()
+        let module = file.trim_end_matches(".rs").trim_end_matches("/mod");
+        module.split_once('/').map_or(module, |(_floor, room)| room).to_owned()
     }
 
     /// What is counted of a word.

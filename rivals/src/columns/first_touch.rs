@@ -3,7 +3,10 @@
 use std::io;
 
 use memmap2::{Advice, MmapMut, MmapOptions};
-use offheap::{HugePages, MemoryManager, MemoryManagerBuilder, Populate};
+use offheap::{
+    MemoryManager,
+    config::{HugePages, MemoryManagerBuilder, Populate},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::peers::{PAGE_BYTES, builder};

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use bumpalo::Bump;
-use offheap::{MemoryMode, Owner, Scratch};
+use offheap::{Owner, config::MemoryMode, segments::Scratch};
 
 use crate::crew::{Crew, Work, with_crew};
 use crate::interleave::{Plan, Reading, interleave};

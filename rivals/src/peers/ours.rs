@@ -1,8 +1,8 @@
 //! `offheap` itself.
 
 use offheap::{
-    MemoryManager, MemoryManagerBuilder, MemorySegment, Owner, Strategy, VariableSizeManager,
-    Worker,
+    MemoryManager, MemorySegment, Owner, Strategy, Worker, config::MemoryManagerBuilder,
+    views::VariableSizeManager,
 };
 
 use super::{Blocks, PAGE_BYTES, Pages, Peer};

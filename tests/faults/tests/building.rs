@@ -6,8 +6,9 @@
 use std::time::Duration;
 
 use offheap::{
-    ConfigError, CoreDumps, HugePages, IdleMemory, MemoryManager, MemoryManagerBuilder, MemoryMode,
-    Populate,
+    MemoryManager,
+    config::{CoreDumps, HugePages, IdleMemory, MemoryManagerBuilder, MemoryMode, Populate},
+    error::ConfigError,
 };
 use offheap_fault_tests::Outcome::{Absorbed, Refused};
 use offheap_fault_tests::{Action, Fault, Faults, Scenario, try_all};

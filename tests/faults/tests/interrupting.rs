@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use offheap::{MemoryManager, MemorySegment, Owner, Reason};
+use offheap::{MemoryManager, MemorySegment, Owner, error::Reason};
 use offheap_operators::sort::SortError;
 use offheap_test_support::{Count, Flag};
 

@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::id;
 
 use offheap::{
-    ConfigError, MemoryManager, MemoryManagerBuilder, MemorySegment, Owner, Populate, Reason,
+    MemoryManager, MemorySegment, Owner,
+    config::{MemoryManagerBuilder, Populate},
+    error::{ConfigError, Reason},
 };
 use offheap_fault_tests::{Child, Ended, Footprint, again};
 

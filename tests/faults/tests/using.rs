@@ -9,8 +9,11 @@ use std::thread;
 use std::time::Duration;
 
 use offheap::{
-    HugePages, IdleMemory, MemoryManager, MemoryManagerBuilder, MemorySegment, Owner, Pressure,
-    Reason, Reclaimer, SpillReserve, ZeroPolicy,
+    MemoryManager, MemorySegment, Owner,
+    config::{HugePages, IdleMemory, MemoryManagerBuilder, ZeroPolicy},
+    error::Reason,
+    pressure::Pressure,
+    reclaim::{Reclaimer, SpillReserve},
 };
 use offheap_fault_tests::Outcome::{Absorbed, Refused};
 use offheap_fault_tests::{Action, Fault, Faults, Scenario, try_all};

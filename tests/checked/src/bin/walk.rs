@@ -9,7 +9,7 @@ use std::error::Error;
 use std::hint::black_box;
 use std::mem;
 
-use offheap::{MemoryManager, MemorySegment, Owner, Strategy, ZeroPolicy};
+use offheap::{MemoryManager, MemorySegment, Owner, Strategy, config::ZeroPolicy};
 
 type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 

@@ -1,6 +1,6 @@
 //! A shared resource is not used after its lease went back.
 
-use offheap::Lease;
+use offheap::resources::Lease;
 
 fn misuse(lease: Lease<String>) -> usize {
     let name: &String = &lease;

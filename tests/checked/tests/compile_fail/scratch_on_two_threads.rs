@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use offheap::Scratch;
+use offheap::segments::Scratch;
 
 fn misuse(scratch: &Scratch) {
     thread::scope(|scope| {

@@ -1,0 +1,222 @@
+//! Why a configuration makes no manager.
+
+use std::error::Error;
+use std::fmt::{self, Display, Formatter};
+use std::io;
+use std::time::Duration;
+
+use crate::base::available::CapacitySource;
+use crate::base::units::{PAGE_BYTES_MAX, PAGE_BYTES_MIN};
+
+/// A configuration that no manager can be built from.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The capacity does not hold a single page.
+    CapacityTooSmall {
+        /// The capacity asked for, in bytes.
+        capacity_bytes: usize,
+        /// The size of a page in bytes.
+        page_bytes: usize,
+    },
+    /// The capacity is more than can be addressed, or has more pages than can be numbered.
+    CapacityTooLarge {
+        /// The capacity asked for, in bytes.
+        capacity_bytes: usize,
+        /// The largest capacity at this page size, in bytes.
+        capacity_bytes_max: usize,
+        /// The size of a page in bytes.
+        page_bytes: usize,
+    },
+    /// The capacity is to be a fraction that is not above 0 and at most 1.
+    CapacityFraction {
+        /// The fraction asked for.
+        fraction: f64,
+    },
+    /// The capacity is to be a fraction of the available memory, and nothing says how much that is.
+    AvailableMemory {
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The capacity that is a fraction of the available memory is refused.
+    OfAvailableMemory {
+        /// What the capacity was taken from.
+        capacity_source: CapacitySource,
+        /// Why that capacity is refused.
+        refused: Box<ConfigError>,
+    },
+    /// The page size is not a power of two, or out of range.
+    PageSize {
+        /// The page size asked for, in bytes.
+        page_bytes: usize,
+    },
+    /// The address space factor is 0, or more than can be addressed and numbered.
+    AddressSpaceFactor {
+        /// The factor asked for.
+        factor: u32,
+        /// The largest factor for this capacity and page size.
+        factor_max: u32,
+        /// The capacity asked for, in bytes.
+        capacity_bytes: usize,
+    },
+    /// The operating system refused as much address space as was asked for by name.
+    AddressSpace {
+        /// The factor asked for.
+        factor: u32,
+        /// The address space that it comes to, in bytes.
+        address_space_bytes: usize,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The idle memory policy would trim to more than what makes it trim, or without a pause.
+    IdleMemory {
+        /// The idle bytes above which it trims.
+        above_bytes: usize,
+        /// The idle bytes that it leaves.
+        down_to_bytes: usize,
+        /// The pause, for a policy that has one.
+        every: Option<Duration>,
+    },
+    /// The spill reserve holds no page, or leaves none of the capacity.
+    SpillReserve {
+        /// The bytes asked for, for each reclaim.
+        spill_reserve_bytes: usize,
+        /// How many reclaims it is set aside for.
+        reserves: usize,
+        /// The capacity in bytes.
+        capacity_bytes: usize,
+        /// The size of a page in bytes.
+        page_bytes: usize,
+    },
+    /// The thresholds of the pressure are not in order.
+    PressureThresholds {
+        /// Where elevated pressure was to begin, as a share of the capacity.
+        elevated: f64,
+        /// Where high pressure was to begin.
+        high: f64,
+        /// Where critical pressure was to begin.
+        critical: f64,
+    },
+    /// The operating system refused a thread for what is to happen in the background.
+    Thread {
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The operating system does not have the huge pages that were asked for by name.
+    HugeTlb {
+        /// The huge pages that the region takes, of 2 MiB each.
+        needed: usize,
+        /// The huge pages that are reserved and that nobody has; `None` if the system does not
+        /// tell.
+        free: Option<usize>,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The operating system refused the region.
+    Region {
+        /// The capacity asked for, in bytes.
+        capacity_bytes: usize,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+impl Display for ConfigError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CapacityTooSmall { capacity_bytes, page_bytes } => {
+                write!(f, "a capacity of {capacity_bytes} bytes does not hold one page ")?;
+                write!(f, "of {page_bytes} bytes")
+            }
+            Self::CapacityTooLarge { capacity_bytes, capacity_bytes_max, page_bytes } => {
+                write!(f, "a capacity of {capacity_bytes} bytes is above the most that can be ")?;
+                write!(f, "managed in pages of {page_bytes} bytes, {capacity_bytes_max} bytes")
+            }
+            Self::CapacityFraction { fraction } => {
+                write!(f, "a capacity of {fraction} of the available memory is not a fraction ")?;
+                f.write_str("above 0 and at most 1")
+            }
+            Self::AvailableMemory { source } => {
+                write!(f, "cannot tell how much memory is available: {source}")
+            }
+            Self::OfAvailableMemory { capacity_source, refused } => {
+                write!(f, "{refused}; the capacity is {capacity_source}")
+            }
+            Self::PageSize { page_bytes } => {
+                write!(f, "a page size of {page_bytes} bytes is not a power of two from ")?;
+                write!(f, "{PAGE_BYTES_MIN} to {PAGE_BYTES_MAX}")
+            }
+            Self::AddressSpaceFactor { factor, factor_max, capacity_bytes } => {
+                write!(f, "an address space of {factor} times the capacity of {capacity_bytes} ")?;
+                write!(f, "bytes is not from 1 to {factor_max} times")
+            }
+            Self::AddressSpace { factor, address_space_bytes, source } => {
+                write!(f, "cannot map {address_space_bytes} bytes of address space, {factor} ")?;
+                write!(f, "times the capacity: {source}")
+            }
+            Self::IdleMemory { above_bytes, down_to_bytes, every } => {
+                write!(f, "idle memory above {above_bytes} bytes cannot be returned down to ")?;
+                write!(f, "{down_to_bytes} bytes")?;
+                every.map_or(Ok(()), |every| write!(f, " every {every:?}"))
+            }
+            Self::SpillReserve { spill_reserve_bytes, reserves, capacity_bytes, page_bytes } => {
+                write!(
+                    f,
+                    "a spill reserve of {spill_reserve_bytes} bytes for each of {reserves} "
+                )?;
+                write!(f, "reclaims does not hold a page of {page_bytes} bytes, or leaves none ")?;
+                write!(f, "of the capacity of {capacity_bytes} bytes")
+            }
+            Self::PressureThresholds { elevated, high, critical } => {
+                write!(f, "pressure thresholds of {elevated}, {high} and {critical} are not ")?;
+                f.write_str("above 0, at most 1, and in ascending order")
+            }
+            Self::Thread { source } => {
+                write!(f, "cannot start a thread in the background: {source}")
+            }
+            Self::HugeTlb { needed, free, source } => {
+                write!(f, "cannot map {needed} reserved huge pages of 2 MiB, ")?;
+                match free {
+                    Some(free) => write!(f, "{free} are free")?,
+                    None => f.write_str("the system does not tell how many are free")?,
+                }
+                write!(f, " (vm.nr_hugepages says how many it keeps): {source}")
+            }
+            Self::Region { capacity_bytes, source } => {
+                write!(f, "cannot map a region of {capacity_bytes} bytes: {source}")
+            }
+        }
+    }
+}
+
+impl Error for ConfigError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Region { source, .. }
+            | Self::AddressSpace { source, .. }
+            | Self::HugeTlb { source, .. }
+            | Self::AvailableMemory { source }
+            | Self::Thread { source } => Some(source),
+            Self::OfAvailableMemory { refused, .. } => refused.source(),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_capacity_that_is_a_fraction_is_refused_for_what_the_capacity_is_refused_for() {
+        let source = io::Error::other("no");
+        let refused = Box::new(ConfigError::Region { capacity_bytes: 1, source });
+        let error =
+            ConfigError::OfAvailableMemory { capacity_source: CapacitySource::Named, refused };
+        assert_eq!(error.source().unwrap().to_string(), "no");
+        let refused = Box::new(ConfigError::PageSize { page_bytes: 1 });
+        let error =
+            ConfigError::OfAvailableMemory { capacity_source: CapacitySource::Named, refused };
+        assert!(error.source().is_none());
+    }
+}

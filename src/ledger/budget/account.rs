@@ -1,0 +1,500 @@
+//! What one owner holds, under a limit and with a guaranteed minimum of its own.
+
+use crate::base::sync::{AtomicU64, Ordering, Patience, read};
+
+use super::allowance::Allowance;
+use super::purse::Purse;
+use super::tally::{self, CHANGE, IN_FLIGHT, Tally};
+use super::{Awaited, Parent, Refused, Turn};
+
+/// The bytes that one owner holds, and those that depend on it.
+///
+/// All fields are atomics, although some of them never change: a thread that gives bytes back may
+/// see the account freed by another before it returns, and a reference to nothing but atomics is
+/// one that the compiler does not expect to stay valid for a whole call (`Arc` rests on the same).
+pub struct Account {
+    tally: AtomicU64,
+    minimum: AtomicU64,
+    limit: AtomicU64,
+    allowance: Allowance,
+}
+
+/// Whether an account went from holding nothing to holding something.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use = "an account that begins to hold something must be kept alive from then on"]
+pub enum Opened {
+    /// It held nothing before.
+    First,
+    /// It held something already.
+    Already,
+}
+
+/// Whether an account went from holding something to holding nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use = "an account that holds nothing is no longer kept alive"]
+pub enum Kept {
+    /// It holds nothing any more.
+    Nothing,
+    /// It still holds something, or gave nothing back.
+    Something,
+}
+
+/// A request in flight: counted, and to be settled or undone.
+#[must_use = "a request that is neither settled nor undone blocks every refusal"]
+#[derive(Debug)]
+pub struct Tentative {
+    bytes: u64,
+    source: Source,
+}
+
+/// What came of giving bytes back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use = "an account that holds nothing is no longer kept alive"]
+pub struct Returned {
+    /// Whether the account still holds something.
+    pub kept: Kept,
+    /// Whether somebody waits for it.
+    pub awaited: Awaited,
+}
+
+/// Where a request in flight is counted, beside its account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Source {
+    Allowance,
+    Parent,
+}
+
+impl Returned {
+    /// The same, and whether somebody waits elsewhere.
+    fn or(self, awaited: Awaited) -> Self {
+        Self { awaited: self.awaited.or(awaited), ..self }
+    }
+}
+
+impl Account {
+    /// An account that may hold `limit` bytes, with `minimum` of them reserved in `parent`.
+    ///
+    /// # Errors
+    ///
+    /// If `parent` has fewer than `minimum` bytes free.
+    pub fn open(parent: &impl Parent, minimum: u64, limit: u64) -> Result<Self, Refused> {
+        debug_assert!(minimum <= limit && limit <= parent.limit());
+        parent.begin(minimum, Turn::LAST)?;
+        parent.settle();
+        Ok(Self { minimum: AtomicU64::new(minimum), ..Self::without_minimum(limit) })
+    }
+
+    /// An account that may hold `limit` bytes, none of them guaranteed.
+    #[must_use]
+    pub fn without_minimum(limit: u64) -> Self {
+        let [tally, minimum, limit] = [0, 0, limit].map(AtomicU64::new);
+        Self { tally, minimum, limit, allowance: Allowance::new(0) }
+    }
+
+    /// The same account, with an allowance of up to twice `quantum` bytes, if that is not 0: bytes
+    /// that it took from its parent and does not use. It is not open yet.
+    #[must_use]
+    pub fn with_allowance(mut self, quantum: u64) -> Self {
+        self.allowance = Allowance::new(quantum);
+        self
+    }
+
+    /// Ends the guarantee: the minimum goes back to `parent` at once, or with the last byte that is
+    /// held. Nothing may be taken any more.
+    pub fn close(&self, parent: &impl Parent) -> Awaited {
+        // ORDERING: Acquire. Pairs with the Release in `give_back`: the memory of the minimum was
+        // given back before, and is passed on with the credit below.
+        let old = self.tally.fetch_or(Tally::closed().into_bits(), Ordering::Acquire);
+        match Tally::from_bits(old).reserved_bytes() {
+            0 => parent.release(self.minimum()),
+            _ => Awaited::NO,
+        }
+    }
+
+    /// Lets the allowance of a new account be used, for whoever collects it finds it from now on.
+    pub fn open_allowance(&self, parent: &impl Parent) -> Awaited {
+        self.allowance.open(parent)
+    }
+
+    /// Gives the allowance back to `parent`, from which everything is taken until it is let go of
+    /// and there is plenty again.
+    pub fn collect_allowance(&self, parent: &impl Parent) -> Awaited {
+        self.allowance.collect(parent, Purse::held())
+    }
+
+    /// Lets the allowance be used again, after the attempt that it was collected for.
+    pub fn let_go_of_allowance(&self) {
+        self.allowance.let_go();
+    }
+
+    /// Gives the allowance back to `parent`, and has none from now on.
+    pub fn end_allowance(&self, parent: &impl Parent) -> Awaited {
+        self.allowance.collect(parent, Purse::sealed())
+    }
+
+    /// The bytes that it took from its parent and does not use.
+    #[must_use]
+    pub fn allowance_bytes(&self) -> u64 {
+        self.allowance.bytes()
+    }
+
+    /// The bytes held, those of requests in flight among them.
+    #[must_use]
+    pub fn used_bytes(&self) -> u64 {
+        self.tally().reserved_bytes()
+    }
+
+    /// What the account takes up of its parent: what it holds, what it is guaranteed, and its
+    /// allowance.
+    #[must_use]
+    pub fn charged_bytes(&self) -> u64 {
+        let tally = self.tally();
+        let ended = tally.is_closed() && tally.reserved_bytes() == 0;
+        let guaranteed = if ended { 0 } else { self.minimum() };
+        tally.reserved_bytes().max(guaranteed) + self.allowance_bytes()
+    }
+
+    /// The guaranteed bytes.
+    #[must_use]
+    pub fn minimum(&self) -> u64 {
+        // ORDERING: Relaxed. It never changes.
+        self.minimum.load(Ordering::Relaxed)
+    }
+
+    /// The most bytes it may hold.
+    #[must_use]
+    pub fn limit(&self) -> u64 {
+        // ORDERING: Relaxed. It never changes.
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// The bytes it could take at a moment at which no request is in flight at its parent.
+    #[must_use]
+    pub fn settled_free_bytes(&self, parent: &impl Parent) -> u64 {
+        let is_awaited = self.tally().is_awaited();
+        self.free_bytes_with(if is_awaited { 0 } else { parent.settled_free_bytes() }, 0)
+    }
+
+    /// The bytes it could take now, had it given `returned` bytes back, and had its parent
+    /// `parent_bytes` for it.
+    #[must_use]
+    pub fn free_bytes_with(&self, parent_bytes: u64, returned: u64) -> u64 {
+        let used = self.used_bytes().saturating_sub(returned);
+        let guaranteed = self.minimum().saturating_sub(used);
+        (guaranteed + parent_bytes).min(self.limit().saturating_sub(used))
+    }
+
+    /// The bytes it could take now; `None` while somebody waits for them, here or above.
+    #[must_use]
+    pub fn free_bytes(&self, parent: &impl Parent) -> Option<u64> {
+        let free = self.free_bytes_with(parent.free_bytes()?, 0);
+        if self.tally().is_awaited() { None } else { Some(free) }
+    }
+
+    /// Says that somebody waits for what is given back here, or at a level above, or no longer.
+    pub fn set_awaited(&self, parent: &impl Parent, level: u32, awaited: Awaited) {
+        match level.checked_sub(1) {
+            None => tally::set_awaited(&self.tally, awaited),
+            Some(above) => parent.set_awaited(above, awaited),
+        }
+    }
+
+    /// What of `returned` bytes would go back to the parent.
+    #[must_use]
+    pub fn credit_of(&self, returned: u64) -> u64 {
+        let (minimum, used) = (self.minimum(), self.used_bytes());
+        beyond(minimum, used) - beyond(minimum, used.saturating_sub(returned))
+    }
+
+    /// Takes `bytes` for good.
+    ///
+    /// # Errors
+    ///
+    /// If the limit or the parent does not allow it, others are first in line, or the budget is
+    /// closed.
+    pub fn reserve(&self, parent: &impl Parent, bytes: u64, turn: Turn) -> Result<Opened, Refused> {
+        let (source, opened) = if self.minimum() > 0 || self.limit() < parent.limit() {
+            self.raise(parent, bytes, turn, Tally::reserved)?
+        } else {
+            // Nothing of our own can refuse.
+            let source = self.begin_at(parent, bytes, turn)?;
+            // ORDERING: Relaxed. The parent's Acquire found the memory; this is the count.
+            let old = self.tally.fetch_add(CHANGE.wrapping_add(bytes), Ordering::Relaxed);
+            (source, opened(Tally::from_bits(old), bytes))
+        };
+        // In flight until here, so that whoever closes the budget knows that it is over.
+        self.settle_at(parent, source);
+        Ok(opened)
+    }
+
+    /// Takes `bytes` for a request that may still fail.
+    ///
+    /// # Errors
+    ///
+    /// As [`reserve`](Self::reserve).
+    pub fn begin(
+        &self,
+        parent: &impl Parent,
+        bytes: u64,
+        turn: Turn,
+    ) -> Result<(Tentative, Opened), Refused> {
+        let (source, opened) = self.raise(parent, bytes, turn, Tally::begun)?;
+        Ok((Tentative { bytes, source }, opened))
+    }
+
+    /// The request got what it asked for.
+    pub fn settle(&self, parent: &impl Parent, tentative: Tentative) {
+        self.land();
+        self.settle_at(parent, tentative.source);
+    }
+
+    /// The request failed: everything is as if it had not been made.
+    pub fn undo(&self, parent: &impl Parent, tentative: Tentative) -> Returned {
+        let (share, returned) = self.give_back(tentative.bytes, tentative.bytes + IN_FLIGHT);
+        returned.or(self.undo_at(parent, tentative.source, share))
+    }
+
+    /// Takes `bytes` for a request of a child that may still fail: as [`Parent::begin`].
+    ///
+    /// # Errors
+    ///
+    /// As [`reserve`](Self::reserve).
+    pub fn begin_for_child(
+        &self,
+        parent: &impl Parent,
+        bytes: u64,
+        turn: Turn,
+    ) -> Result<Opened, Refused> {
+        // Not from the allowance: what is taken there is undone there, and that would have to be
+        // remembered for every level.
+        let granted = |share| {
+            parent.begin(share, turn.above()).map_err(Refused::by_parent)?;
+            Ok(Source::Parent)
+        };
+        self.raise_by(parent, bytes, turn, Tally::begun, granted).map(|(_, opened)| opened)
+    }
+
+    /// The request of a child got what it asked for: as [`Parent::settle`].
+    pub fn settle_for_child(&self, parent: &impl Parent) {
+        self.land();
+        parent.settle();
+    }
+
+    /// The request of a child failed: as [`Parent::undo`].
+    pub fn undo_for_child(&self, parent: &impl Parent, bytes: u64) -> Returned {
+        let (share, returned) = self.give_back(bytes, bytes + IN_FLIGHT);
+        returned.or(parent.undo(share))
+    }
+
+    /// As [`release`](Self::release), but with nothing for the allowance: for a child, and for a
+    /// request in flight, which would wait for itself should it have to shut the allowance.
+    pub fn release_past_allowance(&self, parent: &impl Parent, bytes: u64) -> Returned {
+        let (share, returned) = self.give_back(bytes, bytes);
+        returned.or(parent.release(share))
+    }
+
+    /// Gives `bytes` back to the account and what lies beyond its minimum to `parent`. The caller
+    /// keeps both alive, whatever other threads give back meanwhile.
+    pub fn release(&self, parent: &impl Parent, bytes: u64) -> Returned {
+        let (share, returned) = self.give_back(bytes, bytes);
+        returned.or(self.credit(parent, share))
+    }
+
+    /// Credits `bytes` that the account holds to its allowance or to `parent`.
+    pub fn credit(&self, parent: &impl Parent, bytes: u64) -> Awaited {
+        self.allowance.give(parent, bytes)
+    }
+
+    /// Gives back `bytes` that were credited before, for an account without a minimum, if nobody
+    /// waits for it. Once it has, the account may be gone with the next release of another thread.
+    pub fn release_credited_unless_awaited(&self, bytes: u64) -> Option<Kept> {
+        debug_assert_eq!(self.minimum(), 0, "what goes back to the parent is not known yet");
+        let mut tally = self.tally();
+        while !tally.is_awaited() {
+            let left = tally.released(bytes).changed();
+            match self.tally.compare_exchange_weak(
+                tally.into_bits(),
+                left.into_bits(),
+                // ORDERING: AcqRel. As in `give_back`.
+                Ordering::AcqRel,
+                // ORDERING: Relaxed. The loop tries again with the new value only.
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return Some(kept(tally, left)),
+                Err(now) => tally = Tally::from_bits(now),
+            }
+        }
+        None
+    }
+
+    /// Gives back `bytes` that were credited before. The caller keeps the account alive.
+    pub fn release_credited(&self, bytes: u64) -> Returned {
+        self.give_back(bytes, bytes).1
+    }
+
+    /// Goes from one tally to the next, with what that takes from the allowance or the parent.
+    fn raise(
+        &self,
+        parent: &impl Parent,
+        bytes: u64,
+        turn: Turn,
+        next: impl Fn(Tally, u64) -> Tally,
+    ) -> Result<(Source, Opened), Refused> {
+        self.raise_by(parent, bytes, turn, next, |share| self.begin_at(parent, share, turn))
+    }
+
+    /// Has the parent grant, in flight, what `bytes` more take of it; then the tally (Protocol, 3).
+    fn raise_by(
+        &self,
+        parent: &impl Parent,
+        bytes: u64,
+        turn: Turn,
+        next: impl Fn(Tally, u64) -> Tally,
+        granted: impl Fn(u64) -> Result<Source, Refused>,
+    ) -> Result<(Source, Opened), Refused> {
+        let mut patience = Patience::new();
+        loop {
+            let tally = self.tally();
+            let (used, minimum) = (tally.reserved_bytes(), self.minimum());
+            let share = beyond(minimum, used + bytes) - beyond(minimum, used);
+            if tally.is_closed() {
+                return Err(Refused::Closed);
+            }
+            if tally.is_awaited() && turn.yields() && share > 0 {
+                return Err(Refused::Turn { level: 0 }.unless_closed(parent));
+            }
+            // A limit of all there is never refuses before the parent does.
+            let free = tally.free_bytes(self.limit());
+            let within_limit = bytes <= free || self.limit() >= parent.limit();
+            if !within_limit && !tally.has_in_flight() {
+                // One word says it all, at one moment (Protocol, 2).
+                return Err(Refused::Account { free, level: 0 }.unless_closed(parent));
+            }
+            if !within_limit || tally.is_crowded() {
+                patience.wait();
+                continue;
+            }
+            let source = match granted(share) {
+                Ok(source) => source,
+                // What the account needs of its parent depends on what it holds, if it has a
+                // minimum. Then the refusal stands if it held the same all the while.
+                Err(refused)
+                    if minimum == 0 || refused == Refused::Closed || self.tally() == tally =>
+                {
+                    return Err(refused);
+                }
+                Err(_) => continue,
+            };
+            match self.tally.compare_exchange(
+                tally.into_bits(),
+                next(tally, bytes).changed().into_bits(),
+                // ORDERING: AcqRel. Release: whoever reads this tally sees what the parent granted
+                // for it (above). Acquire: should the version have come round to the same value
+                // since we read it, what was given back since is seen, too.
+                Ordering::AcqRel,
+                // ORDERING: Relaxed. The loop reads it again.
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return Ok((source, opened(tally, bytes))),
+                Err(_) => {
+                    // Whoever waits there waits for requests in flight (Protocol, 7).
+                    let _: Awaited = self.undo_at(parent, source, share);
+                }
+            }
+        }
+    }
+
+    /// Takes `share` from the allowance, or else from the parent, for a request in flight.
+    fn begin_at(&self, parent: &impl Parent, share: u64, turn: Turn) -> Result<Source, Refused> {
+        if self.allowance.begin(share) {
+            return Ok(Source::Allowance);
+        }
+        if !self.ask_for_more(parent, share, turn.above()) {
+            parent.begin(share, turn.above()).map_err(Refused::by_parent)?;
+        }
+        Ok(Source::Parent)
+    }
+
+    /// Takes `bytes` from the parent for a request in flight there, and a quantum for the
+    /// allowance; whether it is time for that, and there is as much.
+    fn ask_for_more(&self, parent: &impl Parent, bytes: u64, turn: Turn) -> bool {
+        let quantum = self.allowance.quantum_of(parent);
+        let asked = quantum > 0 && parent.begin(bytes + quantum, turn).is_ok();
+        if asked {
+            // Should it go back at once: we are in flight there, which those who wait wait for.
+            let _: Awaited = self.allowance.keep(parent, quantum);
+        }
+        asked
+    }
+
+    /// A request is in flight no longer.
+    fn land(&self) {
+        // ORDERING: Relaxed. Nothing is given back, and whoever waits for it reads this word only.
+        self.tally.fetch_sub(IN_FLIGHT, Ordering::Relaxed);
+    }
+
+    fn settle_at(&self, parent: &impl Parent, source: Source) {
+        match source {
+            Source::Allowance => self.allowance.settle(),
+            Source::Parent => parent.settle(),
+        }
+    }
+
+    fn undo_at(&self, parent: &impl Parent, source: Source, share: u64) -> Awaited {
+        match source {
+            Source::Allowance => {
+                self.allowance.undo(share);
+                Awaited::NO
+            }
+            Source::Parent => parent.undo(share),
+        }
+    }
+
+    /// Takes `bytes` off the account, and `off` off its tally; returns what of the bytes is the
+    /// parent's.
+    fn give_back(&self, bytes: u64, off: u64) -> (u64, Returned) {
+        // Read first: the account may be gone after the subtraction.
+        let minimum = self.minimum();
+        // ORDERING: AcqRel. Release: the memory was given back before, and so were all our other
+        // accesses. Acquire: whoever empties the account may let go of it, after everybody
+        // else's accesses.
+        let old = self.tally.fetch_add(CHANGE.wrapping_sub(off), Ordering::AcqRel);
+        let old = Tally::from_bits(old);
+        let left = old.released(bytes);
+        let (used, left_bytes) = (old.reserved_bytes(), left.reserved_bytes());
+        let share = beyond(minimum, used) - beyond(minimum, left_bytes);
+        let returned = Returned { kept: kept(old, left), awaited: Awaited::new(old.is_awaited()) };
+        match returned.kept {
+            // Nobody is left for whom it would be guaranteed.
+            Kept::Nothing if old.is_closed() => (share + minimum, returned),
+            _ => (share, returned),
+        }
+    }
+
+    fn tally(&self) -> Tally {
+        // ORDERING: Acquire. Pairs with the Release in `raise_by`: what the parent had granted by
+        // then is seen when the parent is read next. And with the Release in `give_back`: what
+        // was given back within the minimum never passed through the parent.
+        Tally::from_bits(read(&self.tally, Ordering::Acquire))
+    }
+}
+
+/// What of `used` bytes is taken from the parent (Protocol, 3).
+const fn beyond(minimum: u64, used: u64) -> u64 {
+    used.saturating_sub(minimum)
+}
+
+const fn opened(before: Tally, bytes: u64) -> Opened {
+    if before.reserved_bytes() == 0 && bytes > 0 { Opened::First } else { Opened::Already }
+}
+
+const fn kept(before: Tally, after: Tally) -> Kept {
+    match (before.reserved_bytes(), after.reserved_bytes()) {
+        (1.., 0) => Kept::Nothing,
+        _ => Kept::Something,
+    }
+}
+
+#[cfg(all(test, not(offheap_loom)))]
+#[path = "account_tests.rs"]
+mod tests;

@@ -1,0 +1,271 @@
+//! What a parent granted to one account beyond what it uses: accounts that are used by different
+//! threads take from their own, in between, and share no counter.
+//!
+//! # Protocol
+//!
+//! 1. As with a tally, giving is Release and taking is Acquire on the same word, so that whoever
+//!    takes bytes finds the memory for them; and a request that may still fail is in flight.
+//! 2. Before anybody is refused, a drainer shuts the allowance, waits until nothing is in flight,
+//!    and credits the parent with what is there. While it is shut nothing is given or taken; what
+//!    comes back goes to the parent. So the parent then says what is free. Nobody opens it before
+//!    the drainer lets go of it.
+//! 3. It is open only while there is plenty, and nobody waits for any of it: what comes back to an
+//!    open allowance is not seen by those who wait. Whoever begins to wait marks what he waits for,
+//!    and then has every allowance drained. Whoever opens one looks whether he may, opens, and
+//!    looks again: if the drainer was there in between, this second look finds the mark, since
+//!    emptying is Release and opening is Acquire. Then he shuts it again, and collects. A new one
+//!    is shut until drainers find it.
+//! 4. What is on its way back to the parent for other reasons is in flight *there*, so that nobody
+//!    is refused for it.
+//! 5. Whoever shuts it waits for what is in flight here. So a request in flight gives nothing to an
+//!    allowance before it is settled or undone: what it does not need goes to the parent.
+
+use crate::base::sync::{AtomicU64, Ordering, Patience, read};
+
+use super::purse::{HELD, IN_FLIGHT, Purse};
+use super::{Awaited, Parent, Turn};
+
+/// Bytes of its parent's that one account may take without asking.
+pub(crate) struct Allowance {
+    purse: AtomicU64,
+    /// The bytes asked of the parent beyond what is needed, 0 for none: more than twice as many are
+    /// not kept. It never changes.
+    quantum: AtomicU64,
+}
+
+/// How many times the quantum must be free for the parent to grant one.
+const FREE_PER_QUANTUM: u64 = 16;
+
+impl Allowance {
+    pub(crate) fn new(quantum: u64) -> Self {
+        Self { purse: AtomicU64::new(Purse::SHUT.into_bits()), quantum: AtomicU64::new(quantum) }
+    }
+
+    fn quantum(&self) -> u64 {
+        // ORDERING: Relaxed. It never changes.
+        self.quantum.load(Ordering::Relaxed)
+    }
+
+    /// The bytes at hand.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.purse().bytes()
+    }
+
+    /// Takes `bytes` for a request in flight, to be settled or undone; whether there were as many.
+    pub(crate) fn begin(&self, bytes: u64) -> bool {
+        self.quantum() > 0 && self.exchange(|purse| purse.begun(bytes)).is_some()
+    }
+
+    /// A request in flight keeps its bytes.
+    pub(crate) fn settle(&self) {
+        // ORDERING: Release. As in `Budget::settle`.
+        self.purse.fetch_sub(IN_FLIGHT, Ordering::Release);
+    }
+
+    /// A request in flight gives `bytes` back.
+    pub(crate) fn undo(&self, bytes: u64) {
+        // ORDERING: Release. As in `Budget::undo`.
+        self.purse.fetch_add(bytes.wrapping_sub(IN_FLIGHT), Ordering::Release);
+    }
+
+    /// Gives `bytes` back, to `parent` if they may not be kept here.
+    pub(crate) fn give(&self, parent: &impl Parent, bytes: u64) -> Awaited {
+        let quantum = self.quantum();
+        if quantum == 0 || bytes > 2 * quantum {
+            return parent.release(bytes);
+        }
+        match self.exchange(|purse| purse.given(bytes)) {
+            None => {
+                let awaited = parent.release(bytes);
+                awaited.or(self.open(parent))
+            }
+            Some(purse) if purse.bytes() > 2 * quantum => self.give_surplus(parent),
+            Some(_) => Awaited::NO,
+        }
+    }
+
+    /// What to ask of `parent` beyond what is needed.
+    pub(crate) fn quantum_of(&self, parent: &impl Parent) -> u64 {
+        if self.has_plenty(parent) && !self.purse().is_shut() { self.quantum() } else { 0 }
+    }
+
+    /// Keeps a quantum that `parent` just granted.
+    pub(crate) fn keep(&self, parent: &impl Parent, quantum: u64) -> Awaited {
+        if self.exchange(|purse| purse.given(quantum)).is_none() {
+            return parent.release(quantum);
+        }
+        Awaited::NO
+    }
+
+    /// Shuts it and credits `parent` with what is there, for a drainer (Protocol, 2), because the
+    /// owner goes, or for want of plenty (Protocol, 4).
+    pub(crate) fn collect(&self, parent: &impl Parent, end: Purse) -> Awaited {
+        // ORDERING: Relaxed. The exchange below acquires; until then nothing is done on the
+        // strength of it.
+        self.purse.fetch_or(end.into_bits(), Ordering::Relaxed);
+        let mut patience = Patience::new();
+        // Unless another one opens what was shut for want of plenty: he looked after we did.
+        while self.purse().is_shut() && self.purse().has_in_flight() {
+            patience.wait();
+        }
+        // Also if there is nothing: taking it acquires what whoever took it has in flight.
+        match parent.begin(0, Turn::LAST) {
+            Ok(()) => parent.undo(self.take_all()),
+            // It is closed: nobody is refused for want of these.
+            Err(_) => parent.release(self.take_all()),
+        }
+    }
+
+    /// Lets it be opened again, after the attempt that it was collected for.
+    pub(crate) fn let_go(&self) {
+        // ORDERING: Relaxed. Whoever opens it acquires, by way of this, what was before it was
+        // emptied (Protocol, 3), and nothing else is published.
+        self.purse.fetch_and(!HELD, Ordering::Relaxed);
+    }
+
+    /// Takes all there is, of an allowance that is shut, or whose account is closed.
+    pub(crate) fn take_all(&self) -> u64 {
+        let mut purse = self.purse();
+        loop {
+            match self.replace(purse, purse.emptied()) {
+                Ok(()) => return purse.bytes(),
+                Err(now) => purse = now,
+            }
+        }
+    }
+
+    /// Opens what is new, or was shut for a drainer, if there is plenty (Protocol, 3).
+    pub(crate) fn open(&self, parent: &impl Parent) -> Awaited {
+        let opened = self.has_plenty(parent) && self.exchange(Purse::opened).is_some();
+        if opened && !self.has_plenty(parent) {
+            return self.collect(parent, Purse::SHUT);
+        }
+        Awaited::NO
+    }
+
+    /// Whether so much is free that some of it may be kept here.
+    fn has_plenty(&self, parent: &impl Parent) -> bool {
+        let enough = FREE_PER_QUANTUM * self.quantum();
+        enough > 0 && parent.free_bytes().is_some_and(|free| free >= enough)
+    }
+
+    /// Gives all but a quantum back to `parent` (Protocol, 4).
+    fn give_surplus(&self, parent: &impl Parent) -> Awaited {
+        if parent.begin(0, Turn::LAST).is_err() {
+            // It is closed, and whoever closed it collects this.
+            return Awaited::NO;
+        }
+        let surplus = self.bytes().saturating_sub(self.quantum());
+        let taken = surplus > 0 && self.exchange(|purse| purse.taken(surplus)).is_some();
+        parent.undo(if taken { surplus } else { 0 })
+    }
+
+    /// Goes from one state to the `next`, which is returned, unless there is none.
+    fn exchange(&self, next: impl Fn(Purse) -> Option<Purse>) -> Option<Purse> {
+        let mut purse = self.purse();
+        loop {
+            let after = next(purse)?;
+            match self.replace(purse, after) {
+                Ok(()) => return Some(after),
+                Err(now) => purse = now,
+            }
+        }
+    }
+
+    fn replace(&self, purse: Purse, next: Purse) -> Result<(), Purse> {
+        let (from, to) = (purse.into_bits(), next.into_bits());
+        // ORDERING: AcqRel, then Relaxed. Acquire for what is taken and Release for what is given
+        // (Protocol, 1). On failure the loops try again with the new value only.
+        match self.purse.compare_exchange_weak(from, to, Ordering::AcqRel, Ordering::Relaxed) {
+            Ok(_) => Ok(()),
+            Err(now) => Err(Purse::from_bits(now)),
+        }
+    }
+
+    fn purse(&self) -> Purse {
+        // ORDERING: Relaxed. Whoever changes it acquires by that; others show it, or wait.
+        Purse::from_bits(read(&self.purse, Ordering::Relaxed))
+    }
+}
+
+#[cfg(all(test, not(offheap_loom)))]
+mod tests {
+    use super::super::Budget;
+    use super::*;
+
+    #[test]
+    fn what_is_given_is_taken_without_the_budget() {
+        let budget = Budget::new(1000);
+        let allowance = Allowance::new(10);
+        let _ = allowance.open(&budget);
+        budget.reserve(30).unwrap();
+        let _ = allowance.give(&budget, 15);
+        assert_eq!((allowance.bytes(), budget.reserved_bytes()), (15, 30));
+        assert!(allowance.begin(4) && !allowance.begin(12));
+        allowance.settle();
+        let _ = allowance.give(&budget, 15);
+        assert_eq!((allowance.bytes(), budget.reserved_bytes()), (10, 14), "a surplus goes back");
+    }
+
+    #[test]
+    fn what_is_collected_goes_to_the_budget_until_there_is_plenty() {
+        let budget = Budget::new(1000);
+        let allowance = Allowance::new(10);
+        let _ = allowance.open(&budget);
+        budget.reserve(1000).unwrap();
+        let _ = allowance.give(&budget, 10);
+        let _ = allowance.collect(&budget, Purse::held());
+        allowance.let_go();
+        assert_eq!((allowance.bytes(), budget.free_bytes()), (0, 10));
+        let _ = allowance.give(&budget, 10);
+        assert_eq!((allowance.bytes(), budget.free_bytes()), (0, 20), "it is shut");
+        assert_eq!(allowance.quantum_of(&budget), 0);
+        let _ = budget.release(300);
+        let _ = allowance.give(&budget, 10);
+        let _ = allowance.give(&budget, 10);
+        assert_eq!((allowance.bytes(), budget.free_bytes()), (10, 330), "it was opened");
+        let _ = allowance.collect(&budget, Purse::sealed());
+        let _ = allowance.give(&budget, 10);
+        let _ = allowance.give(&budget, 10);
+        assert_eq!(allowance.bytes(), 0, "it is sealed");
+    }
+
+    #[test]
+    fn a_request_in_flight_comes_back_or_stays() {
+        let budget = Budget::new(2000);
+        let allowance = Allowance::new(100);
+        let _ = allowance.open(&budget);
+        budget.reserve(100).unwrap();
+        let _ = allowance.give(&budget, 100);
+        assert!(allowance.begin(60) && allowance.begin(40) && !allowance.begin(1));
+        allowance.undo(60);
+        allowance.settle();
+        assert_eq!(allowance.bytes(), 60);
+        let _ = allowance.collect(&budget, Purse::held());
+        assert_eq!(budget.free_bytes(), 1960);
+    }
+
+    #[test]
+    fn what_is_more_than_twice_the_quantum_goes_past_it() {
+        let budget = Budget::new(1000);
+        let allowance = Allowance::new(10);
+        let _ = allowance.open(&budget);
+        budget.reserve(60).unwrap();
+        let _ = allowance.give(&budget, 21);
+        assert_eq!((allowance.bytes(), budget.reserved_bytes()), (0, 39));
+        let _ = allowance.give(&budget, 20);
+        assert_eq!((allowance.bytes(), budget.reserved_bytes()), (20, 39), "no surplus yet");
+    }
+
+    #[test]
+    fn it_asks_for_a_quantum_while_it_is_open_and_there_is_plenty() {
+        let budget = Budget::new(1000);
+        let allowance = Allowance::new(10);
+        assert_eq!(allowance.quantum_of(&budget), 0, "it is new");
+        let _ = allowance.open(&budget);
+        budget.reserve(1000 - 160).unwrap();
+        assert_eq!(allowance.quantum_of(&budget), 10);
+        budget.reserve(1).unwrap();
+        assert_eq!(allowance.quantum_of(&budget), 0, "less than sixteen times as much is free");
+    }
+}

@@ -1,0 +1,388 @@
+//! Bytes under a hard limit: the budget of a manager, and the accounts of its owners.
+//!
+//! # Protocol
+//!
+//! 1. Bytes are reserved **before** memory is looked for and credited **after** it was given
+//!    back. Crediting is Release and reserving is Acquire on the same word, so that whoever has
+//!    a reservation finds the memory for it.
+//! 2. A request that may still fail after its bytes were counted is *in flight*. Nobody is
+//!    refused on the strength of bytes that a request in flight holds: he waits until it is
+//!    settled (it keeps the bytes) or undone (they come back). Budget and account each count
+//!    their requests in flight in the word that has their bytes, so one reading tells whether a
+//!    refusal stands. What is done in flight is short: a search of the free list at most, which
+//!    waits for claims in flight there, which wait for nobody. So no waiting goes in circles.
+//! 3. An account is raised after the budget granted what the account needs of it. An account's
+//!    first `minimum` bytes were reserved when it was opened; only what lies beyond is taken from
+//!    the budget. Since that depends on what the account holds, a refusal by the budget stands
+//!    only if the account did not change meanwhile, which its version tells.
+//! 4. Closing is a bit of the same word: no reservation succeeds after it, but from allowances
+//!    that were not ended yet. Whatever refuses a request then, at whichever level, it is told that
+//!    the budget is closed, so that nobody waits for what will not come.
+//! 5. An account may take more from its parent than it needs, in quanta, and take from these
+//!    without asking (`allowance`).
+//! 6. Accounts form a tree. What is said of the budget above holds for every account that is the
+//!    parent of others: they take from it, in flight, what they need beyond their own minimum, and
+//!    it takes what it needs beyond its own from *its* parent first, in flight there. A request
+//!    waits at one level only while it is in flight at none.
+//! 7. Whoever waits in line says so in the word of the level that refused him, and then tries once
+//!    more. Whoever gives bytes back learns it from the same word, in the same step, and serves the
+//!    line (`line`). So either the one who waits finds the bytes, or the other one finds him. What
+//!    a request in flight gives back needs no telling: he waits until nothing is in flight (2), and
+//!    from then on none but those in line begin (8).
+//! 8. While a level is awaited, it gives bytes to those whose turn it is, and to nobody else but
+//!    within his minimum.
+
+mod account;
+mod allowance;
+mod parent;
+mod purse;
+mod tally;
+mod watch;
+
+use crate::base::sync::{AtomicU64, Ordering, Patience, read};
+
+pub use account::{Account, Kept, Opened, Returned, Tentative};
+#[cfg(not(offheap_loom))]
+pub use parent::LEVELS_MAX;
+pub use parent::{Awaited, Parent, Turn};
+use tally::{IN_FLIGHT, Tally};
+use watch::Watch;
+
+/// Bytes under a limit.
+pub struct Budget {
+    tally: AtomicU64,
+    limit: u64,
+    /// The most bytes that were reserved while no request was in flight.
+    peak: AtomicU64,
+    watch: Watch,
+}
+
+/// Why bytes could not be reserved.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refused {
+    /// The budget has fewer bytes free than asked for.
+    Budget {
+        /// The bytes that are free.
+        free: u64,
+    },
+    /// An account has fewer bytes left under its own limit than asked for.
+    Account {
+        /// The bytes that are left.
+        free: u64,
+        /// Which one: 0 is the account that the request was made for, 1 its parent.
+        level: u32,
+    },
+    /// Others are first in line for what is free.
+    Turn {
+        /// Where: as for an account, and the budget is the last level.
+        level: u32,
+    },
+    /// The budget is closed.
+    Closed,
+}
+
+impl Refused {
+    /// The level that refused, if so many are `below` the budget's.
+    #[must_use]
+    pub const fn level(self, below: u32) -> u32 {
+        match self {
+            Self::Account { level, .. } | Self::Turn { level } => level,
+            Self::Budget { .. } | Self::Closed => below,
+        }
+    }
+
+    /// The refusal of an account that did not ask its parent (Protocol, 4).
+    fn unless_closed(self, parent: &impl Parent) -> Self {
+        if parent.is_closed() { Self::Closed } else { self }
+    }
+
+    /// The same refusal, as an account tells it of its parent.
+    const fn by_parent(self) -> Self {
+        match self {
+            Self::Account { free, level } => Self::Account { free, level: level + 1 },
+            Self::Turn { level } => Self::Turn { level: level + 1 },
+            Self::Budget { .. } | Self::Closed => self,
+        }
+    }
+}
+
+impl Budget {
+    /// A budget of `limit` bytes, all free.
+    #[must_use]
+    pub fn new(limit: u64) -> Self {
+        debug_assert!(limit <= tally::RESERVED_BYTES_MAX);
+        let (tally, peak) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { tally, limit, peak, watch: Watch::new() }
+    }
+
+    /// The limit in bytes.
+    #[must_use]
+    pub const fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// The bytes that are reserved, those of requests in flight among them.
+    #[must_use]
+    pub fn reserved_bytes(&self) -> u64 {
+        self.tally().reserved_bytes()
+    }
+
+    /// The bytes that are free.
+    #[must_use]
+    pub fn free_bytes(&self) -> u64 {
+        self.tally().free_bytes(self.limit)
+    }
+
+    /// The most bytes that were reserved at any moment at which no request was in flight.
+    #[must_use]
+    pub fn peak_bytes(&self) -> u64 {
+        // ORDERING: Relaxed. A number to show; nothing is done on its strength.
+        read(&self.peak, Ordering::Relaxed)
+    }
+
+    /// Reserves `bytes` for good.
+    ///
+    /// # Errors
+    ///
+    /// If fewer are free, or the budget is closed.
+    pub fn reserve(&self, bytes: u64) -> Result<(), Refused> {
+        let tally = self.exchange(bytes, Turn::LAST, |tally| tally.reserved(bytes))?;
+        self.note_peak(tally);
+        Ok(())
+    }
+
+    /// Has `passed` called when the reserved bytes pass a bound, or somebody begins to wait or no
+    /// longer does: once, until the bounds are set again. It is called in the middle of whatever
+    /// passed it, so it only tells somebody else. The first one that is named stays.
+    pub fn watch(&self, passed: impl Fn() + Send + Sync + 'static) {
+        self.watch.call(passed);
+    }
+
+    /// Sets the bounds that are watched. They may have been passed just before.
+    pub fn set_bounds(&self, below: u64, above: u64) {
+        self.watch.set_bounds(below, above);
+    }
+
+    /// Whether somebody waits in line for what is given back.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        self.tally().is_awaited()
+    }
+
+    /// Refuses everything from now on (Protocol, 4).
+    pub fn close(&self) {
+        // ORDERING: Relaxed. Every reservation is a read-modify-write of this word, so it comes
+        // before or after; nothing else is published.
+        self.tally.fetch_or(Tally::closed().into_bits(), Ordering::Relaxed);
+    }
+
+    /// Waits until nothing is in flight. Once the budget is closed, and all allowances have ended,
+    /// nobody gets a byte after that.
+    pub fn wait_until_settled(&self) {
+        let _ = self.settled_free_bytes();
+    }
+
+    /// Whether the budget is closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.tally().is_closed()
+    }
+
+    fn tally(&self) -> Tally {
+        // ORDERING: Acquire. Whoever refuses on the strength of it reads an account again
+        // (Protocol, 3), and must see what an undone request gave back to it.
+        Tally::from_bits(read(&self.tally, Ordering::Acquire))
+    }
+
+    fn exchange(
+        &self,
+        bytes: u64,
+        turn: Turn,
+        next: impl Fn(Tally) -> Tally,
+    ) -> Result<Tally, Refused> {
+        let mut patience = Patience::new();
+        let mut tally = self.tally();
+        loop {
+            let free = tally.free_bytes(self.limit);
+            if tally.is_closed() {
+                return Err(Refused::Closed);
+            }
+            if bytes > 0 && turn.yields() && tally.is_awaited() {
+                return Err(Refused::Turn { level: 0 });
+            }
+            if bytes > free && !tally.has_in_flight() {
+                return Err(Refused::Budget { free });
+            }
+            if bytes > free || tally.is_crowded() {
+                patience.wait();
+                tally = self.tally();
+                continue;
+            }
+            let reserved = next(tally);
+            match self.tally.compare_exchange_weak(
+                tally.into_bits(),
+                reserved.into_bits(),
+                // ORDERING: Acquire. Pairs with the Release of `release` and `undo`: the memory
+                // that the credit stands for is there (Protocol, 1).
+                Ordering::Acquire,
+                // ORDERING: Acquire. As in `tally`.
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return Ok(reserved),
+                Err(now) => tally = Tally::from_bits(now),
+            }
+        }
+    }
+
+    fn note_peak(&self, tally: Tally) {
+        let bytes = tally.reserved_bytes();
+        self.watch.look(bytes);
+        if bytes > self.peak_bytes() && !tally.has_in_flight() {
+            // ORDERING: Relaxed. A number to show; the maximum is kept whatever the order.
+            self.peak.fetch_max(bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Parent for Budget {
+    fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        let tally = self.tally();
+        if tally.is_awaited() { None } else { Some(tally.free_bytes(self.limit)) }
+    }
+
+    fn settled_free_bytes(&self) -> u64 {
+        let mut patience = Patience::new();
+        loop {
+            let tally = self.tally();
+            if !tally.has_in_flight() {
+                return if tally.is_awaited() { 0 } else { tally.free_bytes(self.limit) };
+            }
+            patience.wait();
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.tally().is_closed()
+    }
+
+    fn begin(&self, bytes: u64, turn: Turn) -> Result<(), Refused> {
+        self.exchange(bytes, turn, |tally| tally.begun(bytes)).map(drop)
+    }
+
+    fn settle(&self) {
+        // ORDERING: Release. Whoever finds nothing in flight after closing sees what the accounts
+        // got (`wait_until_settled`).
+        let old = self.tally.fetch_sub(IN_FLIGHT, Ordering::Release);
+        self.note_peak(Tally::from_bits(old - IN_FLIGHT));
+    }
+
+    fn undo(&self, bytes: u64) -> Awaited {
+        // ORDERING: Release. What it took and gave back, of memory and of its account, happens
+        // before the next reservation (Protocol, 1 and 2).
+        let old = self.tally.fetch_sub(bytes + IN_FLIGHT, Ordering::Release);
+        self.note_peak(Tally::from_bits(old - bytes - IN_FLIGHT));
+        Awaited::new(Tally::from_bits(old).is_awaited())
+    }
+
+    fn release(&self, bytes: u64) -> Awaited {
+        // ORDERING: Release. The memory was given back before (Protocol, 1).
+        let old = Tally::from_bits(self.tally.fetch_sub(bytes, Ordering::Release));
+        debug_assert!(old.reserved_bytes() >= bytes, "credit beyond the limit");
+        self.watch.look(old.reserved_bytes() - bytes);
+        Awaited::new(old.is_awaited())
+    }
+
+    fn set_awaited(&self, level: u32, awaited: Awaited) {
+        debug_assert_eq!(level, 0, "nothing is above the budget");
+        tally::set_awaited(&self.tally, awaited);
+        self.watch.tell();
+    }
+}
+
+#[cfg(all(test, not(offheap_loom)))]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::base::sync::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn it_gives_out_its_limit_and_not_a_byte_more() {
+        let budget = Budget::new(100);
+        assert_eq!(budget.reserve(101), Err(Refused::Budget { free: 100 }));
+        assert_eq!(budget.reserve(60), Ok(()));
+        assert_eq!(budget.reserve(41), Err(Refused::Budget { free: 40 }));
+        assert_eq!(budget.reserve(40), Ok(()));
+        assert_eq!(budget.reserve(1), Err(Refused::Budget { free: 0 }));
+        let _ = budget.release(60);
+        assert_eq!((budget.free_bytes(), budget.peak_bytes()), (60, 100));
+    }
+
+    #[test]
+    fn a_closed_budget_refuses_and_still_takes_back() {
+        let budget = Budget::new(100);
+        budget.reserve(60).unwrap();
+        budget.close();
+        assert_eq!(budget.reserve(1), Err(Refused::Closed));
+        let _ = budget.release(60);
+        assert_eq!((budget.is_closed(), budget.reserved_bytes()), (true, 0));
+    }
+
+    #[test]
+    fn the_peak_does_not_count_what_was_undone() {
+        let budget = Budget::new(100);
+        budget.begin(80, Turn::LAST).unwrap();
+        let _ = budget.undo(80);
+        assert_eq!((budget.peak_bytes(), budget.free_bytes()), (0, 100));
+        budget.begin(70, Turn::LAST).unwrap();
+        budget.settle();
+        assert_eq!((budget.peak_bytes(), budget.free_bytes()), (70, 30));
+    }
+
+    #[test]
+    fn while_it_is_awaited_it_gives_to_those_whose_turn_it_is() {
+        let budget = Budget::new(100);
+        budget.reserve(60).unwrap();
+        assert_eq!(budget.release(10), Awaited::NO);
+        budget.set_awaited(0, Awaited::YES);
+        assert_eq!(budget.reserve(1), Err(Refused::Turn { level: 0 }));
+        assert_eq!(budget.begin(0, Turn::LAST), Ok(()), "nothing is nobody's turn");
+        assert_eq!(budget.undo(0), Awaited::YES);
+        assert_eq!((budget.free_bytes(), Parent::free_bytes(&budget)), (50, None));
+        assert_eq!(budget.begin(50, Turn::FIRST), Ok(()));
+        budget.settle();
+        assert_eq!(budget.begin(1, Turn::FIRST), Err(Refused::Budget { free: 0 }));
+        assert_eq!(budget.release(20), Awaited::YES);
+        budget.set_awaited(0, Awaited::NO);
+        assert_eq!(budget.reserve(20), Ok(()));
+    }
+
+    #[test]
+    fn whoever_watches_is_called_when_a_bound_is_passed() {
+        let (budget, calls) = (Budget::new(100), Arc::new(Mutex::new(0)));
+        budget.watch({
+            let calls = Arc::clone(&calls);
+            move || *calls.lock().unwrap() += 1
+        });
+        let calls = || *calls.lock().unwrap();
+        budget.reserve(60).unwrap();
+        budget.set_bounds(50, 70);
+        let _ = budget.release(10);
+        assert_eq!(calls(), 0, "50 bytes are within the bounds");
+        let _ = budget.release(1);
+        assert_eq!(calls(), 1);
+        budget.set_bounds(40, 70);
+        budget.reserve(21).unwrap();
+        assert_eq!(calls(), 1, "70 bytes are within the bounds");
+        budget.begin(1, Turn::LAST).unwrap();
+        budget.settle();
+        assert_eq!(calls(), 2);
+        budget.set_awaited(0, Awaited::YES);
+        assert_eq!(calls(), 3, "somebody waits");
+    }
+}

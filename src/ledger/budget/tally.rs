@@ -1,0 +1,183 @@
+//! The state of a budget or an account as a pure value, in one word.
+
+use crate::base::sync::{AtomicU64, Ordering};
+
+use super::Awaited;
+
+/// Bytes reserved, requests in flight, whether it is closed, whether somebody waits for it, and a
+/// number that tells one state from the next.
+///
+/// ```text
+///  63     58    57       56     55       47 46                          0
+/// | version | awaited | closed | in flight |       reserved bytes        |
+/// ```
+///
+/// The version counts changes of an account, so that whoever reads the same word twice knows that
+/// nothing happened in between. It wraps around after 64 changes, and is on top, where a wrap is
+/// lost instead of carried on. A budget leaves it at 0.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Tally(u64);
+
+const RESERVED_BITS: u32 = 47;
+const RESERVED_MASK: u64 = (1 << RESERVED_BITS) - 1;
+const CLOSED: u64 = 1 << 56;
+const AWAITED: u64 = 1 << 57;
+const IN_FLIGHT_MASK: u64 = CLOSED - 1 - RESERVED_MASK;
+/// One request in flight, to add to or to subtract from the word.
+pub(crate) const IN_FLIGHT: u64 = 1 << RESERVED_BITS;
+/// One change of an account, to add to the word.
+pub(crate) const CHANGE: u64 = 1 << 58;
+
+/// The most bytes that a tally counts.
+pub(crate) const RESERVED_BYTES_MAX: u64 = RESERVED_MASK;
+
+const _: () = assert!(crate::base::units::CAPACITY_BYTES_MAX as u64 <= RESERVED_BYTES_MAX);
+
+impl Tally {
+    pub(crate) const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    pub(crate) const fn into_bits(self) -> u64 {
+        self.0
+    }
+
+    /// The bytes reserved, those of requests in flight among them.
+    pub(crate) const fn reserved_bytes(self) -> u64 {
+        self.0 & RESERVED_MASK
+    }
+
+    /// Whether a request is in flight: some of the reserved bytes may come back at once.
+    pub(crate) const fn has_in_flight(self) -> bool {
+        self.0 & IN_FLIGHT_MASK != 0
+    }
+
+    /// Whether one request more would be too many to count.
+    pub(crate) const fn is_crowded(self) -> bool {
+        self.0 & IN_FLIGHT_MASK == IN_FLIGHT_MASK
+    }
+
+    pub(crate) const fn is_closed(self) -> bool {
+        self.0 & CLOSED != 0
+    }
+
+    /// Whether somebody waits in line for what is given back here.
+    pub(crate) const fn is_awaited(self) -> bool {
+        self.0 & AWAITED != 0
+    }
+
+    /// The bytes free under `limit`.
+    pub(crate) const fn free_bytes(self, limit: u64) -> u64 {
+        limit.saturating_sub(self.reserved_bytes())
+    }
+
+    /// With `bytes` more reserved. They must be free under a limit that a tally can count to.
+    pub(crate) const fn reserved(self, bytes: u64) -> Self {
+        debug_assert!(bytes <= RESERVED_BYTES_MAX - self.reserved_bytes());
+        Self(self.0 + bytes)
+    }
+
+    /// With `bytes` more reserved by a request in flight.
+    pub(crate) const fn begun(self, bytes: u64) -> Self {
+        debug_assert!(!self.is_crowded());
+        Self(self.reserved(bytes).0 + IN_FLIGHT)
+    }
+
+    /// With `bytes` fewer reserved.
+    pub(crate) const fn released(self, bytes: u64) -> Self {
+        debug_assert!(bytes <= self.reserved_bytes(), "more is given back than was held");
+        Self(self.0 - bytes)
+    }
+
+    /// In the next version.
+    pub(crate) const fn changed(self) -> Self {
+        Self(self.0.wrapping_add(CHANGE))
+    }
+
+    /// What to set to close the budget or the account.
+    pub(crate) const fn closed() -> Self {
+        Self(CLOSED)
+    }
+
+    /// What to set while somebody waits in line.
+    pub(crate) const fn awaited() -> Self {
+        Self(AWAITED)
+    }
+}
+
+/// Says in a tally that somebody waits in line for it, or no longer. For whoever has the line
+/// locked (`budget`, Protocol, 7).
+pub(super) fn set_awaited(tally: &AtomicU64, awaited: Awaited) {
+    let bits = Tally::awaited().into_bits();
+    // ORDERING: Relaxed. Who waits is found under the lock of the line: whoever reads this bit
+    // locks it later than we did. And our next look at this word finds what was given back to it
+    // before.
+    match awaited.is_yes() {
+        true => tally.fetch_or(bits, Ordering::Relaxed),
+        false => tally.fetch_and(!bits, Ordering::Relaxed),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_do_not_touch_each_other() {
+        for bytes in [0, 1, 1 << 20, RESERVED_BYTES_MAX - 1, RESERVED_BYTES_MAX] {
+            let tally = Tally::from_bits(0).reserved(bytes);
+            assert_eq!(tally.reserved_bytes(), bytes);
+            assert!(!tally.has_in_flight() && !tally.is_closed());
+            let begun = Tally::from_bits(0).begun(bytes);
+            assert_eq!(begun.reserved_bytes(), bytes);
+            assert!(begun.has_in_flight() && !begun.is_closed() && !begun.is_crowded());
+            let closed = Tally::from_bits(begun.into_bits() | Tally::closed().into_bits());
+            assert_eq!(closed.reserved_bytes(), bytes);
+            assert!(closed.has_in_flight() && closed.is_closed());
+            assert_eq!(closed.into_bits() - IN_FLIGHT, tally.into_bits() | CLOSED);
+            let awaited = Tally::from_bits(begun.into_bits() | Tally::awaited().into_bits());
+            assert!(awaited.is_awaited() && !awaited.is_closed() && !begun.is_awaited());
+            assert_eq!(awaited.reserved_bytes(), bytes);
+            assert_eq!(awaited.changed().into_bits() - CHANGE, awaited.into_bits());
+        }
+    }
+
+    #[test]
+    fn the_last_request_that_can_be_counted_makes_it_crowded() {
+        let mut tally = Tally::from_bits(0);
+        for _ in 0..(1 << 9) - 1 {
+            assert!(!tally.is_crowded());
+            tally = tally.begun(1);
+        }
+        assert!(tally.is_crowded() && !tally.is_closed());
+    }
+
+    #[test]
+    fn a_version_differs_from_the_next_ones_and_wraps_around() {
+        let tally = Tally::from_bits(0).begun(RESERVED_BYTES_MAX);
+        let mut next = tally.changed();
+        for _ in 1..64 {
+            assert_ne!(next, tally);
+            assert_eq!(next.reserved_bytes(), RESERVED_BYTES_MAX);
+            assert!(next.has_in_flight() && !next.is_crowded() && !next.is_closed());
+            assert!(!next.is_awaited());
+            next = next.changed();
+        }
+        assert_eq!(next, tally);
+    }
+
+    #[test]
+    fn giving_back_is_an_addition_that_wraps() {
+        let tally = Tally::from_bits(0).begun(100).changed();
+        let back = CHANGE.wrapping_sub(60 + IN_FLIGHT);
+        let left = Tally::from_bits(tally.into_bits().wrapping_add(back));
+        assert_eq!(left, Tally::from_bits(0).reserved(40).changed().changed());
+    }
+
+    #[test]
+    fn free_bytes_stop_at_zero() {
+        assert_eq!(Tally::from_bits(0).reserved(40).free_bytes(100), 60);
+        assert_eq!(Tally::from_bits(0).reserved(100).free_bytes(100), 0);
+        assert_eq!(Tally::from_bits(0).reserved(100).free_bytes(99), 0);
+    }
+}

@@ -1,0 +1,148 @@
+//! Pages by the mask: pieces that are exchanged, exact pages, and pages that are only borrowed.
+
+use std::marker::PhantomData;
+
+use crate::base::sync::Ordering;
+use crate::base::units::{ChunkIndex, PAGES_PER_CHUNK, PageCount, Span, spans};
+
+use super::word::ChunkWord;
+use super::{Claims, FreeList, HeldPages, Role};
+
+/// Where pages lie that somebody holds, and lends for as long as this value is there.
+#[derive(Debug)]
+pub struct Lent<'a> {
+    spans: Vec<Span>,
+    pages: PhantomData<&'a [HeldPages]>,
+}
+
+impl Lent<'_> {
+    /// The pages, in ascending order.
+    #[must_use]
+    pub fn spans(&self) -> &[Span] {
+        &self.spans
+    }
+}
+
+impl HeldPages {
+    /// Lends pages, which are in ascending order.
+    pub(crate) fn lend(held: &[Self]) -> Lent<'_> {
+        let spans = spans(held.iter().map(|pages| (pages.chunk(), pages.bits())));
+        Lent { spans, pages: PhantomData }
+    }
+
+    /// Their chunk.
+    #[must_use]
+    pub const fn chunk(&self) -> ChunkIndex {
+        self.chunk
+    }
+
+    /// Their bits in the word of the chunk.
+    #[must_use]
+    pub const fn bits(&self) -> u64 {
+        self.mask.into_bits()
+    }
+
+    /// The same pages in ascending order, those of one chunk as one.
+    pub(crate) fn gather(mut parts: Vec<Self>) -> Vec<Self> {
+        parts.sort_unstable_by_key(|part| part.chunk);
+        parts.dedup_by(|next, last| {
+            let same = next.chunk == last.chunk;
+            if same {
+                last.mask = last.mask.with(next.mask);
+            }
+            same
+        });
+        parts
+    }
+}
+
+impl FreeList {
+    /// Makes pages free.
+    ///
+    /// # Panics
+    ///
+    /// If one of them is free already. Safe code cannot bring that about.
+    pub fn release_pages(&self, pages: HeldPages) {
+        self.release_in(pages.chunk, pages.mask);
+    }
+
+    /// Takes what is free of these pages of `chunk`, at most the `pages_max` highest of them.
+    pub(crate) fn take_highest_of(
+        &self,
+        chunk: ChunkIndex,
+        bits: u64,
+        pages_max: u32,
+    ) -> Option<HeldPages> {
+        let mask = self.take_with(chunk, Role::Blocks, |word| {
+            let free = ChunkWord::from_bits(word.into_bits() & bits);
+            let rest = free.lowest(free.free_pages().saturating_sub(pages_max));
+            (free != ChunkWord::FULL).then(|| free.taken(rest).lowest(PAGES_PER_CHUNK))
+        })?;
+        Some(HeldPages { chunk, mask })
+    }
+
+    /// Takes all of these pages of `chunk`, or none if one of them is not free.
+    pub(crate) fn take_all_of(&self, chunk: ChunkIndex, bits: u64) -> Option<HeldPages> {
+        let mask = ChunkWord::from_bits(bits).lowest(PAGES_PER_CHUNK);
+        let all = |word: ChunkWord| word.has_all(mask).then_some(mask);
+        self.take_with(chunk, Role::Blocks, all).map(|mask| HeldPages { chunk, mask })
+    }
+
+    /// Takes what is free of the pages that are wanted of each chunk, has `work` done, and makes
+    /// them free again. No search calls it a lack of pages: it looks again when they are back
+    /// (`claims`).
+    pub(crate) fn borrow<T>(
+        &self,
+        wanted: impl IntoIterator<Item = (ChunkIndex, u64)>,
+        work: impl FnOnce(&[HeldPages]) -> T,
+    ) -> T {
+        let claim = self.words.claims().enter();
+        let wanted = wanted.into_iter().filter(|(_, bits)| *bits != 0);
+        let take = |(chunk, bits)| self.take_highest_of(chunk, bits, PAGES_PER_CHUNK);
+        let pages: Vec<_> = wanted.filter_map(take).collect();
+        let result = work(&pages);
+        pages.into_iter().for_each(|pages| self.release_pages(pages));
+        claim.roll_back();
+        result
+    }
+
+    /// Who is claiming pages right now, and may give some back.
+    pub(crate) fn claims(&self) -> &Claims {
+        self.words.claims()
+    }
+
+    /// All chunks.
+    pub(crate) fn chunks(&self) -> impl DoubleEndedIterator<Item = ChunkIndex> + use<> {
+        self.words.chunks()
+    }
+
+    /// From now on pages up to this one can be released to this list. Before that, none may be.
+    pub(crate) fn reach(&self, end: u32) {
+        let chunks = u64::from(PageCount::new(end).chunks());
+        // ORDERING: Relaxed. What follows, up to the release of those pages, orders it (see
+        // `chunk_indices`).
+        self.reached.fetch_max(chunks, Ordering::Relaxed);
+    }
+
+    /// The free pages of `chunk`, as bits.
+    pub(crate) fn free_of(&self, chunk: ChunkIndex) -> u64 {
+        self.word(chunk).into_bits()
+    }
+}
+
+#[cfg(all(test, not(offheap_loom)))]
+mod tests {
+    use crate::base::units::PageIndex;
+
+    use super::super::{HeldRun, Strategy};
+    use super::*;
+
+    #[test]
+    fn pages_that_came_within_reach_are_found() {
+        let free_list = FreeList::with_free(PageCount::new(192), 0..64, Strategy::SmallestFit);
+        free_list.reach(192);
+        let come = HeldRun::reassemble(PageIndex::new(64), PageCount::new(128));
+        free_list.release_runs([come]);
+        assert_eq!(free_list.largest_run(), 192);
+    }
+}

@@ -1,0 +1,133 @@
+//! The words of the chunks, without any hints: the truth about which pages are free.
+//!
+//! # Protocol
+//!
+//! Rules 1 and 2 of the free list; the numbers below are those of its protocol.
+
+use std::ops::Range;
+
+use crate::base::sync::{AtomicU64, Ordering, read, words};
+use crate::base::units::{ChunkIndex, PAGES_PER_CHUNK, PageCount};
+
+use super::claims::Claims;
+use super::held::HeldPages;
+use super::word::{ChunkWord, PageMask};
+
+/// A word per chunk: a set bit is a free page.
+pub struct Words {
+    chunks: Box<[AtomicU64]>,
+    claims: Claims,
+}
+
+impl Words {
+    /// The words of `pages` pages, of which those in `free` are free.
+    pub(crate) fn with_free(pages: PageCount, free: Range<u32>) -> Self {
+        let free_in = |chunk: u32| ChunkIndex::new(chunk).bits_of(&free);
+        Self { chunks: words((0..pages.chunks()).map(free_in)), claims: Claims::new() }
+    }
+
+    /// Who is claiming pages right now, and may give some back.
+    pub(crate) fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// All chunks.
+    pub(crate) fn chunks(&self) -> impl DoubleEndedIterator<Item = ChunkIndex> + use<> {
+        (0..self.count()).map(ChunkIndex::new)
+    }
+
+    pub(super) fn count(&self) -> u32 {
+        // `with_free` made one word per chunk of a `PageCount`, so the number fits.
+        u32::try_from(self.chunks.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The free pages of `chunk`, as bits.
+    pub(crate) fn free_of(&self, chunk: ChunkIndex) -> u64 {
+        self.word(chunk).into_bits()
+    }
+
+    /// The word of each chunk: a set bit is a free page.
+    pub fn free_words(&self) -> impl Iterator<Item = u64> {
+        self.chunks().map(|chunk| self.free_of(chunk))
+    }
+
+    /// The number of free pages.
+    pub(crate) fn free_pages(&self) -> u32 {
+        self.chunks().map(|chunk| self.word(chunk).free_pages()).sum()
+    }
+
+    /// Takes all of these pages of `chunk`, or none if one of them is not free.
+    pub(crate) fn take_all_of(&self, chunk: ChunkIndex, bits: u64) -> Option<HeldPages> {
+        let mask = ChunkWord::from_bits(bits).lowest(PAGES_PER_CHUNK);
+        let (mask, _) = self.clear_free(chunk, |word| word.has_all(mask).then_some(mask))?;
+        Some(HeldPages { chunk, mask })
+    }
+
+    /// Makes pages free.
+    pub(crate) fn release_pages(&self, pages: HeldPages) {
+        self.set_free(pages.chunk, pages.mask);
+    }
+
+    /// Makes the pages of `mask` free; returns the word before that.
+    ///
+    /// # Panics
+    ///
+    /// If one of them is free already. Safe code cannot bring that about.
+    #[inline]
+    pub(super) fn set_free(&self, chunk: ChunkIndex, mask: PageMask) -> ChunkWord {
+        // ORDERING: AcqRel. Release: what we wrote to the pages happens before the next holder's
+        // accesses (Protocol, 2). Acquire: the role we read next is the one it was opened with
+        // (Protocol, 4 and 7).
+        let old = self.chunk(chunk).fetch_or(mask.into_bits(), Ordering::AcqRel);
+        let old = ChunkWord::from_bits(old);
+        assert!(!old.has_any(mask), "pages of chunk {} were released twice", chunk.get());
+        old
+    }
+
+    /// Takes what `pick` picks from the chunk's word, and again after each change of the word,
+    /// until it is taken or `pick` gives up. Returns what was taken, and the word before that.
+    #[inline]
+    pub(super) fn clear_free(
+        &self,
+        chunk: ChunkIndex,
+        pick: impl Fn(ChunkWord) -> Option<PageMask>,
+    ) -> Option<(PageMask, ChunkWord)> {
+        let mut word = self.word(chunk);
+        loop {
+            let mask = pick(word)?;
+            let exchanged = self.chunk(chunk).compare_exchange_weak(
+                word.into_bits(),
+                word.taken(mask).into_bits(),
+                // ORDERING: AcqRel. Acquire: pairs with the Release of whoever released these
+                // pages (Protocol, 2). Release: a search that sees them gone sees the claim that
+                // took them (`claims`, 3).
+                Ordering::AcqRel,
+                // ORDERING: Relaxed. The loop only compares it; a search that fails in the end
+                // reads the word again.
+                Ordering::Relaxed,
+            );
+            match exchanged {
+                Ok(_) => return Some((mask, word)),
+                Err(now) => word = ChunkWord::from_bits(now),
+            }
+        }
+    }
+
+    /// Reads a word with a read-modify-write, in whose place in the order of changes what was done
+    /// before shows to whoever changes the word later.
+    pub(super) fn reread(&self, chunk: ChunkIndex) -> ChunkWord {
+        // ORDERING: Release. Pairs with the Acquire of those who change the word.
+        ChunkWord::from_bits(self.chunk(chunk).fetch_or(0, Ordering::Release))
+    }
+
+    /// The word of a chunk.
+    pub(super) fn word(&self, chunk: ChunkIndex) -> ChunkWord {
+        // ORDERING: Acquire. What is read after it, the role (Protocol, 5 and 7) and the claims
+        // in flight (`claims`, 3), is at least as new as the word.
+        ChunkWord::from_bits(read(self.chunk(chunk), Ordering::Acquire))
+    }
+
+    fn chunk(&self, chunk: ChunkIndex) -> &AtomicU64 {
+        &self.chunks[chunk.get() as usize]
+    }
+}

@@ -1,0 +1,228 @@
+//! The exchange: cold pages that lie side by side against as many warm ones that do not.
+
+use crate::base::sync::Patience;
+use crate::base::units::{ChunkIndex, PageCount, Span, spans};
+use crate::ledger::free_list::{Claim, HeldPages, HeldRun, Lent, Words};
+
+use super::Stock;
+use super::window::cheapest_run;
+
+/// What an exchange is about to do.
+#[derive(Debug)]
+pub struct Exchange<'a> {
+    /// The run that becomes warm.
+    pub run: Span,
+    /// The pages that become cold. They have to be given back to the system.
+    pub leaving: Lent<'a>,
+}
+
+/// Why there was no exchange. Nothing has changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NoExchange {
+    /// No run is that long, not even with the cold pages.
+    NoRun,
+    /// The system did not do its part.
+    Refused,
+}
+
+/// A run in the hands of an exchange, by the lists that its pages are from.
+struct Incoming {
+    run: Span,
+    warm: Vec<HeldPages>,
+    cold: Vec<HeldPages>,
+}
+
+impl Stock {
+    /// Takes a run of exactly `pages` that is not in the warm list, or not all of it, and makes up
+    /// for it with pages that are. `system` gives those back, and returns whether it did.
+    ///
+    /// For callers with a reservation for `pages` (Protocol, 4).
+    ///
+    /// # Errors
+    ///
+    /// If there is no such run, or the system refuses. Nothing has changed then.
+    pub fn exchange(
+        &self,
+        pages: PageCount,
+        system: impl FnOnce(&Exchange<'_>) -> bool,
+    ) -> Result<HeldRun, NoExchange> {
+        let cold = self.cold.as_ref().ok_or(NoExchange::NoRun)?;
+        let (incoming, claim) = self.take_chosen(cold, pages).ok_or(NoExchange::NoRun)?;
+        let run = incoming.run;
+        self.warm.reach(run.indices().end);
+        let pieces = self.take_pieces(incoming.cold.iter().map(HeldPages::pages).sum());
+        if !system(&Exchange { run, leaving: HeldPages::lend(&pieces) }) {
+            // The pieces were warm all the while, resident or not (Protocol, 5).
+            pieces.into_iter().for_each(|piece| self.warm.release_pages(piece));
+            self.put_back(cold, incoming);
+            claim.roll_back();
+            return Err(NoExchange::Refused);
+        }
+        for piece in pieces {
+            self.residency.clear(piece.chunk(), piece.bits());
+            cold.release_pages(piece);
+        }
+        // The pieces are back, if elsewhere.
+        claim.roll_back();
+        Ok(self.marked(HeldRun::reassemble(run.first, run.pages)))
+    }
+
+    /// Takes warm pages that add up to `pages`, in ascending order. First those that never were
+    /// resident, which costs the system nothing; then the highest ones, so that what is in use
+    /// moves together at the low end, where pages are taken first.
+    fn take_pieces(&self, pages: u32) -> Vec<HeldPages> {
+        let mut pieces = Vec::new();
+        let mut left = pages;
+        let all_marked = self.residency.marked_pages() >= u64::from(self.capacity.get());
+        if left > 0 && !all_marked {
+            let fresh = |chunk| !self.residency.marked_of(chunk);
+            self.take_highest(&mut left, &mut pieces, fresh);
+        }
+        let mut patience = Patience::new();
+        while left > 0 {
+            self.take_highest(&mut left, &mut pieces, |_| u64::MAX);
+            if left > 0 {
+                // What is reserved is there, or on its way back (`free_list`, Protocol, 9).
+                patience.wait();
+            }
+        }
+        HeldPages::gather(pieces)
+    }
+
+    /// Takes the highest free ones of the pages that are `wanted` of each chunk, at most `left`.
+    fn take_highest(
+        &self,
+        left: &mut u32,
+        pieces: &mut Vec<HeldPages>,
+        wanted: impl Fn(ChunkIndex) -> u64,
+    ) {
+        for chunk in self.warm.chunks().rev() {
+            if *left == 0 {
+                return;
+            }
+            if self.warm.free_of(chunk) != 0
+                && let Some(piece) = self.warm.take_highest_of(chunk, wanted(chunk), *left)
+            {
+                *left -= piece.pages();
+                pieces.push(piece);
+            }
+        }
+    }
+
+    /// The run with the fewest cold pages, which is the cheapest; but the lowest one once pages in
+    /// use have spread so far that no two thirds of the spare address space lie in one piece. So
+    /// they gather again at the low end, and long blocks find their place above them.
+    fn choose_run(&self, unheld: &[Span], cold: &[Span], pages: PageCount) -> Option<Span> {
+        let spare = self.mapped.get() - self.capacity.get();
+        if unheld.iter().any(|span| span.pages.get() >= spare / 3 * 2) {
+            return cheapest_run(unheld, cold, pages);
+        }
+        let lowest = unheld.iter().find(|span| span.pages >= pages)?;
+        Some(Span { first: lowest.first, pages })
+    }
+
+    /// Takes the run that `choose_run` chooses. `None` only if there was none while nobody else
+    /// had pages on their way back to either list (`claims`, 2).
+    fn take_chosen<'a>(&self, cold: &'a Words, pages: PageCount) -> Option<(Incoming, Claim<'a>)> {
+        let mut patience = Patience::new();
+        loop {
+            let sightings =
+                [self.warm.claims(), cold.claims()].map(|claims| (claims, claims.sight()));
+            let cold_spans = spans(cold.chunks().map(|chunk| (chunk, cold.free_of(chunk))));
+            match self.choose_run(&spans(self.unheld(cold)), &cold_spans, pages) {
+                Some(run) => {
+                    let claim = cold.claims().enter();
+                    match self.claim(cold, run) {
+                        Some(incoming) => return Some((incoming, claim)),
+                        None => claim.roll_back(),
+                    }
+                }
+                None if sightings.iter().all(|(claims, sighting)| claims.undisturbed(sighting)) => {
+                    return None;
+                }
+                None => patience.wait(),
+            }
+        }
+    }
+
+    /// Takes all pages of `run`, each from the list where it is free, or none of them.
+    fn claim(&self, cold: &Words, run: Span) -> Option<Incoming> {
+        let mut incoming = Incoming { run, warm: Vec::new(), cold: Vec::new() };
+        let complete = run.chunks().all(|(chunk, bits)| {
+            let warm_bits = self.warm.free_of(chunk) & bits;
+            let cold_bits = bits & !warm_bits;
+            let take_warm = || self.warm.take_all_of(chunk, warm_bits);
+            let take_cold = || cold.take_all_of(chunk, cold_bits);
+            add(&mut incoming.warm, warm_bits, take_warm)
+                && add(&mut incoming.cold, cold_bits, take_cold)
+        });
+        if complete {
+            return Some(incoming);
+        }
+        self.put_back(cold, incoming);
+        None
+    }
+
+    fn put_back(&self, cold: &Words, incoming: Incoming) {
+        incoming.warm.into_iter().for_each(|pages| self.warm.release_pages(pages));
+        incoming.cold.into_iter().for_each(|pages| cold.release_pages(pages));
+    }
+}
+
+/// Adds what was taken for `bits`, if that are any pages; whether it is all of them.
+fn add(taken: &mut Vec<HeldPages>, bits: u64, take: impl FnOnce() -> Option<HeldPages>) -> bool {
+    let pages = if bits == 0 { None } else { take() };
+    let complete = bits == 0 || pages.is_some();
+    taken.extend(pages);
+    complete
+}
+
+#[cfg(all(test, not(offheap_loom)))]
+mod tests {
+    use super::*;
+    use crate::ledger::free_list::Strategy;
+
+    fn stock(capacity: u32, mapped: u32) -> Stock {
+        let [capacity, mapped] = [capacity, mapped].map(PageCount::new);
+        Stock::with_units(capacity, mapped, Strategy::SmallestFit, None)
+    }
+
+    #[test]
+    fn the_cheapest_run_is_chosen_while_two_thirds_of_the_spare_pages_lie_in_one_piece() {
+        let stock = stock(64, 256);
+        let cold = [Span::new(0..10)];
+        let chosen = |end| {
+            let unheld = [Span::new(0..10), Span::new(20..end)];
+            stock.choose_run(&unheld, &cold, PageCount::new(5)).map(|run| run.indices())
+        };
+        // Of 192 spare pages these are 128, and then one less.
+        assert_eq!(chosen(148), Some(20..25));
+        assert_eq!(chosen(147), Some(0..5), "the lowest one, so that pages in use gather there");
+    }
+
+    #[test]
+    fn pages_that_never_were_resident_leave_first_and_then_the_highest() {
+        for (resident_from, leaving) in [(20, 7..20), (0, 47..60)] {
+            let stock = stock(128, 512);
+            let [low, held, high] =
+                [60, 1, 67].map(|pages| stock.take_run(PageCount::new(pages)).unwrap());
+            stock.release_runs([low, high]);
+            for (chunk, bits) in (resident_from > 0)
+                .then(|| Span::new(0..resident_from))
+                .into_iter()
+                .flat_map(Span::chunks)
+            {
+                stock.residency().clear(chunk, bits);
+            }
+            // Of the pages above the one that is held, 67 are warm.
+            let run = stock.exchange(PageCount::new(80), |exchange| {
+                assert_eq!(exchange.leaving.spans(), [Span::new(leaving)]);
+                true
+            });
+            let run = run.unwrap();
+            assert_eq!(run.span().indices(), 61..141);
+            stock.release_runs([run, held]);
+            assert_eq!(stock.check(), Ok(()));
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What of the region is resident: giving it back, and making it so.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::error::ConfigError;
+use crate::memory::arena::IdleMemory;
+
+use crate::manager::{MemoryManager, Shared};
+use crate::owners::background::Next;
+use crate::owners::events;
+use crate::owners::sharing::draining::{End, Whose};
+
+impl MemoryManager {
+    /// Gives all free memory that may be resident back to the system; returns how many bytes.
+    /// Pages that owners and workers keep at hand are among it. In heap mode there is none.
+    ///
+    /// Meanwhile allocations succeed as always: a few pages at a time are out, and whoever needs
+    /// just those waits for them.
+    #[expect(clippy::must_use_candidate, reason = "the number is for those who want to know")]
+    pub fn trim(&self) -> usize {
+        self.trim_to(0)
+    }
+
+    /// Gives free memory back to the system until at most `idle_bytes` of what is left may be
+    /// resident; returns how many bytes. Whole huge pages go first, the highest ones.
+    ///
+    /// It can be a little more than asked for, as memory goes in whole pages and huge pages, and
+    /// less where the system refuses, which it does for memory that was locked.
+    #[expect(clippy::must_use_candidate, reason = "as for `trim`")]
+    pub fn trim_to(&self, idle_bytes: usize) -> usize {
+        let Some(off_heap) = self.shared.arena.off_heap() else { return 0 };
+        self.shared.drained(Whose::Everybodys, End::Shut, |_| {});
+        let bytes = off_heap.trim(idle_bytes);
+        events::trimmed(bytes);
+        bytes
+    }
+
+    /// Starts the thread that returns idle memory, if there is one.
+    pub(crate) fn start_trimming(&self, idle_memory: IdleMemory) -> Result<(), ConfigError> {
+        if let IdleMemory::ReturnInBackground { above_bytes, down_to_bytes, every } = idle_memory
+            && self.shared.arena.off_heap().is_some()
+        {
+            self.start("offheap-idle", Next::After(every), move |shared| {
+                shared.trim_if_above(above_bytes, down_to_bytes);
+                Next::After(every)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Starts threads that populate a slice of the capacity each.
+    pub(crate) fn start_populating(&self, threads: u32) -> Result<(), ConfigError> {
+        let Some(off_heap) = self.shared.arena.off_heap() else { return Ok(()) };
+        let steps = off_heap.populate_steps();
+        let slice = steps.div_ceil(threads).max(1);
+        for from in (0..steps).step_by(slice as usize) {
+            let mut slice = from..steps.min(from.saturating_add(slice));
+            self.start("offheap-fill", Next::After(Duration::ZERO), move |shared| {
+                let populated = slice.next().zip(shared.arena.off_heap());
+                match populated.map(|(step, off_heap)| off_heap.populate(step)) {
+                    Some(Ok(())) => Next::After(Duration::ZERO),
+                    // All is done, or the system has no more, and says so again when it is touched.
+                    Some(Err(_)) | None => Next::Done,
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    fn start(
+        &self,
+        name: &str,
+        first: Next,
+        work: impl FnMut(&Arc<Shared>) -> Next + Send + 'static,
+    ) -> Result<(), ConfigError> {
+        let manager = Arc::downgrade(&self.shared);
+        let started = self.shared.background.start(name, manager, first, work);
+        started.map(drop).map_err(|source| ConfigError::Thread { source })
+    }
+}
+
+impl Shared {
+    fn trim_if_above(&self, above_bytes: usize, down_to_bytes: usize) {
+        let Some(off_heap) = self.arena.off_heap() else { return };
+        if off_heap.idle_bytes() > above_bytes {
+            events::trimmed(off_heap.trim(down_to_bytes));
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Those who wait for each other: one of them is told, or they would wait for ever.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::ledger::waiting::line::{Ticket, Waiting};
+
+use crate::manager::Shared;
+use crate::owners::owner::OwnerShared;
+use crate::owners::sharing::wait::Wanted;
+
+/// Waits that seem to have no end, by the account or the budget that refuses them.
+#[derive(Default)]
+pub(crate) struct Deadlocks {
+    stuck: HashMap<usize, Stuck>,
+}
+
+/// Those who wait for each other, for as long as nothing changes.
+struct Stuck {
+    circle: Circle,
+    since: Instant,
+}
+
+/// Those who hold what a request waits for, and what they wait for themselves, and so on.
+#[derive(PartialEq, Eq)]
+struct Circle {
+    tickets: Vec<Ticket>,
+    used_bytes: u64,
+}
+
+impl Deadlocks {
+    /// The last one to come of those who wait for each other, and so for the request, if nothing
+    /// has changed about that for a while; `is_asked` says who is giving back just now.
+    pub(crate) fn last_to_come(
+        &mut self,
+        manager: &Shared,
+        first: &Waiting<Wanted>,
+        waiting: &[Waiting<Wanted>],
+        is_asked: impl Fn(&OwnerShared) -> bool,
+        now: Instant,
+    ) -> Option<Ticket> {
+        let (_, identity) = first.level();
+        let Some(circle) = Circle::of(manager, first, waiting, is_asked) else {
+            self.stuck.remove(&identity);
+            return None;
+        };
+        match self.stuck.get(&identity).filter(|stuck| stuck.circle == circle) {
+            None => {
+                self.stuck.insert(identity, Stuck { circle, since: now });
+                None
+            }
+            Some(stuck) if now.duration_since(stuck.since) < manager.sharing.deadlock_timeout => {
+                None
+            }
+            Some(_) => {
+                self.stuck.remove(&identity);
+                circle.tickets.last().copied()
+            }
+        }
+    }
+
+    /// Forgets what refuses nobody any more.
+    pub(crate) fn retain(&mut self, refuses: impl Fn(usize) -> bool) {
+        self.stuck.retain(|identity, _| refuses(*identity));
+    }
+}
+
+impl Circle {
+    /// `None` if anybody in it does not wait, or gives back just now.
+    fn of(
+        manager: &Shared,
+        first: &Waiting<Wanted>,
+        waiting: &[Waiting<Wanted>],
+        is_asked: impl Fn(&OwnerShared) -> bool,
+    ) -> Option<Self> {
+        let mut circle = Self { tickets: Vec::new(), used_bytes: 0 };
+        let mut levels = vec![first.level().1];
+        let mut next = 0;
+        while let Some(identity) = levels.get(next).copied() {
+            next += 1;
+            // Those behind him wait for him.
+            let first = waiting.iter().find(|waiting| waiting.level().1 == identity)?;
+            let holders = manager.holders_for(first);
+            if holders.is_empty() {
+                return None;
+            }
+            for holder in holders {
+                let is_his = |waiting: &&Waiting<Wanted>| {
+                    waiting.is_patient() && Arc::ptr_eq(&holder, waiting.request.owner())
+                };
+                if is_asked(&holder) || !waiting.iter().any(|waiting| is_his(&waiting)) {
+                    return None;
+                }
+                for his in waiting.iter().filter(is_his) {
+                    circle.tickets.push(his.ticket);
+                    let (_, identity) = his.level();
+                    if !levels.contains(&identity) {
+                        levels.push(identity);
+                    }
+                }
+                circle.used_bytes += holder.account().used_bytes();
+            }
+        }
+        circle.tickets.sort_unstable();
+        Some(circle)
+    }
+}
+
+impl Shared {
+    /// Those who hold something whose return would help a request: above all minimums that it is
+    /// not entitled to, or if nobody has more than these, whoever holds anything or is promised
+    /// more: it would help if he went.
+    fn holders_for(&self, waiting: &Waiting<Wanted>) -> Vec<Arc<OwnerShared>> {
+        let requester = waiting.request.owner();
+        let full = requester.ancestor(waiting.level().0);
+        let is_full = |owner: &OwnerShared| full.is_some_and(|full| std::ptr::eq(owner, full));
+        let is_apart = |owner: &&OwnerShared| {
+            let is_requester = std::ptr::eq(*owner, &**requester);
+            !is_full(owner) && (is_requester || !requester.is_below(owner))
+        };
+        let has_excess = |owner: &Arc<OwnerShared>| {
+            let mut apart = owner.ancestry().take_while(is_apart);
+            apart.all(|owner| owner.account().used_bytes() > owner.account().minimum())
+        };
+        let is_promised_more = |owner: &OwnerShared| {
+            owner.account().used_bytes() < owner.account().minimum() && is_apart(&owner)
+        };
+        self.present(|present| {
+            let is_in_scope = |owner: &&Arc<OwnerShared>| {
+                full.is_none_or(|full| owner.is_below(full)) && !owner.is_of_reserve()
+            };
+            let holds = |owner: &&Arc<OwnerShared>| present.own_bytes_of(owner) > 0;
+            let all: Vec<_> = present.owners.iter().filter(is_in_scope).cloned().collect();
+            let is_above = |owner: &&Arc<OwnerShared>| holds(owner) && has_excess(owner);
+            let above: Vec<_> = all.iter().filter(is_above).cloned().collect();
+            let counts = |owner: &Arc<OwnerShared>| holds(&owner) || is_promised_more(owner);
+            if above.is_empty() { all.into_iter().filter(counts).collect() } else { above }
+        })
+    }
+}

@@ -1,0 +1,6 @@
+//! Who is asked to give memory back, in what order, and who waits in vain.
+
+pub(crate) mod candidates;
+pub(crate) mod deadlock;
+pub(crate) mod reclaim_threads;
+pub(crate) mod rounds;

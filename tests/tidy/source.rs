@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// One Rust file, with its path from the root of the repository.
+#[derive(Clone)]
 pub struct Source {
     pub path: String,
     pub text: String,

@@ -1,7 +1,6 @@
 //! One of eight threads that do everything a manager is for, in no order.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::thread;
 use std::time::Duration;
 
 use offheap::{

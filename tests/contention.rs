@@ -5,11 +5,7 @@
 // Leave to unwrap in tests goes by this.
 #[cfg(test)]
 mod contention {
-    use std::future::Future;
-    use std::pin::pin;
-    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
     use std::sync::{Arc, Mutex, PoisonError};
-    use std::task::{Context, Poll, Waker};
     use std::thread;
     use std::time::{Duration, Instant};
 
@@ -19,6 +15,7 @@ mod contention {
         reclaim::{Reclaimer, SpillReserve},
         sharing::FairShare,
     };
+    use offheap_test_support::{Count, Flag, Random, poll_and_cancel};
 
     const PAGE: usize = 4 << 10;
     const PAGES: usize = 1024;
@@ -35,19 +32,6 @@ mod contention {
         seconds.and_then(|seconds| seconds.parse().ok()).unwrap_or(1)
     }
 
-    /// A small seeded generator (`SplitMix64`).
-    struct Random(u64);
-
-    impl Random {
-        fn below(&mut self, bound: usize) -> usize {
-            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut mixed = self.0;
-            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            usize::try_from((mixed ^ (mixed >> 31)) % bound as u64).unwrap()
-        }
-    }
-
     /// How an owner behaves when it is asked to give back.
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]
     enum Manners {
@@ -62,8 +46,8 @@ mod contention {
         held: Mutex<Vec<MemorySegment>>,
         manners: Manners,
         random: Mutex<Random>,
-        grants: AtomicU64,
-        asked: AtomicU64,
+        grants: Count,
+        asked: Count,
     }
 
     impl Query {
@@ -73,9 +57,9 @@ mod contention {
                 owner: owner.register().unwrap(),
                 held: Mutex::default(),
                 manners,
-                random: Mutex::new(Random(number as u64)),
-                grants: AtomicU64::new(0),
-                asked: AtomicU64::new(0),
+                random: Mutex::new(Random::new(number as u64)),
+                grants: Count::new(),
+                asked: Count::new(),
             });
             query.owner.set_reclaimer(&query);
             query
@@ -87,7 +71,7 @@ mod contention {
 
         /// Keeps pages, each stamped with its own address.
         fn hold(&self, mut pages: Vec<MemorySegment>) {
-            self.grants.fetch_add(1, Ordering::Relaxed);
+            self.grants.add(1);
             for page in &mut pages {
                 let stamp = page.as_ref().as_ptr().addr() as u64;
                 assert_eq!(page.size(), PAGE);
@@ -143,7 +127,7 @@ mod contention {
         }
 
         fn reclaim(&self, target_bytes: usize, reserve: &SpillReserve<'_>) {
-            self.asked.fetch_add(1, Ordering::Relaxed);
+            self.asked.add(1);
             if self.manners == Manners::Bad {
                 match self.below(4) {
                     0 => panic!("as the test wants it"),
@@ -157,18 +141,6 @@ mod contention {
             thread::sleep(Duration::from_micros(micros));
             self.give_back(target_bytes.div_ceil(PAGE));
         }
-    }
-
-    /// Polls a future a few times, and then lets go of it, or has it after all.
-    fn poll_and_cancel<T>(future: impl Future<Output = T>, polls: usize) -> Option<T> {
-        let mut future = pin!(future);
-        for _ in 0..=polls {
-            match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(value) => return Some(value),
-                Poll::Pending => thread::yield_now(),
-            }
-        }
-        None
     }
 
     /// What is asked for in one step, and how: mostly as much as a quarter of all there is.
@@ -195,8 +167,8 @@ mod contention {
     }
 
     /// Takes all it can get, over and over.
-    fn work(query: &Query, cancels: bool, ends: &AtomicBool) {
-        while !ends.load(Ordering::Relaxed) {
+    fn work(query: &Query, cancels: bool, ends: &Flag) {
+        while !ends.is_set() {
             match take(query, cancels) {
                 Some(Ok(pages)) => query.hold(pages),
                 Some(Err(refused)) => {
@@ -247,7 +219,7 @@ mod contention {
     /// Runs the threads of `queries`, and meanwhile looks at what they hold; returns the mean of
     /// each, in pages, and the longest time that one of them got nothing.
     fn run(queries: &[Arc<Query>], cancels: bool) -> (Vec<f64>, Duration) {
-        let ends = AtomicBool::new(false);
+        let ends = Flag::default();
         let mut sums = vec![0.0; queries.len()];
         let mut looks = 0.0;
         let mut last: Vec<_> = queries.iter().map(|_| (0, Instant::now())).collect();
@@ -264,21 +236,21 @@ mod contention {
                 looks += 1.0;
                 for ((query, sum), last) in queries.iter().zip(&mut sums).zip(&mut last) {
                     *sum += query.held_pages() as f64;
-                    let grants = query.grants.load(Ordering::Relaxed);
+                    let grants = query.grants.get();
                     if grants != last.0 {
                         *last = (grants, Instant::now());
                     }
                     longest = longest.max(last.1.elapsed());
                 }
             }
-            ends.store(true, Ordering::Relaxed);
+            ends.set();
         });
         (sums.into_iter().map(|sum| sum / looks).collect(), longest)
     }
 
     fn tell(name: &str, queries: &[Arc<Query>], means: &[f64], longest: Duration) {
-        let counts = |count: fn(&Query) -> &AtomicU64| -> Vec<_> {
-            queries.iter().map(|query| count(query).load(Ordering::Relaxed)).collect()
+        let counts = |count: fn(&Query) -> &Count| -> Vec<_> {
+            queries.iter().map(|query| count(query).get()).collect()
         };
         println!(
             "{name}: Jain's index {:.4}, mean pages held {means:.0?}, grants {:?}, asked {:?}, \
@@ -300,22 +272,22 @@ mod contention {
         if seconds() >= 10 {
             assert!(jain(&means) >= 0.95, "{means:?}");
         }
-        assert!(queries.iter().all(|query| query.grants.load(Ordering::Relaxed) > 0));
+        assert!(queries.iter().all(|query| query.grants.get() > 0));
         assert_whole(&manager, queries);
     }
 
     #[test]
     fn bad_manners_cost_no_page_and_no_minimum() {
         let manager = manager();
-        let ends = AtomicBool::new(false);
+        let ends = Flag::default();
         let manners = [Manners::Good, Manners::Bad, Manners::Good, Manners::Bad];
         let query = |number| Query::new(&manager, number, manners[number]);
         let queries: Vec<_> = (0..OWNERS).map(query).collect();
         thread::scope(|scope| {
             // Owners come, hold, wait, and go midway, with memory out.
             scope.spawn(|| {
-                let mut random = Random(99);
-                while !ends.load(Ordering::Relaxed) {
+                let mut random = Random::new(99);
+                while !ends.is_set() {
                     let guest = manager.owner("guest").polled_reclaim().register().unwrap();
                     let held = guest.allocate_pages(1 + random.below(8));
                     let waits = guest.acquire_pages(1 + random.below(200));
@@ -326,10 +298,10 @@ mod contention {
                 }
             });
             let (means, longest) = run(&queries, true);
-            ends.store(true, Ordering::Relaxed);
+            ends.set();
             tell("bad manners", &queries, &means, longest);
         });
-        assert!(queries.iter().all(|query| query.grants.load(Ordering::Relaxed) > 0));
+        assert!(queries.iter().all(|query| query.grants.get() > 0));
         assert_whole(&manager, queries);
     }
 }

@@ -11,7 +11,7 @@ use std::sync::PoisonError;
 
 use crate::Target;
 
-/// The environment variable that names the ledger to whoever steers by coverage.
+/// The environment variable that names the ledger to a fuzzer that steers by coverage.
 pub const LEDGER_VARIABLE: &str = "OFFHEAP_FUZZ_LEDGER";
 /// A guided run notes its calls each time there are so many more.
 const CALLS_PER_LINE: u64 = 100_000;

@@ -1,31 +1,15 @@
 //! Long sequences from seeds: the same operations and models, without a fuzzer that steers.
 
-use crate::targets::decoded;
-use crate::{Input, run, spill};
-
-/// Bytes for an input, from a seed (splitmix64, Steele et al., OOPSLA 2014).
-#[must_use]
-pub fn random_bytes(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed;
-    let words = std::iter::repeat_with(|| {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = state;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^ (word >> 31)
-    });
-    let mut bytes: Vec<u8> = words.take(length.div_ceil(8)).flat_map(u64::to_le_bytes).collect();
-    bytes.truncate(length);
-    bytes
-}
+use crate::bytes::{decoded, random_bytes};
+use crate::{managers, spill};
 
 /// A sequence of calls to a manager, of a thousand to some hundred thousands of calls.
-pub(crate) fn managers(seed: u64) -> u64 {
+pub(crate) fn calls(seed: u64) -> u64 {
     let length = 16384 << (seed % 8);
-    let Some(mut input) = decoded::<Input>(&random_bytes(seed, length)) else { return 0 };
+    let Some(mut input) = decoded::<managers::Input>(&random_bytes(seed, length)) else { return 0 };
     let ops = input.ops.into_iter().enumerate();
     input.ops = ops.map(|(index, op)| op.tamed(index)).collect();
-    run(&input)
+    managers::run(&input)
 }
 
 /// A sort of hundreds to thousands of rows. Every other one is of a file that nothing happens to,

@@ -1,9 +1,7 @@
-//! The targets by name, so that whoever runs them treats them all alike.
+//! The targets by name, so that all are run alike.
 
-use arbitrary::{Arbitrary, Unstructured};
-
-use crate::seeded::{self, random_bytes};
-use crate::{abi, segments, spill, waiting};
+use crate::bytes::{decoded, random_bytes};
+use crate::{abi, managers, seeded, segments, spill, waiting};
 
 /// What is fuzzed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,7 +41,7 @@ impl Target {
     #[must_use]
     pub fn run_bytes(self, bytes: &[u8]) -> u64 {
         match self {
-            Self::Managers => decoded(bytes).map_or(0, |input| crate::run(&input)),
+            Self::Managers => decoded(bytes).map_or(0, |input| managers::run(&input)),
             Self::Segments => decoded(bytes).map_or(0, |input| segments::run(&input)),
             Self::Waiting => decoded(bytes).map_or(0, |input| waiting::run(&input)),
             Self::Abi => decoded(bytes).map_or(0, |input| abi::run(&input)),
@@ -56,15 +54,10 @@ impl Target {
     #[must_use]
     pub fn run_seed(self, seed: u64) -> u64 {
         match self {
-            Self::Managers => seeded::managers(seed),
+            Self::Managers => seeded::calls(seed),
             Self::Segments => self.run_bytes(&random_bytes(seed, 1 << 18)),
             Self::Spill => seeded::sorts(seed),
             Self::Waiting | Self::Abi => self.run_bytes(&random_bytes(seed, 4096)),
         }
     }
-}
-
-/// The input that `bytes` stand for.
-pub(crate) fn decoded<'a, Input: Arbitrary<'a>>(bytes: &'a [u8]) -> Option<Input> {
-    Input::arbitrary_take_rest(Unstructured::new(bytes)).ok()
 }

@@ -4,8 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use offheap_fuzz::Target;
-use offheap_fuzz::seeded::random_bytes;
+use offheap_fuzz::{Target, random_bytes};
 
 /// Runs what is in the corpus of a target; the number of calls.
 fn replay(target: Target) -> u64 {

@@ -31,10 +31,13 @@ pub mod cell {
 
         /// Has `access` read or write the content.
         pub fn with_mut<R>(&self, access: impl FnOnce(*mut T) -> R) -> R {
-            let was_accessed = self.is_accessed.swap(true, Ordering::SeqCst);
+            // ORDERING: Acquire. Pairs with the Release below: accesses come one after the other.
+            // shuttle takes every ordering for the strongest.
+            let was_accessed = self.is_accessed.swap(true, Ordering::Acquire);
             assert!(!was_accessed, "two have it at once");
             let result = access(self.content.get());
-            self.is_accessed.store(false, Ordering::SeqCst);
+            // ORDERING: Release. Pairs with the Acquire above.
+            self.is_accessed.store(false, Ordering::Release);
             result
         }
     }

@@ -63,8 +63,8 @@ impl Pages {
         Self { free_list, contents }
     }
 
-    /// One free page between two that are held. Whoever releases a page at the border of a chunk
-    /// passes a full fence, which orders more than is promised.
+    /// One free page between two that are held. A release at the border of a chunk passes a
+    /// full fence, which orders more than is promised.
     #[must_use]
     pub fn one_inside() -> Self {
         let pages = Self::new(3);

@@ -126,7 +126,7 @@ impl Tree {
         Ok(tentative)
     }
 
-    /// The request failed. Whoever waits in line waits for that, too.
+    /// The request failed. Those who wait in line wait for that, too.
     pub fn undo(&self, owner: usize, tentative: Tentative) {
         let returned = self.account(owner).undo(&self.lineage(owner), tentative);
         self.let_go(owner, returned.kept);
@@ -141,6 +141,7 @@ impl Tree {
 
     /// Gives `bytes` back that an owner was charged with, by the way that the manager takes.
     pub fn release(&self, owner: usize, bytes: u64) -> Awaited {
+        // ORDERING: Relaxed. One thread runs at a time, and this is no step of the model.
         self.owners[owner].own_bytes.fetch_sub(bytes.cast_signed(), Ordering::Relaxed);
         let (account, lineage) = (self.account(owner), self.lineage(owner));
         assert!(self.kept_alive(owner) > 0, "an account that holds something is kept alive");
@@ -168,9 +169,11 @@ impl Tree {
             owners.map(|owner| owner.account.charged_bytes()).sum()
         };
         for owner in &self.owners {
+            // ORDERING: Relaxed. One thread runs at a time, and this is no step of the model.
             let own_bytes = owner.own_bytes.load(Ordering::Relaxed).cast_unsigned();
             let held = own_bytes + charged(&mut self.children_of(owner));
             assert_eq!(owner.account.used_bytes(), held);
+            // ORDERING: Relaxed. One thread runs at a time, and this is no step of the model.
             assert_eq!(owner.kept_alive.load(Ordering::Relaxed), i64::from(held > 0));
         }
         let mut topmost = self.owners.iter().filter(|owner| owner.parent.is_none());
@@ -195,21 +198,25 @@ impl Tree {
     }
 
     fn kept_alive(&self, owner: usize) -> i64 {
+        // ORDERING: Relaxed. One thread runs at a time, and this is no step of the model.
         self.owners[owner].kept_alive.load(Ordering::Relaxed)
     }
 
     fn owns(&self, owner: usize, bytes: u64) {
+        // ORDERING: Relaxed. One thread runs at a time, and this is no step of the model.
         self.owners[owner].own_bytes.fetch_add(bytes.cast_signed(), Ordering::Relaxed);
     }
 
     fn keep(&self, owner: usize, opened: Opened) {
         if opened == Opened::First {
+            // ORDERING: Relaxed. One thread runs at a time, and this is no step of the model.
             self.owners[owner].kept_alive.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     fn let_go(&self, owner: usize, kept: Kept) {
         if kept == Kept::Nothing {
+            // ORDERING: Relaxed. One thread runs at a time, and this is no step of the model.
             let before = self.owners[owner].kept_alive.fetch_sub(1, Ordering::Relaxed);
             assert!(before > 0, "owner {owner} is let go of more often than it is kept");
         }

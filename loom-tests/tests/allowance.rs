@@ -1,4 +1,4 @@
-//! Allowances: bytes that an account keeps at hand are there for whoever would be refused.
+//! Allowances: bytes that an account keeps at hand are there for a request that would be refused.
 #![cfg(offheap_loom)]
 
 use loom::sync::Arc;

@@ -1,5 +1,5 @@
 //! What is resident, where a page that is touched can bring its whole huge page along: at most the
-//! capacity, whoever touches pages while others are given back.
+//! capacity, whichever pages are touched while others are given back.
 #![cfg(offheap_loom)]
 
 use loom::sync::{Arc, Mutex};

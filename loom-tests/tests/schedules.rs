@@ -52,6 +52,7 @@ impl Holders {
     fn set(&self, pages: &HeldRun, from: u64, to: u64) {
         let first = pages.first().get();
         for page in first..first + pages.pages().get() {
+            // ORDERING: Relaxed. One thread runs at a time, and this is no step of the model.
             let was = self.0[page as usize].swap(to, Ordering::Relaxed);
             assert_eq!(was, from, "page {page} has one holder");
         }
@@ -399,6 +400,7 @@ impl Exchanged {
     fn touch(&self, pages: HeldRun) -> HeldRun {
         let pages = self.holders.take(pages);
         let (first, count) = (pages.first().get(), pages.pages().get());
+        // ORDERING: Relaxed. One thread runs at a time, and this is no step of the model.
         let resident = self.resident.fetch_or(bits(first, count), Ordering::Relaxed);
         let resident = (resident | bits(first, count)).count_ones();
         assert!(resident <= CAPACITY, "{resident} pages are resident, of {CAPACITY}");
@@ -410,6 +412,7 @@ impl Exchanged {
         let agrees = !one_in(3);
         for span in spans.iter().filter(|_| agrees) {
             let gone = bits(span.first.get(), span.pages.get());
+            // ORDERING: Relaxed. One thread runs at a time, and this is no step of the model.
             self.resident.fetch_and(!gone, Ordering::Relaxed);
         }
         agrees

@@ -1,4 +1,4 @@
-//! Trees of bits: whoever clears a bit reads again, whoever fills a word always sets it.
+//! Trees of bits: who clears a bit reads again, who fills a word always sets it.
 #![cfg(offheap_loom)]
 
 use loom::sync::Arc;

@@ -249,11 +249,14 @@ impl Inner {
 
     fn keep(&self, opened: Opened) {
         if opened == Opened::First {
+            // ORDERING: Relaxed. As in `Arc::clone`: it is alive, and a count publishes nothing.
             self.counts.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     fn let_go(&self, kept: Kept) {
+        // ORDERING: AcqRel. Pairs with itself, as in the drop of an `Arc`: the last one comes after
+        // all that the others did before they let go.
         if kept == Kept::Nothing && self.counts.fetch_sub(1, Ordering::AcqRel) == 1 {
             // SAFETY: the last one lets go of the owner; loom checks that nobody else is there.
             self.alive.with_mut(|alive| unsafe { *alive = false });

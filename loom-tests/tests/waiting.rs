@@ -1,4 +1,4 @@
-//! Waiting in line: whoever waits and whoever gives back find each other, by one of the two sides.
+//! Waiting in line: who waits and who gives back find each other, by one of the two sides.
 #![cfg(offheap_loom)]
 
 use std::sync::Arc;

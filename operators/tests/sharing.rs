@@ -3,13 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first thing that is not as it says")]
 
 use std::fs;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use offheap::{MemoryManager, Owner, error::Reason, sharing::FairShare};
 use offheap_operators::Interrupt;
 use offheap_operators::sort::{ExternalSorter, PAGES_MIN, SortError, SortStats, SortedRows};
+use offheap_test_support::Flag;
 
 /// Longer than anything takes that goes well.
 const LONG: Duration = Duration::from_secs(600);
@@ -162,15 +162,6 @@ fn rows_that_were_never_spilled_are_spilled_for_who_waits() {
     }
 }
 
-/// Says that something is over, also if a test fails.
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 /// Takes most of the memory and lets it go, over and over, so that the sort is asked wherever it
 /// is, and has little or much by turns.
 #[test]
@@ -180,14 +171,14 @@ fn a_sort_beside_one_who_takes_all_and_lets_it_go_comes_right() {
         let manager = builder.build().unwrap();
         let (owner, other) = (polled(&manager, "sort"), manager.owner("other").register().unwrap());
         let sorter = ExternalSorter::builder(&owner).build().unwrap();
-        let is_over = AtomicBool::new(false);
+        let is_over = Flag::default();
         thread::scope(|scope| {
             scope.spawn(|| {
-                while !is_over.load(Ordering::Relaxed) {
+                while !is_over.is_set() {
                     drop(other.acquire_pages_timeout(pages - PAGES_MIN, LONG).unwrap());
                 }
             });
-            let _over = Over(&is_over);
+            let _over = is_over.set_when_dropped();
             sort(sorter, 40_000);
         });
         manager.verify_empty().unwrap();
@@ -202,7 +193,7 @@ fn whoever_came_second_gets_its_share_because_the_first_one_spills() {
     let builder = |owner| ExternalSorter::builder(owner).wait_for_memory(LONG);
     let mut sorter = builder(&first).build().unwrap();
     let count = fill(&mut sorter, &manager);
-    let has_its_share = AtomicBool::new(false);
+    let has_its_share = Flag::default();
     thread::scope(|scope| {
         let beside = scope.spawn(|| {
             let mut sorter = builder(&second).build().unwrap();
@@ -212,13 +203,13 @@ fn whoever_came_second_gets_its_share_because_the_first_one_spills() {
                 assert_eq!(sorter.stats().runs, 0, "it is not short of its share");
                 rows += 1;
             }
-            has_its_share.store(true, Ordering::Relaxed);
+            has_its_share.set();
             (rows..4 * count).for_each(|row| push(&mut sorter, row).unwrap());
             check_rest(&mut sorter.finish().unwrap(), Vec::new(), 4 * count);
         });
         wait_until_asked(&first);
         let mut rows = count;
-        while rows < 4 * count || !has_its_share.load(Ordering::Relaxed) && !beside.is_finished() {
+        while rows < 4 * count || !has_its_share.is_set() && !beside.is_finished() {
             push(&mut sorter, rows).unwrap();
             rows += 1;
         }
@@ -255,14 +246,14 @@ fn a_sort_with_nothing_to_give_goes_on_and_spills_no_small_runs() {
     let (owner, other) = (polled(&manager, "sort"), manager.owner("other").register().unwrap());
     let mut sorter = ExternalSorter::builder(&owner).build().unwrap();
     let held = other.allocate_pages(PAGES_MIN).unwrap();
-    let is_over = AtomicBool::new(false);
+    let is_over = Flag::default();
     thread::scope(|scope| {
         scope.spawn(|| {
-            while !is_over.load(Ordering::Relaxed) {
+            while !is_over.is_set() {
                 other.allocate_page().unwrap_err();
             }
         });
-        let _over = Over(&is_over);
+        let _over = is_over.set_when_dropped();
         for row in 0..20_000 {
             push(&mut sorter, row).unwrap();
         }

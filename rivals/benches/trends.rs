@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use criterion::{Bencher, Criterion, Throughput, criterion_group, criterion_main};
-use rivals::columns::blocks::{Live, with_block_crew};
+use rivals::columns::blocks::with_block_crew;
 use rivals::columns::pages::Column;
 use rivals::columns::scratch::{Kind, ROWS, with_scratch_crew};
 use rivals::crew::Crew;
 use rivals::sizes::Sizes;
+use rivals::work::blocks::Live;
 
 const THREADS: usize = 2;
 const LIVE_MIB: usize = 256;

@@ -4,10 +4,12 @@
 //! program tables    what `cargo bench -p rivals` runs, and the tables it fills
 //! publish           where tables go
 //! table plot        Markdown, SVG
-//! columns/          the work, a file for each table or part of one
+//! columns/          what is measured, a file for each table or part of one
+//! rows              every allocator with its work
 //! turns             threads that take turns, for what is counted and not timed
 //! interleave crew   rounds over all rows; threads that start together
 //! probe usage       what is observed in a process of its own          unsafe: usage
+//! work/             what allocators are given to do
 //! trace             what a query engine asked for
 //! peers/            an allocator a file, behind two small traits    unsafe: heap and its users
 //! ```
@@ -22,11 +24,13 @@ pub mod plot;
 pub mod probe;
 pub mod program;
 pub mod publish;
+pub mod rows;
 pub mod table;
 pub mod tables;
 pub mod trace;
 pub mod turns;
 pub mod usage;
+pub mod work;
 
 /// Block sizes and random numbers, as in the benches of `offheap` itself.
 #[allow(missing_docs, clippy::must_use_candidate, reason = "written as part of a bench")]

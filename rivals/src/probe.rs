@@ -6,9 +6,9 @@ use std::process::Command;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::columns::blocks::Live;
 use crate::columns::{bookkeeping, first_touch, residency};
 use crate::sizes::Sizes;
+use crate::work::blocks::Live;
 
 /// A question, as the process is asked it.
 #[derive(Clone, Copy, Serialize, Deserialize, Debug)]

@@ -2,17 +2,18 @@
 
 use std::error::Error;
 
-use crate::columns::blocks::Live;
 use crate::columns::bookkeeping::Bookkeeping;
 use crate::columns::first_touch::{self, FirstTouch};
 use crate::columns::residency::Residency;
 use crate::columns::utilisation::History;
 use crate::columns::{access, blocks, pages, scaling, scratch, traces, utilisation};
 use crate::interleave::{Plan, median};
-use crate::peers::{HARNESS, OURS, PAGE_BYTES, RMW, block_rows};
+use crate::peers::PAGE_BYTES;
 use crate::probe::{Probe, SizesName};
+use crate::rows::{HARNESS, OURS, RMW, block_rows};
 use crate::table::{Baseline, Column, Table, Unit, figure};
 use crate::trace::Trace;
+use crate::work::blocks::Live;
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]

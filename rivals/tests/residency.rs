@@ -1,10 +1,10 @@
 //! What a process keeps resident can only be tested in a process of its own.
 #![cfg(target_os = "linux")]
 
-use rivals::columns::blocks::Live;
 use rivals::columns::residency::observe;
-use rivals::peers::block_rows;
+use rivals::rows::block_rows;
 use rivals::sizes::Sizes;
+use rivals::work::blocks::Live;
 
 #[test]
 fn what_is_touched_and_live_is_resident() {

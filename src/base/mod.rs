@@ -6,10 +6,14 @@
 //! sync/        atomics and locks: of std, of a model, or counting; waiting; numbers of threads
 //! seeded       bugs to be planted, to see that a checker reports them
 //! panics       calls of foreign code, which may panic
+//! threads      threads of the library's own, which end with what they work for
 //! limits       the smallest and the largest page, capacity and address space
 //! available    what a capacity was taken from
 //! error/       why a call failed, in numbers and as a sentence
 //! units/       pages, chunks, masks of pages, the size of a page, who a level is
+//! bytes        between the bytes of counters and those of callers
+//! events       rare events, told to those who listen
+//! sites        where what is out was allocated
 //! ```
 
 pub(crate) mod available;

@@ -344,7 +344,7 @@ impl MemoryManagerBuilder {
             capacity_source,
             resources: SharedResources::default(),
             #[cfg(feature = "metrics")]
-            published: super::metrics::Published::default(),
+            published: super::stats::published::Published::default(),
             threads: Threads::default(),
         });
         let (commons, manager) = (Arc::downgrade(&inner.commons), Arc::downgrade(&inner));

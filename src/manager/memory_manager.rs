@@ -19,10 +19,10 @@ use crate::owners::sharing::commons::Commons;
 use crate::owners::sharing::draining::DrainScope;
 use crate::owners::sharing::registry::Snapshot;
 
-#[cfg(feature = "metrics")]
-use super::metrics::Published;
 use super::pressure::gauge::Gauge;
 use super::resources::table::SharedResources;
+#[cfg(feature = "metrics")]
+use super::stats::published::Published;
 
 /// Owns memory under a hard budget and hands it out to owners, as pages and as blocks.
 ///

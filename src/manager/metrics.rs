@@ -1,17 +1,10 @@
 //! The manager's numbers for the `metrics` facade.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-
 use metrics::{SharedString, counter, describe_counter, describe_gauge, gauge};
 
 use super::memory_manager::MemoryManager;
-use super::stats::numbers::{ManagerStats, OwnerStats};
-
-/// The owners that were published last, for each name of the manager, so that those that are gone
-/// do not stay as they were.
-#[derive(Default)]
-pub(crate) struct Published(Mutex<BTreeMap<String, Vec<Arc<str>>>>);
+use super::stats::numbers::ManagerStats;
+use super::stats::published::as_f64;
 
 impl MemoryManager {
     /// Publishes the manager's numbers as they are now, to the recorder of the `metrics` facade.
@@ -81,35 +74,4 @@ fn publish_totals(manager: &SharedString, stats: &ManagerStats) {
     count("offheap_reclaims_total", stats.reclaims);
     count("offheap_reclaimed_bytes_total", stats.reclaimed_bytes);
     count("offheap_given_back_bytes_total", stats.given_back_bytes);
-}
-
-impl Published {
-    fn publish(&self, manager: &str, owners: &[OwnerStats]) {
-        // The used, guaranteed and most bytes of a name.
-        let mut names: BTreeMap<Arc<str>, [usize; 3]> = BTreeMap::new();
-        for owner in owners {
-            let sums = names.entry(Arc::clone(&owner.name)).or_default();
-            let more = [owner.used_bytes, owner.minimum_bytes, owner.limit_bytes];
-            *sums = std::array::from_fn(|at| sums[at].saturating_add(more[at]));
-        }
-        let present = names.keys().cloned().collect();
-        let mut published = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = published.insert(manager.to_owned(), present);
-        drop(published);
-        for gone in before.unwrap_or_default() {
-            names.entry(gone).or_default();
-        }
-        for (owner, numbers) in names {
-            let labels =
-                [("manager", SharedString::from(manager.to_owned())), ("owner", owner.into())];
-            gauge!("offheap_owner_used_bytes", &labels).set(as_f64(numbers[0]));
-            gauge!("offheap_owner_minimum_bytes", &labels).set(as_f64(numbers[1]));
-            gauge!("offheap_owner_limit_bytes", &labels).set(as_f64(numbers[2]));
-        }
-    }
-}
-
-/// Capacities are below 2^53, where `f64` counts exactly.
-fn as_f64(number: usize) -> f64 {
-    number as f64
 }

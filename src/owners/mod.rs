@@ -1,8 +1,10 @@
 //! Floor 3: who holds memory, and how it is shared.
 //!
 //! ```text
-//! (here)     owner  allocation  acquire  registration  worker  reservation  scratch  holdings
-//!            reclaim: what users hold, and what they call
+//! scratch                        small objects on managed memory                  unsafe
+//! reclaim  registration          giving memory back; how an owner comes to be
+//! owner  allocation  acquire     what users hold: an owner, and how it gets memory
+//! reservation  worker  holdings  and what else it holds
 //! arbiter/   who is asked to give memory back, in what order; who waits in vain
 //! request/   from bytes to memory: charge, find, ask, refuse
 //! sharing/   all owners together: who is there, what they hold, who is served next

@@ -1,18 +1,18 @@
 //! A page that fits the budget can be had by every call, while other threads move the free ones.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use offheap::{AllocationError, MemoryManager, MemorySegment, Owner};
+use offheap_test_support::{Flag, Random};
 
-use crate::support::{PAGE, Random, STRATEGIES, assert_empty};
+use crate::support::{PAGE, STRATEGIES, assert_empty};
 
 const PAGES: usize = 4_096;
 
 /// Gives a page back and takes another one, over and over, until told to stop.
-fn move_holes(owner: &Owner, mut held: Vec<MemorySegment>, seed: u64, stop: &AtomicBool) {
+fn move_holes(owner: &Owner, mut held: Vec<MemorySegment>, seed: u64, stop: &Flag) {
     let mut random = Random::new(seed);
-    while !stop.load(Ordering::Relaxed) {
+    while !stop.is_set() {
         drop(held.swap_remove(random.below(held.len())));
         held.push(owner.allocate_page().unwrap());
     }
@@ -25,7 +25,7 @@ fn ask_amid_churn(times: usize, ask: impl Fn(&Owner) -> Result<(), AllocationErr
         let builder = MemoryManager::builder().capacity(PAGES * PAGE).page_size(PAGE);
         let manager = builder.strategy(strategy).build().unwrap();
         let owner = manager.owner("owner").register().unwrap();
-        let stop = AtomicBool::new(false);
+        let stop = Flag::default();
         thread::scope(|scope| {
             for (seed, pages) in [(1, PAGES / 2), (2, PAGES / 2 - 1)] {
                 let held = owner.allocate_pages(pages).unwrap();
@@ -33,7 +33,7 @@ fn ask_amid_churn(times: usize, ask: impl Fn(&Owner) -> Result<(), AllocationErr
                 scope.spawn(move || move_holes(owner, held, seed, stop));
             }
             let refused = (0..times).find_map(|_| ask(&owner).err());
-            stop.store(true, Ordering::Relaxed);
+            stop.set();
             assert_eq!(refused, None, "{strategy:?}");
         });
         assert_empty(&manager);

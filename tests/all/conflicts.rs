@@ -1,11 +1,11 @@
 //! Requests that fail, or lose a race, take nothing from anybody else while they do.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use offheap::{MemoryManager, MemorySegment, Owner, error::Reason};
+use offheap_test_support::{Flag, Random};
 
-use crate::support::{PAGE, Random, STRATEGIES, Stamped, address, assert_empty};
+use crate::support::{PAGE, STRATEGIES, Stamped, address, assert_empty};
 
 fn manager(pages: usize, strategy: offheap::Strategy) -> MemoryManager {
     let builder = MemoryManager::builder().capacity(pages * PAGE).page_size(PAGE);
@@ -23,11 +23,11 @@ fn comb(owner: &Owner) -> Vec<MemorySegment> {
 /// While blocks are refused for want of a hole, over and over, whoever needs what they asked for
 /// gets it.
 fn take_while_blocks_fail(blocks: &Owner, pages: &Owner) {
-    let stop = AtomicBool::new(false);
+    let stop = Flag::default();
     thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
-                while !stop.load(Ordering::Relaxed) {
+                while !stop.is_set() {
                     let reason = blocks.allocate(2 * PAGE).unwrap_err().reason();
                     assert!(reason != Reason::ShutDown && reason != Reason::Capacity);
                 }
@@ -39,7 +39,7 @@ fn take_while_blocks_fail(blocks: &Owner, pages: &Owner) {
             let some: Result<Vec<_>, _> = (0..singly).map(|_| pages.allocate_page()).collect();
             some.and_then(|some| Ok((pages.allocate_pages(50 - singly)?, some))).err()
         });
-        stop.store(true, Ordering::Relaxed);
+        stop.set();
         assert_eq!(refused, None);
     });
 }

@@ -1,4 +1,4 @@
-//! Who is told that he waits for ever, and who is not.
+//! Which requests are told that they wait for ever, and which are not.
 
 use std::future::Future;
 use std::pin::pin;
@@ -6,11 +6,9 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use offheap::{MemoryManager, config::MemoryManagerBuilder, error::Reason};
+use offheap_test_support::is_pending;
 
-use crate::support::{PAGE, assert_empty};
-
-/// Longer than anything takes that goes well.
-const LONG: Duration = Duration::from_secs(600);
+use crate::support::{LONG, PAGE, assert_empty};
 
 fn builder(pages: usize) -> MemoryManagerBuilder {
     let builder = MemoryManager::builder().capacity(pages * PAGE).page_size(PAGE);
@@ -18,7 +16,7 @@ fn builder(pages: usize) -> MemoryManagerBuilder {
 }
 
 fn begins_to_wait<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) {
-    assert!(future.poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    assert!(is_pending(future, Waker::noop()));
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! Requests that would be refused, while what they want moves between those who keep it at hand.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use offheap::{MemoryManager, Owner, Worker, config::MemoryMode};
+use offheap_test_support::{Flag, Random};
 
-use crate::support::{PAGE, Random, assert_empty, manager};
+use crate::support::{PAGE, assert_empty, manager};
 
 /// How long each test tries to bring about what must not happen.
 const TRIES: Duration = Duration::from_secs(1);
@@ -19,23 +19,17 @@ fn manager_with_depots(pages: usize, depot_pages: usize) -> MemoryManager {
 
 /// Runs `other` over and over in a thread, or several, until `test` returns.
 fn meanwhile(others: &[&(dyn Fn() + Sync)], test: impl FnOnce()) {
-    struct Stop<'a>(&'a AtomicBool);
-    impl Drop for Stop<'_> {
-        fn drop(&mut self) {
-            self.0.store(true, Ordering::Relaxed);
-        }
-    }
-    let stop = AtomicBool::new(false);
+    let stop = Flag::default();
     thread::scope(|scope| {
         for other in others {
             let stop = &stop;
             scope.spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
+                while !stop.is_set() {
                     other();
                 }
             });
         }
-        let _stop = Stop(&stop);
+        let _stop = stop.set_when_dropped();
         test();
     });
 }

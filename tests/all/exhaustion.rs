@@ -2,15 +2,15 @@
 //!
 //! Whatever is taken is stamped all over and checked before it goes back: a page has one holder.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Barrier, mpsc};
 use std::thread;
 
 use offheap::{MemoryManager, MemorySegment, Owner, Reservation, config::MemoryMode};
+use offheap_test_support::{Flag, Random};
 
 use crate::support::{
-    PAGE, Random, STRATEGIES, Stamped, assert_disjoint, assert_empty, changes_nothing,
-    in_both_modes, manager,
+    PAGE, STRATEGIES, Stamped, assert_disjoint, assert_empty, changes_nothing, in_both_modes,
+    manager,
 };
 
 const THREADS: usize = 8;
@@ -215,10 +215,10 @@ fn owners_with_limits_and_minimums_get_all_of_the_budget_together() {
 }
 
 /// Takes all it can get and gives it back, over and over, until told to stop.
-fn be_greedy(owner: &Owner, seed: u64, stop: &AtomicBool) {
+fn be_greedy(owner: &Owner, seed: u64, stop: &Flag) {
     let appetites = [Appetite::Pages, Appetite::Batches, Appetite::Mixed];
     let mut random = Random::new(seed);
-    while !stop.load(Ordering::Relaxed) {
+    while !stop.is_set() {
         let taken = take_all(owner, appetites[random.below(3)], seed);
         taken.iter().for_each(Stamped::check);
     }
@@ -246,7 +246,7 @@ fn a_minimum_can_always_be_had_while_greedy_owners_hammer() {
             .map(|name| manager.owner(name).minimum(12 * PAGE).register().unwrap());
         let greedy = unlimited(&manager);
         let limited = manager.owner("limited").limit(70 * PAGE).register().unwrap();
-        let stop = AtomicBool::new(false);
+        let stop = Flag::default();
         thread::scope(|scope| {
             for (seed, owner) in (1..).zip([&greedy, &greedy, &limited, &limited]) {
                 let stop = &stop;
@@ -255,7 +255,7 @@ fn a_minimum_can_always_be_had_while_greedy_owners_hammer() {
             let savers = [(&saver, 100), (&other, 101)]
                 .map(|(owner, seed)| scope.spawn(move || take_minimum(owner, 12, 60, seed)));
             let results = savers.map(thread::ScopedJoinHandle::join);
-            stop.store(true, Ordering::Relaxed);
+            stop.set();
             assert!(results.iter().all(Result::is_ok), "a minimum was refused");
         });
         assert_empty(&manager);

@@ -21,7 +21,6 @@ use std::collections::VecDeque;
 use std::iter;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use offheap::{
@@ -29,9 +28,10 @@ use offheap::{
     error::{ConfigError, Reason},
     segments::Holdings,
 };
+use offheap_test_support::{Flag, Random};
 
 use crate::support::{
-    PAGE, Random, Stamped, assert_disjoint, assert_empty, changes_nothing, in_both_modes, manager,
+    PAGE, Stamped, assert_disjoint, assert_empty, changes_nothing, in_both_modes, manager,
 };
 
 /// As in Flink's test: 72 MiB of 32 KiB pages.
@@ -342,10 +342,10 @@ fn mm28_a_list_that_another_thread_rotates_is_released_all_the_same() {
     in_both_modes(|mode| {
         let manager = manager(mode, 2_000, PAGE);
         let list = Mutex::new(VecDeque::from(owner_of(&manager).allocate_pages(2_000).unwrap()));
-        let released = AtomicBool::new(false);
+        let released = Flag::default();
         thread::scope(|scope| {
             scope.spawn(|| {
-                while !released.load(Ordering::Relaxed) {
+                while !released.is_set() {
                     let mut list = list.lock().unwrap();
                     if !list.is_empty() {
                         list.rotate_left(1);
@@ -353,7 +353,7 @@ fn mm28_a_list_that_another_thread_rotates_is_released_all_the_same() {
                 }
             });
             manager.release_all(iter::from_fn(|| list.lock().unwrap().pop_front()));
-            released.store(true, Ordering::Relaxed);
+            released.set();
         });
         assert_empty(&manager);
     });

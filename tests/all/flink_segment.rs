@@ -15,8 +15,9 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 
 use offheap::{MemorySegment, Owner, config::MemoryMode, error::OutOfBounds};
+use offheap_test_support::Random;
 
-use crate::support::{Random, changes_nothing, manager};
+use crate::support::{changes_nothing, manager};
 
 type Get = fn(&MemorySegment, usize) -> Result<u64, OutOfBounds>;
 type Put = fn(&mut MemorySegment, usize, u64) -> Result<(), OutOfBounds>;

@@ -4,9 +4,9 @@ use std::cmp::Ordering;
 use std::io::{self, Cursor, ErrorKind, Write};
 
 use offheap::MemorySegment;
+use offheap_test_support::Random;
 
 use crate::flink_segment::owners;
-use crate::support::Random;
 
 /// One segment of every kind: pages of both modes and three sizes, and a block.
 fn for_each_kind(mut test: impl FnMut(&mut MemorySegment)) {

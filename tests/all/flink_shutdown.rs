@@ -1,13 +1,13 @@
 //! Flink's shutdown (MM22, MM23, MM29) and its budget (UB1 to UB3), in Rust's manner.
 
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use offheap::{
     MemoryManager, Owner, Reservation,
     error::{OwnerError, Reason},
 };
+use offheap_test_support::Flag;
 
 use crate::support::{
     PAGE, Stamped, assert_empty, changes_nothing, in_both_modes, leak_text, manager,
@@ -155,17 +155,17 @@ fn ub2_a_release_credits_at_most_what_was_reserved() {
 #[test]
 fn ub3_to_verify_that_all_is_back_gets_in_nobodys_way() {
     let (manager, owner) = budget_of_100();
-    let done = AtomicBool::new(false);
+    let done = Flag::default();
     thread::scope(|scope| {
         let verifier = scope.spawn(|| {
-            while !done.load(Ordering::Relaxed) {
+            while !done.is_set() {
                 if let Err(leak) = manager.verify_empty() {
                     assert_eq!(leak.holders[0].used_bytes, 100 * UNIT);
                 }
             }
         });
         let refused = (0..5_000).find_map(|_| owner.reserve_memory(100 * UNIT).err());
-        done.store(true, Ordering::Relaxed);
+        done.set();
         assert_eq!(refused, None);
         verifier.join().unwrap();
     });

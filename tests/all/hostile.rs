@@ -1,10 +1,9 @@
 //! Policies, wakers and reclaimers that do what they should not, in the middle of things.
 
-use std::future::Future;
 use std::pin::pin;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::Waker;
 use std::time::Duration;
 
 use offheap::{
@@ -14,6 +13,7 @@ use offheap::{
     reclaim::{Reclaimer, SpillReserve},
     sharing::{Claim, Policy, Share},
 };
+use offheap_test_support::{Holds, is_pending, waker};
 
 use crate::support::{PAGE, assert_empty};
 
@@ -97,23 +97,6 @@ fn a_reclaim_may_take_as_long_as_can_be_said() {
     assert_empty(&manager);
 }
 
-/// Does what it is told to, on whatever thread wakes it.
-struct Wakes<F: Fn() + Send + Sync>(F);
-
-impl<F: Fn() + Send + Sync> Wake for Wakes<F> {
-    fn wake(self: Arc<Self>) {
-        (self.0)();
-    }
-}
-
-fn waker(wakes: impl Fn() + Send + Sync + 'static) -> Waker {
-    Waker::from(Arc::new(Wakes(wakes)))
-}
-
-fn is_pending<T>(future: std::pin::Pin<&mut impl Future<Output = T>>, waker: &Waker) -> bool {
-    matches!(future.poll(&mut Context::from_waker(waker)), Poll::Pending)
-}
-
 #[test]
 fn a_waker_that_panics_spares_the_others_and_whoever_gives_back() {
     let manager = builder(8).build().unwrap();
@@ -147,13 +130,6 @@ fn a_waker_may_ask_for_memory_on_any_thread() {
     assert!(matches!(told.recv().unwrap(), Reason::Budget | Reason::OthersWait));
     drop(held);
     drop(giver);
-}
-
-/// Gives memory back when it goes.
-struct Holds(#[expect(dead_code, reason = "dropped with it")] MemorySegment);
-
-impl Wake for Holds {
-    fn wake(self: Arc<Self>) {}
 }
 
 #[test]

@@ -28,6 +28,7 @@ impl Kept {
     }
 
     fn bits(&self, name: &str) -> Option<u64> {
+        // ORDERING: Relaxed. The number alone is asked for, by the thread that recorded it.
         Some(self.cells.lock().unwrap().get(name)?.load(Ordering::Relaxed))
     }
 

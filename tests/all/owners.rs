@@ -5,9 +5,10 @@ use std::thread;
 use offheap::{
     MemoryManager, MemorySegment, Owner, Reservation, config::MemoryMode, error::Reason,
 };
+use offheap_test_support::Random;
 
 use crate::support::{
-    PAGE, Random, Stamped, assert_empty, changes_nothing, in_both_modes, leak_text, manager,
+    PAGE, Stamped, assert_empty, changes_nothing, in_both_modes, leak_text, manager,
 };
 
 #[test]

@@ -1,11 +1,10 @@
 //! Reclaimers, policies, callbacks and wakers that panic with what panics again when it is dropped.
 
-use std::future::Future;
 use std::panic::panic_any;
 use std::pin::pin;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::Waker;
 use std::time::Duration;
 
 use offheap::{
@@ -15,6 +14,7 @@ use offheap::{
     reclaim::{Reclaimer, SpillReserve},
     sharing::{Claim, Policy, Share},
 };
+use offheap_test_support::{is_pending, waker};
 
 use crate::support::PAGE;
 
@@ -127,22 +127,6 @@ fn a_pressure_callback_is_called_again_whatever_it_panics_with() {
     assert_eq!(told.recv(), Ok(Pressure::Critical));
     drop(held);
     assert_eq!(told.recv(), Ok(Pressure::Normal));
-}
-
-struct Wakes<F: Fn() + Send + Sync>(F);
-
-impl<F: Fn() + Send + Sync> Wake for Wakes<F> {
-    fn wake(self: Arc<Self>) {
-        (self.0)();
-    }
-}
-
-fn waker(wakes: impl Fn() + Send + Sync + 'static) -> Waker {
-    Waker::from(Arc::new(Wakes(wakes)))
-}
-
-fn is_pending<T>(future: std::pin::Pin<&mut impl Future<Output = T>>, waker: &Waker) -> bool {
-    matches!(future.poll(&mut Context::from_waker(waker)), Poll::Pending)
 }
 
 #[test]

@@ -1,14 +1,14 @@
 //! When the region becomes resident: as it is touched, at once, or in the background.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use offheap::{
     MemoryManager,
     config::{HugePages, MemoryManagerBuilder, Populate},
 };
+use offheap_test_support::{Flag, Random};
 
-use crate::support::{PAGE, Random, Stamped, assert_empty, counting_threads, wait_until_gone};
+use crate::support::{PAGE, Stamped, assert_empty, counting_threads, wait_until_gone};
 
 /// Four and a half huge pages.
 const PAGES: usize = 2_304;
@@ -66,10 +66,10 @@ fn populating_disturbs_neither_those_who_allocate_nor_a_trim_nor_the_cap() {
     for seed in 0..20 {
         let manager = builder(Populate::Background).populate_threads(2).build().unwrap();
         let owner = manager.owner("owner").register().unwrap();
-        let stop = AtomicBool::new(false);
+        let stop = Flag::default();
         thread::scope(|scope| {
             scope.spawn(|| {
-                while !stop.load(Ordering::Relaxed) {
+                while !stop.is_set() {
                     manager.trim();
                 }
             });
@@ -83,7 +83,7 @@ fn populating_disturbs_neither_those_who_allocate_nor_a_trim_nor_the_cap() {
                 held.push(Stamped::new(owner.allocate(pages * PAGE).unwrap(), stamp));
             }
             held.iter().for_each(Stamped::check);
-            stop.store(true, Ordering::Relaxed);
+            stop.set();
         });
         let resident = resident(&manager);
         assert!(resident <= PAGES * PAGE, "{resident} bytes");

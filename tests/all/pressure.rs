@@ -4,32 +4,13 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use std::task::{Context, Waker};
+use std::thread;
 
 use offheap::{MemoryManager, pressure::Pressure};
+use offheap_test_support::{Holds, block_on};
 
 use crate::support::{PAGE, in_both_modes, manager};
-
-/// Unparks the thread that polls.
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let mut future = pin!(future);
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(value) => return value,
-            Poll::Pending => thread::park(),
-        }
-    }
-}
 
 #[test]
 fn the_level_rises_with_what_is_held_and_falls_below_that() {
@@ -129,13 +110,6 @@ fn nobody_is_called_once_his_subscription_is_gone() {
     drop(let_go);
     assert!(told.recv().is_err(), "the first call was under way, the second one was not");
     drop((first, held));
-}
-
-/// Gives memory back when it goes.
-struct Holds(#[expect(dead_code, reason = "dropped with it")] offheap::MemorySegment);
-
-impl Wake for Holds {
-    fn wake(self: Arc<Self>) {}
 }
 
 #[test]

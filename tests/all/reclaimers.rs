@@ -10,10 +10,7 @@ use offheap::{
     reclaim::{Reclaimer, SpillReserve},
 };
 
-use crate::support::{PAGE, assert_empty};
-
-/// Longer than anything takes that goes well.
-const LONG: Duration = Duration::from_secs(600);
+use crate::support::{LONG, PAGE, assert_empty};
 
 fn builder(pages: usize) -> MemoryManagerBuilder {
     MemoryManager::builder().capacity(pages * PAGE).page_size(PAGE)

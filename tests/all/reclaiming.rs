@@ -1,6 +1,5 @@
 //! Owners give memory back when others need it.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -13,11 +12,9 @@ use offheap::{
     reclaim::{Reclaimer, SpillReserve},
     sharing::{FairShare, Share},
 };
+use offheap_test_support::Count;
 
-use crate::support::{PAGE, assert_empty};
-
-/// Longer than anything takes that goes well.
-const LONG: Duration = Duration::from_secs(600);
+use crate::support::{LONG, PAGE, assert_empty};
 
 fn builder(pages: usize) -> MemoryManagerBuilder {
     MemoryManager::builder().capacity(pages * PAGE).page_size(PAGE)
@@ -179,7 +176,17 @@ fn a_reclaimer_that_panics_or_lies_costs_only_time() {
 struct Stuck {
     begun: Mutex<Sender<()>>,
     end: Mutex<Receiver<()>>,
-    calls: AtomicUsize,
+    calls: Count,
+}
+
+impl Stuck {
+    /// It, what tells of each call, and what lets it go when it is dropped.
+    fn new() -> (Arc<Self>, Receiver<()>, Sender<()>) {
+        let (begun, has_begun) = channel();
+        let (let_go, end) = channel();
+        let (begun, end) = (Mutex::new(begun), Mutex::new(end));
+        (Arc::new(Self { begun, end, calls: Count::new() }), has_begun, let_go)
+    }
 }
 
 /// Others are asked beside one that never answers after a quarter of this, and the request waits
@@ -192,7 +199,7 @@ impl Reclaimer for Stuck {
     }
 
     fn reclaim(&self, _target_bytes: usize, _reserve: &SpillReserve<'_>) {
-        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.calls.add(1);
         self.begun.lock().unwrap().send(()).unwrap();
         let _ = self.end.lock().unwrap_or_else(PoisonError::into_inner).recv();
     }
@@ -201,13 +208,7 @@ impl Reclaimer for Stuck {
 #[test]
 fn a_reclaimer_that_never_answers_is_no_longer_waited_for() {
     let manager = builder(16).reclaim_timeout(PATIENT).build().unwrap();
-    let (begun, has_begun) = channel();
-    let (let_go, end) = channel::<()>();
-    let stuck = Arc::new(Stuck {
-        begun: Mutex::new(begun),
-        end: Mutex::new(end),
-        calls: AtomicUsize::new(0),
-    });
+    let (stuck, has_begun, let_go) = Stuck::new();
     let owner = manager.owner("stuck").priority(-1).reclaimer(&stuck).register().unwrap();
     let held = owner.allocate_pages(8).unwrap();
     let honest = Holder::new(manager.owner("honest"), 8);
@@ -217,14 +218,14 @@ fn a_reclaimer_that_never_answers_is_no_longer_waited_for() {
     let more = asking.allocate_pages(4).unwrap();
     assert_eq!(honest.pages(), 0);
     assert!(asking.allocate_page().is_err());
-    assert_eq!(stuck.calls.load(Ordering::Relaxed), 1, "nobody is called twice at once");
+    assert_eq!(stuck.calls.get(), 1, "nobody is called twice at once");
     drop(let_go);
     drop((held, pages, more));
     assert_empty(&manager);
 }
 
 /// Says that it has pages, takes its time, and gives none.
-struct SlowLiar(AtomicUsize);
+struct SlowLiar(Count);
 
 impl Reclaimer for SlowLiar {
     fn reclaimable(&self) -> usize {
@@ -232,7 +233,7 @@ impl Reclaimer for SlowLiar {
     }
 
     fn reclaim(&self, _target_bytes: usize, _reserve: &SpillReserve<'_>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.0.add(1);
         thread::sleep(Duration::from_millis(25));
     }
 }
@@ -240,25 +241,19 @@ impl Reclaimer for SlowLiar {
 #[test]
 fn whoever_does_not_wait_is_refused_once_everybody_was_asked() {
     let manager = builder(32).build().unwrap();
-    let liar = Arc::new(SlowLiar(AtomicUsize::new(0)));
+    let liar = Arc::new(SlowLiar(Count::new()));
     let liars: Vec<_> =
         (0..8).map(|_| manager.owner("liar").reclaimer(&liar).register().unwrap()).collect();
     let held: Vec<_> = liars.iter().map(|liar| liar.allocate_pages(4).unwrap()).collect();
     assert!(manager.owner("asking").register().unwrap().allocate_page().is_err());
-    assert_eq!(liar.0.load(Ordering::Relaxed), 8);
+    assert_eq!(liar.0.get(), 8);
     drop(held);
 }
 
 #[test]
 fn two_who_do_not_wait_both_have_what_another_one_gives() {
     let manager = builder(16).build().unwrap();
-    let (begun, has_begun) = channel();
-    let (let_go, end) = channel::<()>();
-    let stuck = Arc::new(Stuck {
-        begun: Mutex::new(begun),
-        end: Mutex::new(end),
-        calls: AtomicUsize::new(0),
-    });
+    let (stuck, has_begun, let_go) = Stuck::new();
     let owner = manager.owner("stuck").reclaimer(&stuck).register().unwrap();
     let mut held = owner.allocate_pages(16).unwrap();
     let asking = |name| manager.owner(name).register().unwrap();
@@ -378,7 +373,7 @@ fn whoever_does_not_wait_is_refused_but_the_flag_is_raised() {
 /// Spills through the reserve, of which it counts the pages it got.
 struct Spiller {
     pages: Mutex<Vec<MemorySegment>>,
-    reserved: AtomicUsize,
+    reserved: Count,
     refused: Mutex<Option<Reason>>,
     owner: Owner,
 }
@@ -394,7 +389,7 @@ impl Reclaimer for Spiller {
         page.put_u64_le(0, 42).unwrap();
         let block = reserve.allocate(PAGE).unwrap();
         assert!(reserve.allocate_page().is_none());
-        self.reserved.fetch_add(1 + block.size() / PAGE, Ordering::Relaxed);
+        self.reserved.add(1 + block.size() / PAGE);
         // Nobody is asked on behalf of whoever gives back, and he does not wait.
         let refused = self.owner.acquire_pages_timeout(1, LONG).unwrap_err().reason();
         *self.refused.lock().unwrap() = Some(refused);
@@ -409,12 +404,12 @@ fn only_a_reclaim_may_use_the_spill_reserve() {
     let owner = manager.owner("spiller").register().unwrap();
     let pages = Mutex::new(owner.allocate_pages(16).unwrap());
     assert!(owner.allocate_page().is_err(), "the reserve is nobody's");
-    let (reserved, refused) = (AtomicUsize::new(0), Mutex::new(None));
+    let (reserved, refused) = (Count::new(), Mutex::new(None));
     let spiller = Arc::new(Spiller { pages, reserved, refused, owner: owner.clone() });
     owner.set_reclaimer(&spiller);
     let asking = manager.owner("asking").register().unwrap();
     let pages = asking.allocate_pages(5).unwrap();
-    assert_eq!(spiller.reserved.load(Ordering::Relaxed), 2);
+    assert_eq!(spiller.reserved.get(), 2);
     let refused = *spiller.refused.lock().unwrap();
     assert!(matches!(refused, Some(Reason::Budget | Reason::OthersWait)), "{refused:?}");
     manager.check_consistency().unwrap();

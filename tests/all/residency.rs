@@ -3,7 +3,6 @@
 
 use std::process::Command;
 use std::sync::RwLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use offheap::{
@@ -11,8 +10,9 @@ use offheap::{
     config::{HugePages, MemoryManagerBuilder, ZeroPolicy},
     error::{ConfigError, Reason},
 };
+use offheap_test_support::{Flag, Random};
 
-use crate::support::{PAGE, Random, STRATEGIES, Stamped, address, assert_empty, changes_nothing};
+use crate::support::{PAGE, STRATEGIES, Stamped, address, assert_empty, changes_nothing};
 
 const MIB: usize = 1 << 20;
 
@@ -157,7 +157,7 @@ fn threads_that_exchange_at_once_lose_no_page_and_are_never_refused_what_fits() 
         .flat_map(|strategy| [ZeroPolicy::Never, ZeroPolicy::OnAllocate].map(|it| (strategy, it)))
     {
         let manager = builder(600, PAGE).strategy(strategy).zero_policy(policy).build().unwrap();
-        let stop = AtomicBool::new(false);
+        let stop = Flag::default();
         // The kernel counts page by page: what moves meanwhile can be counted twice.
         let moving = RwLock::new(());
         thread::scope(|scope| {
@@ -169,7 +169,7 @@ fn threads_that_exchange_at_once_lose_no_page_and_are_never_refused_what_fits() 
                 })
                 .collect();
             let watcher = scope.spawn(|| {
-                while !stop.load(Ordering::Relaxed) {
+                while !stop.is_set() {
                     let nothing_moves = moving.write().unwrap();
                     assert_within_capacity(&manager);
                     drop(nothing_moves);
@@ -177,7 +177,7 @@ fn threads_that_exchange_at_once_lose_no_page_and_are_never_refused_what_fits() 
                 }
             });
             let results: Vec<_> = workers.into_iter().map(thread::ScopedJoinHandle::join).collect();
-            stop.store(true, Ordering::Relaxed);
+            stop.set();
             watcher.join().unwrap();
             results.into_iter().for_each(Result::unwrap);
         });

@@ -9,8 +9,9 @@ use offheap::{
     error::Reason,
     segments::Scratch,
 };
+use offheap_test_support::Random;
 
-use crate::support::{PAGE, Random, assert_empty, changes_nothing, in_both_modes, manager};
+use crate::support::{PAGE, assert_empty, changes_nothing, in_both_modes, manager};
 
 /// Runs `test` with an owner of 64 pages in both modes, and checks that all comes back.
 fn with_owner(test: impl Fn(&MemoryManager, &Owner)) {

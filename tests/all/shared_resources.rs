@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
@@ -12,25 +11,26 @@ use offheap::{
     error::{LeaseError, Reason},
     resources::Lease,
 };
+use offheap_test_support::Count;
 
 use crate::support::{PAGE, assert_empty, changes_nothing, leak_text, manager};
 
 /// A resource that counts how often it was closed.
 struct Resource {
     bytes: usize,
-    closed: Arc<AtomicUsize>,
+    closed: Arc<Count>,
 }
 
 impl Drop for Resource {
     fn drop(&mut self) {
-        self.closed.fetch_add(1, Ordering::Relaxed);
+        self.closed.add(1);
     }
 }
 
 /// A manager of 10 pages, and how often resources were closed.
 struct Fixture {
     manager: MemoryManager,
-    closed: Arc<AtomicUsize>,
+    closed: Arc<Count>,
 }
 
 impl Fixture {
@@ -48,7 +48,7 @@ impl Fixture {
     }
 
     fn closed(&self) -> usize {
-        self.closed.load(Ordering::Relaxed)
+        self.closed.get()
     }
 
     fn available_pages(&self) -> usize {
@@ -326,9 +326,9 @@ fn of_two_initializers_that_would_wait_for_each_other_one_is_refused() {
 /// What becomes of four threads that ask at once, if the first `failures` initializers fail.
 fn ask_at_once(failures: usize) -> (usize, usize) {
     let fixture = Fixture::new();
-    let (opened, start) = (AtomicUsize::new(0), Barrier::new(4));
+    let (opened, start) = (Count::new(), Barrier::new(4));
     let open = |bytes| {
-        let fails = opened.fetch_add(1, Ordering::Relaxed) < failures;
+        let fails = opened.add(1) < failures;
         // The others get here meanwhile.
         (0..100).for_each(|_| thread::yield_now());
         if fails { Err("not yet") } else { Ok(fixture.open()(bytes).unwrap()) }
@@ -348,7 +348,7 @@ fn ask_at_once(failures: usize) -> (usize, usize) {
     drop(leases);
     assert_eq!(fixture.closed(), usize::from(leased > 0));
     assert_empty(&fixture.manager);
-    (leased, opened.into_inner())
+    (leased, opened.get())
 }
 
 #[test]
@@ -387,5 +387,5 @@ fn a_lease_keeps_its_manager() {
     drop(manager);
     assert_eq!(lease.bytes, PAGE);
     drop(lease);
-    assert_eq!(closed.load(Ordering::Relaxed), 1);
+    assert_eq!(closed.get(), 1);
 }

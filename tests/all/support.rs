@@ -1,5 +1,7 @@
 //! What the tests share: managers in both modes, seeded choices, stamps on memory.
 
+use std::time::Duration;
+
 use offheap::{
     MemoryManager, MemorySegment, Strategy,
     config::MemoryMode,
@@ -11,6 +13,9 @@ pub const STRATEGIES: [Strategy; 2] = [Strategy::SmallestFit, Strategy::LargestF
 
 /// The smallest page.
 pub const PAGE: usize = 4 << 10;
+
+/// Longer than anything takes that goes well.
+pub const LONG: Duration = Duration::from_secs(600);
 
 /// Runs `test` for each mode; a failure shows the mode.
 pub fn in_both_modes(test: impl Fn(MemoryMode)) {
@@ -54,43 +59,7 @@ fn snapshot(manager: &MemoryManager) -> (ManagerStats, OccupancyMap) {
     (stats, manager.map())
 }
 
-/// A small seeded generator (`SplitMix64`).
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number below `bound`.
-    pub fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.bits() % bound as u64).unwrap()
-    }
-
-    pub fn chance(&mut self) -> bool {
-        self.bits() & 1 == 1
-    }
-
-    /// `count` random bytes.
-    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(count + 8);
-        while bytes.len() < count {
-            bytes.extend(self.bits().to_le_bytes());
-        }
-        bytes.truncate(count);
-        bytes
-    }
-}
-
-/// A segment with a number all over it: whoever else wrote to it is found out.
+/// A segment with a number all over it: what others write to it is found out.
 pub struct Stamped {
     pub segment: MemorySegment,
     stamp: u64,

@@ -1,6 +1,5 @@
 //! Free memory that goes back to the system, on request and by policy.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -9,10 +8,9 @@ use offheap::{
     config::{HugePages, IdleMemory, MemoryManagerBuilder, MemoryMode, ZeroPolicy},
     error::ConfigError,
 };
+use offheap_test_support::{Flag, Random};
 
-use crate::support::{
-    PAGE, Random, Stamped, address, assert_empty, counting_threads, wait_until_gone,
-};
+use crate::support::{PAGE, Stamped, address, assert_empty, counting_threads, wait_until_gone};
 
 fn builder(pages: usize) -> MemoryManagerBuilder {
     MemoryManager::builder().capacity(pages * PAGE).page_size(PAGE).huge_pages(HugePages::Never)
@@ -147,10 +145,10 @@ fn a_trim_takes_nothing_from_those_who_allocate() {
     for factor in [1, 4] {
         let manager = builder(300).address_space_factor(factor).build().unwrap();
         let owner = owner_of(&manager);
-        let stop = AtomicBool::new(false);
+        let stop = Flag::default();
         thread::scope(|scope| {
             scope.spawn(|| {
-                while !stop.load(Ordering::Relaxed) {
+                while !stop.is_set() {
                     manager.trim();
                 }
             });
@@ -168,7 +166,7 @@ fn a_trim_takes_nothing_from_those_who_allocate() {
                 };
                 attempt.err()
             });
-            stop.store(true, Ordering::Relaxed);
+            stop.set();
             assert_eq!(refused, None, "{factor}");
         });
         assert_empty(&manager);

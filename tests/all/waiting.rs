@@ -3,27 +3,14 @@
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
 use offheap::{MemoryManager, Owner, error::Reason};
+use offheap_test_support::Woken;
 
-use crate::support::{PAGE, assert_empty, in_both_modes, manager};
-
-/// Longer than anything takes that goes well.
-const LONG: Duration = Duration::from_secs(600);
-
-/// Counts how often it was woken.
-#[derive(Default)]
-struct Woken(AtomicUsize);
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
+use crate::support::{LONG, PAGE, assert_empty, in_both_modes, manager};
 
 /// A future that is polled by hand.
 struct Polled<'a, T> {
@@ -46,7 +33,7 @@ impl<'a, T> Polled<'a, T> {
     }
 
     fn is_woken(&self) -> bool {
-        self.woken.0.load(Ordering::Relaxed) > 0
+        self.woken.is_woken()
     }
 
     #[track_caller]

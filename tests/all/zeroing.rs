@@ -6,8 +6,9 @@ use offheap::{
     MemoryManager, MemorySegment, Owner,
     config::{MemoryMode, ZeroPolicy},
 };
+use offheap_test_support::Random;
 
-use crate::support::{PAGE, Random, STRATEGIES, address, assert_empty, in_both_modes};
+use crate::support::{PAGE, STRATEGIES, address, assert_empty, in_both_modes};
 
 const PAGES: usize = 150;
 

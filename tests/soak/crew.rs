@@ -1,11 +1,6 @@
 //! One of eight threads that do everything a manager is for, in no order.
 
-use std::future::Future;
-use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::task::{Context, Poll, Waker};
-use std::thread;
 use std::time::Duration;
 
 use offheap::{
@@ -16,6 +11,7 @@ use offheap::{
     resources::Lease,
     segments::Scratch,
 };
+use offheap_test_support::{Count, Random, poll_and_cancel};
 
 /// The pages that a thread would hold, of which there are not enough for all.
 const HELD_SEGMENTS_MAX: usize = 150;
@@ -45,22 +41,9 @@ pub const DEEDS: [&str; 18] = [
 /// How often what was done, and how often that was refused.
 #[derive(Default)]
 pub struct Tally {
-    pub done: [AtomicU64; DEEDS.len()],
-    pub refused: [AtomicU64; DEEDS.len()],
-    pub reclaimed: AtomicU64,
-}
-
-/// A small seeded generator (`SplitMix64`).
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) % bound as u64).unwrap()
-    }
+    pub done: [Count; DEEDS.len()],
+    pub refused: [Count; DEEDS.len()],
+    pub reclaimed: Count,
 }
 
 /// A segment with a byte all over it.
@@ -126,7 +109,7 @@ impl Reclaimer for Bag {
             given += stamped.0.size();
             drop(stamped.checked());
         }
-        self.tally.reclaimed.fetch_add(1, Ordering::Relaxed);
+        self.tally.reclaimed.add(1);
     }
 }
 
@@ -152,18 +135,6 @@ pub struct Hand<'a> {
     page_bytes: usize,
 }
 
-/// Polls a future a few times, and then lets go of it, or has it after all.
-fn poll_and_cancel<T>(future: impl Future<Output = T>, polls: usize) -> Option<T> {
-    let mut future = pin!(future);
-    for _ in 0..=polls {
-        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(value) => return Some(value),
-            Poll::Pending => thread::yield_now(),
-        }
-    }
-    None
-}
-
 /// Registers an owner, one in three ways to be asked.
 fn register(common: &Common, random: &mut Random, bag: &Arc<Bag>) -> Owner {
     let owner = common.manager.owner("hand");
@@ -181,7 +152,7 @@ fn register(common: &Common, random: &mut Random, bag: &Arc<Bag>) -> Owner {
 
 impl<'a> Hand<'a> {
     pub fn new(common: &'a Common, seed: u64) -> Self {
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         let bag = Arc::new(Bag { segments: Mutex::default(), tally: Arc::clone(&common.tally) });
         let owner = register(common, &mut random, &bag);
         let (worker, page_bytes) = (owner.worker(), owner.page_size());
@@ -207,7 +178,7 @@ impl<'a> Hand<'a> {
             let is_done = self.act(deed);
             let tally = &self.common.tally;
             let counts = if is_done { &tally.done } else { &tally.refused };
-            counts[deed].fetch_add(1, Ordering::Relaxed);
+            counts[deed].add(1);
             self.let_go();
         }
         self.bag.take(usize::MAX).into_iter().for_each(|stamped| drop(stamped.checked()));

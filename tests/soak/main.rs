@@ -16,10 +16,8 @@
 // A test stops at the first thing that is not as it says.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
-mod counting;
 mod crew;
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -29,12 +27,12 @@ use offheap::{
     config::{IdleMemory, MemoryMode},
     sharing::FairShare,
 };
+use offheap_test_support::{CountingAllocator, Random};
 
-use counting::{Counting, heap_bytes, resident_bytes};
-use crew::{Common, DEEDS, Hand, Random, Tally};
+use crew::{Common, DEEDS, Hand, Tally};
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator::new();
 
 const PAGE: usize = 4 << 10;
 /// Fewer than all threads would hold.
@@ -69,7 +67,7 @@ fn round(manager: &MemoryManager, tally: &Arc<Tally>, seed: u64) {
     thread::scope(|scope| {
         for thread in 0..THREADS {
             let common = &common;
-            let seed = Random(seed * 1000 + thread as u64).below(usize::MAX) as u64;
+            let seed = Random::new(seed * 1000 + thread as u64).below(usize::MAX) as u64;
             scope.spawn(move || Hand::new(common, seed).work(STEPS));
         }
     });
@@ -107,7 +105,7 @@ fn nothing_is_lost_and_nothing_grows() {
     let (begin, tally) = (Instant::now(), Arc::new(Tally::default()));
     // Room for days of rounds, so that the counts do not count themselves.
     let (mut heap, mut resident) = (Vec::with_capacity(1 << 20), Vec::with_capacity(1 << 20));
-    let before = heap_bytes();
+    let before = ALLOCATOR.bytes();
     let mut managers = [0, 1, 2].map(manager);
     for number in 0.. {
         let is_over = match seconds {
@@ -123,7 +121,7 @@ fn nothing_is_lost_and_nothing_grows() {
             managers[kind].shutdown().unwrap();
             managers[kind] = manager(kind);
         }
-        heap.push(heap_bytes().saturating_sub(before));
+        heap.push(ALLOCATOR.bytes().saturating_sub(before));
         resident.push(resident_bytes());
     }
     tell(&tally, heap.len(), begin.elapsed());
@@ -138,17 +136,23 @@ fn nothing_is_lost_and_nothing_grows() {
     }
 }
 
+/// The resident bytes of this process; 0 where the system does not tell.
+fn resident_bytes() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok());
+    pages.unwrap_or(0) * 4096
+}
+
 /// Prints what was done, all of which must have been granted at times.
 fn tell(tally: &Tally, rounds: usize, time: Duration) {
-    let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
     println!("{rounds} rounds of {} steps in {time:.0?}; granted/refused:", THREADS * STEPS);
     for (index, deed) in DEEDS.iter().enumerate() {
-        let (done, refused) = (read(&tally.done[index]), read(&tally.refused[index]));
+        let (done, refused) = (tally.done[index].get(), tally.refused[index].get());
         println!("  {deed}: {done}/{refused}");
         let is_possible = *deed != "trim" || cfg!(not(offheap_portable));
         assert!(done > 0 || !is_possible, "{deed} was never granted");
     }
-    let reclaimed = read(&tally.reclaimed);
+    let reclaimed = tally.reclaimed.get();
     println!("  reclaimers called: {reclaimed}");
     assert!(reclaimed > 0, "nobody was asked");
 }

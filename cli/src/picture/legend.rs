@@ -4,7 +4,7 @@ use indicatif::HumanBytes;
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
-use super::{Area, BUDGET, DrawError, FADED_INK, FREE, INK, SPILL, shade, text};
+use super::style::{Area, BUDGET, DrawError, FADED_INK, FREE, INK, SPILL, shade, text};
 use crate::job::Outcome;
 use crate::sampler::LEVEL_MAX;
 

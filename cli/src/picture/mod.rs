@@ -9,31 +9,19 @@
 mod heat;
 mod legend;
 mod plot;
+mod style;
 
 use indicatif::{HumanBytes, HumanCount};
-use plotters::coord::Shift;
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::text_anchor::HPos;
 
 use crate::failure::Failure;
 use crate::job::Outcome;
+use style::{Area, DrawError, FADED_INK, INK, PAPER, text};
 
 const SIZE: (u32, u32) = (1200, 760);
 const HEADER_HEIGHT: u32 = 78;
 const LEGEND_WIDTH: u32 = 170;
-const FONT: &str = "Helvetica, Arial, sans-serif";
-
-const INK: RGBColor = RGBColor(0x1f, 0x29, 0x37);
-const FADED_INK: RGBColor = RGBColor(0x6b, 0x72, 0x80);
-const PAPER: RGBColor = RGBColor(0xff, 0xff, 0xff);
-const FREE: RGBColor = RGBColor(0xf1, 0xf4, 0xf8);
-const BUDGET: RGBColor = RGBColor(0xc0, 0x39, 0x2b);
-const SPILL: RGBColor = RGBColor(0xe6, 0x7e, 0x22);
-/// The shades of a group from one page in use to all: from the first to the second.
-const SHADES: [(u8, u8, u8); 2] = [(0xb9, 0xdc, 0xe8), (0x0f, 0x4c, 0x75)];
-
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type DrawError<'a> = DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>;
 
 /// Draws a job as SVG.
 pub fn draw(outcome: &Outcome) -> Result<String, Failure> {
@@ -85,25 +73,4 @@ fn draw_header<'a>(header: &Area<'a>, outcome: &Outcome) -> Result<(), DrawError
     );
     header.draw_text(&title, &text(24.0, INK, HPos::Left), (24, 16))?;
     header.draw_text(&numbers, &text(14.0, FADED_INK, HPos::Left), (24, 50))
-}
-
-/// A style whose text hangs from the point it is drawn at.
-fn text(size: f64, color: RGBColor, horizontal: HPos) -> TextStyle<'static> {
-    TextStyle {
-        font: (FONT, size).into_font(),
-        color: color.to_backend_color(),
-        pos: Pos::new(horizontal, VPos::Top),
-    }
-}
-
-/// The colour of a level above 0.
-fn shade(level: u8) -> RGBColor {
-    let [from, to] = SHADES;
-    let steps = u16::from(crate::sampler::LEVEL_MAX - 1);
-    let step = u16::from(level.saturating_sub(1)).min(steps);
-    let between = |from: u8, to: u8| {
-        let mixed = (u16::from(from) * (steps - step) + u16::from(to) * step) / steps;
-        u8::try_from(mixed).unwrap_or(u8::MAX)
-    };
-    RGBColor(between(from.0, to.0), between(from.1, to.1), between(from.2, to.2))
 }

@@ -4,7 +4,9 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
 use super::heat::rectangles;
-use super::{Area, BUDGET, DrawError, FADED_INK, FONT, FREE, INK, PAPER, SPILL, shade, text};
+use super::style::{
+    Area, BUDGET, DrawError, FADED_INK, FONT, FREE, INK, PAPER, SPILL, shade, text,
+};
 use crate::job::Outcome;
 use crate::sampler::LEVEL_MAX;
 

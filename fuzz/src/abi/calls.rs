@@ -6,9 +6,23 @@ use std::ptr;
 
 use offheap::ffi::{self, Status};
 
-use super::Kind;
-use super::model::PAGE;
 use crate::marking::Marking;
+
+/// The size of a page.
+pub(super) const PAGE: usize = 4096;
+
+/// Whose handle it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    Config,
+    Manager,
+    Owner,
+    Segment,
+    Reservation,
+    Worker,
+    SpillReserve,
+    Subscription,
+}
 
 /// The pages of a configuration that was not changed.
 pub(super) const PAGES_FIRST: usize = 16;

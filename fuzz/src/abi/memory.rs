@@ -2,9 +2,9 @@
 
 use offheap::ffi::Status;
 
-use super::model::PAGE;
-use super::{Bad, Kind, Picked, Run, Value, calls};
-use crate::abi::Pick;
+use super::calls::{self, Kind, PAGE};
+use super::ops::Pick;
+use super::run::{Bad, Picked, Run, Value};
 
 impl Run {
     /// A request for `pages` pages that succeeds if and only if they fit.

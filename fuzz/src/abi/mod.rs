@@ -8,54 +8,19 @@ mod memory;
 mod model;
 mod ops;
 mod reclaims;
+mod run;
 
-use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use offheap::ffi::Status;
 
-use calls::Options;
-use model::{ConfigModel, ManagerModel, PAGE};
+use calls::{Kind, Options, PAGE};
+use model::{ConfigModel, ManagerModel};
 pub use ops::{Input, Op, Pick};
+use run::{Picked, Run, Value};
 
 /// More managers than this are not built at a time.
 const MANAGERS_MAX: usize = 3;
-
-/// What a handle stands for.
-#[derive(Clone, Copy, Debug)]
-enum Value {
-    Config(ConfigModel),
-    Manager(usize),
-    Owner(usize, usize),
-    Segment { manager: usize, owner: usize, bytes: usize, pattern: u8 },
-    Reservation { manager: usize, owner: usize, bytes: usize },
-    Worker(usize, usize),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Kind {
-    Config,
-    Manager,
-    Owner,
-    Segment,
-    Reservation,
-    Worker,
-    SpillReserve,
-    Subscription,
-}
-
-impl Value {
-    fn kind(self) -> Kind {
-        match self {
-            Self::Config(_) => Kind::Config,
-            Self::Manager(_) => Kind::Manager,
-            Self::Owner(..) => Kind::Owner,
-            Self::Segment { .. } => Kind::Segment,
-            Self::Reservation { .. } => Kind::Reservation,
-            Self::Worker(..) => Kind::Worker,
-        }
-    }
-}
 
 /// Runs `input`. Returns the number of calls
 /// that were compared with the model.
@@ -74,92 +39,13 @@ pub fn run(input: &Input) -> u64 {
     run.finish()
 }
 
-/// All handles that were given out, and what they should stand for.
-#[derive(Default)]
-struct Run {
-    /// In the order of their coming, with their kind.
-    given: Vec<(usize, Kind)>,
-    /// Those that are good.
-    live: HashMap<usize, Value>,
-    managers: Vec<ManagerModel>,
-    patterns: u8,
-    calls: u64,
-}
-
 /// Mostly flags that there are.
 fn options(minimum: u8, limit: u8, flags: u8) -> Options {
     let flags = u32::from(flags % 9);
     Options { minimum: usize::from(minimum) * 512, limit: usize::from(limit) * 2048, flags }
 }
 
-/// A handle that was picked, and what it should be refused with.
-#[derive(Clone, Copy, Debug)]
-struct Picked {
-    bits: usize,
-    value: Result<Value, Bad>,
-}
-
-/// Why a handle is not good.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Bad {
-    Null,
-    /// It was good.
-    Stale,
-    /// It was never given out as what it is taken for, or, as far as we know, not in this run.
-    Foreign,
-}
-
-impl Picked {
-    /// Checks that a call failed as the handle deserves.
-    fn expect(self, status: Status) {
-        let Err(bad) = self.value else { unreachable!("{self:?} is good") };
-        let is_due = match bad {
-            Bad::Null => status == Status::NullArgument,
-            Bad::Stale => status == Status::StaleHandle,
-            Bad::Foreign => matches!(status, Status::StaleHandle | Status::ForeignHandle),
-        };
-        assert!(is_due, "{self:?}: {status:?}, {}", calls::last_message());
-        assert!(!calls::last_message().is_empty());
-    }
-}
-
 impl Run {
-    fn pick(&self, pick: Pick, kind: Kind) -> Picked {
-        let of_kind = |(_, given): &&(usize, Kind)| *given == kind;
-        let nth = |count: usize| (count > 0).then(|| usize::from(pick.which) % count);
-        let bits = match pick.how % 8 {
-            0 => 0,
-            1 => nth(self.given.len()).map_or(0, |at| self.given[at].0),
-            2 => {
-                let known = self.given.last().map_or(0, |(bits, _)| *bits);
-                known ^ 1 << (pick.which % 64)
-            }
-            3 => {
-                let count = self.given.iter().filter(of_kind).count();
-                let at = nth(count).and_then(|at| self.given.iter().filter(of_kind).nth(at));
-                at.map_or(1, |(bits, _)| *bits)
-            }
-            _ => {
-                let is_live = |given: &&(usize, Kind)| self.live.contains_key(&given.0);
-                let live = || self.given.iter().filter(of_kind).filter(is_live);
-                nth(live().count()).and_then(|at| live().nth(at)).map_or(0, |(bits, _)| *bits)
-            }
-        };
-        let value = match self.live.get(&bits) {
-            _ if bits == 0 => Err(Bad::Null),
-            Some(value) if value.kind() == kind => Ok(*value),
-            None if self.given.contains(&(bits, kind)) => Err(Bad::Stale),
-            _ => Err(Bad::Foreign),
-        };
-        Picked { bits, value }
-    }
-
-    fn give(&mut self, bits: usize, value: Value) {
-        assert!(self.given.iter().all(|(given, _)| *given != bits), "{bits:#x} was given before");
-        self.given.push((bits, value.kind()));
-        self.live.insert(bits, value);
-    }
-
     fn step(&mut self, op: &Op) {
         self.calls += 1;
         match *op {

@@ -2,10 +2,7 @@
 
 use offheap::ffi::{self, Status};
 
-use super::calls;
-
-/// The size of a page.
-pub(super) const PAGE: usize = 4096;
+use super::calls::{self, PAGE};
 
 /// What a configuration says.
 #[derive(Clone, Copy, Debug)]

@@ -3,16 +3,16 @@
 
 use std::ffi::c_void;
 use std::ptr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use offheap::ffi::{self, Status};
+use offheap_test_support::Count;
 
-use super::calls::{self, handle, handle_from, number_from};
-use super::model::PAGE;
-use super::{Kind, Pick, Run, Value};
+use super::calls::{self, Kind, PAGE, handle, handle_from, number_from};
+use super::ops::Pick;
+use super::run::{Run, Value};
 
 /// How often a context was freed.
-static FREED: AtomicUsize = AtomicUsize::new(0);
+static FREED: Count = Count::new();
 
 unsafe extern "C" fn reclaimable(_context: *mut c_void) -> usize {
     0
@@ -23,14 +23,14 @@ unsafe extern "C" fn reclaim(_: *mut c_void, _bytes: usize, _reserve: *mut ffi::
 unsafe extern "C" fn on_pressure(_context: *mut c_void, _pressure: u32) {}
 
 unsafe extern "C" fn free(_context: *mut c_void) {
-    FREED.fetch_add(1, Ordering::Relaxed);
+    FREED.add(1);
 }
 
 /// Checks that a context is freed as often by what is done with it.
 fn frees(times: usize, work: impl FnOnce()) {
-    let before = FREED.load(Ordering::Relaxed);
+    let before = FREED.get();
     work();
-    assert_eq!(FREED.load(Ordering::Relaxed) - before, times);
+    assert_eq!(FREED.get() - before, times);
 }
 
 fn set_reclaimer(owner: usize) -> Status {

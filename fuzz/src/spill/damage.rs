@@ -10,7 +10,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::Damage;
-use crate::seeded::random_bytes;
+use crate::bytes::random_bytes;
 
 /// Where a thread's sorts spill to.
 pub(super) struct SpillDir(TempDir);

@@ -9,7 +9,7 @@ use std::io::ErrorKind;
 use offheap::{MemoryManager, MemorySegment, Owner, config::HugePages};
 use offheap_operators::sort::{ExternalSorter, PAGES_MIN, SortError, SortedRows, SpillAction};
 
-use crate::seeded::random_bytes;
+use crate::bytes::random_bytes;
 use damage::SpillDir;
 pub use ops::{Damage, Input, Op};
 

@@ -43,7 +43,7 @@ pub enum Op {
     Take {
         pages: u8,
     },
-    /// He gives back all of them.
+    /// The other owner gives back all of them.
     GiveBack,
     Finish,
     Next {

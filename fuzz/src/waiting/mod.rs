@@ -6,8 +6,7 @@ mod model;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
@@ -16,6 +15,7 @@ use offheap::{
     config::HugePages,
     error::{Reason, ReservationError},
 };
+use offheap_test_support::Woken;
 
 use model::{Answer, Model};
 
@@ -63,26 +63,16 @@ pub enum Op {
     Cancel { which: u8 },
 }
 
-/// Whether it was woken.
-#[derive(Default)]
-struct Flag(AtomicBool);
-
-impl Wake for Flag {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 /// A request that waits, or has what it waited for and was not asked yet.
 struct Waiting {
     id: usize,
     future: Pin<Box<dyn Future<Output = Result<Reservation, ReservationError>>>>,
-    flag: Arc<Flag>,
+    woken: Arc<Woken>,
 }
 
 impl Waiting {
     fn poll(&mut self) -> Poll<Result<Reservation, ReservationError>> {
-        let waker = Waker::from(Arc::clone(&self.flag));
+        let waker = Waker::from(Arc::clone(&self.woken));
         self.future.as_mut().poll(&mut Context::from_waker(&waker))
     }
 }
@@ -231,10 +221,10 @@ impl Run {
         let Some(owner) = pick(self.owners.len(), owner) else { return };
         let Some(handle) = self.owners[owner].clone() else { return };
         self.calls += 1;
-        let (id, flag) = (self.requests, Arc::<Flag>::default());
+        let (id, woken) = (self.requests, Arc::default());
         self.requests += 1;
         let future = Box::pin(async move { handle.acquire_memory(bytes).await });
-        let mut waiting = Waiting { id, future, flag };
+        let mut waiting = Waiting { id, future, woken };
         match waiting.poll() {
             Poll::Ready(Ok(reservation)) => {
                 assert_eq!(self.model.take(owner, bytes), Answer::Had);
@@ -284,7 +274,7 @@ impl Run {
     fn check(&self) {
         for waiting in &self.waiting {
             let is_granted = self.model.granted(waiting.id).is_some();
-            let is_woken = || waiting.flag.0.load(Ordering::Relaxed);
+            let is_woken = || waiting.woken.is_woken();
             assert!(comes_true(|| is_woken() == is_granted), "{}: {is_granted}", waiting.id);
         }
         assert!(comes_true(|| self.manager.available_memory() == self.model.free()));

@@ -50,9 +50,8 @@ pub unsafe extern "system" fn Java_offheap_flink_Native_open(
     match opened {
         Ok(base) => base,
         Err(text) => {
-            let length = size(i64::from(message_bytes));
-            // SAFETY: 1, 2: by the caller's contract, 1.
-            let target = unsafe { bytes_at(message, length) };
+            // SAFETY: 1, 2, 3: by the caller's contract, 1; a byte has no invalid values.
+            let target = unsafe { slice_at(message, message_bytes) };
             write_text(&text, target);
             0
         }
@@ -72,10 +71,8 @@ pub unsafe extern "system" fn Java_offheap_flink_Native_allocate(
     addresses: i64,
     count: i32,
 ) -> i32 {
-    let length = size(i64::from(count));
-    // SAFETY: 1, 2: by the caller's contract, 1.
-    let addresses = unsafe { sizes_at(addresses, length) };
-    shielded(0, || REGION.get().map_or(0, |region| to_count(region.allocate(addresses))))
+    // SAFETY: 1: by the caller's contract, 1.
+    unsafe { batch(addresses, count, 0, Region::allocate) }
 }
 
 /// Gives `count` pages back; returns how many of the addresses were of no page that is out.
@@ -91,10 +88,8 @@ pub unsafe extern "system" fn Java_offheap_flink_Native_release(
     addresses: i64,
     count: i32,
 ) -> i32 {
-    let length = size(i64::from(count));
-    // SAFETY: 1, 2: by the caller's contract, 1.
-    let addresses = unsafe { sizes_at(addresses, length) };
-    shielded(count, || REGION.get().map_or(count, |region| to_count(region.release(addresses))))
+    // SAFETY: 1: by the caller's contract, 1.
+    unsafe { batch(addresses, count, count, |region, pages| region.release(pages)) }
 }
 
 /// Gives free memory back to the system until at most `idle_bytes` of it may be resident; returns
@@ -105,7 +100,7 @@ pub extern "system" fn Java_offheap_flink_Native_trim(
     _class: *mut c_void,
     idle_bytes: i64,
 ) -> i64 {
-    shielded(0, || REGION.get().map_or(0, |region| from_size(region.trim_to(size(idle_bytes)))))
+    with_region(0, |region| from_size(region.trim_to(size(idle_bytes))))
 }
 
 /// A number about the region: 0 its bytes, 1 the bytes of a frame, 2 the resident bytes, 3 the free
@@ -117,7 +112,7 @@ pub extern "system" fn Java_offheap_flink_Native_stat(
     _class: *mut c_void,
     which: i32,
 ) -> i64 {
-    shielded(-1, || REGION.get().map_or(-1, |region| stat(region, which)))
+    with_region(-1, |region| stat(region, which))
 }
 
 fn stat(region: &Region, which: i32) -> i64 {
@@ -169,6 +164,29 @@ fn config(
     }
 }
 
+/// What `call` returns for the region, or `instead` if there is none or it panics.
+fn with_region<T: Copy>(instead: T, call: impl FnOnce(&Region) -> T) -> T {
+    shielded(instead, || REGION.get().map_or(instead, call))
+}
+
+/// Hands a batch of `count` addresses to `call`, which returns how many of them it means; `instead`
+/// if there is no region or it panics.
+///
+/// # Safety
+///
+/// 1. `addresses` is the address of `count` numbers of 64 bits, aligned as such, that nobody else
+///    accesses meanwhile.
+unsafe fn batch(
+    addresses: i64,
+    count: i32,
+    instead: i32,
+    call: impl FnOnce(&Region, &mut [usize]) -> usize,
+) -> i32 {
+    // SAFETY: 1, 2, 3: by the caller's contract, 1; a number has no invalid values.
+    let addresses = unsafe { slice_at(addresses, count) };
+    with_region(instead, |region| to_count(call(region, addresses)))
+}
+
 /// What `call` returns, or `instead` if it panics.
 fn shielded<T>(instead: T, call: impl FnOnce() -> T) -> T {
     // A region is whole at every moment at which its code could panic: its locks do not poison.
@@ -199,28 +217,17 @@ fn write_text(text: &str, target: &mut [u8]) {
 
 /// # Safety
 ///
-/// 1. `address` is that of `length` bytes, if there are any.
+/// 1. `address` is that of `length` values, aligned as such, if there are any.
 /// 2. Nobody else accesses them as long as `'a`.
-unsafe fn bytes_at<'a>(address: i64, length: usize) -> &'a mut [u8] {
+/// 3. Whatever bits they have is a `T`.
+unsafe fn slice_at<'a, T>(address: i64, length: i32) -> &'a mut [T] {
+    let length = size(i64::from(length));
     if address == 0 || length == 0 {
         return &mut [];
     }
     let start = std::ptr::with_exposed_provenance_mut(size(address));
-    // SAFETY: by the caller's contract, 1 and 2. Memory of the JVM's allocator is initialized as
+    // SAFETY: by the caller's contract, 1, 2 and 3. Memory of the JVM's allocator is initialized as
     // far as Rust can tell: it comes from outside.
-    unsafe { std::slice::from_raw_parts_mut(start, length) }
-}
-
-/// # Safety
-///
-/// 1. `address` is that of `length` numbers of 64 bits, aligned as such, if there are any.
-/// 2. Nobody else accesses them as long as `'a`.
-unsafe fn sizes_at<'a>(address: i64, length: usize) -> &'a mut [usize] {
-    if address == 0 || length == 0 {
-        return &mut [];
-    }
-    let start = std::ptr::with_exposed_provenance_mut(size(address));
-    // SAFETY: by the caller's contract, 1 and 2; as for `bytes_at`.
     unsafe { std::slice::from_raw_parts_mut(start, length) }
 }
 

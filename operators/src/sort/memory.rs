@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use offheap::{AllocationError, MemorySegment, Owner, error::Reason, sharing::Share};
 
+use super::SortError;
 use super::buffer::Buffer;
 use super::wait::block_on;
-use super::{PAGES_MIN, SortError};
 use crate::Interrupt;
+
+/// The fewest pages that a sort works with: one for rows, one for the index, one to write through.
+pub const PAGES_MIN: usize = 3;
 
 /// The largest block that is worth having for reading or writing the spill file.
 const IO_BYTES_MAX: usize = 1 << 20;

@@ -41,8 +41,8 @@
 //! # How it shares
 //!
 //! If its owner was registered with [polled reclaim], the sort looks with every row whether others
-//! ask for memory, and gives back all that it can do without, however much was asked for: what it
-//! keeps would only make for smaller runs.
+//! ask for memory. It then gives back all that it can do without, however much was asked for: what
+//! it keeps would only make for smaller runs.
 //!
 //! [polled reclaim]: offheap::config::OwnerBuilder::polled_reclaim
 //!
@@ -65,7 +65,7 @@
 //! 2 passes         from many runs to few
 //! 1 spill run merge
 //!                  a run in memory; runs in a file; a walk over several of them
-//! 0 memory buffer wait record seal tree error
+//! 0 memory buffer wait record seal tree stats error
 //! ```
 
 mod buffer;
@@ -78,6 +78,7 @@ mod run;
 mod seal;
 mod sorted;
 mod spill;
+mod stats;
 mod tree;
 mod wait;
 
@@ -90,6 +91,7 @@ use crate::Interrupt;
 use buffer::Buffer;
 pub use error::{SortError, SpillAction};
 use memory::Memory;
+pub use memory::PAGES_MIN;
 use passes::{FAN_IN_MIN, Passes, Spilled};
 use record::{HEADER_BYTES, Lengths};
 use run::{Run, RunCursor};
@@ -97,9 +99,7 @@ use seal::SEAL_BYTES;
 use sorted::{InMemory, Source};
 pub use sorted::{SortedRow, SortedRows};
 use spill::{RunWriter, SpillFile};
-
-/// The fewest pages that a sort works with: one for rows, one for the index, one to write through.
-pub const PAGES_MIN: usize = 3;
+pub use stats::SortStats;
 
 const _: () = assert!(PAGES_MIN > FAN_IN_MIN, "a pass reads through all but the write block");
 
@@ -125,31 +125,6 @@ pub struct ExternalSorterBuilder {
     spill_dir: PathBuf,
     interrupt: Interrupt,
     patience: Duration,
-}
-
-/// A sort in numbers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[non_exhaustive]
-pub struct SortStats {
-    /// The rows that were pushed.
-    pub rows: u64,
-    /// The bytes that were written to disk, in all passes.
-    pub spilled_bytes: u64,
-    /// The runs that were spilled because memory was full; 0 if all rows fitted.
-    pub runs: u64,
-    /// How often the spilled rows were read back and merged; the last pass feeds the caller.
-    pub merge_passes: u32,
-    /// How often others asked for memory, and it answered.
-    pub answers: u64,
-    /// The bytes that it gave back then.
-    pub given_bytes: u64,
-}
-
-impl SortStats {
-    fn has_given(&mut self, bytes: usize) {
-        self.answers += 1;
-        self.given_bytes += bytes as u64;
-    }
 }
 
 impl ExternalSorterBuilder {
@@ -258,7 +233,7 @@ impl ExternalSorter {
     }
 
     /// Gives memory back if others ask for it. [`push`](Self::push) begins with this; it is for
-    /// whoever has no row just now.
+    /// a caller that has no row just now.
     ///
     /// # Errors
     ///

@@ -6,9 +6,9 @@
 //! | seal, u64 LE  | record |
 //! ```
 //!
-//! The seal is a hash of the record, of where it lies and of numbers that only this file has: a
-//! bit that flipped, a block that was lost, written elsewhere or left over from another file, all
-//! show, but for one in 2^63 or so.
+//! The seal is a hash of the record, of where it lies and of numbers that only this file has. A
+//! bit that flipped shows, and so does a block that was lost, written elsewhere or left over from
+//! another file; but for one in 2^63 or so.
 
 use std::hash::{BuildHasher, RandomState};
 

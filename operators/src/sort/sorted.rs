@@ -88,7 +88,7 @@ impl SortedRows {
     }
 
     /// Gives memory back if others ask for it. [`next_row`](Self::next_row) does this, too; it is
-    /// for whoever takes no row just now.
+    /// for a caller that takes no row just now.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The work that is measured, a file for each table or part of one.
+//! What is measured, a file for each table or part of one.
 
 pub mod access;
 pub mod blocks;

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::blocks::Live;
-use crate::peers::block_rows;
+use crate::rows::block_rows;
 use crate::usage::resident_bytes;
+use crate::work::blocks::Live;
 
 /// What a process found.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

@@ -1,11 +1,12 @@
 //! The same work for each thread, from one thread to as many as there are cores.
 
-use super::blocks::{Live, aged};
-use super::pages::{Column, Kind};
+use super::pages::Column;
 use crate::crew::with_crew;
 use crate::interleave::{Plan, Reading, interleave};
-use crate::peers::{block_scaling_rows, scaling_rows};
+use crate::rows::{block_scaling_rows, scaling_rows};
 use crate::sizes::Sizes;
+use crate::work::blocks::{Live, aged};
+use crate::work::pages::Kind;
 
 /// What each thread keeps live of blocks.
 const LIVE: Live = Live { mib: 64, sizes: Sizes::Any };

@@ -6,57 +6,14 @@ use offheap::Strategy;
 
 use crate::crew::{Work, with_crew};
 use crate::interleave::{Plan, Reading, interleave};
-use crate::peers::{Blocks, Fit, FitTree, OurBlocks, PAGE_BYTES, block_rows};
+use crate::peers::{Blocks, Fit, FitTree, OurBlocks, PAGE_BYTES};
+use crate::rows::block_rows;
 use crate::table::Cell;
-use crate::trace::{Request, Trace};
+use crate::trace::Trace;
+use crate::work::replay::{Replay, Replaying};
 
 /// The row of blocks that are rounded up to pages and lie without a gap: no region can be smaller.
 const ROUNDED_UP: &str = "rounded up to pages, no gaps";
-
-/// A trace that can be replayed again and again, whatever the blocks are.
-pub trait Replaying {
-    /// Does what the trace says, and releases what it leaves. Says how many blocks were refused.
-    fn replay(&mut self) -> usize;
-}
-
-/// A trace and what its blocks come from.
-pub struct Replay<'a, B: Blocks> {
-    blocks: B,
-    trace: &'a Trace,
-    /// By number.
-    held: Vec<Option<B::Block>>,
-}
-
-impl<'a, B: Blocks> Replay<'a, B> {
-    /// Nothing is allocated yet.
-    pub fn new(blocks: B, trace: &'a Trace) -> Self {
-        let held = (0..trace.blocks()).map(|_| None).collect();
-        Self { blocks, trace, held }
-    }
-}
-
-impl<B: Blocks> Replaying for Replay<'_, B> {
-    fn replay(&mut self) -> usize {
-        let mut refused = 0;
-        for request in self.trace.requests() {
-            match *request {
-                Request::Allocate { block, bytes } => {
-                    self.held[block] = black_box(self.blocks.allocate(bytes));
-                    refused += usize::from(self.held[block].is_none());
-                }
-                Request::Release { block } => {
-                    if let Some(block) = self.held[block].take() {
-                        self.blocks.release(block);
-                    }
-                }
-            }
-        }
-        for block in self.held.iter_mut().filter_map(Option::take) {
-            self.blocks.release(block);
-        }
-        refused
-    }
-}
 
 /// Names the rows that have a region, and says how large it has to be, over the peak of live bytes.
 #[must_use]
@@ -120,15 +77,5 @@ mod tests {
         let trace = &Trace::all().unwrap()[2];
         let tree = smallest_region(trace, |bytes| FitTree::within(bytes, Fit::Best));
         assert!((trace.peak().pages..2 * trace.peak().pages).contains(&tree), "{tree}");
-    }
-
-    #[test]
-    fn a_replay_can_be_repeated() {
-        for trace in Trace::all().unwrap() {
-            let bytes = 2 * trace.peak().pages * PAGE_BYTES;
-            let mut replay = Replay::new(FitTree::within(bytes, Fit::First), &trace);
-            assert_eq!(replay.replay(), 0);
-            assert_eq!(replay.replay(), 0);
-        }
     }
 }

@@ -2,3 +2,5 @@
 
 pub(super) mod held;
 pub(super) mod numbers;
+#[cfg(feature = "metrics")]
+pub(super) mod published;

@@ -54,7 +54,7 @@ impl Child {
         }
     }
 
-    /// What it said, for whoever wants to know why it failed.
+    /// What it said, to tell why it failed.
     pub fn said(&self) -> String {
         let [out, err] = [&self.output.stdout, &self.output.stderr]
             .map(|it| String::from_utf8_lossy(it).trim().to_owned());

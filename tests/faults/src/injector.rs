@@ -1,4 +1,13 @@
 //! A filter that hands system calls to a thread, which answers in place of the kernel.
+//!
+//! # Protocol
+//!
+//! 1. A thread that makes a call sleeps in the kernel until the injector has answered it. So the
+//!    kernel orders what the thread did before the call before the answer, and what the injector
+//!    did before the answer before what the thread does next.
+//! 2. Other threads make calls at any time. What was planned is written before it is armed, and
+//!    the injector reads it only where it sees that it is armed.
+//! 3. Nothing is planned anew while it is armed.
 
 use std::io;
 use std::mem::zeroed;
@@ -8,8 +17,7 @@ use std::thread;
 use libc::{c_int, c_long, sock_filter, sock_fprog};
 
 /// The system calls that can be refused.
-#[cfg(target_arch = "x86_64")]
-pub const CALLS: [(&str, c_long); 19] = [
+pub const CALLS: &[(&str, c_long)] = &[
     ("mmap", libc::SYS_mmap),
     ("munmap", libc::SYS_munmap),
     ("mprotect", libc::SYS_mprotect),
@@ -28,29 +36,9 @@ pub const CALLS: [(&str, c_long); 19] = [
     ("ftruncate", libc::SYS_ftruncate),
     ("fallocate", libc::SYS_fallocate),
     ("unlinkat", libc::SYS_unlinkat),
+    // Newer systems have only the one above.
+    #[cfg(target_arch = "x86_64")]
     ("unlink", libc::SYS_unlink),
-];
-/// The system calls that can be refused.
-#[cfg(not(target_arch = "x86_64"))]
-pub const CALLS: [(&str, c_long); 18] = [
-    ("mmap", libc::SYS_mmap),
-    ("munmap", libc::SYS_munmap),
-    ("mprotect", libc::SYS_mprotect),
-    ("madvise", libc::SYS_madvise),
-    ("prctl", libc::SYS_prctl),
-    ("membarrier", libc::SYS_membarrier),
-    ("clone3", libc::SYS_clone3),
-    ("sched_getaffinity", libc::SYS_sched_getaffinity),
-    ("openat", libc::SYS_openat),
-    ("statx", libc::SYS_statx),
-    ("read", libc::SYS_read),
-    ("write", libc::SYS_write),
-    ("pread64", libc::SYS_pread64),
-    ("pwrite64", libc::SYS_pwrite64),
-    ("lseek", libc::SYS_lseek),
-    ("ftruncate", libc::SYS_ftruncate),
-    ("fallocate", libc::SYS_fallocate),
-    ("unlinkat", libc::SYS_unlinkat),
 ];
 
 /// What the calls of a thread are counted and refused by.
@@ -106,35 +94,44 @@ pub(crate) fn plan(call: &str, refusing: Refusing, action: Action) {
         Action::Zero => ZERO,
         Action::Kill => KILL,
     };
-    CALL.store(index, Ordering::SeqCst);
-    FROM.store(from, Ordering::SeqCst);
-    END.store(end, Ordering::SeqCst);
-    ACTION.store(action, Ordering::SeqCst);
+    // ORDERING: Relaxed, all. `arm` publishes what is planned (Protocol, 2).
+    CALL.store(index, Ordering::Relaxed);
+    FROM.store(from, Ordering::Relaxed);
+    END.store(end, Ordering::Relaxed);
+    ACTION.store(action, Ordering::Relaxed);
 }
 
 /// From now on calls are counted, and refused as planned.
 pub(crate) fn arm() {
     // SAFETY: the call reads a number.
-    FIRST_THREAD.store(unsafe { libc::gettid() }, Ordering::SeqCst);
-    IS_ARMED.store(true, Ordering::SeqCst);
+    let this = unsafe { libc::gettid() };
+    // ORDERING: Relaxed. The next store publishes it.
+    FIRST_THREAD.store(this, Ordering::Relaxed);
+    // ORDERING: Release. Pairs with the Acquire in `answer` (Protocol, 2).
+    IS_ARMED.store(true, Ordering::Release);
 }
 
 pub(crate) fn disarm() {
-    IS_ARMED.store(false, Ordering::SeqCst);
+    // ORDERING: Relaxed. It publishes nothing; a call of this thread comes after it (Protocol, 1).
+    IS_ARMED.store(false, Ordering::Relaxed);
 }
 
 /// Whether a call was refused.
 pub(crate) fn has_hit() -> bool {
-    HAS_HIT.load(Ordering::SeqCst)
+    // ORDERING: Relaxed. Only the flag is passed on, and a thread knows of its own calls (Protocol,
+    // 1).
+    HAS_HIT.load(Ordering::Relaxed)
 }
 
 pub(crate) fn refuse_unnamed_files() {
-    REFUSES_UNNAMED.store(true, Ordering::SeqCst);
+    // ORDERING: Relaxed. Only the flag is passed on, to the answers that come after (Protocol, 1).
+    REFUSES_UNNAMED.store(true, Ordering::Relaxed);
 }
 
 /// How often each call was made while it was armed.
 pub(crate) fn counts() -> impl Iterator<Item = (&'static str, u64)> {
-    CALLS.iter().zip(&COUNTS).map(|((name, _), count)| (*name, count.load(Ordering::SeqCst)))
+    // ORDERING: Relaxed. Only the numbers are passed on (Protocol, 1).
+    CALLS.iter().zip(&COUNTS).map(|((name, _), count)| (*name, count.load(Ordering::Relaxed)))
 }
 
 /// What the filter does with a call that was made: the value, the errno, and the flags.
@@ -143,24 +140,32 @@ fn answer(notice: &libc::seccomp_notif) -> (i64, i32, u32) {
     let number = c_long::from(notice.data.nr);
     let Some(index) = CALLS.iter().position(|(_, call)| *call == number) else { return passes };
     let unnamed = libc::O_TMPFILE as u64;
-    if number == libc::SYS_openat
-        && REFUSES_UNNAMED.load(Ordering::SeqCst)
-        && notice.data.args[2] & unnamed == unnamed
-    {
+    // ORDERING: Relaxed. Only the flag is passed on (Protocol, 1).
+    let refuses_unnamed = REFUSES_UNNAMED.load(Ordering::Relaxed);
+    if number == libc::SYS_openat && refuses_unnamed && notice.data.args[2] & unnamed == unnamed {
         return (0, -libc::EOPNOTSUPP, 0);
     }
-    let mine = notice.pid == FIRST_THREAD.load(Ordering::SeqCst) as u32;
-    let is_of_interest = mine || !OF_THE_FIRST_THREAD.contains(&CALLS[index].0);
-    if !IS_ARMED.load(Ordering::SeqCst) || !is_of_interest {
+    // ORDERING: Acquire. Pairs with the Release in `arm` (Protocol, 2).
+    if !IS_ARMED.load(Ordering::Acquire) {
         return passes;
     }
-    let nth = COUNTS[index].fetch_add(1, Ordering::SeqCst);
-    let planned = FROM.load(Ordering::SeqCst)..END.load(Ordering::SeqCst);
-    if index != CALL.load(Ordering::SeqCst) || !planned.contains(&nth) {
+    // ORDERING: Relaxed. Written before it was armed (Protocol, 2).
+    let mine = notice.pid == FIRST_THREAD.load(Ordering::Relaxed) as u32;
+    if !mine && OF_THE_FIRST_THREAD.contains(&CALLS[index].0) {
         return passes;
     }
-    HAS_HIT.store(true, Ordering::SeqCst);
-    match ACTION.load(Ordering::SeqCst) {
+    // ORDERING: Relaxed. Only the number is passed on, and only the injector adds to it.
+    let nth = COUNTS[index].fetch_add(1, Ordering::Relaxed);
+    // ORDERING: Relaxed, both. Written before it was armed (Protocol, 2).
+    let planned = FROM.load(Ordering::Relaxed)..END.load(Ordering::Relaxed);
+    // ORDERING: Relaxed. As above.
+    if index != CALL.load(Ordering::Relaxed) || !planned.contains(&nth) {
+        return passes;
+    }
+    // ORDERING: Relaxed. Only the flag is passed on, with the answer (Protocol, 1).
+    HAS_HIT.store(true, Ordering::Relaxed);
+    // ORDERING: Relaxed. Written before it was armed (Protocol, 2).
+    match ACTION.load(Ordering::Relaxed) {
         ZERO => (0, 0, 0),
         KILL => {
             let me = i32::try_from(std::process::id()).unwrap_or(0);
@@ -183,7 +188,8 @@ pub(crate) fn install() -> io::Result<()> {
     static LISTENER: AtomicI32 = AtomicI32::new(-1);
     thread::Builder::new().name("injector".into()).spawn(|| {
         let listener = loop {
-            match LISTENER.load(Ordering::SeqCst) {
+            // ORDERING: Relaxed. Only the number is passed on: the kernel knows what it stands for.
+            match LISTENER.load(Ordering::Relaxed) {
                 -1 => thread::yield_now(),
                 listener => break listener,
             }
@@ -210,7 +216,8 @@ pub(crate) fn install() -> io::Result<()> {
     };
     let answer = if listener < 0 { Err(io::Error::last_os_error()) } else { Ok(()) };
     let listener = i32::try_from(listener).ok().filter(|listener| *listener >= 0);
-    LISTENER.store(listener.unwrap_or(-2), Ordering::SeqCst);
+    // ORDERING: Relaxed. As in the loop above.
+    LISTENER.store(listener.unwrap_or(-2), Ordering::Relaxed);
     answer
 }
 
@@ -226,7 +233,7 @@ fn filter() -> Vec<sock_filter> {
         jf: 0,
         k: 0,
     }];
-    for (left, (_, number)) in (1..=CALLS.len()).rev().zip(&CALLS) {
+    for (left, (_, number)) in (1..=CALLS.len()).rev().zip(CALLS) {
         filter.push(sock_filter {
             code: code(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K),
             jt: u8::try_from(left).unwrap(),

@@ -5,9 +5,9 @@
 //! 1. A test names its [`Scenario`]s. Each prepares, does one thing *armed*, and checks that what
 //!    the thing came to is right: it failed and said so with numbers, or it did without; nothing
 //!    was lost; and the next time it works.
-//! 2. The test runs itself again, as a process of its own, once to count the system calls of the
-//!    armed part, by name, and then once for every case: a call, a step, an errno, and whether that
-//!    step alone is refused or all from there on.
+//! 2. The test runs itself again, as a process of its own: once to count the system calls of the
+//!    armed part, by name, and then once for every case. A case is a call, a step, an errno, and
+//!    whether that step alone is refused or all from there on.
 //! 3. In that process a seccomp filter hands each call of a name in [`CALLS`] to a thread beside
 //!    it, which lets it pass, answers it with the errno, or kills the process.
 //! 4. What the scenario holds is dropped. Then as much is mapped, as many files are open, and as

@@ -30,6 +30,18 @@ pub struct Fault {
     pub always: Option<Outcome>,
 }
 
+impl Fault {
+    /// The call of this name answers in these ways.
+    #[must_use]
+    pub const fn new(
+        call: &'static str,
+        actions: &'static [Action],
+        always: Option<Outcome>,
+    ) -> Self {
+        Self { call, actions, always }
+    }
+}
+
 /// What a refused system call came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {

@@ -11,7 +11,7 @@ use offheap::{
     error::ConfigError,
 };
 use offheap_fault_tests::Outcome::{Absorbed, Refused};
-use offheap_fault_tests::{Action, Fault, Faults, Outcome, Scenario, try_all};
+use offheap_fault_tests::{Action, Fault, Faults, Scenario, try_all};
 
 const MIB: usize = 1 << 20;
 const CAPACITY: usize = 16 * MIB;
@@ -28,10 +28,6 @@ const NO_FILE: &[Action] = &[Action::Errno(libc::ENOENT), Action::Errno(libc::EA
 const FILES: &[Action] =
     &[Action::Errno(libc::EMFILE), Action::Errno(libc::ENFILE), Action::Errno(libc::ENOMEM)];
 const INTERRUPTED: &[Action] = &[Action::Errno(libc::EINTR)];
-
-const fn fault(call: &'static str, actions: &'static [Action], always: Option<Outcome>) -> Fault {
-    Fault { call, actions, always }
-}
 
 fn builder() -> MemoryManagerBuilder {
     MemoryManager::builder().capacity(CAPACITY).page_size(PAGE)
@@ -173,11 +169,11 @@ fn dropped(faults: &Faults) {
     assert_works(&builder().build().unwrap());
 }
 
-const PRCTL: Fault = fault("prctl", RIGHTS, Some(Absorbed));
-const MEMBARRIER: Fault = fault("membarrier", RIGHTS, Some(Absorbed));
-const AFFINITY: Fault = fault("sched_getaffinity", RIGHTS, Some(Absorbed));
-const OPENAT: Fault = fault("openat", NO_FILE, Some(Absorbed));
-const READ: Fault = fault("read", INTERRUPTED, Some(Absorbed));
+const PRCTL: Fault = Fault::new("prctl", RIGHTS, Some(Absorbed));
+const MEMBARRIER: Fault = Fault::new("membarrier", RIGHTS, Some(Absorbed));
+const AFFINITY: Fault = Fault::new("sched_getaffinity", RIGHTS, Some(Absorbed));
+const OPENAT: Fault = Fault::new("openat", NO_FILE, Some(Absorbed));
+const READ: Fault = Fault::new("read", INTERRUPTED, Some(Absorbed));
 
 #[test]
 fn a_region() {
@@ -186,9 +182,9 @@ fn a_region() {
             name: "build/by_default",
             run: by_default,
             faults: &[
-                fault("mmap", MEMORY, None),
-                fault("mprotect", MEMORY, None),
-                fault("madvise", ADVICE, None),
+                Fault::new("mmap", MEMORY, None),
+                Fault::new("mprotect", MEMORY, None),
+                Fault::new("madvise", ADVICE, None),
                 PRCTL,
                 MEMBARRIER,
                 AFFINITY,
@@ -201,9 +197,9 @@ fn a_region() {
             name: "build/with_exact_spare",
             run: with_exact_spare,
             faults: &[
-                fault("mmap", MEMORY, Some(Refused)),
-                fault("mprotect", MEMORY, Some(Refused)),
-                fault("madvise", ADVICE, None),
+                Fault::new("mmap", MEMORY, Some(Refused)),
+                Fault::new("mprotect", MEMORY, Some(Refused)),
+                Fault::new("madvise", ADVICE, None),
                 PRCTL,
             ],
             stacks: 0,
@@ -211,16 +207,16 @@ fn a_region() {
         Scenario {
             name: "build/with_ragged_spare",
             run: with_ragged_spare,
-            faults: &[fault("madvise", ADVICE, None)],
+            faults: &[Fault::new("madvise", ADVICE, None)],
             stacks: 0,
         },
         Scenario {
             name: "build/without_spare",
             run: without_spare,
             faults: &[
-                fault("mmap", MEMORY, Some(Refused)),
-                fault("mprotect", MEMORY, Some(Refused)),
-                fault("madvise", ADVICE, Some(Absorbed)),
+                Fault::new("mmap", MEMORY, Some(Refused)),
+                Fault::new("mprotect", MEMORY, Some(Refused)),
+                Fault::new("madvise", ADVICE, Some(Absorbed)),
                 PRCTL,
             ],
             stacks: 0,
@@ -228,7 +224,7 @@ fn a_region() {
         Scenario {
             name: "drop",
             run: dropped,
-            faults: &[fault("munmap", MEMORY, Some(Absorbed))],
+            faults: &[Fault::new("munmap", MEMORY, Some(Absorbed))],
             stacks: 0,
         },
     ];
@@ -242,9 +238,9 @@ fn threads_of_a_manager() {
             name: "build/populated_at_once",
             run: populated_at_once,
             faults: &[
-                fault("clone3", THREADS, Some(Absorbed)),
-                fault("mmap", MEMORY, None),
-                fault("madvise", ADVICE, None),
+                Fault::new("clone3", THREADS, Some(Absorbed)),
+                Fault::new("mmap", MEMORY, None),
+                Fault::new("madvise", ADVICE, None),
             ],
             stacks: 3,
         },
@@ -252,16 +248,16 @@ fn threads_of_a_manager() {
             name: "build/populated_in_the_background",
             run: populated_in_the_background,
             faults: &[
-                fault("clone3", THREADS, Some(Refused)),
-                fault("mmap", MEMORY, None),
-                fault("madvise", ADVICE, None),
+                Fault::new("clone3", THREADS, Some(Refused)),
+                Fault::new("mmap", MEMORY, None),
+                Fault::new("madvise", ADVICE, None),
             ],
             stacks: 3,
         },
         Scenario {
             name: "build/trimmed_in_the_background",
             run: trimmed_in_the_background,
-            faults: &[fault("clone3", THREADS, Some(Refused))],
+            faults: &[Fault::new("clone3", THREADS, Some(Refused))],
             stacks: 2,
         },
     ];
@@ -274,11 +270,11 @@ fn a_capacity_that_the_system_tells() {
         name: "build/as_a_fraction",
         run: as_a_fraction,
         faults: &[
-            fault("openat", NO_FILE, None),
-            fault("openat", FILES, None),
-            fault("read", INTERRUPTED, Some(Absorbed)),
-            fault("read", &[Action::Errno(libc::EIO)], None),
-            fault("statx", NO_FILE, Some(Absorbed)),
+            Fault::new("openat", NO_FILE, None),
+            Fault::new("openat", FILES, None),
+            Fault::new("read", INTERRUPTED, Some(Absorbed)),
+            Fault::new("read", &[Action::Errno(libc::EIO)], None),
+            Fault::new("statx", NO_FILE, Some(Absorbed)),
         ],
         stacks: 0,
     }];
@@ -293,9 +289,9 @@ fn a_region_of_huge_pages_that_the_system_does_not_keep() {
         name: "build/of_huge_tlb",
         run: of_huge_tlb,
         faults: &[
-            fault("mmap", MEMORY, Some(Refused)),
-            fault("openat", NO_FILE, None),
-            fault("read", INTERRUPTED, None),
+            Fault::new("mmap", MEMORY, Some(Refused)),
+            Fault::new("openat", NO_FILE, None),
+            Fault::new("read", INTERRUPTED, None),
         ],
         stacks: 0,
     }];

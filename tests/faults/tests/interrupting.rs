@@ -3,6 +3,8 @@
 // A test stops at the first thing that is not as it says.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
+#[path = "support/sorting.rs"]
+mod sorting;
 mod support;
 
 use std::ffi::CString;
@@ -10,12 +12,12 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use offheap::{MemoryManager, MemorySegment, Owner, error::Reason};
-use offheap_operators::sort::{ExternalSorter, SortError};
+use offheap_operators::sort::SortError;
+use offheap_test_support::{Count, Flag};
 
 use support::{in_a_process, limit};
 
@@ -30,23 +32,9 @@ fn owner(manager: &MemoryManager, name: &str) -> Owner {
     manager.owner(name).register().unwrap()
 }
 
-fn rows(count: u32) -> impl Iterator<Item = [u8; 4]> {
-    (0..count).map(|row| row.wrapping_mul(0x9e37_79b9).rotate_left(7).to_be_bytes())
-}
-
-/// Sorts so many rows and checks each.
+/// Sorts so many rows, which do not fit.
 fn sort(owner: &Owner, count: u32, dir: &Path) -> Result<(), SortError> {
-    let mut sorter = ExternalSorter::builder(owner).spill_dir(dir).build()?;
-    for key in rows(count) {
-        sorter.push(&key, &[7; 40])?;
-    }
-    let mut sorted = sorter.finish()?;
-    let mut expected: Vec<_> = rows(count).collect();
-    expected.sort_unstable();
-    for key in expected {
-        assert_eq!(sorted.next_row()?.unwrap().key, key);
-    }
-    assert!(sorted.stats().spilled_bytes > 0);
+    assert!(sorting::sort(owner, count, dir)? > 0);
     Ok(())
 }
 
@@ -163,10 +151,10 @@ fn a_limit_on_the_size_of_files_is_an_error_and_no_end() {
     });
 }
 
-static SIGNALS: AtomicU64 = AtomicU64::new(0);
+static SIGNALS: Count = Count::new();
 
 extern "C" fn count_signal(_: libc::c_int) {
-    SIGNALS.fetch_add(1, Ordering::Relaxed);
+    SIGNALS.add(1);
 }
 
 /// Has a signal interrupt what is under way, which the system does not begin again by itself.
@@ -183,12 +171,12 @@ fn a_storm_of_signals_is_not_noticed() {
     in_a_process("a_storm_of_signals_is_not_noticed", || {
         interrupt_on(libc::SIGUSR1);
         let (manager, dir) = (manager(), folder("signals"));
-        let ends = AtomicBool::new(false);
+        let ends = Flag::default();
         // SAFETY: the call reads a number.
         let target = unsafe { libc::pthread_self() };
         thread::scope(|scope| {
             let storm = || {
-                while !ends.load(Ordering::Relaxed) {
+                while !ends.is_set() {
                     // SAFETY: the thread waits for this one, so it is there.
                     unsafe { libc::pthread_kill(target, libc::SIGUSR1) };
                     thread::yield_now();
@@ -211,9 +199,9 @@ fn a_storm_of_signals_is_not_noticed() {
                 assert!(manager.resident_bytes().is_some());
                 manager.trim();
             }
-            ends.store(true, Ordering::Relaxed);
+            ends.set();
         });
-        let signals = SIGNALS.load(Ordering::Relaxed);
+        let signals = SIGNALS.get();
         assert!(signals > 100, "{signals} signals");
         fs::remove_dir(&dir).unwrap();
         manager.verify_empty().unwrap();
@@ -299,13 +287,13 @@ fn a_child_that_ends_at_once_costs_its_parent_nothing() {
         let manager = manager();
         // One that has threads.
         let subscription = manager.on_pressure(|_| ()).unwrap();
-        let ends = AtomicBool::new(false);
+        let ends = Flag::default();
         thread::scope(|scope| {
             for stamp in 1..=2 {
                 let owner = owner(&manager, "churn");
                 let ends = &ends;
                 scope.spawn(move || {
-                    while !ends.load(Ordering::Relaxed) {
+                    while !ends.is_set() {
                         let mut pages = owner.allocate_pages(PAGES / 4).unwrap();
                         fill(&mut pages, stamp);
                         assert!(are_filled(&pages, stamp));
@@ -316,7 +304,7 @@ fn a_child_that_ends_at_once_costs_its_parent_nothing() {
                 // What others have in hand may never be let go of in the child, so it asks nothing.
                 assert!(in_a_child(|| true));
             }
-            ends.store(true, Ordering::Relaxed);
+            ends.set();
         });
         drop(subscription);
         manager.verify_empty().unwrap();

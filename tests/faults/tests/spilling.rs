@@ -3,6 +3,9 @@
 // A test stops at the first thing that is not as it says.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "support/sorting.rs"]
+mod sorting;
+
 use std::fmt::Display;
 use std::os::unix::process::parent_id;
 use std::path::{Path, PathBuf};
@@ -12,8 +15,10 @@ use std::{fs, thread};
 
 use offheap::{MemoryManager, Owner};
 use offheap_fault_tests::Outcome::{Absorbed, Refused};
-use offheap_fault_tests::{Action, Fault, Faults, Outcome, Scenario, again, try_all};
+use offheap_fault_tests::{Action, Fault, Faults, Scenario, again, try_all};
 use offheap_operators::sort::{ExternalSorter, SortError};
+
+use sorting::rows;
 
 const PAGE: usize = 4 << 10;
 
@@ -34,10 +39,6 @@ const KILLED: &[Action] = &[Action::Kill];
 /// What takes the name of a file away.
 const UNLINK: &str = if cfg!(target_arch = "x86_64") { "unlink" } else { "unlinkat" };
 
-const fn fault(call: &'static str, actions: &'static [Action], always: Option<Outcome>) -> Fault {
-    Fault { call, actions, always }
-}
-
 /// The folder of the test that started this process.
 fn spill_dir() -> PathBuf {
     folder_of(parent_id())
@@ -47,25 +48,9 @@ fn folder_of(process: u32) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("spilling-{process}"))
 }
 
-fn rows(count: u32) -> impl Iterator<Item = [u8; 4]> {
-    (0..count).map(|row| row.wrapping_mul(0x9e37_79b9).rotate_left(7).to_be_bytes())
-}
-
-/// Sorts so many rows and checks each.
+/// Sorts so many rows; says how much was spilled.
 fn sort(owner: &Owner, count: u32) -> Result<u64, SortError> {
-    let mut sorter = ExternalSorter::builder(owner).spill_dir(spill_dir()).build()?;
-    for key in rows(count) {
-        sorter.push(&key, &[7; 40])?;
-    }
-    let mut sorted = sorter.finish()?;
-    let mut expected: Vec<_> = rows(count).collect();
-    expected.sort_unstable();
-    for key in expected {
-        let row = sorted.next_row()?.unwrap();
-        assert_eq!((row.key, row.row), (&key[..], &[7; 40][..]));
-    }
-    assert!(sorted.next_row()?.is_none());
-    Ok(sorted.stats().spilled_bytes)
+    sorting::sort(owner, count, &spill_dir())
 }
 
 /// The sort is over, with an error that says what was tried, where, and what the system said.
@@ -185,17 +170,17 @@ fn try_all_in_a_folder(test: &str, scenarios: &[Scenario]) {
 #[test]
 fn a_sort_that_spills() {
     const IN_PASSES: &[Fault] = &[
-        fault("openat", NO_FILE, Some(Refused)),
-        fault("openat", INTERRUPTED, Some(Absorbed)),
-        fault("openat", KILLED, None),
-        fault("write", FULL, Some(Refused)),
-        fault("write", INTERRUPTED, Some(Absorbed)),
-        fault("write", KILLED, None),
-        fault("lseek", REFUSED, Some(Refused)),
-        fault("lseek", KILLED, None),
-        fault("read", BROKEN, Some(Refused)),
-        fault("read", INTERRUPTED, Some(Absorbed)),
-        fault("read", KILLED, None),
+        Fault::new("openat", NO_FILE, Some(Refused)),
+        Fault::new("openat", INTERRUPTED, Some(Absorbed)),
+        Fault::new("openat", KILLED, None),
+        Fault::new("write", FULL, Some(Refused)),
+        Fault::new("write", INTERRUPTED, Some(Absorbed)),
+        Fault::new("write", KILLED, None),
+        Fault::new("lseek", REFUSED, Some(Refused)),
+        Fault::new("lseek", KILLED, None),
+        Fault::new("read", BROKEN, Some(Refused)),
+        Fault::new("read", INTERRUPTED, Some(Absorbed)),
+        Fault::new("read", KILLED, None),
     ];
     const SCENARIOS: &[Scenario] = &[
         Scenario { name: "sort/one_pass", run: one_pass, faults: IN_PASSES, stacks: 0 },
@@ -204,28 +189,28 @@ fn a_sort_that_spills() {
             name: "sort/named_files",
             run: named_files,
             faults: &[
-                fault("openat", NO_FILE, None),
-                fault("openat", INTERRUPTED, Some(Absorbed)),
-                fault("write", FULL, Some(Refused)),
-                fault("write", KILLED, None),
-                fault("read", KILLED, None),
+                Fault::new("openat", NO_FILE, None),
+                Fault::new("openat", INTERRUPTED, Some(Absorbed)),
+                Fault::new("write", FULL, Some(Refused)),
+                Fault::new("write", KILLED, None),
+                Fault::new("read", KILLED, None),
             ],
             stacks: 0,
         },
         Scenario {
             name: "sort/names_that_stay",
             run: names_that_stay,
-            faults: &[fault(UNLINK, REFUSED, Some(Refused))],
+            faults: &[Fault::new(UNLINK, REFUSED, Some(Refused))],
             stacks: 0,
         },
         Scenario {
             name: "sort/given_way",
             run: given_way,
             faults: &[
-                fault("openat", NO_FILE, Some(Refused)),
-                fault("write", FULL, Some(Refused)),
-                fault("lseek", REFUSED, Some(Refused)),
-                fault("read", BROKEN, Some(Refused)),
+                Fault::new("openat", NO_FILE, Some(Refused)),
+                Fault::new("write", FULL, Some(Refused)),
+                Fault::new("lseek", REFUSED, Some(Refused)),
+                Fault::new("read", BROKEN, Some(Refused)),
             ],
             stacks: 3,
         },

@@ -3,7 +3,6 @@
 // A test stops at the first thing that is not as it says.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -17,7 +16,8 @@ use offheap::{
     reclaim::{Reclaimer, SpillReserve},
 };
 use offheap_fault_tests::Outcome::{Absorbed, Refused};
-use offheap_fault_tests::{Action, Fault, Faults, Outcome, Scenario, try_all};
+use offheap_fault_tests::{Action, Fault, Faults, Scenario, try_all};
+use offheap_test_support::Count;
 
 const PAGE: usize = 32 << 10;
 /// Four huge pages.
@@ -28,10 +28,6 @@ const ADVICE: &[Action] =
 const RIGHTS: &[Action] = &[Action::Errno(libc::EPERM), Action::Errno(libc::ENOSYS)];
 const THREADS: &[Action] = &[Action::Errno(libc::EAGAIN), Action::Errno(libc::EPERM)];
 const FILES: &[Action] = &[Action::Errno(libc::EMFILE), Action::Errno(libc::EACCES)];
-
-const fn fault(call: &'static str, actions: &'static [Action], always: Option<Outcome>) -> Fault {
-    Fault { call, actions, always }
-}
 
 fn builder() -> MemoryManagerBuilder {
     MemoryManager::builder().capacity(PAGES * PAGE).page_size(PAGE)
@@ -224,7 +220,7 @@ fn resident_bytes(faults: &Faults) {
 /// Gives what it has when it is asked.
 struct Giver {
     pages: Mutex<Vec<MemorySegment>>,
-    asked: AtomicUsize,
+    asked: Count,
 }
 
 impl Reclaimer for Giver {
@@ -233,7 +229,7 @@ impl Reclaimer for Giver {
     }
 
     fn reclaim(&self, target_bytes: usize, _reserve: &SpillReserve<'_>) {
-        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.asked.add(1);
         let mut pages = self.pages.lock().unwrap();
         let left = pages.len().saturating_sub(target_bytes.div_ceil(PAGE));
         let given = pages.split_off(left);
@@ -246,7 +242,7 @@ impl Reclaimer for Giver {
 fn giver(manager: &MemoryManager) -> (Owner, Arc<Giver>) {
     let owner = owner(manager, "giver");
     let pages = Mutex::new(owner.allocate_pages(PAGES).unwrap());
-    let giver = Arc::new(Giver { pages, asked: AtomicUsize::new(0) });
+    let giver = Arc::new(Giver { pages, asked: Count::new() });
     owner.set_reclaimer(&giver);
     (owner, giver)
 }
@@ -267,7 +263,7 @@ fn ask_at_first(faults: &Faults) {
     }
     let pages = asks.allocate_pages(16).unwrap();
     assert_eq!(pages.len(), 16, "the next time others are asked");
-    assert!(giver.asked.load(Ordering::Relaxed) > 0);
+    assert!(giver.asked.get() > 0);
     drop((pages, asks, holder, giver));
     assert_whole_in_time(&manager);
 }
@@ -342,46 +338,46 @@ fn giving_back() {
         Scenario {
             name: "exchange",
             run: exchange,
-            faults: &[fault("madvise", ADVICE, None)],
+            faults: &[Fault::new("madvise", ADVICE, None)],
             stacks: 0,
         },
         Scenario {
             name: "exchange_of_small_pages",
             run: exchange_of_small_pages,
-            faults: &[fault("madvise", ADVICE, None)],
+            faults: &[Fault::new("madvise", ADVICE, None)],
             stacks: 0,
         },
         Scenario {
             name: "exchange_of_zeroed_pages",
             run: exchange_of_zeroed_pages,
-            faults: &[fault("madvise", ADVICE, None)],
+            faults: &[Fault::new("madvise", ADVICE, None)],
             stacks: 0,
         },
         Scenario {
             name: "up_to",
             run: up_to,
-            faults: &[fault("madvise", ADVICE, Some(Absorbed))],
+            faults: &[Fault::new("madvise", ADVICE, Some(Absorbed))],
             stacks: 0,
         },
         Scenario {
             name: "trim",
             run: trim,
-            faults: &[fault("madvise", ADVICE, Some(Absorbed))],
+            faults: &[Fault::new("madvise", ADVICE, Some(Absorbed))],
             stacks: 0,
         },
         Scenario {
             name: "release_with_a_policy",
             run: release_with_a_policy,
-            faults: &[fault("madvise", ADVICE, Some(Absorbed))],
+            faults: &[Fault::new("madvise", ADVICE, Some(Absorbed))],
             stacks: 0,
         },
         Scenario {
             name: "resident_bytes",
             run: resident_bytes,
             faults: &[
-                fault("openat", FILES, Some(Absorbed)),
-                fault("read", &[Action::Errno(libc::EIO)], Some(Absorbed)),
-                fault("read", &[Action::Errno(libc::EINTR)], Some(Absorbed)),
+                Fault::new("openat", FILES, Some(Absorbed)),
+                Fault::new("read", &[Action::Errno(libc::EIO)], Some(Absorbed)),
+                Fault::new("read", &[Action::Errno(libc::EINTR)], Some(Absorbed)),
             ],
             stacks: 0,
         },
@@ -394,7 +390,7 @@ fn fences() {
     const SCENARIOS: &[Scenario] = &[Scenario {
         name: "drain",
         run: drain,
-        faults: &[fault("membarrier", RIGHTS, None)],
+        faults: &[Fault::new("membarrier", RIGHTS, None)],
         stacks: 0,
     }];
     try_all("fences", SCENARIOS);
@@ -406,25 +402,25 @@ fn threads_that_ask_and_tell() {
         Scenario {
             name: "ask_at_first",
             run: ask_at_first,
-            faults: &[fault("clone3", THREADS, None)],
+            faults: &[Fault::new("clone3", THREADS, None)],
             stacks: 4,
         },
         Scenario {
             name: "ask_again",
             run: ask_again,
-            faults: &[fault("clone3", THREADS, None)],
+            faults: &[Fault::new("clone3", THREADS, None)],
             stacks: 4,
         },
         Scenario {
             name: "wait",
             run: wait,
-            faults: &[fault("clone3", THREADS, Some(Absorbed))],
+            faults: &[Fault::new("clone3", THREADS, Some(Absorbed))],
             stacks: 4,
         },
         Scenario {
             name: "tell_pressure",
             run: tell_pressure,
-            faults: &[fault("clone3", THREADS, Some(Refused))],
+            faults: &[Fault::new("clone3", THREADS, Some(Refused))],
             stacks: 4,
         },
     ];

@@ -62,6 +62,7 @@ fn check(status: libc::c_int) -> io::Result<()> {
 extern "C" fn body(shared: *mut c_void) -> *mut c_void {
     // SAFETY: by the call in `start`, the address of what lives until this thread was joined.
     let shared = unsafe { &*shared.cast::<Shared>() };
+    // ORDERING: Relaxed. It hands out numbers, and nothing else.
     let me = shared.started.fetch_add(1, Ordering::Relaxed);
     take_turns(shared, me);
     all_at_once(shared);
@@ -71,11 +72,13 @@ extern "C" fn body(shared: *mut c_void) -> *mut c_void {
 /// One thread after the other has the same page.
 fn take_turns(shared: &Shared, me: usize) {
     for turn in (me..).step_by(THREADS).take(TURNS) {
+        // ORDERING: Relaxed, on purpose: the page has to come in order by itself.
         while shared.turn.load(Ordering::Relaxed) != turn {
             // SAFETY: the call changes no memory.
             unsafe { libc::sched_yield() };
         }
         use_memory(shared, PAGE);
+        // ORDERING: Relaxed, on purpose. As above.
         shared.turn.store(turn + 1, Ordering::Relaxed);
     }
 }
@@ -96,6 +99,7 @@ fn use_memory(shared: &Shared, bytes: usize) {
             segment[bytes - 1] = byte;
         }
         Err(_) => {
+            // ORDERING: Relaxed. It is read once all threads were joined.
             shared.refused.fetch_add(1, Ordering::Relaxed);
         }
     }

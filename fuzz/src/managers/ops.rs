@@ -6,8 +6,10 @@ use offheap::{
     config::{HugePages, MemoryManagerBuilder, MemoryMode, ZeroPolicy},
 };
 
-use crate::OWNERS;
 use crate::marking::Marking;
+
+/// Owners per manager.
+pub const OWNERS: usize = 3;
 
 /// A configuration and a sequence of calls.
 #[derive(Clone, Debug)]

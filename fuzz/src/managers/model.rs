@@ -5,7 +5,7 @@ use offheap::{
     config::{MemoryMode, ZeroPolicy},
 };
 
-use crate::Config;
+use super::Config;
 
 /// What the manager should look like.
 pub(crate) struct Model {

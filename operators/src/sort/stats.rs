@@ -1,0 +1,26 @@
+//! What a sort did, in numbers.
+
+/// A sort in numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct SortStats {
+    /// The rows that were pushed.
+    pub rows: u64,
+    /// The bytes that were written to disk, in all passes.
+    pub spilled_bytes: u64,
+    /// The runs that were spilled because memory was full; 0 if all rows fitted.
+    pub runs: u64,
+    /// How often the spilled rows were read back and merged; the last pass feeds the caller.
+    pub merge_passes: u32,
+    /// How often others asked for memory, and it answered.
+    pub answers: u64,
+    /// The bytes that it gave back then.
+    pub given_bytes: u64,
+}
+
+impl SortStats {
+    pub(super) fn has_given(&mut self, bytes: usize) {
+        self.answers += 1;
+        self.given_bytes += bytes as u64;
+    }
+}

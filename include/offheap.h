@@ -1,35 +1,45 @@
 /*
  * offheap: managed memory for data engines. One budget, handed out as pages and blocks to owners.
  *
- *     offheap_config *config;
- *     offheap_manager *manager;
- *     offheap_owner *owner;
- *     offheap_segment *page;
- *     void *bytes;
+ *     offheap_status sort(offheap_manager *manager) {
+ *         offheap_owner *owner;
+ *         offheap_segment *page;
+ *         void *address;
+ *         size_t bytes;
+ *         offheap_status status =
+ *             offheap_owner_register(manager, "sorter", 1 << 20, 16 << 20, &owner);
+ *         if (status != OFFHEAP_STATUS_OK) return status;
+ *         status = offheap_allocate_page(owner, &page);
+ *         if (status == OFFHEAP_STATUS_OK) {
+ *             status = offheap_segment_range(page, &address, &bytes);
+ *             if (status == OFFHEAP_STATUS_OK) memset(address, 42, bytes);
+ *             offheap_release(page);
+ *         } else {
+ *             puts(offheap_last_error_message());
+ *         }
+ *         offheap_owner_free(owner);
+ *         return status;
+ *     }
  *
- *     offheap_config_new(&config);
- *     offheap_config_set_capacity(config, 64 << 20);
- *     offheap_manager_new(config, &manager);
- *     offheap_owner_register(manager, "sorter", 1 << 20, 16 << 20, &owner);
- *     if (offheap_allocate_page(owner, &page) != OFFHEAP_STATUS_OK)
- *         puts(offheap_last_error_message());
- *     offheap_segment_address(page, &bytes);
- *     memset(bytes, 42, 32 << 10);
- *     offheap_release(page);
+ * A manager is built from a configuration: offheap_config_new, offheap_config_set_capacity,
+ * offheap_manager_new. For C++ there is offheap.hpp, with destructors, exceptions and containers.
  *
  * RESULTS. A call returns a status and writes its results through pointers named out_..., which it
  * leaves untouched if it fails. A call that fails has changed nothing, unless it says otherwise,
  * and offheap_last_error_message() says why, for the thread that made it. A pointer of the caller
- * is NULL, which is refused, or good for what the call reads or writes through it.
+ * is NULL, which is refused, or good for what the call reads or writes through it. Where a dropped
+ * status loses memory or hides a failure, the compiler warns (OFFHEAP_MUST_USE). Calls that give
+ * something back are without: they fail only for a handle that is not good, and harm nothing then.
  *
  * HANDLES. offheap_config, _manager, _owner, _segment, _reservation, _worker, _spill_reserve and
  * _subscription are handles. They look like pointers, so that a compiler tells them apart, but point
- * nowhere. No two ever have the same value. Every call looks its handles up: one that was released or freed before is refused
- * with OFFHEAP_STATUS_STALE_HANDLE, and one that was never given out, or is of another kind, with
- * OFFHEAP_STATUS_FOREIGN_HANDLE; NULL is refused with OFFHEAP_STATUS_NULL_ARGUMENT, but to free or
- * release NULL is fine. So a double release does no harm, also if other threads hold the memory by
- * now. What no library can see is an access to the memory itself after its release. Handles can be
- * guessed: they guard against mistakes, not against an enemy in the same process.
+ * nowhere. No two ever have the same value. Every call looks its handles up: one that was released
+ * or freed before is refused with OFFHEAP_STATUS_STALE_HANDLE, and one that was never given out, or
+ * is of another kind, with OFFHEAP_STATUS_FOREIGN_HANDLE. NULL is refused with
+ * OFFHEAP_STATUS_NULL_ARGUMENT, but to free or release NULL is fine. So a double release does no
+ * harm, also if other threads hold the memory by now. What no library can see is an access to the
+ * memory itself after its release. Handles can be guessed: they guard against mistakes, not against
+ * an enemy in the same process.
  *
  * OWNERSHIP. Who got a handle frees or releases it, once: a segment with offheap_release,
  * offheap_release_many or offheap_worker_release, the others with their offheap_..._free. The order
@@ -49,7 +59,7 @@
  * CALLBACKS. The library calls on threads of its own, which a runtime may have to be told about, and
  * with nothing locked, so a callback may call everything here. It does not end by an exception or a
  * longjmp. What ends callbacks waits for one that is under way, unless it is called within a
- * callback itself: so whoever calls it has nothing locked that the callback takes.
+ * callback itself: so its caller has nothing locked that the callback takes.
  *
  * PROCESSES. A child of fork has none of the library's threads, and perhaps a lock that nobody opens
  * any more. Until it calls exec or _exit it may use the memory that was held, of which it has a
@@ -61,7 +71,7 @@
  * WHAT IT COSTS. A call looks its handles up in a table, without a lock. For an owner that takes
  * two atomic steps on a word that few threads share, and for a segment one when it is released: so
  * a page that comes and goes takes three atomic steps, and about 300 instructions, more than in
- * Rust. offheap_segment_address only reads, in about 60 instructions. A thread keeps up to 64 spare
+ * Rust. offheap_segment_range only reads, in about 60 instructions. A thread keeps up to 64 spare
  * handles of segments, so that it takes a lock at most once in 32 of them. offheap_allocate_pages
  * and offheap_release_many look the owner up, and go to the budget, once for all pages. The tables
  * take up to twice 48 bytes for each segment that is held, at the most there ever were, and do not
@@ -79,14 +89,36 @@
 #include <stdint.h>
 
 /**
+ * The version of this header. offheap_version() is that of the library that runs.
+ */
+#define OFFHEAP_VERSION "0.1.0"
+#define OFFHEAP_VERSION_MAJOR 0
+#define OFFHEAP_VERSION_MINOR 1
+#define OFFHEAP_VERSION_PATCH 0
+
+/**
+ * A call whose status has to be looked at: the compiler warns where it is dropped. Empty where the
+ * compiler has no such warning. A program can define it as empty before it includes this file.
+ */
+#ifndef OFFHEAP_MUST_USE
+#if (defined(__cplusplus) && __cplusplus >= 201703L) || \
+    (defined(__STDC_VERSION__) && __STDC_VERSION__ >= 202311L)
+#define OFFHEAP_MUST_USE [[nodiscard]]
+#elif defined(__GNUC__)
+#define OFFHEAP_MUST_USE __attribute__((warn_unused_result))
+#else
+#define OFFHEAP_MUST_USE
+#endif
+#endif
+/**
  * A number that is not known.
  */
-#define OFFHEAP_UNKNOWN ((size_t)-1)
+#define OFFHEAP_UNKNOWN SIZE_MAX
 
 /**
  * The limit of an owner that may hold all there is.
  */
-#define OFFHEAP_NO_LIMIT ((size_t)-1)
+#define OFFHEAP_NO_LIMIT SIZE_MAX
 
 /**
  * A time to wait that has no end.
@@ -726,11 +758,13 @@ const char *offheap_last_error_message(void);
  * The numbers of the last call that failed on this thread, if that was a request for memory that
  * was refused; otherwise OFFHEAP_STATUS_INVALID_ARGUMENT, and what failed before is forgotten.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_last_refusal(offheap_refusal_info *out_refusal);
 
 /**
  * Makes a configuration with the defaults; only the capacity has none.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_config_new(offheap_config **out_config);
 
 /**
@@ -742,74 +776,88 @@ offheap_status offheap_config_free(offheap_config *config);
  * The budget in bytes. What remains beyond the last whole page can be reserved, not allocated.
  * The numbers are checked when the manager is built.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_config_set_capacity(offheap_config *config, size_t bytes);
 
 /**
  * The budget as a fraction of the memory that is available: what the container allows, or else
  * what the machine has. In place of a capacity; above 0 and at most 1.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_config_set_fraction_of_available(offheap_config *config, double fraction);
 
 /**
  * The size of a page in bytes: a power of two from 4 KiB to 1 MiB; 32 KiB by default.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_config_set_page_size(offheap_config *config, size_t bytes);
 
 /**
  * Where memory comes from: an offheap_mode.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_config_set_mode(offheap_config *config, uint32_t mode);
 
 /**
  * Which hole a block takes: an offheap_strategy.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_config_set_strategy(offheap_config *config, uint32_t strategy);
 
 /**
  * When pages are overwritten with zeros: an offheap_zero_policy.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_config_set_zero_policy(offheap_config *config, uint32_t policy);
 
 /**
  * How much address space the region takes, as a multiple of the capacity: 4 by default, 1 for none
  * to spare. Never more than the capacity is resident.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_config_set_address_space_factor(offheap_config *config, uint32_t factor);
 
 /**
  * Which huge pages the region is made of: an offheap_huge_pages.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_config_set_huge_pages(offheap_config *config, uint32_t huge_pages);
 
 /**
  * When the region becomes resident: an offheap_populate.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_config_set_populate(offheap_config *config, uint32_t populate);
 
 /**
  * How many threads populate the region: 1 at least and 64 at most, whatever is said.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_config_set_populate_threads(offheap_config *config, uint32_t threads);
 
 /**
  * Whether core dumps contain the region: an offheap_core_dumps.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_config_set_core_dumps(offheap_config *config, uint32_t core_dumps);
 
 /**
  * The most free pages that each owner keeps at hand for its next allocation of a page.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_config_set_depot_pages(offheap_config *config, size_t pages);
 
 /**
  * Keeps memory that is free and still resident for the next who asks. The default.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_config_set_idle_keep(offheap_config *config);
 
 /**
  * Has whoever releases memory return free resident memory to the system: down to `down_to_bytes`,
  * once there are more than `above_bytes`.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_config_set_idle_return_on_release(offheap_config *config,
                                                          size_t above_bytes,
                                                          size_t down_to_bytes);
@@ -818,6 +866,7 @@ offheap_status offheap_config_set_idle_return_on_release(offheap_config *config,
  * Has a thread of the manager return free resident memory to the system: it looks after every
  * pause of that many milliseconds.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_config_set_idle_return_in_background(offheap_config *config,
                                                             size_t above_bytes,
                                                             size_t down_to_bytes,
@@ -826,6 +875,7 @@ offheap_status offheap_config_set_idle_return_in_background(offheap_config *conf
 /**
  * How owners share when there is not enough for all: an offheap_policy.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_config_set_policy(offheap_config *config, uint32_t policy);
 
 /**
@@ -834,12 +884,14 @@ offheap_status offheap_config_set_policy(offheap_config *config, uint32_t policy
  * least a page, and with a page to spare of the capacity; 0 by default, for none. With a reserve,
  * no more than two owners are called to give memory back at a time.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_config_set_spill_reserve(offheap_config *config, size_t bytes);
 
 /**
  * How long an owner that was asked to give memory back is waited for, before the next one is
  * asked: 5000 milliseconds by default.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_config_set_reclaim_timeout(offheap_config *config, uint64_t milliseconds);
 
 /**
@@ -847,12 +899,14 @@ offheap_status offheap_config_set_reclaim_timeout(offheap_config *config, uint64
  * OFFHEAP_STATUS_DEADLOCK: 1000 milliseconds by default. An owner whose threads take longer than
  * this without a change, while one of them waits, is better registered as several.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_config_set_deadlock_timeout(offheap_config *config, uint64_t milliseconds);
 
 /**
  * Where the levels of the pressure above normal begin, as shares of the capacity: 0.7, 0.85 and
  * 0.95 by default. Each is above 0, at most 1, and not below the one before.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_config_set_pressure_thresholds(offheap_config *config,
                                                       double elevated,
                                                       double high,
@@ -862,6 +916,7 @@ offheap_status offheap_config_set_pressure_thresholds(offheap_config *config,
  * Builds a manager, which maps its region unless it is in heap mode. The configuration stays the
  * caller's, for more of the same, or to be freed.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_manager_new(offheap_config *config, offheap_manager **out_manager);
 
 /**
@@ -874,6 +929,7 @@ offheap_status offheap_manager_free(offheap_manager *manager);
  * The manager in numbers. Looks at every chunk of 64 pages, and asks the kernel what is resident:
  * for reports, not for decisions.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_manager_get_stats(offheap_manager *manager,
                                          offheap_manager_stats *out_stats);
 
@@ -884,6 +940,7 @@ offheap_status offheap_manager_get_stats(offheap_manager *manager,
  * Writes as much as fits into `capacity` bytes, with a terminator, and says how long the whole
  * text is without it. With a capacity of 0, the buffer may be NULL.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_manager_holders(offheap_manager *manager,
                                        char *buffer,
                                        size_t capacity,
@@ -893,6 +950,7 @@ offheap_status offheap_manager_holders(offheap_manager *manager,
  * Checks that no owner holds memory: no page, no block and no reservation.
  * OFFHEAP_STATUS_LEAK if one does; the message says who.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_manager_verify_empty(offheap_manager *manager);
 
 /**
@@ -900,12 +958,14 @@ offheap_status offheap_manager_verify_empty(offheap_manager *manager);
  * goes back as usual. OFFHEAP_STATUS_LEAK if somebody still holds memory; the manager is shut down
  * all the same.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_manager_shutdown(offheap_manager *manager);
 
 /**
  * Gives free resident memory back to the system until at most `idle_bytes` of what is left may be
  * resident; says how many bytes that were.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_manager_trim(offheap_manager *manager,
                                     size_t idle_bytes,
                                     size_t *out_given_back_bytes);
@@ -915,6 +975,7 @@ offheap_status offheap_manager_trim(offheap_manager *manager,
  * and goes, parts of a change can be under way. OFFHEAP_STATUS_INCONSISTENT if something does not
  * agree; the message says what.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_manager_check(offheap_manager *manager);
 
 /**
@@ -922,6 +983,7 @@ offheap_status offheap_manager_check(offheap_manager *manager);
  * never more than `limit` bytes; OFFHEAP_NO_LIMIT for all there is. The name is copied; it is for
  * messages and need not be unique.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_owner_register(offheap_manager *manager,
                                       const char *name,
                                       size_t minimum,
@@ -932,6 +994,7 @@ offheap_status offheap_owner_register(offheap_manager *manager,
  * Registers an owner below another one: what it holds, or is promised, counts there as well, and
  * is never more than that one's limit. It keeps the owner above it.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_owner_register_child(offheap_owner *owner,
                                             const char *name,
                                             size_t minimum,
@@ -941,6 +1004,7 @@ offheap_status offheap_owner_register_child(offheap_owner *owner,
 /**
  * Registers an owner with options.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_owner_register_with(offheap_manager *manager,
                                            const char *name,
                                            const offheap_owner_options *options,
@@ -949,6 +1013,7 @@ offheap_status offheap_owner_register_with(offheap_manager *manager,
 /**
  * Registers an owner with options below another one.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_owner_register_child_with(offheap_owner *owner,
                                                  const char *name,
                                                  const offheap_owner_options *options,
@@ -964,17 +1029,20 @@ offheap_status offheap_owner_free(offheap_owner *owner);
 /**
  * The owner in numbers.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_owner_get_stats(offheap_owner *owner, offheap_owner_stats *out_stats);
 
 /**
  * Allocates one page. If it fits the limits, it succeeds.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_allocate_page(offheap_owner *owner, offheap_segment **out_segment);
 
 /**
  * Allocates `count` pages, all or none, and writes their handles to an array of that many. If they
  * fit the limits, it succeeds. Cheaper than one by one.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_allocate_pages(offheap_owner *owner,
                                       size_t count,
                                       offheap_segment **out_segments);
@@ -983,12 +1051,14 @@ offheap_status offheap_allocate_pages(offheap_owner *owner,
  * Allocates one block of contiguous memory, rounded up to pages, from the hole that the manager's
  * strategy picks, or from spare address space if there is none.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_allocate(offheap_owner *owner, size_t bytes, offheap_segment **out_segment);
 
 /**
  * Allocates one block of at least a page and at most `bytes`, rounded up to pages: what the limits
  * and the strategy find. Its size says how much that is.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_allocate_up_to(offheap_owner *owner,
                                       size_t bytes,
                                       offheap_segment **out_segment);
@@ -999,6 +1069,7 @@ offheap_status offheap_allocate_up_to(offheap_owner *owner,
  * has room for: as many as there are pages are always enough; with less the call can be refused
  * with OFFHEAP_STATUS_BUFFER_TOO_SMALL.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_allocate_scattered(offheap_owner *owner,
                                           size_t bytes,
                                           offheap_segment **out_segments,
@@ -1009,12 +1080,23 @@ offheap_status offheap_allocate_scattered(offheap_owner *owner,
  * The address of a segment's first byte. It is aligned to 4096 bytes, and good until the segment
  * is released: afterwards the memory belongs to somebody else.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_segment_address(offheap_segment *segment, void **out_address);
 
 /**
  * The size of a segment in bytes: a number of whole pages.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_segment_size(offheap_segment *segment, size_t *out_bytes);
+
+/**
+ * The address of a segment's first byte and its size in bytes: offheap_segment_address and
+ * offheap_segment_size in one call, which looks the handle up once.
+ */
+OFFHEAP_MUST_USE
+offheap_status offheap_segment_range(offheap_segment *segment,
+                                     void **out_address,
+                                     size_t *out_bytes);
 
 /**
  * Gives a segment back to where it came from, on any thread. NULL is fine. A segment that was
@@ -1037,11 +1119,13 @@ offheap_status offheap_release_many(offheap_segment *const *segments, size_t cou
  * It may be handed to another thread, but two calls at a time are refused with
  * OFFHEAP_STATUS_BUSY.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_worker_new(offheap_owner *owner, offheap_worker **out_worker);
 
 /**
  * Allocates a page, as offheap_allocate_page does.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_worker_allocate_page(offheap_worker *worker, offheap_segment **out_segment);
 
 /**
@@ -1059,6 +1143,7 @@ offheap_status offheap_worker_free(offheap_worker *worker);
  * Reserves bytes of the budget for memory that is held elsewhere: accounting only. A reservation
  * keeps its owner. Two calls at a time with one reservation are refused with OFFHEAP_STATUS_BUSY.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_reserve_memory(offheap_owner *owner,
                                       size_t bytes,
                                       offheap_reservation **out_reservation);
@@ -1066,11 +1151,13 @@ offheap_status offheap_reserve_memory(offheap_owner *owner,
 /**
  * Reserves more bytes. If it is refused, the reservation is as before.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_reservation_grow(offheap_reservation *reservation, size_t bytes);
 
 /**
  * Gives bytes back, or all there are if that is less; says how many.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_reservation_release(offheap_reservation *reservation,
                                            size_t bytes,
                                            size_t *out_released_bytes);
@@ -1078,6 +1165,7 @@ offheap_status offheap_reservation_release(offheap_reservation *reservation,
 /**
  * The bytes of a reservation.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_reservation_size(offheap_reservation *reservation, size_t *out_bytes);
 
 /**
@@ -1097,6 +1185,7 @@ offheap_status offheap_reservation_free(offheap_reservation *reservation);
  * fit within a function that the library calls to get memory back. Handles may be freed meanwhile:
  * the call goes on.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_acquire_pages(offheap_owner *owner,
                                      size_t count,
                                      uint64_t timeout_milliseconds,
@@ -1106,6 +1195,7 @@ offheap_status offheap_acquire_pages(offheap_owner *owner,
  * As offheap_allocate, but waits, as offheap_acquire_pages does. It waits for bytes, not for a
  * hole: it can still be refused with OFFHEAP_STATUS_FRAGMENTED.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_acquire(offheap_owner *owner,
                                size_t bytes,
                                uint64_t timeout_milliseconds,
@@ -1114,6 +1204,7 @@ offheap_status offheap_acquire(offheap_owner *owner,
 /**
  * As offheap_reserve_memory, but waits, as offheap_acquire_pages does.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_acquire_memory(offheap_owner *owner,
                                       size_t bytes,
                                       uint64_t timeout_milliseconds,
@@ -1136,6 +1227,7 @@ offheap_status offheap_acquire_memory(offheap_owner *owner,
  * when the reclaimer was taken off and no call is under way, on whatever thread that shows. If
  * this call fails, nothing gets the context.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_owner_set_reclaimer(offheap_owner *owner,
                                            offheap_reclaimable_fn reclaimable,
                                            offheap_reclaim_fn reclaim,
@@ -1158,6 +1250,7 @@ offheap_status offheap_owner_clear_reclaimer(offheap_owner *owner);
  * just releases memory, which is noticed, too. Those who wait with a timeout wait for it; others
  * are refused at once.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_owner_reclaim_requested(offheap_owner *owner, size_t *out_bytes);
 
 /**
@@ -1175,6 +1268,7 @@ offheap_status offheap_owner_set_reclaimable(offheap_owner *owner, size_t bytes)
  * If nobody asks, or all of the spill reserve is in use just now, there is nothing to answer: then
  * both results are 0, and nothing is to be ended.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_owner_answer_begin(offheap_owner *owner,
                                           size_t *out_target_bytes,
                                           offheap_spill_reserve **out_reserve);
@@ -1189,6 +1283,7 @@ offheap_status offheap_owner_answer_end(offheap_spill_reserve *reserve);
  * is, on any thread; what was not by the end of the reclaim is taken back then, and its handle is
  * stale. Refused beyond the size of the reserve, and if the manager has none.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_spill_reserve_allocate(offheap_spill_reserve *reserve,
                                               size_t bytes,
                                               offheap_segment **out_segment);
@@ -1196,11 +1291,13 @@ offheap_status offheap_spill_reserve_allocate(offheap_spill_reserve *reserve,
 /**
  * The bytes that are left of a spill reserve.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_spill_reserve_available(offheap_spill_reserve *reserve, size_t *out_bytes);
 
 /**
  * How short memory is: an offheap_pressure. Cheap enough to ask before every large request.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_manager_pressure(offheap_manager *manager, uint32_t *out_pressure);
 
 /**
@@ -1209,6 +1306,7 @@ offheap_status offheap_manager_pressure(offheap_manager *manager, uint32_t *out_
  * this header. A level that lasts for a moment only may be passed over. The rules are those of
  * offheap_owner_set_reclaimer, also for the context. A subscription does not keep its manager.
  */
+OFFHEAP_MUST_USE
 offheap_status offheap_manager_on_pressure(offheap_manager *manager,
                                            offheap_pressure_fn on_pressure,
                                            void *context,

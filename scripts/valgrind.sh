@@ -33,7 +33,7 @@ echo "clean: every way to memory and back"
 
 prefix=$(mktemp -d)
 trap 'rm -rf "$prefix" "$log"' EXIT
-scripts/install.sh "$prefix"
+scripts/install.sh --no-strip "$prefix"
 reported 'Invalid write of size 1' core:use-after-release scripts/c.sh "$prefix" "${memcheck[@]}"
 scripts/c.sh "$prefix" "${memcheck[@]}"
 [ "${1:-}" = --all ] || exit 0

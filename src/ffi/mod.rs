@@ -73,7 +73,8 @@ pub use reservation::{
     offheap_reservation_size, offheap_reserve_memory,
 };
 pub use segment::{
-    offheap_release, offheap_release_many, offheap_segment_address, offheap_segment_size,
+    offheap_release, offheap_release_many, offheap_segment_address, offheap_segment_range,
+    offheap_segment_size,
 };
 pub use status::Status;
 pub use types::{

@@ -48,6 +48,31 @@ pub unsafe extern "C" fn offheap_segment_size(
     })
 }
 
+/// The address of a segment's first byte and its size in bytes: offheap_segment_address and
+/// offheap_segment_size in one call, which looks the handle up once.
+///
+/// # Safety
+///
+/// 1. `out_address` is NULL or may be written to.
+/// 2. `out_bytes` is NULL or may be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn offheap_segment_range(
+    segment: *mut Segment,
+    out_address: *mut *mut c_void,
+    out_bytes: *mut usize,
+) -> Status {
+    call(|| {
+        // SAFETY: 1: by the caller's contract, 1.
+        let out_address = unsafe { Out::new(out_address, "out_address") }?;
+        // SAFETY: 1: by the caller's contract, 2.
+        let out_bytes = unsafe { Out::new(out_bytes, "out_bytes") }?;
+        let (address, bytes) = segment_table::range(handle(segment))?;
+        out_address.write(address.cast());
+        out_bytes.write(bytes);
+        Ok(())
+    })
+}
+
 /// Gives a segment back to where it came from, on any thread. NULL is fine. A segment that was
 /// released before is refused with OFFHEAP_STATUS_STALE_HANDLE, also if its memory is in other
 /// hands by now, which stay untouched.

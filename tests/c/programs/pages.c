@@ -5,11 +5,13 @@
 #define PAGE_BYTES ((size_t)32 << 10)
 
 static void fill(offheap_segment *page, int byte) {
-    void *address;
-    size_t bytes;
+    void *address, *same = NULL;
+    size_t bytes, as_many = 0;
     EXPECT(OK, offheap_segment_address(page, &address));
     EXPECT(OK, offheap_segment_size(page, &bytes));
     CHECK(bytes == PAGE_BYTES && (uintptr_t)address % 4096 == 0);
+    EXPECT(OK, offheap_segment_range(page, &same, &as_many));
+    CHECK(same == address && as_many == bytes);
     memset(address, byte, bytes);
 }
 
@@ -27,6 +29,7 @@ int main(void) {
     offheap_segment *pages[PAGES], *one_more = NULL;
 
     CHECK(offheap_abi_version() == OFFHEAP_ABI_VERSION);
+    CHECK(strcmp(offheap_version(), OFFHEAP_VERSION) == 0);
     EXPECT(OK, offheap_config_new(&config));
     EXPECT(OK, offheap_config_set_capacity(config, PAGES * PAGE_BYTES));
     EXPECT(OK, offheap_config_set_zero_policy(config, OFFHEAP_ZERO_POLICY_ON_RELEASE));
@@ -48,6 +51,12 @@ int main(void) {
 
     EXPECT(OK, offheap_release(pages[0]));
     EXPECT(STALE_HANDLE, offheap_release(pages[0]));
+    void *address = pages;
+    size_t bytes = 77;
+    EXPECT(STALE_HANDLE, offheap_segment_range(pages[0], &address, &bytes));
+    EXPECT(NULL_ARGUMENT, offheap_segment_range(pages[1], NULL, &bytes));
+    EXPECT(NULL_ARGUMENT, offheap_segment_range(pages[1], &address, NULL));
+    CHECK(address == pages && bytes == 77);
     EXPECT(OK, offheap_release_many(&pages[1], PAGES - 1));
     EXPECT(OK, offheap_manager_verify_empty(manager));
 

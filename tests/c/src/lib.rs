@@ -51,17 +51,67 @@ const TYPES: [(&str, &str); 25] = [
     ("ZeroPolicy", "offheap_zero_policy"),
 ];
 
-/// Constants whose values the generator cannot tell.
-const CONSTANTS: &str = "
+/// What the generator cannot tell: the version of the package, what a compiler calls a result that
+/// has to be looked at, and constants without a value that C reads.
+const CONSTANTS: &str = concat!(
+    "
+/**
+ * The version of this header. offheap_version() is that of the library that runs.
+ */
+#define OFFHEAP_VERSION \"",
+    env!("CARGO_PKG_VERSION"),
+    "\"
+#define OFFHEAP_VERSION_MAJOR ",
+    env!("CARGO_PKG_VERSION_MAJOR"),
+    "
+#define OFFHEAP_VERSION_MINOR ",
+    env!("CARGO_PKG_VERSION_MINOR"),
+    "
+#define OFFHEAP_VERSION_PATCH ",
+    env!("CARGO_PKG_VERSION_PATCH"),
+    "
+
+/**
+ * A call whose status has to be looked at: the compiler warns where it is dropped. Empty where the
+ * compiler has no such warning. A program can define it as empty before it includes this file.
+ */
+#ifndef OFFHEAP_MUST_USE
+#if (defined(__cplusplus) && __cplusplus >= 201703L) || \\
+    (defined(__STDC_VERSION__) && __STDC_VERSION__ >= 202311L)
+#define OFFHEAP_MUST_USE [[nodiscard]]
+#elif defined(__GNUC__)
+#define OFFHEAP_MUST_USE __attribute__((warn_unused_result))
+#else
+#define OFFHEAP_MUST_USE
+#endif
+#endif
 /**
  * A number that is not known.
  */
-#define OFFHEAP_UNKNOWN ((size_t)-1)
+#define OFFHEAP_UNKNOWN SIZE_MAX
 
 /**
  * The limit of an owner that may hold all there is.
  */
-#define OFFHEAP_NO_LIMIT ((size_t)-1)";
+#define OFFHEAP_NO_LIMIT SIZE_MAX"
+);
+
+/// The calls whose status may be dropped: they give something back or hint at something, and fail
+/// only for a handle that is not good. All others tell what the caller has to know.
+pub const MAY_BE_DROPPED: [&str; 12] = [
+    "offheap_config_free",
+    "offheap_manager_free",
+    "offheap_owner_free",
+    "offheap_worker_free",
+    "offheap_reservation_free",
+    "offheap_subscription_free",
+    "offheap_release",
+    "offheap_release_many",
+    "offheap_worker_release",
+    "offheap_owner_clear_reclaimer",
+    "offheap_owner_set_reclaimable",
+    "offheap_owner_answer_end",
+];
 
 const PREAMBLE: &str = include_str!("preamble.txt");
 
@@ -108,8 +158,15 @@ pub fn header() -> Result<String, cbindgen::Error> {
     Ok(tidied(&String::from_utf8_lossy(&bytes)))
 }
 
-/// The header without what only Rust needs to be told, C has the rules for pointers at the top, and
-/// with one empty line where there are several.
+/// The function that a line of the header declares, if it returns a status.
+#[must_use]
+pub fn declared(line: &str) -> Option<&str> {
+    let (name, _) = line.strip_prefix("offheap_status ")?.split_once('(')?;
+    Some(name)
+}
+
+/// The header without what only Rust needs to be told, C has the rules for pointers at the top;
+/// with one empty line where there are several; and with a mark where a status has to be looked at.
 fn tidied(header: &str) -> String {
     let mut text = String::new();
     let mut in_safety = false;
@@ -125,6 +182,9 @@ fn tidied(header: &str) -> String {
         }
         in_safety &= !line.trim().starts_with("*/");
         if !in_safety {
+            if declared(line).is_some_and(|name| !MAY_BE_DROPPED.contains(&name)) {
+                text.push_str("OFFHEAP_MUST_USE\n");
+            }
             text.push_str(line.trim_end());
             text.push('\n');
         }

@@ -3,6 +3,8 @@
 
 use std::{env, fs};
 
+use offheap_c_tests::{MAY_BE_DROPPED, declared};
+
 /// Set it to write the header instead of comparing it.
 const WRITE: &str = "OFFHEAP_WRITE_HEADER";
 
@@ -20,4 +22,34 @@ fn the_header_is_that_of_the_code() {
         "include/offheap.h is stale, from {differs:?} on: run \
          {WRITE}=1 cargo test -p offheap-c-tests --test header"
     );
+}
+
+#[test]
+fn a_status_has_to_be_looked_at_but_for_what_gives_back() {
+    let header = offheap_c_tests::header().unwrap();
+    let lines: Vec<&str> = header.lines().collect();
+    let mut free = Vec::new();
+    for pair in lines.windows(2) {
+        let Some(name) = declared(pair[1]) else { continue };
+        if pair[0] != "OFFHEAP_MUST_USE" {
+            free.push(name);
+        }
+    }
+    free.sort_unstable();
+    let mut may_be_dropped = MAY_BE_DROPPED;
+    may_be_dropped.sort_unstable();
+    assert_eq!(free, may_be_dropped, "these exist, and nothing else is without the mark");
+}
+
+#[test]
+fn the_version_is_that_of_the_library() {
+    let manifest = fs::read_to_string(offheap_c_tests::root().join("Cargo.toml")).unwrap();
+    let version = manifest.lines().find_map(|line| line.strip_prefix("version = ")).unwrap();
+    let header = offheap_c_tests::header().unwrap();
+    assert!(header.contains(&format!("#define OFFHEAP_VERSION {version}\n")), "{version}");
+    let numbers: Vec<&str> = version.trim_matches('"').splitn(3, '.').collect();
+    for (part, number) in ["MAJOR", "MINOR", "PATCH"].iter().zip(numbers) {
+        let line = format!("#define OFFHEAP_VERSION_{part} {number}\n");
+        assert!(header.contains(&line), "{line}");
+    }
 }

@@ -1,14 +1,16 @@
-//! C programs that know only the installed header and library compile and run.
+//! C and C++ programs that know only the installed headers and library compile and run.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a test may stop, and tells what it skips
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use offheap_c_tests::root;
 
-fn run(script: &str, arguments: &[&Path]) -> Output {
+fn run(script: &str, environment: &[(&str, &Path)], arguments: &[&Path]) -> Output {
     let output = Command::new(root().join("scripts").join(script))
         .args(arguments)
+        .envs(environment.iter().copied())
         .current_dir(root())
         .output()
         .unwrap();
@@ -27,25 +29,73 @@ fn has_compiler() -> bool {
     has
 }
 
+/// Installed for packaging, below another folder and with libraries in `lib64`; so it also works
+/// from where it was not built for.
 #[test]
 fn programs_run_against_the_installed_library() {
     if !has_compiler() {
         return;
     }
-    let prefix = tempfile::tempdir().unwrap();
-    run("install.sh", &[prefix.path()]);
-    let ran = run("c.sh", &[prefix.path()]);
+    let packaged = tempfile::tempdir().unwrap();
+    let place = [("DESTDIR", packaged.path()), ("LIBDIR", Path::new("lib64"))];
+    let prefix = packaged.path().join("opt/offheap");
+    run("install.sh", &place, &[Path::new("/opt/offheap")]);
+    assert!(sizes(&prefix.join("lib64")) < 20 << 20, "the libraries are stripped");
+    let ran = run("c.sh", &place[1..], &[&prefix]);
     let programs = String::from_utf8_lossy(&ran.stdout).lines().count();
-    assert!(programs > 2, "only {programs} programs ran");
+    assert!(programs > 12, "only {programs} programs ran");
 
-    only_our_names_are_exported(prefix.path());
-    run("install.sh", &[Path::new("--uninstall"), prefix.path()]);
-    assert!(!prefix.path().join("include/offheap.h").exists());
-    assert!(!prefix.path().join("lib/liboffheap.so").exists());
+    only_our_names_are_exported(&prefix.join("lib64/liboffheap.so"));
+    fs::write(prefix.join("lib64/libother.so"), "of somebody else").unwrap();
+    run("install.sh", &place, &[Path::new("--uninstall"), Path::new("/opt/offheap")]);
+    let left: Vec<PathBuf> = files(packaged.path());
+    assert_eq!(left, [prefix.join("lib64/libother.so")], "all that was installed is gone");
 }
 
-fn only_our_names_are_exported(prefix: &Path) {
-    let library = prefix.join("lib/liboffheap.so");
+#[test]
+fn the_installer_says_what_it_does_and_refuses_what_it_cannot() {
+    let help = run("install.sh", &[], &[Path::new("--help")]);
+    let help = String::from_utf8(help.stdout).unwrap();
+    for word in ["PREFIX", "--uninstall", "--no-strip", "LIBDIR", "INCLUDEDIR", "DESTDIR", "STRIP"]
+    {
+        assert!(help.contains(word), "{word} is not explained");
+    }
+    let nowhere = tempfile::tempdir().unwrap();
+    let prefix = nowhere.path().to_str().unwrap();
+    let refused: [(&[&str], &str); 6] = [
+        (&[], "lib"),
+        (&[prefix, prefix], "lib"),
+        (&["--what", prefix], "lib"),
+        (&[prefix], "/usr/lib"),
+        (&[prefix], "../lib"),
+        (&["--uninstall", prefix], "lib/../.."),
+    ];
+    for (arguments, libdir) in refused {
+        let script = root().join("scripts/install.sh");
+        let output = Command::new(script).args(arguments).env("LIBDIR", libdir).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?} with LIBDIR={libdir}: {said}");
+        assert!(said.contains("--help"), "{said}");
+    }
+    assert!(files(nowhere.path()).is_empty());
+}
+
+/// The files and links below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    entries
+        .flat_map(|entry| match entry.file_type().unwrap().is_dir() {
+            true => files(&entry.path()),
+            false => vec![entry.path()],
+        })
+        .collect()
+}
+
+fn sizes(folder: &Path) -> u64 {
+    files(folder).iter().map(|file| file.symlink_metadata().unwrap().len()).sum()
+}
+
+fn only_our_names_are_exported(library: &Path) {
     let nm = Command::new("nm").args(["-D", "--defined-only"]).arg(library).output();
     let Ok(nm) = nm else { return println!("skipped: there is no `nm` to list the names with") };
     let names = String::from_utf8(nm.stdout).unwrap();

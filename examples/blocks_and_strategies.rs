@@ -80,11 +80,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
     assert_eq!(pieces.iter().map(MemorySegment::size).sum::<usize>(), 20 * PAGE);
 
-    // With spare address space, which is the default, the block is there, too: as many free pages
+    // With spare address space, the default on Linux, the block is there, too: as many free pages
     // go back to the system, so that no more than the capacity is ever resident.
     let spare = Region::new(Strategy::SmallestFit, 4)?;
-    let block = spare.owner.allocate(20 * PAGE)?;
-    println!("with spare address space: {} pages in one piece", block.size() / PAGE);
-    assert_eq!((block.size(), spare.manager.stats().exchanges), (20 * PAGE, 1));
+    let has_spare = spare.manager.stats().mapped_bytes > spare.manager.capacity();
+    match spare.owner.allocate(20 * PAGE) {
+        Ok(block) => println!("with spare address space: {} pages", block.size() / PAGE),
+        Err(refusal) if has_spare => return Err(refusal.into()),
+        Err(_) => println!("this system has no spare address space"),
+    }
+    assert_eq!(spare.manager.stats().exchanges, u64::from(has_spare));
     Ok(())
 }

@@ -130,15 +130,25 @@ pub mod touches {
 pub use base::error::AllocationError;
 pub use ledger::free_list::Strategy;
 #[cfg(not(offheap_loom))]
-pub use manager::{MemoryManager, MemorySegment, Owner, Reservation, Worker};
+pub use manager::MemoryManager;
+#[cfg(not(offheap_loom))]
+pub use owners::owner::Owner;
+#[cfg(not(offheap_loom))]
+pub use owners::reservation::Reservation;
+#[cfg(not(offheap_loom))]
+pub use owners::segment::memory_segment::MemorySegment;
+#[cfg(not(offheap_loom))]
+pub use owners::worker::Worker;
 
 /// How a manager and its owners are configured.
 #[cfg(not(offheap_loom))]
 pub mod config {
     pub use crate::base::available::{AvailableMemory, CapacitySource, MemoryLimit};
-    pub use crate::manager::{MemoryManagerBuilder, MemoryMode, OwnerBuilder};
+    pub use crate::manager::MemoryManagerBuilder;
     pub use crate::memory::arena::{IdleMemory, ZeroPolicy};
+    pub use crate::memory::mode::MemoryMode;
     pub use crate::memory::os::{CoreDumps, HugePages, Populate};
+    pub use crate::owners::registration::OwnerBuilder;
 }
 
 /// Why a call failed, in numbers and as a sentence.
@@ -158,7 +168,7 @@ pub mod pressure {
 /// Giving memory back when others need it.
 #[cfg(not(offheap_loom))]
 pub mod reclaim {
-    pub use crate::manager::{Answer, Reclaimer, ReservedSegment, SpillReserve};
+    pub use crate::owners::reclaim::{Answer, Reclaimer, ReservedSegment, SpillReserve};
 }
 
 /// Resources that are sized once and leased by several.
@@ -170,13 +180,14 @@ pub mod resources {
 /// Segments that are kept together, and small objects.
 #[cfg(not(offheap_loom))]
 pub mod segments {
-    pub use crate::manager::{Holdings, Scratch};
+    pub use crate::owners::holdings::Holdings;
+    pub use crate::owners::scratch::Scratch;
 }
 
 /// How owners share a budget when there is not enough for all.
 #[cfg(not(offheap_loom))]
 pub mod sharing {
-    pub use crate::manager::{Claim, FairShare, Greedy, Policy, Share};
+    pub use crate::owners::sharing::policy::{Claim, FairShare, Greedy, Policy, Share};
 }
 
 /// A manager and its owners in numbers.

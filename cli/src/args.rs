@@ -46,13 +46,15 @@ struct Args {
     /// Where memory comes from: one mapped region, or the process allocator
     #[arg(long, value_enum, default_value = "off-heap")]
     mode: ModeArg,
-    /// Write the numbers to FILE, as one JSON object on a line
+    /// Write the numbers to FILE, as one JSON object on a line; `-` is standard output, and the
+    /// table goes to standard error then
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Spill to DIR [default: the system's directory for temporary files]
     #[arg(long, value_name = "DIR")]
     spill_dir: Option<PathBuf>,
-    /// Draw the picture to FILE, as SVG
+    /// Draw the picture to FILE, as SVG; `-` is standard output, as with `--json`. The two may not
+    /// lead to one file
     #[arg(long, value_name = "FILE", default_value = "occupancy.svg")]
     picture: PathBuf,
 }
@@ -90,8 +92,8 @@ pub struct Settings {
     pub mode: MemoryMode,
     /// Where the numbers go.
     pub json: Option<PathBuf>,
-    /// Where runs are spilled.
-    pub spill_dir: PathBuf,
+    /// Where runs are spilled; `None` for the system's directory for temporary files.
+    pub spill_dir: Option<PathBuf>,
     /// Where the picture goes.
     pub picture: PathBuf,
 }
@@ -143,7 +145,7 @@ impl From<Args> for Settings {
                 ModeArg::Heap => MemoryMode::Heap,
             },
             json: args.json,
-            spill_dir: args.spill_dir.unwrap_or_else(std::env::temp_dir),
+            spill_dir: args.spill_dir,
             picture: args.picture,
         }
     }

@@ -6,7 +6,7 @@ use offheap::{
     sharing::FairShare,
 };
 use offheap_operators::Interrupt;
-use offheap_operators::sort::PAGES_MIN;
+use offheap_operators::sort::{PAGES_MIN, SortError, SpillAction};
 
 use crate::args::Settings;
 use crate::company::Company;
@@ -38,6 +38,7 @@ struct Survey {
 /// Sorts the rows that `settings` ask for, and checks them.
 pub fn run(settings: &Settings, interrupt: &Interrupt) -> Result<Outcome, Failure> {
     check_page_size(settings)?;
+    check_spill_dir(settings)?;
     // A budget that was given is tried before the work begins.
     let given = settings.memory_bytes.map(|bytes| manager_of(settings, bytes)).transpose()?;
     let bars = Bars::new();
@@ -69,6 +70,14 @@ pub fn run(settings: &Settings, interrupt: &Interrupt) -> Result<Outcome, Failur
 fn check_page_size(settings: &Settings) -> Result<(), Failure> {
     builder(settings).capacity(settings.page_bytes).mode(MemoryMode::Heap).build()?;
     Ok(())
+}
+
+/// Sees before the work begins whether a directory that was named takes a file.
+fn check_spill_dir(settings: &Settings) -> Result<(), Failure> {
+    let Some(dir) = &settings.spill_dir else { return Ok(()) };
+    tempfile::tempfile_in(dir).map(drop).map_err(|source| {
+        SortError::Spill { action: SpillAction::Create, dir: dir.clone(), source }.into()
+    })
 }
 
 fn builder(settings: &Settings) -> MemoryManagerBuilder {

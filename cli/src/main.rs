@@ -36,6 +36,7 @@ use offheap_operators::Interrupt;
 
 use args::{Parsed, Settings};
 use failure::Failure;
+use output::Outputs;
 
 fn main() -> ExitCode {
     let settings = match args::parse() {
@@ -50,26 +51,33 @@ fn main() -> ExitCode {
 }
 
 fn run(settings: &Settings) -> Result<(), Failure> {
+    // Before Ctrl-C is listened to: until then it ends the program, even while that waits for a
+    // reader of a named pipe.
+    let outputs = Outputs::open(settings.json.as_deref(), &settings.picture)?;
     let interrupt = Interrupt::default();
     let handler = interrupt.clone();
     ctrlc::set_handler(move || handler.set())
         .map_err(|error| Failure::World(format!("cannot listen for Ctrl-C: {error}")))?;
-    output::check_writable(&settings.picture)?;
-    if let Some(json) = &settings.json {
-        output::check_writable(json)?;
-    }
 
     let outcome = job::run(settings, &interrupt)?;
-    output::write(&settings.picture, picture::draw(&outcome)?.as_bytes())?;
-    if let Some(json) = &settings.json {
-        output::write(json, outcome.report.json_line()?.as_bytes())?;
+    outputs.picture.write(picture::draw(&outcome)?.as_bytes())?;
+    if let Some(json) = &outputs.json {
+        json.write(outcome.report.json_line()?.as_bytes())?;
     }
     let report = &outcome.report;
-    let tables = [Some(report.table(&settings.picture)), report.queries_table()];
+    let tables = [Some(report.table(outputs.picture.name())), report.queries_table()];
     let tables: String = tables.iter().flatten().map(|table| format!("{table}\n")).collect();
-    write!(std::io::stdout().lock(), "{tables}")
-        .map_err(|error| Failure::World(format!("cannot write the table to stdout: {error}")))?;
+    show(&tables, &outputs)?;
     outcome.verdict
+}
+
+/// Shows what is to be read: on standard output, unless something else goes there.
+fn show(tables: &str, outputs: &Outputs) -> Result<(), Failure> {
+    let (answer, stream) = match outputs.take_stdout() {
+        true => (write!(std::io::stderr().lock(), "{tables}"), "stderr"),
+        false => (write!(std::io::stdout().lock(), "{tables}"), "stdout"),
+    };
+    answer.map_err(|error| Failure::World(format!("cannot write the table to {stream}: {error}")))
 }
 
 fn fail(failure: &Failure) -> ExitCode {

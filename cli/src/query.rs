@@ -83,8 +83,11 @@ impl Surroundings<'_> {
         let begin = Instant::now();
         let owner = self.owner(place.number())?;
         let builder = ExternalSorter::builder(&owner).interrupt(self.interrupt.clone());
-        let builder = builder.spill_dir(&self.settings.spill_dir).wait_for_memory(PATIENCE);
-        let mut sorter = builder.build()?;
+        let builder = match &self.settings.spill_dir {
+            Some(dir) => builder.spill_dir(dir),
+            None => builder,
+        };
+        let mut sorter = builder.wait_for_memory(PATIENCE).build()?;
         place.begin(&owner);
         place.holds(sorter.held_bytes());
         self.take_rows(&mut sorter, &mut place)?;

@@ -1,7 +1,5 @@
 //! The numbers of a job, as a table and as JSON.
 
-use std::path::Path;
-
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
@@ -73,7 +71,7 @@ impl Report {
     }
 
     /// The report as a table, to be read.
-    pub fn table(&self, picture: &Path) -> Table {
+    pub fn table(&self, picture: &str) -> Table {
         let resident = self.peak_resident_bytes.map_or_else(|| "n/a".into(), bytes);
         let mut table = Table::new();
         table.load_style(presets::UTF8_FULL_CONDENSED);
@@ -92,7 +90,7 @@ impl Report {
             ("merge passes", self.merge_passes.to_string()),
             ("mode, strategy", format!("{}, {}", self.mode, self.strategy)),
             ("verified", if self.verified { "yes" } else { "NO" }.to_owned()),
-            ("picture", picture.display().to_string()),
+            ("picture", picture.to_owned()),
         ];
         for (name, value) in rows {
             table.add_row(vec![name.to_owned(), value]);

@@ -3,65 +3,18 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first thing that is not as it says")]
 
-use std::ffi::OsStr;
+mod support;
+
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
-use tempfile::TempDir;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_offheap");
+use support::{Place, failed, words};
+
 /// The most bytes of a picture.
 const PICTURE_BYTES_MAX: u64 = 1_500_000;
-
-/// A place for a run: its current directory, and in it a directory to spill to.
-struct Place(TempDir);
-
-impl Place {
-    fn new() -> Self {
-        let place = Self(tempfile::tempdir().unwrap());
-        fs::create_dir(place.spill_dir()).unwrap();
-        place
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn spill_dir(&self) -> PathBuf {
-        self.path("spill")
-    }
-
-    /// The program, to be run here with these arguments.
-    fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
-        let mut command = Command::new(PROGRAM);
-        command.current_dir(self.0.path()).arg("--spill-dir").arg(self.spill_dir()).args(args);
-        command
-    }
-
-    fn run(&self, line: &str) -> Output {
-        self.command(&words(line)).output().unwrap()
-    }
-
-    /// Every file below this place.
-    fn files(&self) -> Vec<PathBuf> {
-        let mut files = Vec::new();
-        let mut dirs = vec![self.0.path().to_path_buf()];
-        while let Some(dir) = dirs.pop() {
-            for entry in fs::read_dir(dir).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() { dirs.push(path) } else { files.push(path) }
-            }
-        }
-        files.sort();
-        files
-    }
-}
-
-fn words(line: &str) -> Vec<&str> {
-    line.split_whitespace().collect()
-}
 
 /// The numbers of a run that went well.
 fn numbers(place: &Place, line: &str) -> Value {
@@ -72,18 +25,6 @@ fn numbers(place: &Place, line: &str) -> Value {
     assert_eq!(text.lines().count(), 1);
     assert!(String::from_utf8(output.stdout).unwrap().contains("verified"));
     serde_json::from_str(&text).unwrap()
-}
-
-/// Sees that a run failed with `status` and one line, which contains all `parts`.
-fn failed(output: &Output, status: i32, parts: &[&str]) {
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(status), "{text}");
-    assert!(output.stdout.is_empty());
-    assert_eq!(text.lines().count(), 1, "{text}");
-    assert!(text.starts_with("error: "), "{text}");
-    for part in parts {
-        assert!(text.contains(part), "`{part}` is not in: {text}");
-    }
 }
 
 fn number(numbers: &Value, key: &str) -> u64 {
@@ -249,13 +190,13 @@ fn bad_values_are_named_with_their_rule() {
 }
 
 #[test]
-fn a_spill_directory_that_cannot_be_written_is_named() {
+fn a_spill_directory_that_cannot_be_written_is_named_before_the_work() {
     let place = Place::new();
     fs::write(place.path("file"), b"").unwrap();
     let dirs = [place.path("missing"), place.path("file"), PathBuf::from("/proc")];
     for (dir, queries) in dirs.iter().zip(["1", "2", "3"]) {
-        let mut command = Command::new(PROGRAM);
-        command.current_dir(place.0.path()).args(words("--rows 5000 --page-size 4KiB"));
+        let mut command = place.behind("exec \"$@\"");
+        command.args(words("--rows 1000000000 --page-size 4KiB"));
         command.args(["--queries", queries]);
         let output = command.arg("--spill-dir").arg(dir).output().unwrap();
         let start = format!("cannot create the spill file in {}: ", dir.display());
@@ -264,38 +205,11 @@ fn a_spill_directory_that_cannot_be_written_is_named() {
     assert_eq!(place.files(), [place.path("file")]);
 }
 
-#[test]
-fn outputs_that_cannot_be_written_are_named_before_the_work() {
-    let place = Place::new();
-    for option in ["--json", "--picture"] {
-        for path in ["missing/file", "spill", "/proc/file"] {
-            let output = place.run(&format!("--rows 1000000000 {option} {path}"));
-            failed(&output, 1, &[&format!("cannot write {path}: ")]);
-        }
-    }
-    assert!(place.files().is_empty());
-}
-
-#[test]
-fn a_device_is_written_to_and_not_replaced() {
-    let place = Place::new();
-    if !Path::new("/dev/full").exists() {
-        return;
-    }
-    let output = place.run("--rows 10 --json /dev/full");
-    failed(&output, 1, &["bytes to /dev/full: No space left on device"]);
-    let output = place.run("--rows 10 --json /dev/stdout --picture /dev/null");
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success() && text.starts_with("{\"job\":\"sort\","), "{text}");
-}
-
 /// A limit on the size of files stands in for a disk that is full.
 #[test]
 fn a_full_disk_is_an_error_and_leaves_no_files() {
     let place = Place::new();
-    let script = "trap '' XFSZ; ulimit -f 64; exec \"$@\"";
-    let mut command = Command::new("sh");
-    command.current_dir(place.0.path()).args(["-c", script, "sh", PROGRAM]);
+    let mut command = place.behind("trap '' XFSZ; ulimit -f 64; exec \"$@\"");
     command.args(words("--rows 20000 --page-size 4KiB --spill-dir")).arg(place.spill_dir());
     let dir = place.spill_dir();
     let end = format!("bytes to the spill file in {}: ", dir.display());

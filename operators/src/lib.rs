@@ -6,3 +6,8 @@ mod interrupt;
 pub mod sort;
 
 pub use interrupt::Interrupt;
+
+/// The README's example compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

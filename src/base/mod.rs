@@ -6,17 +6,29 @@
 //! sync/        atomics and locks: of std, of a model, or counting; waiting; numbers of threads
 //! seeded       bugs to be planted, to see that a checker reports them
 //! panics       calls of foreign code, which may panic
+//! threads      threads of the library's own, which end with what they work for
 //! limits       the smallest and the largest page, capacity and address space
 //! available    what a capacity was taken from
 //! error/       why a call failed, in numbers and as a sentence
-//! units/       pages, chunks, masks of pages, the size of a page, who a level is
+//! units/       pages, chunks, masks of pages, the size of a page, which level a level is
+//! bytes        numbers of bytes: in 64 bits, as sizes, as fractions
+//! sites        where what is out was allocated, a feature
+//! events       rare events, told to those who listen, a feature
 //! ```
 
 pub(crate) mod available;
+#[cfg(not(offheap_loom))]
+pub(crate) mod bytes;
 pub(crate) mod error;
+#[cfg(not(offheap_loom))]
+pub(crate) mod events;
 pub(crate) mod limits;
 #[cfg(not(offheap_loom))]
 pub(crate) mod panics;
 pub(crate) mod seeded;
+#[cfg(not(offheap_loom))]
+pub(crate) mod sites;
 pub(crate) mod sync;
+#[cfg(not(offheap_loom))]
+pub(crate) mod threads;
 pub(crate) mod units;

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use crate::MemoryManager;
+use crate::config::{MemoryManagerBuilder, MemoryMode};
 use crate::ledger::free_list;
 use crate::ledger::handles::Kind;
-use crate::manager::{FairShare, Greedy, MemoryManager, MemoryManagerBuilder, MemoryMode};
 use crate::memory::arena::{self, IdleMemory};
 use crate::memory::os;
+use crate::sharing::{FairShare, Greedy};
 
 use super::Config;
 use super::failure::{Failure, call};

@@ -3,9 +3,9 @@
 use std::ffi::c_char;
 use std::fmt::Write;
 
+use crate::MemoryManager;
 use crate::base::error::Holder;
 use crate::ledger::handles::Kind;
-use crate::manager::{self, MemoryManager};
 
 use super::config::CONFIGS;
 use super::failure::{Failure, call};
@@ -66,7 +66,7 @@ pub unsafe extern "C" fn offheap_manager_get_stats(
     })
 }
 
-fn record(stats: &manager::ManagerStats) -> ManagerStats {
+fn record(stats: &crate::stats::ManagerStats) -> ManagerStats {
     ManagerStats {
         size: 0,
         capacity_bytes: stats.capacity_bytes,

@@ -3,8 +3,10 @@
 use std::ffi::c_char;
 use std::ops::Deref;
 
+use crate::MemorySegment;
+use crate::config::OwnerBuilder;
 use crate::ledger::handles::{Handle, Kind};
-use crate::manager::{self, MemorySegment, OwnerBuilder};
+use crate::owners::segment::gathered;
 
 use super::failure::{Failure, call};
 use super::manager::MANAGERS;
@@ -32,15 +34,15 @@ pub(super) static OWNERS: Table<Registered, GATES> = Table::new(Kind::Owner);
 
 /// An owner, and whom to call for it.
 pub(super) struct Registered {
-    pub(super) owner: manager::Owner,
+    pub(super) owner: crate::Owner,
     pub(super) reclaims: Reclaims,
 }
 
 impl Deref for Registered {
-    type Target = manager::Owner;
+    type Target = crate::Owner;
 
     #[inline]
-    fn deref(&self) -> &manager::Owner {
+    fn deref(&self) -> &crate::Owner {
         &self.owner
     }
 }
@@ -322,7 +324,7 @@ pub unsafe extern "C" fn offheap_allocate_scattered(
 pub(super) unsafe fn allocate_one(
     owner: *mut Owner,
     out_segment: *mut *mut Segment,
-    allocate: impl FnOnce(&manager::Owner) -> Result<MemorySegment, Failure>,
+    allocate: impl FnOnce(&crate::Owner) -> Result<MemorySegment, Failure>,
 ) -> Status {
     call(|| {
         // SAFETY: 1: by the caller's contract, 1.
@@ -341,7 +343,7 @@ pub(super) fn insert_all(segments: Vec<MemorySegment>) -> Result<Vec<Handle>, Fa
             Ok(handle) => handles.push(handle),
             Err(failure) => {
                 // Nobody else knows these handles.
-                manager::release_all(segment_table::remove_all(handles.into_iter())?);
+                gathered::release_all(segment_table::remove_all(handles.into_iter())?);
                 return Err(failure);
             }
         }

@@ -4,7 +4,7 @@ use std::ffi::c_void;
 use std::sync::Arc;
 
 use crate::ledger::handles::Kind;
-use crate::manager::{self, PressureSubscription};
+use crate::pressure::PressureSubscription;
 
 use super::callback::{Context, FreeFn};
 use super::failure::{Failure, call};
@@ -58,12 +58,12 @@ pub unsafe extern "C" fn offheap_manager_pressure(
     })
 }
 
-fn code(pressure: manager::Pressure) -> u32 {
+fn code(pressure: crate::pressure::Pressure) -> u32 {
     let pressure = match pressure {
-        manager::Pressure::Normal => Pressure::Normal,
-        manager::Pressure::Elevated => Pressure::Elevated,
-        manager::Pressure::High => Pressure::High,
-        manager::Pressure::Critical => Pressure::Critical,
+        crate::pressure::Pressure::Normal => Pressure::Normal,
+        crate::pressure::Pressure::Elevated => Pressure::Elevated,
+        crate::pressure::Pressure::High => Pressure::High,
+        crate::pressure::Pressure::Critical => Pressure::Critical,
     };
     pressure as u32
 }

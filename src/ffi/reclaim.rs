@@ -6,7 +6,8 @@ use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::ledger::handles::{Handle, Kind};
-use crate::manager::{self, Answer, LentReserve, Reclaimer};
+use crate::owners::reclaim::LentReserve;
+use crate::reclaim::{Answer, Reclaimer};
 
 use super::callback::{Context, FreeFn};
 use super::failure::{Failure, call};
@@ -91,7 +92,7 @@ impl Reclaimer for Functions {
         unsafe { (self.reclaimable)(call.context()) }
     }
 
-    fn reclaim(&self, target_bytes: usize, reserve: &manager::SpillReserve<'_>) {
+    fn reclaim(&self, target_bytes: usize, reserve: &crate::reclaim::SpillReserve<'_>) {
         let Some(call) = self.context.enter() else { return };
         let Ok(reserve) = Opened::new(reserve.lend()) else { return };
         // SAFETY: as above.

@@ -1,7 +1,6 @@
 //! Reservations: bytes of the budget for memory that is held elsewhere.
 
 use crate::ledger::handles::Kind;
-use crate::manager;
 
 use super::failure::call;
 use super::owner::OWNERS;
@@ -10,7 +9,7 @@ use super::status::Status;
 use super::table::LoneTable;
 use super::{Owner, Reservation};
 
-pub(super) static RESERVATIONS: LoneTable<manager::Reservation> = LoneTable::new(Kind::Reservation);
+pub(super) static RESERVATIONS: LoneTable<crate::Reservation> = LoneTable::new(Kind::Reservation);
 
 /// Reserves bytes of the budget for memory that is held elsewhere: accounting only. A reservation
 /// keeps its owner. Two calls at a time with one reservation are refused with OFFHEAP_STATUS_BUSY.

@@ -2,7 +2,7 @@
 
 use std::ffi::c_void;
 
-use crate::manager;
+use crate::owners::segment::gathered;
 
 use super::failure::call;
 use super::pointers::{Out, array, handle};
@@ -78,7 +78,7 @@ pub unsafe extern "C" fn offheap_release_many(
     call(|| {
         // SAFETY: 1: by the caller's contract, 1.
         let segments = unsafe { array(segments, count, "segments") }?;
-        manager::release_all(segment_table::remove_all(segments.iter().copied().map(handle))?);
+        gathered::release_all(segment_table::remove_all(segments.iter().copied().map(handle))?);
         Ok(())
     })
 }

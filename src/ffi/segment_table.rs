@@ -7,8 +7,8 @@
 use std::cell::{Cell, UnsafeCell};
 use std::ptr;
 
+use crate::MemorySegment;
 use crate::ledger::handles::{Generation, Handle, Kind, LabelledGate, NotEntered, Spares};
-use crate::manager::MemorySegment;
 
 use super::failure::Failure;
 use super::slots::Slots;

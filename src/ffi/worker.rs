@@ -1,7 +1,6 @@
 //! Workers: one thread's fast path to pages.
 
 use crate::ledger::handles::Kind;
-use crate::manager;
 
 use super::failure::call;
 use super::owner::OWNERS;
@@ -10,7 +9,7 @@ use super::status::Status;
 use super::table::LoneTable;
 use super::{Owner, Segment, Worker, segment_table};
 
-static WORKERS: LoneTable<manager::Worker> = LoneTable::new(Kind::Worker);
+static WORKERS: LoneTable<crate::Worker> = LoneTable::new(Kind::Worker);
 
 /// Makes a worker of an owner: the fast path to pages for one thread, which keeps some at hand.
 /// They are not lost to others: whoever would be refused gets them first. A worker keeps its owner.

@@ -1,41 +1,36 @@
 //! Configuring a manager.
 
 use std::num::NonZero;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use crate::base::available::CapacitySource;
 use crate::base::error::ConfigError;
+use crate::base::events;
+use crate::base::sites::Sites;
+use crate::base::threads::Threads;
 use crate::base::units::{
     ADDRESS_SPACE_FACTOR_DEFAULT, CAPACITY_BYTES_MAX, PAGE_BYTES_DEFAULT, PageCount, PageSize,
 };
-use crate::ledger::at_hand::depot::SHELF_PAGES;
 use crate::ledger::budget::Budget;
 use crate::ledger::free_list::Strategy;
-use crate::ledger::waiting::line::Line;
 use crate::memory::arena::{AddressSpace, Arena, IdleMemory, OffHeap, OffHeapOptions, ZeroPolicy};
+use crate::memory::mode::MemoryMode;
 use crate::memory::os::{self, CoreDumps, HugePages, Populate};
+use crate::owners::arbiter::rounds;
+use crate::owners::node::page_source::CacheLimits;
+use crate::owners::node::supply::Supply;
+use crate::owners::sharing::commons::Commons;
+use crate::owners::sharing::options::SharingOptions;
+use crate::owners::sharing::policy::Policy;
 
-use crate::manager::capacity::Capacity;
-use crate::manager::pressure::{Gauge, check_shares};
-use crate::manager::resources::SharedResources;
-use crate::manager::{MemoryManager, MemoryMode, Shared};
-use crate::owners::arbiter::rounds::Answers;
-use crate::owners::background::{Background, OnCall};
-use crate::owners::events;
-use crate::owners::node::page_cache::CacheLimits;
-use crate::owners::sharing::options::Sharing;
+use super::config::capacity::{Capacity, with_source};
+use super::memory_manager::{ManagerInner, MemoryManager};
+use super::pressure::gauge::Gauge;
+use super::pressure::level::{SHARES_DEFAULT, check_shares};
+use super::resources::table::SharedResources;
 
-/// The shelves that an owner's depot has at most: more threads than that share them.
-const SHELVES_MAX: usize = 32;
-/// The fewest pages that are worth a shelf.
-const SHELF_PAGES_MIN: usize = 4;
-/// The share of all pages that an owner keeps in its depot by default.
-const DEPOT_SHARE: usize = 32;
-/// The share of an owner's depot that it asks of the budget beyond what it needs.
-const QUANTA: usize = 4;
-/// The share of all pages that a worker's magazine grows to.
-const MAGAZINE_SHARE: usize = 4;
 /// More threads than this do not populate a region any faster.
 const POPULATE_THREADS_MAX: u32 = 64;
 
@@ -61,11 +56,20 @@ pub struct MemoryManagerBuilder {
     populate_threads: Option<u32>,
     core_dumps: CoreDumps,
     depot_pages: Option<usize>,
-    sharing: Sharing,
+    sharing: SharingOptions,
+    /// Where the levels of the pressure begin.
+    pressure_shares: [f64; 3],
+}
+
+impl MemoryManager {
+    /// Starts the configuration of a manager.
+    pub fn builder() -> MemoryManagerBuilder {
+        MemoryManagerBuilder::new()
+    }
 }
 
 impl MemoryManagerBuilder {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         Self {
             capacity: Capacity::Bytes(0),
             capacity_bytes: 0,
@@ -80,7 +84,8 @@ impl MemoryManagerBuilder {
             populate_threads: None,
             core_dumps: CoreDumps::default(),
             depot_pages: None,
-            sharing: Sharing::default(),
+            sharing: SharingOptions::default(),
+            pressure_shares: SHARES_DEFAULT,
         }
     }
 
@@ -215,8 +220,52 @@ impl MemoryManagerBuilder {
         self
     }
 
-    pub(crate) fn sharing_mut(&mut self) -> &mut Sharing {
-        &mut self.sharing
+    /// How owners share when there is not enough for all: [`Greedy`](crate::sharing::Greedy) by
+    /// default, [`FairShare`](crate::sharing::FairShare), or one of your own.
+    pub fn policy(mut self, policy: impl Policy + 'static) -> Self {
+        self.sharing.policy = Some(Arc::new(policy));
+        self
+    }
+
+    /// Bytes that are set aside, for each of two reclaims at a time: only an owner within its own
+    /// reclaim may use them, so that it does not fail to give memory back for want of the pages
+    /// that it spills through. At least a page, and with a page to spare of the capacity; 0 by
+    /// default, for none. With a reserve, no more than two owners are called to give memory back at
+    /// a time.
+    pub fn spill_reserve(mut self, bytes: usize) -> Self {
+        self.sharing.spill_reserve_bytes = bytes;
+        self
+    }
+
+    /// How long a request that does not wait in turn waits while owners that were asked give memory
+    /// back, however many they are: 5 seconds by default. So long an owner that was asked is waited
+    /// for at all; others are asked beside it after a quarter of this time.
+    pub fn reclaim_timeout(mut self, timeout: Duration) -> Self {
+        self.sharing.reclaim_timeout = timeout;
+        self
+    }
+
+    /// How long those who wait for each other do so before the last of them to come is refused,
+    /// with [`Reason::Deadlock`](crate::error::Reason::Deadlock); a second by default.
+    ///
+    /// It is a deadlock if every owner that holds more than its minimum, of what a request waits
+    /// for, waits in line itself, the same is true of what these wait for, nobody has anything to
+    /// give back, and nothing of this changes for so long. Where nobody holds more than his
+    /// minimum, whoever holds anything or has a minimum counts.
+    ///
+    /// An owner whose threads take longer than this without a change, while one of them waits, is
+    /// better registered as several.
+    pub fn deadlock_timeout(mut self, timeout: Duration) -> Self {
+        self.sharing.deadlock_timeout = timeout;
+        self
+    }
+
+    /// Where the levels of [`Pressure`] above normal begin, as shares of the capacity: 0.7, 0.85
+    /// and
+    /// 0.95 by default. Each is above 0, at most 1, and not below the one before.
+    pub fn pressure_thresholds(mut self, elevated: f64, high: f64, critical: f64) -> Self {
+        self.pressure_shares = [elevated, high, critical];
+        self
     }
 
     /// Builds the manager; in off-heap mode this maps the region.
@@ -232,7 +281,7 @@ impl MemoryManagerBuilder {
     pub fn build(&self) -> Result<MemoryManager, ConfigError> {
         let (capacity_bytes, source) = self.capacity.resolve()?;
         let resolved = Self { capacity_bytes, ..self.clone() };
-        resolved.build_of(&source).map_err(|error| error.with_capacity_source(&source))
+        resolved.build_of(&source).map_err(|error| with_source(error, &source))
     }
 
     /// Builds the manager, now that the capacity is known.
@@ -259,39 +308,52 @@ impl MemoryManagerBuilder {
                 Arena::OffHeap(self.off_heap(&options)?)
             }
         };
-        check_shares(self.sharing.pressure_shares)?;
+        check_shares(self.pressure_shares)?;
         let budget = Budget::new(self.budget_bytes() as u64);
-        let shared = Shared {
+        let supply = Arc::new(Supply {
             reserve: self.sharing.set_aside(&budget, page_size.bytes())?,
             budget,
             arena,
             page_size,
             pages,
-            capacity_source: capacity_source.clone(),
             mode: self.mode,
             strategy: self.strategy,
-            members: Mutex::default(),
-            line: Line::new(),
-            gauge: Gauge::new(self.sharing.pressure_shares, self.budget_bytes() as u64),
-            sharing: self.sharing.clone(),
-            arbiter: OnCall::default(),
-            answers: Answers::default(),
-            resources: SharedResources::default(),
-            #[cfg(feature = "track-allocations")]
-            sites: crate::owners::node::sites::Sites::default(),
-            #[cfg(feature = "metrics")]
-            published: crate::manager::metrics::Published::default(),
             cache_limits: self.cache_limits(pages, page_size),
-            fences: Shared::fences(),
-            background: Background::new(),
-        };
-        let manager = MemoryManager::new(Arc::new(shared));
+            fences: Supply::fences(),
+            sites: Sites::default(),
+        });
+        let manager = self.manager_of(supply, capacity_source.clone());
         manager.start_trimming(self.idle_memory)?;
         if self.populate == Populate::Background {
             manager.start_populating(self.threads())?;
         }
-        events::built(&manager.shared);
+        events::built(&events::Built {
+            capacity_bytes: manager.capacity(),
+            page_bytes: manager.page_size(),
+            mode: &self.mode,
+            strategy: &self.strategy,
+            capacity_source,
+        });
         Ok(manager)
+    }
+
+    fn manager_of(&self, supply: Arc<Supply>, capacity_source: CapacitySource) -> MemoryManager {
+        let inner = Arc::new(ManagerInner {
+            gauge: Arc::new(Gauge::new(self.pressure_shares, Arc::clone(&supply))),
+            commons: Arc::new(Commons::new(supply, self.sharing.clone())),
+            capacity_source,
+            resources: SharedResources::default(),
+            #[cfg(feature = "metrics")]
+            published: super::metrics::Published::default(),
+            threads: Threads::default(),
+        });
+        let (commons, manager) = (Arc::downgrade(&inner.commons), Arc::downgrade(&inner));
+        inner.commons.set_arbiter(Box::new(move || match manager.upgrade() {
+            Some(manager) => rounds::start(&commons, &manager.threads),
+            // Nobody is left to be asked.
+            None => Err(std::io::ErrorKind::NotFound.into()),
+        }));
+        MemoryManager::new(inner)
     }
 
     /// The capacity, in whole huge pages where the region is made of such: a larger region could be
@@ -351,23 +413,11 @@ impl MemoryManagerBuilder {
     }
 
     fn cache_limits(&self, pages: PageCount, page_size: PageSize) -> CacheLimits {
-        let total = match self.mode {
+        let pages = match self.mode {
             MemoryMode::OffHeap => pages.get() as usize,
             MemoryMode::Heap => 0,
         };
-        let depot_pages = self.depot_pages.unwrap_or(total / DEPOT_SHARE).min(total);
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let shelves = (depot_pages / SHELF_PAGES_MIN).min(threads.min(SHELVES_MAX));
-        CacheLimits {
-            shelves,
-            shelf_pages: (depot_pages / shelves.max(1)).min(SHELF_PAGES),
-            magazine_pages: total / MAGAZINE_SHARE,
-            quantum_bytes: if shelves == 0 {
-                0
-            } else {
-                (depot_pages / QUANTA * page_size.bytes()) as u64
-            },
-        }
+        CacheLimits::new(pages, page_size, self.depot_pages)
     }
 
     fn pages(&self, page_size: PageSize) -> Result<PageCount, ConfigError> {
@@ -392,33 +442,6 @@ impl MemoryManagerBuilder {
 #[cfg(all(test, not(offheap_loom)))]
 mod tests {
     use super::*;
-
-    fn limits(depot_pages: Option<usize>, pages: u32) -> Option<CacheLimits> {
-        let builder = MemoryManagerBuilder { depot_pages, ..MemoryManagerBuilder::new() };
-        Some(builder.cache_limits(PageCount::new(pages), PageSize::new(4096).ok()?))
-    }
-
-    #[test]
-    fn a_depot_is_cut_into_shelves_and_never_larger_than_it_was_asked_to_be() {
-        let CacheLimits { shelves, shelf_pages, magazine_pages, quantum_bytes } =
-            limits(Some(7), 640).unwrap();
-        assert_eq!((shelves, shelf_pages), (1, 7), "two would be too small");
-        assert_eq!((magazine_pages, quantum_bytes), (160, 4096));
-        let many = limits(Some(64), 640).unwrap();
-        assert!(many.shelves >= 1 && many.shelves * many.shelf_pages <= 64);
-        assert_eq!(many.quantum_bytes, 16 * 4096);
-        let by_default = limits(None, 128).unwrap();
-        assert_eq!((by_default.shelves, by_default.shelf_pages), (1, 4));
-    }
-
-    #[test]
-    fn a_depot_too_small_for_a_shelf_is_none_and_asks_for_nothing_more() {
-        for (depot_pages, pages) in [(Some(0), 640), (Some(3), 640), (None, 127)] {
-            let limits = limits(depot_pages, pages).unwrap();
-            assert_eq!((limits.shelves, limits.quantum_bytes), (0, 0));
-            assert_eq!(limits.magazine_pages, pages as usize / 4);
-        }
-    }
 
     #[test]
     fn the_threads_that_populate_are_as_many_as_named_within_reason() {

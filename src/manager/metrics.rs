@@ -5,9 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics::{SharedString, counter, describe_counter, describe_gauge, gauge};
 
-use crate::base::error::{Reason, Refusal};
-
-use crate::manager::{ManagerStats, MemoryManager, OwnerStats};
+use super::memory_manager::MemoryManager;
+use super::stats::numbers::{ManagerStats, OwnerStats};
 
 /// The owners that were published last, for each name of the manager, so that those that are gone
 /// do not stay as they were.
@@ -38,7 +37,7 @@ impl MemoryManager {
         describe();
         let stats = self.stats();
         publish_totals(&SharedString::from(manager.to_owned()), &stats);
-        self.shared.published.publish(manager, &stats.owners);
+        self.inner().published.publish(manager, &stats.owners);
     }
 }
 
@@ -108,31 +107,6 @@ impl Published {
             gauge!("offheap_owner_limit_bytes", &labels).set(as_f64(numbers[2]));
         }
     }
-}
-
-pub(crate) fn count_refusal(refusal: &Refusal) {
-    let owner = SharedString::from(Arc::clone(&refusal.owner));
-    let labels = [("owner", owner), ("reason", word(refusal.reason).into())];
-    counter!("offheap_refusals_total", &labels).increment(1);
-}
-
-pub(crate) fn count_trim(bytes: usize) {
-    counter!("offheap_trims_total").increment(1);
-    counter!("offheap_trimmed_bytes_total").increment(bytes as u64);
-}
-
-/// The name of a reason, with underscores.
-fn word(reason: Reason) -> String {
-    let name = format!("{reason:?}");
-    let name = name.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-    let mut word = String::new();
-    for letter in name.chars() {
-        if letter.is_uppercase() && !word.is_empty() {
-            word.push('_');
-        }
-        word.extend(letter.to_lowercase());
-    }
-    word
 }
 
 /// Capacities are below 2^53, where `f64` counts exactly.

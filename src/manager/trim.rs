@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::error::ConfigError;
+use crate::base::events;
+use crate::base::threads::Next;
 use crate::memory::arena::IdleMemory;
+use crate::owners::node::supply::Supply;
+use crate::owners::sharing::draining::DrainScope;
 
-use crate::manager::{MemoryManager, Shared};
-use crate::owners::background::Next;
-use crate::owners::events;
-use crate::owners::sharing::draining::{End, Whose};
+use super::memory_manager::MemoryManager;
 
 impl MemoryManager {
     /// Gives all free memory that may be resident back to the system; returns how many bytes.
@@ -29,20 +30,20 @@ impl MemoryManager {
     /// less where the system refuses, which it does for memory that was locked.
     #[expect(clippy::must_use_candidate, reason = "as for `trim`")]
     pub fn trim_to(&self, idle_bytes: usize) -> usize {
-        let Some(off_heap) = self.shared.arena.off_heap() else { return 0 };
-        self.shared.drained(Whose::Everybodys, End::Shut, |_| {});
+        let Some(off_heap) = self.supply().arena.off_heap() else { return 0 };
+        self.inner().commons.drained(DrainScope::Everybody, |_| {});
         let bytes = off_heap.trim(idle_bytes);
         events::trimmed(bytes);
         bytes
     }
 
     /// Starts the thread that returns idle memory, if there is one.
-    pub(crate) fn start_trimming(&self, idle_memory: IdleMemory) -> Result<(), ConfigError> {
+    pub(super) fn start_trimming(&self, idle_memory: IdleMemory) -> Result<(), ConfigError> {
         if let IdleMemory::ReturnInBackground { above_bytes, down_to_bytes, every } = idle_memory
-            && self.shared.arena.off_heap().is_some()
+            && self.supply().arena.off_heap().is_some()
         {
-            self.start("offheap-idle", Next::After(every), move |shared| {
-                shared.trim_if_above(above_bytes, down_to_bytes);
+            self.start("offheap-idle", Next::After(every), move |supply| {
+                trim_if_above(supply, above_bytes, down_to_bytes);
                 Next::After(every)
             })?;
         }
@@ -50,14 +51,14 @@ impl MemoryManager {
     }
 
     /// Starts threads that populate a slice of the capacity each.
-    pub(crate) fn start_populating(&self, threads: u32) -> Result<(), ConfigError> {
-        let Some(off_heap) = self.shared.arena.off_heap() else { return Ok(()) };
+    pub(super) fn start_populating(&self, threads: u32) -> Result<(), ConfigError> {
+        let Some(off_heap) = self.supply().arena.off_heap() else { return Ok(()) };
         let steps = off_heap.populate_steps();
         let slice = steps.div_ceil(threads).max(1);
         for from in (0..steps).step_by(slice as usize) {
             let mut slice = from..steps.min(from.saturating_add(slice));
-            self.start("offheap-fill", Next::After(Duration::ZERO), move |shared| {
-                let populated = slice.next().zip(shared.arena.off_heap());
+            self.start("offheap-fill", Next::After(Duration::ZERO), move |supply| {
+                let populated = slice.next().zip(supply.arena.off_heap());
                 match populated.map(|(step, off_heap)| off_heap.populate(step)) {
                     Some(Ok(())) => Next::After(Duration::ZERO),
                     // All is done, or the system has no more, and says so again when it is touched.
@@ -72,19 +73,19 @@ impl MemoryManager {
         &self,
         name: &str,
         first: Next,
-        work: impl FnMut(&Arc<Shared>) -> Next + Send + 'static,
+        mut work: impl FnMut(&Supply) -> Next + Send + 'static,
     ) -> Result<(), ConfigError> {
-        let manager = Arc::downgrade(&self.shared);
-        let started = self.shared.background.start(name, manager, first, work);
+        let supply = Arc::downgrade(&self.inner().commons.supply);
+        let work = move || supply.upgrade().map(|supply| work(&supply));
+        let started = self.inner().threads.start(name, first, work);
         started.map(drop).map_err(|source| ConfigError::Thread { source })
     }
 }
 
-impl Shared {
-    fn trim_if_above(&self, above_bytes: usize, down_to_bytes: usize) {
-        let Some(off_heap) = self.arena.off_heap() else { return };
-        if off_heap.idle_bytes() > above_bytes {
-            events::trimmed(off_heap.trim(down_to_bytes));
-        }
+/// Gives idle memory back if there is more than `above_bytes`.
+fn trim_if_above(supply: &Supply, above_bytes: usize, down_to_bytes: usize) {
+    let Some(off_heap) = supply.arena.off_heap() else { return };
+    if off_heap.idle_bytes() > above_bytes {
+        events::trimmed(off_heap.trim(down_to_bytes));
     }
 }

@@ -2,8 +2,9 @@
 
 use crate::base::error::AllocationError;
 
-use crate::manager::{MemorySegment, Owner};
-use crate::owners::segment::memory_segment::release_all;
+use super::owner::Owner;
+use super::segment::gathered;
+use super::segment::memory_segment::MemorySegment;
 
 /// The segments of one owner, given back when dropped or all at once.
 ///
@@ -29,11 +30,15 @@ pub struct Holdings {
     segments: Vec<MemorySegment>,
 }
 
-impl Holdings {
-    pub(crate) fn new(owner: Owner) -> Self {
-        Self { owner, segments: Vec::new() }
+impl Owner {
+    /// A collection for segments of this owner that are to be released together.
+    #[must_use]
+    pub fn holdings(&self) -> Holdings {
+        Holdings { owner: self.clone(), segments: Vec::new() }
     }
+}
 
+impl Holdings {
     /// The owner of the segments.
     #[must_use]
     pub fn owner(&self) -> &Owner {
@@ -45,7 +50,7 @@ impl Holdings {
     /// # Errors
     ///
     /// As [`Owner::allocate_page`].
-    #[cfg_attr(feature = "track-allocations", track_caller)]
+    #[track_caller]
     pub fn allocate_page(&mut self) -> Result<&mut MemorySegment, AllocationError> {
         let page = self.owner.allocate_page()?;
         Ok(self.hold(page))
@@ -56,7 +61,7 @@ impl Holdings {
     /// # Errors
     ///
     /// As [`Owner::allocate_pages`].
-    #[cfg_attr(feature = "track-allocations", track_caller)]
+    #[track_caller]
     pub fn allocate_pages(
         &mut self,
         count: usize,
@@ -71,7 +76,7 @@ impl Holdings {
     /// # Errors
     ///
     /// As [`Owner::allocate`].
-    #[cfg_attr(feature = "track-allocations", track_caller)]
+    #[track_caller]
     pub fn allocate(&mut self, bytes: usize) -> Result<&mut MemorySegment, AllocationError> {
         let block = self.owner.allocate(bytes)?;
         Ok(self.hold(block))
@@ -102,7 +107,7 @@ impl Holdings {
     ///
     /// Flink: `MemoryManager.releaseAll(owner)`.
     pub fn release_all(&mut self) {
-        release_all(self.segments.drain(..));
+        gathered::release_all(self.segments.drain(..));
     }
 }
 

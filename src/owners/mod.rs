@@ -1,15 +1,24 @@
 //! Floor 3: who holds memory, and how it is shared.
+//!
+//! ```text
+//! (here)     owner  allocation  acquire  registration  worker  reservation  scratch  holdings
+//!            reclaim: what users hold, and what they call
+//! arbiter/   who is asked to give memory back, in what order; who waits in vain
+//! request/   from bytes to memory: charge, find, ask, refuse
+//! sharing/   all owners together: who is there, what they hold, who is served next
+//! segment/   what a caller holds: bytes, with checked access at any offset      unsafe
+//! node/      one owner inside: its account, its place in the tree, its pages    unsafe
+//! ```
 
+mod acquire;
+mod allocation;
 pub(crate) mod arbiter;
-pub(crate) mod background;
-pub(crate) mod caller;
-pub(crate) mod events;
 pub(crate) mod holdings;
 pub(crate) mod node;
 pub(crate) mod owner;
 pub(crate) mod reclaim;
 pub(crate) mod registration;
-pub(crate) mod request;
+mod request;
 pub(crate) mod reservation;
 pub(crate) mod scratch;
 pub(crate) mod segment;

@@ -2,41 +2,56 @@
 
 use std::sync::{Arc, Weak};
 
+use crate::base::bytes::to_usize;
 use crate::base::error::OwnerError;
 use crate::ledger::budget::{Account, LEVELS_MAX, Parent, Refused};
+use crate::owners::node::owner_node::{Above, OwnerNode};
+use crate::owners::node::sharing_state::{ReclaimMode, ReclaimState, SharingState};
+use crate::owners::node::upstream::Upstream;
 
-use crate::manager::{Owner, Shared, to_usize};
-use crate::owners::node::lineage::Lineage;
-use crate::owners::node::standing::Standing;
-use crate::owners::owner::OwnerShared;
-use crate::owners::reclaim::{Reclaim, Reclaimer, Way};
-use crate::owners::sharing::draining::{End, Whose};
-use crate::owners::sharing::registry::Present;
+use super::owner::Owner;
+use super::reclaim::Reclaimer;
+use super::sharing::commons::Commons;
+use super::sharing::draining::DrainScope;
+use super::sharing::registry::Snapshot;
 
 /// The registration of an [`Owner`].
 #[must_use = "an owner does nothing until it is registered"]
 pub struct OwnerBuilder {
-    manager: Arc<Shared>,
+    commons: Arc<Commons>,
+    above: Arc<dyn Above>,
     parent: Option<Owner>,
     name: Arc<str>,
     minimum_bytes: usize,
     limit_bytes: usize,
     /// `None` for that of the parent.
     priority: Option<i32>,
-    way: Way,
+    /// `None` if it does not give memory back.
+    reclaim: Option<How>,
     includes_own: bool,
 }
 
+/// How an owner is to give memory back.
+enum How {
+    Called(Weak<dyn Reclaimer>),
+    Polled,
+}
+
 impl OwnerBuilder {
-    pub(crate) fn new(manager: Arc<Shared>, parent: Option<Owner>, name: Arc<str>) -> Self {
+    pub(crate) fn new(
+        (commons, above): (Arc<Commons>, Arc<dyn Above>),
+        parent: Option<Owner>,
+        name: Arc<str>,
+    ) -> Self {
         Self {
-            manager,
+            commons,
+            above,
             parent,
             name,
             minimum_bytes: 0,
             limit_bytes: usize::MAX,
             priority: None,
-            way: Way::Never,
+            reclaim: None,
             includes_own: false,
         }
     }
@@ -67,7 +82,7 @@ impl OwnerBuilder {
     /// named later, with [`Owner::set_reclaimer`].
     pub fn reclaimer<R: Reclaimer + 'static>(mut self, reclaimer: &Arc<R>) -> Self {
         let reclaimer: Weak<dyn Reclaimer> = Arc::<R>::downgrade(reclaimer);
-        self.way = Way::Called(reclaimer);
+        self.reclaim = Some(How::Called(reclaimer));
         self
     }
 
@@ -76,7 +91,7 @@ impl OwnerBuilder {
     ///
     /// Those who wait in line wait for its answer; those who do not are refused at once.
     pub fn polled_reclaim(mut self) -> Self {
-        self.way = Way::Polled;
+        self.reclaim = Some(How::Polled);
         self
     }
 
@@ -94,48 +109,68 @@ impl OwnerBuilder {
     /// If the minimum is above the limit or above what is left of the budget or of the parent, the
     /// tree has too many levels, or the manager has been shut down.
     pub fn register(self) -> Result<Owner, OwnerError> {
-        let Self { manager, parent, name, minimum_bytes, limit_bytes, .. } = self;
-        let above = parent.as_ref().map(Owner::shared);
-        let path = OwnerShared::path_below(above, &name);
+        let Self { commons, above, parent, name, minimum_bytes, limit_bytes, .. } = self;
+        let parent_node = parent.as_ref().map(Owner::node);
+        let path = OwnerNode::path_below(parent_node, &name);
         if minimum_bytes > limit_bytes {
             return Err(OwnerError::MinimumAboveLimit { name: path, minimum_bytes, limit_bytes });
         }
-        if above.is_some_and(|parent| parent.levels() >= LEVELS_MAX) {
+        if parent_node.is_some_and(|parent| parent.levels() >= LEVELS_MAX) {
             return Err(OwnerError::TooDeep { name: path, levels_max: LEVELS_MAX });
         }
-        let lineage = above.map_or(Lineage::Budget(&manager.budget), Lineage::Owner);
+        let upstream =
+            parent_node.map_or(Upstream::Budget(&commons.supply.budget), Upstream::Owner);
         let minimum = minimum_bytes as u64;
-        let limit = (limit_bytes as u64).min(lineage.limit());
+        let limit = (limit_bytes as u64).min(upstream.limit());
         let refused = |free: u64| OwnerError::MinimumUnavailable {
             name: Arc::clone(&path),
             minimum_bytes,
             available_bytes: to_usize(free),
-            holders: manager.present(Present::holders),
+            holders: commons.snapshot(Snapshot::holders),
         };
         if minimum > limit {
             return Err(refused(limit));
         }
-        let inherited = || above.map_or(0, |parent| parent.standing().priority);
+        let inherited = || parent_node.map_or(0, |parent| parent.sharing().priority);
         let priority = self.priority.unwrap_or_else(inherited);
-        let standing = Standing::new(priority, Reclaim::new(self.way, self.includes_own));
-        let attempt = || Account::open(&lineage, minimum, limit);
+        let mode = match self.reclaim {
+            Some(How::Polled) => ReclaimMode::Polled,
+            Some(How::Called(_)) | None => ReclaimMode::Never,
+        };
+        let sharing = SharingState::new(priority, ReclaimState::new(mode, self.includes_own));
+        let attempt = || Account::open(&upstream, minimum, limit);
         let opened = match attempt() {
             Ok(account) => Ok(account),
             Err(Refused::Closed) => Err(Refused::Closed),
             Err(_) => {
-                // Whoever was first in line may want something else by now.
-                manager.serve();
-                manager.drained(Whose::Everybodys, End::Shut, |_| attempt())
+                // The first in line may want something else by now.
+                commons.serve();
+                commons.drained(DrainScope::Everybody, |_| attempt())
             }
         };
         match opened {
             Ok(account) => {
-                let manager = Arc::clone(&manager);
-                Ok(Owner::new(name, parent.as_ref(), account, standing, manager))
+                let common = (Arc::clone(&commons), above);
+                let owner = Owner::new(name, parent.as_ref(), account, sharing, common);
+                if let Some(How::Called(reclaimer)) = self.reclaim {
+                    owner.set_weak_reclaimer(reclaimer);
+                }
+                Ok(owner)
             }
             Err(Refused::Closed) => Err(OwnerError::ShutDown { name: path }),
             Err(Refused::Turn { .. }) => Err(refused(0)),
             Err(Refused::Budget { free } | Refused::Account { free, .. }) => Err(refused(free)),
         }
+    }
+}
+
+impl Owner {
+    /// Starts the registration of an owner below this one: what it holds, and what it is
+    /// guaranteed, counts as held by this one, too, and so by all above.
+    ///
+    /// A child keeps its parent registered. There are 16 levels at most.
+    pub fn child(&self, name: impl Into<Arc<str>>) -> OwnerBuilder {
+        let common = (Arc::clone(self.commons()), Arc::clone(self.node().above()));
+        OwnerBuilder::new(common, Some(self.clone()), name.into())
     }
 }

@@ -2,11 +2,14 @@
 
 use std::fmt;
 
-use crate::base::error::{Reason, ReservationError};
-
-use crate::manager::Owner;
+use crate::base::bytes::to_usize;
+use crate::base::error::{AllocationKind, Reason, ReservationError};
+use crate::base::sites::{Key, Place};
 use crate::owners::node::charge::Charge;
-use crate::owners::request::refusal::Why;
+
+use super::owner::Owner;
+use super::request::denial::Denial;
+use super::request::requester::Effort;
 
 /// Bytes of the budget that an owner holds without memory behind them.
 ///
@@ -16,30 +19,50 @@ pub struct Reservation {
     owner: Owner,
     /// `None` while nothing is reserved.
     charge: Option<Charge>,
-    #[cfg(feature = "track-allocations")]
-    key: crate::owners::node::sites::Key,
+    key: Key,
 }
 
-impl Reservation {
-    #[cfg_attr(feature = "track-allocations", track_caller)]
-    pub(crate) fn new(owner: Owner, bytes: usize) -> Result<Self, ReservationError> {
-        let mut reservation = Self::empty(owner);
-        reservation.grow(bytes)?;
+impl Owner {
+    /// Reserves `bytes` of the budget for memory that is held elsewhere: accounting only.
+    ///
+    /// Flink: `MemoryManager.reserveMemory`.
+    ///
+    /// # Blocking
+    ///
+    /// As [`allocate_page`](Self::allocate_page).
+    ///
+    /// # Errors
+    ///
+    /// If the budget or the limit has less left, or the manager has been shut down.
+    #[track_caller]
+    pub fn reserve_memory(&self, bytes: usize) -> Result<Reservation, ReservationError> {
+        let mut reservation = Reservation::empty(self.clone());
+        reservation.grow_with(bytes, Effort::AskOthers)?;
         Ok(reservation)
     }
 
+    /// Reserves `bytes` of what is free. Never waits for memory, and asks nobody to give some back.
+    ///
+    /// # Errors
+    ///
+    /// As [`reserve_memory`](Self::reserve_memory).
+    #[track_caller]
+    pub fn try_reserve_memory(&self, bytes: usize) -> Result<Reservation, ReservationError> {
+        let mut reservation = Reservation::empty(self.clone());
+        reservation.grow_with(bytes, Effort::TakeFree)?;
+        Ok(reservation)
+    }
+}
+
+impl Reservation {
     fn empty(owner: Owner) -> Self {
-        Self {
-            #[cfg(feature = "track-allocations")]
-            key: owner.shared().manager().sites.new_reservation(),
-            owner,
-            charge: None,
-        }
+        let key = owner.node().supply().sites.new_reservation();
+        Self { owner, charge: None, key }
     }
 
     /// A reservation of what was charged.
-    #[cfg_attr(feature = "track-allocations", track_caller)]
-    pub(crate) fn of(owner: Owner, charge: Charge) -> Self {
+    #[track_caller]
+    pub(super) fn of(owner: Owner, charge: Charge) -> Self {
         let mut reservation = Self::empty(owner);
         reservation.add(charge);
         reservation
@@ -48,7 +71,7 @@ impl Reservation {
     /// The bytes reserved.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.charge.as_ref().map_or(0, |charge| crate::manager::to_usize(charge.bytes()))
+        self.charge.as_ref().map_or(0, |charge| to_usize(charge.bytes()))
     }
 
     /// The owner that holds them.
@@ -59,37 +82,46 @@ impl Reservation {
 
     /// Reserves `bytes` more.
     ///
+    /// # Blocking
+    ///
+    /// As [`Owner::reserve_memory`].
+    ///
     /// # Errors
     ///
     /// If the budget or the owner's limit has less left, or the manager has been shut down. The
     /// reservation is then as before.
-    #[cfg_attr(feature = "track-allocations", track_caller)]
+    #[track_caller]
     pub fn grow(&mut self, bytes: usize) -> Result<(), ReservationError> {
-        let shared = self.owner.shared();
-        if bytes > crate::manager::to_usize(shared.budget().limit()) {
-            let refusal = shared.refused(bytes, Why::Reason(Reason::Capacity));
-            return Err(ReservationError::new(refusal));
-        }
+        self.grow_with(bytes, Effort::AskOthers)
+    }
+
+    #[track_caller]
+    fn grow_with(&mut self, bytes: usize, effort: Effort) -> Result<(), ReservationError> {
         if bytes == 0 {
             return Ok(());
         }
-        match shared.charge(bytes) {
+        let requester = self.owner.requester(effort);
+        let charge = if bytes > to_usize(self.owner.node().budget().limit()) {
+            Err(Denial::Reason(Reason::Capacity))
+        } else {
+            requester.charge(bytes)
+        };
+        match charge {
             Ok(charge) => {
                 self.add(charge);
                 Ok(())
             }
-            Err(why) => Err(ReservationError::new(shared.refused(bytes, why))),
+            Err(denial) => Err(ReservationError::new(requester.refused(bytes, denial))),
         }
     }
 
-    #[cfg_attr(feature = "track-allocations", track_caller)]
+    #[track_caller]
     fn add(&mut self, charge: Charge) {
         match &mut self.charge {
             Some(mine) => mine.merge(charge),
             none => *none = Some(charge),
         }
-        #[cfg(feature = "track-allocations")]
-        self.track(std::panic::Location::caller());
+        self.track(Place::caller());
     }
 
     /// Gives `bytes` back, or all there is if that is less; returns how many.
@@ -98,32 +130,27 @@ impl Reservation {
         if bytes < size {
             if let Some(charge) = &mut self.charge {
                 let awaited = charge.shrink(bytes);
-                self.owner.shared().manager().serve_if(awaited);
+                self.owner.commons().serve_if(awaited);
             }
-            #[cfg(feature = "track-allocations")]
             self.untrack();
             return bytes;
         }
         if let Some(charge) = self.charge.take() {
-            #[cfg(feature = "track-allocations")]
             self.untrack();
             charge.release();
         }
         size
     }
-}
 
-#[cfg(feature = "track-allocations")]
-impl Reservation {
     /// Remembers where the reservation became what it is.
-    pub(crate) fn track(&self, place: crate::owners::node::sites::Place) {
-        let (owner, kind) = (self.owner.shared(), crate::base::error::AllocationKind::Reservation);
-        owner.manager().sites.add(self.key, kind, owner.path(), self.size(), place);
+    pub(super) fn track(&self, place: Place) {
+        let (owner, kind) = (self.owner.node(), AllocationKind::Reservation);
+        owner.supply().sites.add(self.key, kind, owner.path(), self.size(), place);
     }
 
     /// Remembers that there is less of it.
     fn untrack(&self) {
-        self.owner.shared().manager().sites.shrink(self.key, self.size());
+        self.owner.node().supply().sites.shrink(self.key, self.size());
     }
 }
 

@@ -12,10 +12,14 @@ use crate::base::error::{AllocationError, Reason};
 use crate::base::seeded::{Bug, is_planted};
 use crate::base::units::PAGE_BYTES_MIN;
 use crate::memory::arena::ZeroPolicy;
+use crate::memory::mode::MemoryMode;
 use crate::memory::os::checker;
 
-use crate::manager::{MemoryMode, MemorySegment, Owner, Reservation};
-use crate::owners::request::refusal::Why;
+use super::owner::Owner;
+use super::request::denial::Denial;
+use super::request::requester::Effort;
+use super::reservation::Reservation;
+use super::segment::memory_segment::MemorySegment;
 
 /// What a [`Bump`] adds to the bytes that it was asked to hold: its own footer, and room for the
 /// process allocator's header. With it, an extent of whole pages is whole pages.
@@ -84,11 +88,15 @@ struct HeapExtent {
     zero_policy: ZeroPolicy,
 }
 
-impl Scratch {
-    pub(crate) fn new(owner: Owner, limit_bytes: usize) -> Self {
-        Self { owner, limit_bytes, extents: RefCell::new(Vec::new()) }
+impl Owner {
+    /// A bump arena for short-lived small objects, which holds at most `limit_bytes`.
+    #[must_use]
+    pub fn scratch(&self, limit_bytes: usize) -> Scratch {
+        Scratch { owner: self.clone(), limit_bytes, extents: RefCell::new(Vec::new()) }
     }
+}
 
+impl Scratch {
     /// The most bytes it may hold, counted in whole pages.
     #[must_use]
     pub fn limit(&self) -> usize {
@@ -107,7 +115,7 @@ impl Scratch {
     ///
     /// If the scratch's limit, the owner's limit or the budget has less left.
     #[expect(clippy::mut_from_ref, reason = "every call returns memory of its own")]
-    #[cfg_attr(feature = "track-allocations", track_caller)]
+    #[track_caller]
     pub fn alloc<T>(&self, value: T) -> Result<&mut T, AllocationError> {
         let place = self.alloc_layout(Layout::new::<T>())?.cast::<T>();
         // SAFETY: `alloc_layout` returns memory for a `T` that nobody else has.
@@ -122,7 +130,7 @@ impl Scratch {
     ///
     /// As [`alloc`](Self::alloc).
     #[expect(clippy::mut_from_ref, reason = "every call returns memory of its own")]
-    #[cfg_attr(feature = "track-allocations", track_caller)]
+    #[track_caller]
     pub fn alloc_slice_copy<T: Copy>(&self, source: &[T]) -> Result<&mut [T], AllocationError> {
         let place = self.alloc_layout(Layout::for_value(source))?.cast::<T>();
         // SAFETY: `alloc_layout` returns memory for the slice that nobody else has, so it cannot
@@ -138,7 +146,7 @@ impl Scratch {
     ///
     /// As [`alloc`](Self::alloc).
     #[expect(clippy::mut_from_ref, reason = "every call returns memory of its own")]
-    #[cfg_attr(feature = "track-allocations", track_caller)]
+    #[track_caller]
     pub fn alloc_str(&self, source: &str) -> Result<&mut str, AllocationError> {
         let bytes = self.alloc_slice_copy(source.as_bytes())?;
         // SAFETY: the bytes are a copy of a string.
@@ -150,7 +158,7 @@ impl Scratch {
     /// # Errors
     ///
     /// As [`alloc`](Self::alloc).
-    #[cfg_attr(feature = "track-allocations", track_caller)]
+    #[track_caller]
     pub fn alloc_layout(&self, layout: Layout) -> Result<NonNull<u8>, AllocationError> {
         if let (0, Some(aligned)) = (layout.size(), NonZeroUsize::new(layout.align())) {
             return Ok(NonNull::without_provenance(aligned));
@@ -181,9 +189,9 @@ impl Scratch {
     }
 
     /// A fresh extent that has room for `layout`.
-    #[cfg_attr(feature = "track-allocations", track_caller)]
+    #[track_caller]
     fn extent_for(&self, layout: Layout, held_bytes: usize) -> Result<Extent, AllocationError> {
-        let mode = self.owner.shared().manager().mode;
+        let mode = self.owner.node().supply().mode;
         let page_bytes = self.owner.page_size();
         let wanted = needed_bytes(layout, mode)
             .and_then(|needed| needed.checked_next_multiple_of(page_bytes))
@@ -201,12 +209,12 @@ impl Scratch {
             .map_err(|_| self.refusal(wanted, Reason::ProcessAllocator))?;
         bump.set_allocation_limit(Some(bump.allocated_bytes()));
         debug_assert!(bump.allocated_bytes_including_metadata() <= wanted);
-        let zero_policy = self.owner.shared().manager().arena.zero_policy();
+        let zero_policy = self.owner.node().supply().arena.zero_policy();
         Ok(Extent::Heap(HeapExtent { bump, reservation, zero_policy }))
     }
 
     fn refusal(&self, bytes: usize, reason: Reason) -> AllocationError {
-        AllocationError::new(self.owner.shared().refused(bytes, Why::Reason(reason)))
+        self.owner.requester(Effort::AskOthers).refusal(bytes, Denial::Reason(reason))
     }
 }
 

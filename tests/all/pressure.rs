@@ -148,7 +148,8 @@ fn who_waits_for_a_change_no_longer_is_forgotten() {
         let next = pin!(changes.next());
         assert!(next.poll(&mut Context::from_waker(&waker)).is_pending());
     }
-    assert_eq!(owner.used_memory(), PAGE, "the last waker stays");
+    // All are woken, and go, when the manager's thread looks for the first time.
+    assert!(owner.used_memory() <= PAGE, "no more than the last waker stays");
     drop(changes);
     assert_eq!(owner.used_memory(), 0);
 }

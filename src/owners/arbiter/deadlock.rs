@@ -7,9 +7,9 @@ use std::time::Instant;
 use crate::base::units::LevelId;
 use crate::ledger::waiting::line::{Ticket, Waiting};
 
-use crate::manager::Shared;
-use crate::owners::owner::OwnerShared;
-use crate::owners::sharing::wait::Wanted;
+use crate::owners::node::owner_node::OwnerNode;
+use crate::owners::sharing::commons::Commons;
+use crate::owners::sharing::queue::Wanted;
 
 /// Waits that seem to have no end, by the account or the budget that refuses them.
 #[derive(Default)]
@@ -35,14 +35,14 @@ impl Deadlocks {
     /// has changed about that for a while; `is_asked` says who is giving back just now.
     pub(crate) fn last_to_come(
         &mut self,
-        manager: &Shared,
+        commons: &Commons,
         first: &Waiting<Wanted>,
         waiting: &[Waiting<Wanted>],
-        is_asked: impl Fn(&OwnerShared) -> bool,
+        is_asked: impl Fn(&OwnerNode) -> bool,
         now: Instant,
     ) -> Option<Ticket> {
         let (_, identity) = first.level();
-        let Some(circle) = Circle::of(manager, first, waiting, is_asked) else {
+        let Some(circle) = Circle::of(commons, first, waiting, is_asked) else {
             self.stuck.remove(&identity);
             return None;
         };
@@ -51,7 +51,7 @@ impl Deadlocks {
                 self.stuck.insert(identity, Stuck { circle, since: now });
                 None
             }
-            Some(stuck) if now.duration_since(stuck.since) < manager.sharing.deadlock_timeout => {
+            Some(stuck) if now.duration_since(stuck.since) < commons.options.deadlock_timeout => {
                 None
             }
             Some(_) => {
@@ -70,10 +70,10 @@ impl Deadlocks {
 impl Circle {
     /// `None` if anybody in it does not wait, or gives back just now.
     fn of(
-        manager: &Shared,
+        commons: &Commons,
         first: &Waiting<Wanted>,
         waiting: &[Waiting<Wanted>],
-        is_asked: impl Fn(&OwnerShared) -> bool,
+        is_asked: impl Fn(&OwnerNode) -> bool,
     ) -> Option<Self> {
         let mut circle = Self { tickets: Vec::new(), used_bytes: 0 };
         let mut levels = vec![first.level().1];
@@ -82,13 +82,13 @@ impl Circle {
             next += 1;
             // Those behind him wait for him.
             let first = waiting.iter().find(|waiting| waiting.level().1 == identity)?;
-            let holders = manager.holders_for(first);
+            let holders = holders_for(commons, first);
             if holders.is_empty() {
                 return None;
             }
             for holder in holders {
                 let is_his = |waiting: &&Waiting<Wanted>| {
-                    waiting.is_patient() && Arc::ptr_eq(&holder, waiting.request.owner())
+                    waiting.request.is_patient() && Arc::ptr_eq(&holder, waiting.request.owner())
                 };
                 if is_asked(&holder) || !waiting.iter().any(|waiting| is_his(&waiting)) {
                     return None;
@@ -108,35 +108,33 @@ impl Circle {
     }
 }
 
-impl Shared {
-    /// Those who hold something whose return would help a request: above all minimums that it is
-    /// not entitled to, or if nobody has more than these, whoever holds anything or is promised
-    /// more: it would help if he went.
-    fn holders_for(&self, waiting: &Waiting<Wanted>) -> Vec<Arc<OwnerShared>> {
-        let requester = waiting.request.owner();
-        let full = requester.ancestor(waiting.level().0);
-        let is_full = |owner: &OwnerShared| full.is_some_and(|full| std::ptr::eq(owner, full));
-        let is_apart = |owner: &&OwnerShared| {
-            let is_requester = std::ptr::eq(*owner, &**requester);
-            !is_full(owner) && (is_requester || !requester.is_below(owner))
+/// Those who hold something whose return would help a request: above all minimums that it is
+/// not entitled to, or if nobody has more than these, whoever holds anything or is promised
+/// more: it would help if he went.
+fn holders_for(commons: &Commons, waiting: &Waiting<Wanted>) -> Vec<Arc<OwnerNode>> {
+    let requester = waiting.request.owner();
+    let full = requester.ancestor(waiting.level().0);
+    let is_full = |owner: &OwnerNode| full.is_some_and(|full| owner.is(full));
+    let is_apart = |owner: &&OwnerNode| {
+        let is_requester = owner.is(requester);
+        !is_full(owner) && (is_requester || !requester.is_below(owner))
+    };
+    let has_excess = |owner: &Arc<OwnerNode>| {
+        let mut apart = owner.ancestry().take_while(is_apart);
+        apart.all(|owner| owner.account().used_bytes() > owner.account().minimum())
+    };
+    let is_promised_more = |owner: &OwnerNode| {
+        owner.account().used_bytes() < owner.account().minimum() && is_apart(&owner)
+    };
+    commons.snapshot(|present| {
+        let is_in_scope = |owner: &&Arc<OwnerNode>| {
+            full.is_none_or(|full| owner.is_below(full)) && !owner.is_of_reserve()
         };
-        let has_excess = |owner: &Arc<OwnerShared>| {
-            let mut apart = owner.ancestry().take_while(is_apart);
-            apart.all(|owner| owner.account().used_bytes() > owner.account().minimum())
-        };
-        let is_promised_more = |owner: &OwnerShared| {
-            owner.account().used_bytes() < owner.account().minimum() && is_apart(&owner)
-        };
-        self.present(|present| {
-            let is_in_scope = |owner: &&Arc<OwnerShared>| {
-                full.is_none_or(|full| owner.is_below(full)) && !owner.is_of_reserve()
-            };
-            let holds = |owner: &&Arc<OwnerShared>| present.own_bytes_of(owner) > 0;
-            let all: Vec<_> = present.owners.iter().filter(is_in_scope).cloned().collect();
-            let is_above = |owner: &&Arc<OwnerShared>| holds(owner) && has_excess(owner);
-            let above: Vec<_> = all.iter().filter(is_above).cloned().collect();
-            let counts = |owner: &Arc<OwnerShared>| holds(&owner) || is_promised_more(owner);
-            if above.is_empty() { all.into_iter().filter(counts).collect() } else { above }
-        })
-    }
+        let holds = |owner: &&Arc<OwnerNode>| present.own_bytes_of(owner) > 0;
+        let all: Vec<_> = present.owners.iter().filter(is_in_scope).cloned().collect();
+        let is_above = |owner: &&Arc<OwnerNode>| holds(owner) && has_excess(owner);
+        let above: Vec<_> = all.iter().filter(is_above).cloned().collect();
+        let counts = |owner: &Arc<OwnerNode>| holds(&owner) || is_promised_more(owner);
+        if above.is_empty() { all.into_iter().filter(counts).collect() } else { above }
+    })
 }

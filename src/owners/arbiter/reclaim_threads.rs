@@ -6,14 +6,14 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::base::panics::shielded;
-use crate::manager::{Shared, to_usize};
-use crate::owners::arbiter::candidates::Candidate;
-use crate::owners::owner::OwnerShared;
-use crate::owners::reclaim::{Call, SpillReserve};
+use crate::owners::node::owner_node::OwnerNode;
+use crate::owners::sharing::commons::Commons;
+use crate::owners::sharing::this_thread::Calling;
+
+use super::candidates::Candidate;
 
 /// Candidates that are asked how much they could give back.
-pub(crate) struct Survey {
+pub(crate) struct ReclaimableProbe {
     since: Instant,
     /// The addresses of those who are asked, to know them by. What they say is theirs to remember.
     asked: Vec<usize>,
@@ -21,20 +21,20 @@ pub(crate) struct Survey {
     under_way: Weak<()>,
 }
 
-impl Survey {
+impl ReclaimableProbe {
     /// Asks those among `candidates` who are called; `None` if the system has no thread for it.
-    pub(crate) fn start(manager: &Arc<Shared>, candidates: &[Candidate]) -> Option<Self> {
+    pub(crate) fn start(commons: &Arc<Commons>, candidates: &[Candidate]) -> Option<Self> {
         let called = candidates.iter().filter(|candidate| !candidate.is_polled);
         let owners: Vec<_> = called.map(|candidate| Arc::clone(&candidate.owner)).collect();
         let asked = owners.iter().map(address).collect();
         let token = Arc::new(());
         let under_way = Arc::downgrade(&token);
-        let manager = Arc::clone(manager);
+        let commons = Arc::clone(commons);
         spawn("offheap-survey", move || {
-            let _call = Call::new();
+            let _calling = Calling::new();
             owners.iter().for_each(ask);
             drop(token);
-            manager.call_arbiter();
+            commons.wake_arbiter();
         })
         .ok()?;
         Some(Self { since: Instant::now(), asked, under_way })
@@ -57,59 +57,52 @@ impl Survey {
     }
 
     /// Whether `owner` is among those who are asked.
-    pub(crate) fn asks(&self, owner: &Arc<OwnerShared>) -> bool {
+    pub(crate) fn asks(&self, owner: &Arc<OwnerNode>) -> bool {
         self.asked.contains(&address(owner))
     }
 }
 
 /// Has `owner` give back about `bytes`; `false` if it is at work already, all of the spill reserve
 /// is in use, or the system has no thread for it.
-pub(crate) fn reclaim(manager: &Arc<Shared>, owner: &Arc<OwnerShared>, bytes: u64) -> bool {
-    let asked = owner.standing().reclaim.asked();
-    if !asked.try_begin() {
+pub(super) fn reclaim(commons: &Arc<Commons>, owner: &Arc<OwnerNode>, bytes: u64) -> bool {
+    let reclaim = &owner.sharing().reclaim;
+    if !reclaim.asked().try_begin() {
         return false;
     }
-    let (mine, arbiter) = (Arc::clone(owner), Arc::clone(manager));
     let used_before = owner.account().used_bytes();
-    owner.standing().reclaim.set_given(0);
-    let started = SpillReserve::new(owner, manager).is_some_and(|reserve| {
+    reclaim.set_given(0);
+    let prepared = reclaim.reclaimable().and_then(|reclaimable| reclaimable.prepare());
+    let started = prepared.is_some_and(|give_back| {
+        let (mine, commons) = (Arc::clone(owner), Arc::clone(commons));
         let call = move || {
-            let _call = Call::new();
-            if let Some(reclaimer) = mine.standing().reclaim.reclaimer() {
-                let reserve = &reserve;
-                // It may be the last handle that is let go of here.
-                let call = move || reclaimer.reclaim(to_usize(bytes), reserve);
-                // One that panics has given what it has given.
-                let _ = shielded(call);
-            }
+            let _calling = Calling::new();
+            // The reserve is part of the call, and so is over before the next one can begin.
+            give_back(bytes);
             mine.note_given(used_before);
-            drop(reserve);
-            mine.standing().reclaim.asked().end();
-            arbiter.call_arbiter();
+            mine.sharing().reclaim.asked().end();
+            commons.wake_arbiter();
         };
         spawn("offheap-reclaim", call).is_ok()
     });
     if !started {
-        asked.end();
+        reclaim.asked().end();
     }
     started
 }
 
 /// Asks one owner how much it could give back.
-fn ask(owner: &Arc<OwnerShared>) {
-    let reclaim = &owner.standing().reclaim;
+fn ask(owner: &Arc<OwnerNode>) {
+    let reclaim = &owner.sharing().reclaim;
     if !reclaim.asked().try_begin() {
         return;
     }
-    let said = reclaim.reclaimer().and_then(|reclaimer| {
-        // One that panics is taken to have nothing.
-        shielded(move || reclaimer.reclaimable())
-    });
+    // One that panics is taken to have nothing.
+    let said = reclaim.reclaimable().and_then(|reclaimable| reclaimable.reclaimable());
     reclaim.asked().tell(said.unwrap_or(0) as u64);
     reclaim.asked().end();
 }
 
-fn address(owner: &Arc<OwnerShared>) -> usize {
+fn address(owner: &Arc<OwnerNode>) -> usize {
     Arc::as_ptr(owner).addr()
 }
 
@@ -127,12 +120,12 @@ mod tests {
         let manager = MemoryManager::builder().capacity(1 << 20).build().unwrap();
         let owner = |name| manager.owner(name).register().unwrap();
         let (asked, other) = (owner("asked"), owner("other"));
-        let survey = Survey {
+        let survey = ReclaimableProbe {
             since: Instant::now(),
-            asked: vec![address(asked.shared())],
+            asked: vec![address(asked.node())],
             under_way: Weak::new(),
         };
-        assert!(survey.asks(asked.shared()));
-        assert!(!survey.asks(other.shared()));
+        assert!(survey.asks(asked.node()));
+        assert!(!survey.asks(other.node()));
     }
 }

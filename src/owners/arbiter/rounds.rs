@@ -4,24 +4,25 @@
 //! It goes by numbers that may have changed when it acts on them, and so never takes anything: it
 //! asks, and whoever gives back serves the line.
 
-use std::cell::Cell;
+use std::io;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use crate::base::sync::{AtomicU64, Ordering};
+use crate::base::events;
+use crate::base::panics::catch;
+use crate::base::threads::{Next, Threads, Wakeup};
 use crate::base::units::LevelId;
 use crate::ledger::budget::Refused;
 use crate::ledger::waiting::line::{Ended, Ticket, Waiting};
+use crate::owners::node::owner_node::OwnerNode;
+use crate::owners::sharing::commons::Commons;
+use crate::owners::sharing::queue::{WaitMode, Wanted, wake_all};
+use crate::owners::sharing::shares::share_out;
+use crate::owners::sharing::this_thread::become_arbiter;
 
-use crate::base::panics::shielded;
-use crate::manager::Shared;
-use crate::owners::arbiter::candidates::{Candidate, Scope};
-use crate::owners::arbiter::deadlock::Deadlocks;
-use crate::owners::arbiter::reclaim_threads::{self, Survey};
-use crate::owners::background::Next;
-use crate::owners::events;
-use crate::owners::owner::OwnerShared;
-use crate::owners::sharing::wait::{Until, Wanted, wake_all};
+use super::candidates::{Candidate, Scope, candidates};
+use super::deadlock::Deadlocks;
+use super::reclaim_threads::{self, ReclaimableProbe};
 
 /// How often it looks at what was asked for.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -36,51 +37,27 @@ const REST_MAX: Duration = Duration::from_millis(100);
 pub(crate) struct Arbiter {
     asks: Vec<Ask>,
     rests: Vec<Rest>,
-    survey: Option<Survey>,
+    probe: Option<ReclaimableProbe>,
     /// Polled owners whose flag may be up.
-    flagged: Vec<Weak<OwnerShared>>,
+    flagged: Vec<Weak<OwnerNode>>,
     deadlocks: Deadlocks,
-}
-
-/// How often owners were asked, and what they gave.
-#[derive(Default)]
-pub(crate) struct Answers {
-    reclaims: AtomicU64,
-    bytes: AtomicU64,
-}
-
-impl Answers {
-    pub(crate) fn reclaims(&self) -> u64 {
-        // ORDERING: Relaxed. A number to show.
-        self.reclaims.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn bytes(&self) -> u64 {
-        // ORDERING: Relaxed. A number to show.
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    fn note(&self, bytes: u64) {
-        // ORDERING: Relaxed. A number to show.
-        self.reclaims.fetch_add(1, Ordering::Relaxed);
-        // ORDERING: Relaxed. A number to show.
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
 }
 
 /// An owner that was asked.
 struct Ask {
-    owner: Weak<OwnerShared>,
+    owner: Weak<OwnerNode>,
     is_polled: bool,
     used_before: u64,
     bytes: u64,
-    /// `None` if that is beyond what the clock can tell.
+    /// From when on others are asked beside it. `None` if that is beyond what the clock can tell.
+    patience_end: Option<Instant>,
+    /// Likewise: from when on nothing is expected of it.
     deadline: Option<Instant>,
 }
 
 /// An owner that gave nothing when it was asked last.
 struct Rest {
-    owner: Weak<OwnerShared>,
+    owner: Weak<OwnerNode>,
     since: Instant,
     until: Instant,
     pause: Duration,
@@ -99,19 +76,19 @@ enum Hope {
 
 impl Arbiter {
     /// Looks at those who wait, and does what there is to do for them.
-    pub(crate) fn look(&mut self, manager: &Arc<Shared>) -> Next {
+    pub(crate) fn look(&mut self, commons: &Arc<Commons>) -> Next {
         let now = Instant::now();
-        self.finish_asks(manager, now);
-        let waiting = manager.line.waiting();
-        manager.share_out(|owner| {
+        self.finish_asks(commons, now);
+        let waiting = commons.queue.waiting();
+        share_out(commons, |owner| {
             waiting.iter().any(|waiting| std::ptr::eq(&**waiting.request.owner(), owner))
         });
         // Shares decide who is first.
-        manager.serve();
-        let waiting = manager.line.waiting();
+        commons.serve();
+        let waiting = commons.queue.waiting();
         if waiting.is_empty() {
             self.lower_flags();
-            return if self.asks.is_empty() { Next::WhenCalled } else { Next::After(LOOK_EVERY) };
+            return if self.asks.is_empty() { Next::WhenWoken } else { Next::After(LOOK_EVERY) };
         }
         self.forget_rests(&waiting, now);
         let mut levels: Vec<(LevelId, Hope)> = Vec::new();
@@ -123,20 +100,20 @@ impl Arbiter {
             if known.is_some() || is_behind {
                 // Whoever comes after another is next to be asked for, while others have something
                 // to give to that one; but not for ever.
-                let is_late = first.waits_for(now) >= manager.sharing.reclaim_timeout;
+                let is_late = first.request.waits_for(now) >= commons.options.reclaim_timeout;
                 if is_late || !known.is_some_and(|(_, hope)| *hope == Hope::Called) {
-                    end_unless_it_waits(manager, first);
+                    end_unless_it_waits(commons, first);
                 }
                 continue;
             }
-            let hope = self.pursue(manager, first, &waiting, now);
+            let hope = self.pursue(commons, first, &waiting, now);
             levels.push((identity, hope));
             if hope != Hope::Called {
                 // Whoever looks for himself may take his time.
-                end_unless_it_waits(manager, first);
+                end_unless_it_waits(commons, first);
             }
             match hope {
-                Hope::None => self.end_deadlock(manager, first, &waiting, now),
+                Hope::None => self.end_deadlock(commons, first, &waiting, now),
                 Hope::Called | Hope::Flagged => next = Next::After(LOOK_EVERY),
             }
         }
@@ -147,47 +124,47 @@ impl Arbiter {
     /// Asks owners for what a request lacks.
     fn pursue(
         &mut self,
-        manager: &Arc<Shared>,
+        commons: &Arc<Commons>,
         first: &Waiting<Wanted>,
         waiting: &[Waiting<Wanted>],
         now: Instant,
     ) -> Hope {
         let Some(scope) = Scope::of(first) else { return Hope::None };
-        let until = first.request.until();
-        let (asked, hope) = self.outstanding(&scope, until);
+        let mode = first.request.mode();
+        let (asked, hope) = self.outstanding(&scope, mode, now);
         let Some(lacking) = scope.lacking_bytes().checked_sub(asked).filter(|bytes| *bytes > 0)
         else {
             return hope;
         };
-        let may_be_asked = |owner: &Arc<OwnerShared>| {
-            let is = |other: &Weak<OwnerShared>| std::ptr::eq(other.as_ptr(), &**owner);
+        let may_be_asked = |owner: &Arc<OwnerNode>| {
+            let is = |other: &Weak<OwnerNode>| std::ptr::eq(other.as_ptr(), &**owner);
             // Whoever waits does not look.
-            let looks = !owner.standing().reclaim.is_polled() || !waits(waiting, owner);
+            let looks = !owner.sharing().reclaim.is_polled() || !waits(waiting, owner);
             // Whoever just says what he could give is about to be asked for it.
-            let is_free = self.is_surveyed(manager, owner, now) || !is_busy(owner);
+            let is_free = self.is_probed(commons, owner, now) || !is_busy(owner);
             looks
                 && is_free
                 && !self.asks.iter().any(|ask| is(&ask.owner))
                 && !self.rests.iter().any(|rest| is(&rest.owner) && rest.holds_for(first, now))
         };
-        let candidates = manager.candidates(&scope, may_be_asked);
+        let candidates = candidates(commons, &scope, may_be_asked);
         if candidates.iter().any(|candidate| !candidate.is_polled) {
-            match &self.survey {
-                Some(survey) if !survey.is_over(now, manager.sharing.reclaim_timeout) => {
+            match &self.probe {
+                Some(probe) if !probe.is_over(now, commons.options.patience()) => {
                     return Hope::Called;
                 }
-                Some(survey) if survey.has_ended() && survey.covers(&candidates) => {
-                    self.survey = None;
+                Some(probe) if probe.has_ended() && probe.covers(&candidates) => {
+                    self.probe = None;
                 }
                 _ => {
-                    self.survey = Survey::start(manager, &candidates);
+                    self.probe = ReclaimableProbe::start(commons, &candidates);
                     // Without a thread for it nobody can be called.
-                    return if self.survey.is_some() { Hope::Called } else { hope };
+                    return if self.probe.is_some() { Hope::Called } else { hope };
                 }
             }
         }
-        let is_held_up = self.ask_all(manager, candidates, (lacking, until), now);
-        match self.outstanding(&scope, until).1 {
+        let is_held_up = self.ask_all(commons, candidates, (lacking, mode), now);
+        match self.outstanding(&scope, mode, now).1 {
             // Those who are at work have all of the spill reserve, and will be done.
             Hope::None if is_held_up && self.asks.iter().any(|ask| !ask.is_polled) => Hope::Called,
             hope => hope,
@@ -195,10 +172,10 @@ impl Arbiter {
     }
 
     /// Whether `owner` is being asked how much it could give.
-    fn is_surveyed(&self, manager: &Shared, owner: &Arc<OwnerShared>, now: Instant) -> bool {
-        let timeout = manager.sharing.reclaim_timeout;
-        let survey = self.survey.as_ref().filter(|survey| !survey.is_over(now, timeout));
-        survey.is_some_and(|survey| survey.asks(owner))
+    fn is_probed(&self, commons: &Commons, owner: &Arc<OwnerNode>, now: Instant) -> bool {
+        let timeout = commons.options.patience();
+        let probe = self.probe.as_ref().filter(|probe| !probe.is_over(now, timeout));
+        probe.is_some_and(|probe| probe.asks(owner))
     }
 
     /// Asks candidates for the bytes that are lacking, those of the lowest priority first, and of
@@ -206,9 +183,9 @@ impl Arbiter {
     /// others asked for all of it. Whether somebody could not be called just now.
     fn ask_all(
         &mut self,
-        manager: &Arc<Shared>,
+        commons: &Arc<Commons>,
         mut candidates: Vec<Candidate>,
-        (mut lacking, until): (u64, Until),
+        (mut lacking, mode): (u64, WaitMode),
         now: Instant,
     ) -> bool {
         let mut is_held_up = false;
@@ -224,18 +201,19 @@ impl Arbiter {
                 is_polled: candidate.is_polled,
                 used_before: candidate.owner.account().used_bytes(),
                 bytes,
-                deadline: now.checked_add(manager.sharing.reclaim_timeout),
+                patience_end: now.checked_add(commons.options.patience()),
+                deadline: now.checked_add(commons.options.reclaim_timeout),
             };
             if candidate.is_polled {
-                candidate.owner.standing().reclaim.set_given(0);
-                candidate.owner.standing().reclaim.asked().request(bytes);
+                candidate.owner.sharing().reclaim.set_given(0);
+                candidate.owner.sharing().reclaim.asked().request(bytes);
                 self.flagged.retain(|owner| owner.strong_count() > 0 && !owner.ptr_eq(&ask.owner));
                 self.flagged.push(Weak::clone(&ask.owner));
-            } else if !reclaim_threads::reclaim(manager, &candidate.owner, bytes) {
+            } else if !reclaim_threads::reclaim(commons, &candidate.owner, bytes) {
                 is_held_up = true;
                 continue;
             }
-            lacking -= if ask.counts_for(until) { bytes } else { 0 };
+            lacking -= if ask.counts_for(mode) { bytes } else { 0 };
             self.asks.push(ask);
             if lacking == 0 {
                 break;
@@ -245,13 +223,13 @@ impl Arbiter {
     }
 
     /// The bytes that were asked of those in scope, and not given yet, and what to hope for.
-    fn outstanding(&self, scope: &Scope<'_>, until: Until) -> (u64, Hope) {
+    fn outstanding(&self, scope: &Scope<'_>, mode: WaitMode, now: Instant) -> (u64, Hope) {
         let (mut bytes, mut hope) = (0, Hope::None);
         for ask in &self.asks {
             let Some(owner) = ask.owner.upgrade().filter(|owner| scope.includes(owner)) else {
                 continue;
             };
-            if ask.counts_for(until) {
+            if ask.counts_for(mode) && !ask.tries_patience(now) {
                 bytes += ask.bytes.saturating_sub(ask.given_bytes(&owner));
             }
             hope = match (ask.is_polled, hope) {
@@ -263,18 +241,18 @@ impl Arbiter {
     }
 
     /// Strikes off those who have answered, and those who took too long.
-    fn finish_asks(&mut self, manager: &Shared, now: Instant) {
+    fn finish_asks(&mut self, commons: &Commons, now: Instant) {
         let (done, open): (Vec<_>, _) =
             std::mem::take(&mut self.asks).into_iter().partition(|ask| ask.is_over(now));
         self.asks = open;
         for ask in done {
             let Some(owner) = ask.owner.upgrade() else { continue };
             if ask.is_polled && !ask.is_late(now) {
-                owner.standing().reclaim.asked().request(0);
+                owner.sharing().reclaim.asked().request(0);
             }
             let given_bytes = ask.given_bytes(&owner);
-            manager.answers.note(given_bytes);
-            events::asked(&owner, ask.bytes, given_bytes);
+            commons.reclaims.note(given_bytes);
+            events::asked(owner.path(), ask.bytes, given_bytes);
             if given_bytes == 0 {
                 self.have_rest(&owner, now);
             } else {
@@ -286,7 +264,7 @@ impl Arbiter {
     /// Forgets who gave nothing some time ago, unless somebody waits since before, and only for
     /// those who were not asked on his behalf.
     fn forget_rests(&mut self, waiting: &[Waiting<Wanted>], now: Instant) {
-        let asked = waiting.iter().filter(|waiting| !waiting.is_patient());
+        let asked = waiting.iter().filter(|waiting| !waiting.request.is_patient());
         let first = asked.map(|waiting| waiting.request.since()).min();
         self.rests.retain(|rest| {
             let is_of_use = rest.until + REST_MAX > now || first.is_some_and(|it| it <= rest.since);
@@ -295,7 +273,7 @@ impl Arbiter {
     }
 
     /// Leaves an owner in peace for a while.
-    fn have_rest(&mut self, owner: &Arc<OwnerShared>, now: Instant) {
+    fn have_rest(&mut self, owner: &Arc<OwnerNode>, now: Instant) {
         let mine = self.rests.iter().position(|rest| std::ptr::eq(rest.owner.as_ptr(), &**owner));
         let pause = match mine {
             Some(mine) => (2 * self.rests.swap_remove(mine).pause).min(REST_MAX),
@@ -308,38 +286,38 @@ impl Arbiter {
     /// Nobody waits any more.
     fn lower_flags(&mut self) {
         for owner in self.flagged.drain(..).filter_map(|owner| owner.upgrade()) {
-            owner.standing().reclaim.asked().request(0);
+            owner.sharing().reclaim.asked().request(0);
         }
         self.asks.retain(|ask| !ask.is_polled);
-        self.survey = None;
+        self.probe = None;
         self.deadlocks.retain(|_| false);
     }
 
     /// Ends the wait of the last one to come of those who wait for each other.
     fn end_deadlock(
         &mut self,
-        manager: &Shared,
+        commons: &Commons,
         first: &Waiting<Wanted>,
         waiting: &[Waiting<Wanted>],
         now: Instant,
     ) {
         let gives = |ask: &Ask, owner| !ask.is_polled && std::ptr::eq(ask.owner.as_ptr(), owner);
-        let is_asked = |owner: &OwnerShared| self.asks.iter().any(|ask| gives(ask, owner));
-        let last = self.deadlocks.last_to_come(manager, first, waiting, is_asked, now);
+        let is_asked = |owner: &OwnerNode| self.asks.iter().any(|ask| gives(ask, owner));
+        let last = self.deadlocks.last_to_come(commons, first, waiting, is_asked, now);
         if let Some(ticket) = last {
-            end(manager, ticket, Ended::Deadlock);
+            end(commons, ticket, Ended::Deadlock);
         }
     }
 }
 
 /// Whether an owner is called, or is at work on what it was asked for.
-fn is_busy(owner: &OwnerShared) -> bool {
-    owner.standing().reclaim.asked().is_busy()
+fn is_busy(owner: &OwnerNode) -> bool {
+    owner.sharing().reclaim.asked().is_busy()
 }
 
 /// Whether an owner waits in line.
-fn waits(waiting: &[Waiting<Wanted>], owner: &OwnerShared) -> bool {
-    let mut patient = waiting.iter().filter(|waiting| waiting.is_patient());
+fn waits(waiting: &[Waiting<Wanted>], owner: &OwnerNode) -> bool {
+    let mut patient = waiting.iter().filter(|waiting| waiting.request.is_patient());
     patient.any(|waiting| std::ptr::eq(&**waiting.request.owner(), owner))
 }
 
@@ -347,25 +325,25 @@ impl Rest {
     /// Whether the owner is not asked for a request: nobody is asked twice for one that waits only
     /// until all have been asked.
     fn holds_for(&self, waiting: &Waiting<Wanted>, now: Instant) -> bool {
-        self.until > now || !waiting.is_patient() && self.since >= waiting.request.since()
+        self.until > now || !waiting.request.is_patient() && self.since >= waiting.request.since()
     }
 }
 
 impl Ask {
     /// Whether a request waits for the answer.
-    fn counts_for(&self, until: Until) -> bool {
-        !self.is_polled || until == Until::Served
+    fn counts_for(&self, mode: WaitMode) -> bool {
+        !self.is_polled || mode == WaitMode::UntilServed
     }
 
-    fn given_bytes(&self, owner: &OwnerShared) -> u64 {
+    fn given_bytes(&self, owner: &OwnerNode) -> u64 {
         let left = owner.account().used_bytes();
         // It may have taken memory again since.
-        self.used_before.saturating_sub(left).max(owner.standing().reclaim.given_bytes())
+        self.used_before.saturating_sub(left).max(owner.sharing().reclaim.given_bytes())
     }
 
     fn is_over(&self, now: Instant) -> bool {
         let Some(owner) = self.owner.upgrade() else { return true };
-        let asked = owner.standing().reclaim.asked();
+        let asked = owner.sharing().reclaim.asked();
         let is_answered = match self.is_polled {
             true => asked.requested_bytes() == 0 || self.given_bytes(&owner) >= self.bytes,
             false => !asked.is_busy(),
@@ -373,60 +351,40 @@ impl Ask {
         is_answered || self.is_late(now)
     }
 
+    /// Whether it takes so long that others are asked beside it.
+    fn tries_patience(&self, now: Instant) -> bool {
+        self.patience_end.is_some_and(|end| now >= end)
+    }
+
     fn is_late(&self, now: Instant) -> bool {
         self.deadline.is_some_and(|deadline| now >= deadline)
     }
 }
 
-impl Waiting<Wanted> {
-    pub(crate) fn is_patient(&self) -> bool {
-        self.request.until() == Until::Served
-    }
-
-    fn waits_for(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.request.since())
-    }
-}
-
 /// Refuses a request that was to wait only for those who were asked.
-fn end_unless_it_waits(manager: &Shared, waiting: &Waiting<Wanted>) {
-    if !waiting.is_patient() {
-        end(manager, waiting.ticket, Ended::Refused(waiting.refused));
+fn end_unless_it_waits(commons: &Commons, waiting: &Waiting<Wanted>) {
+    if !waiting.request.is_patient() {
+        end(commons, waiting.ticket, Ended::Refused(waiting.refused));
     }
 }
 
-fn end(manager: &Shared, ticket: Ticket, why: Ended) {
-    wake_all(manager.line.end(ticket, why));
+fn end(commons: &Commons, ticket: Ticket, why: Ended) {
+    wake_all(commons.queue.end(ticket, why));
     // Others may have waited behind.
-    manager.serve();
+    commons.serve();
 }
 
-thread_local! {
-    static IS_ARBITER: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Whether this thread is an arbiter, which nobody else would do anything for if it waited: what
-/// it runs for others, a policy or a waker, may ask for memory.
-pub(crate) fn is_arbiter() -> bool {
-    IS_ARBITER.get()
-}
-
-impl Shared {
-    /// Has the arbiter look at those who wait. The first call starts it; `false` if the system has
-    /// no thread for it, in which case the next call tries again.
-    pub(crate) fn call_arbiter(self: &Arc<Self>) -> bool {
-        let start = || {
-            let mut arbiter = Arbiter::default();
-            let look = move |manager: &Arc<Self>| {
-                IS_ARBITER.set(true);
-                // What panics is foreign. Those who wait need the arbiter all the same.
-                shielded(|| arbiter.look(manager)).unwrap_or(Next::After(IDLE_LOOK_EVERY))
-            };
-            let manager = Arc::downgrade(self);
-            self.background.start("offheap-arbiter", manager, Next::WhenCalled, look)
-        };
-        self.arbiter.start(start).map(|bell| bell.ring()).is_ok()
-    }
+/// Starts the arbiter of a manager on one of `threads`, and returns what wakes it. It ends once
+/// `commons` is gone.
+pub(crate) fn start(commons: &Weak<Commons>, threads: &Threads) -> io::Result<Arc<Wakeup>> {
+    let mut arbiter = Arbiter::default();
+    let commons = Weak::clone(commons);
+    threads.start("offheap-arbiter", Next::WhenWoken, move || {
+        let commons = commons.upgrade()?;
+        become_arbiter();
+        // What panics is foreign. Those that wait need the arbiter all the same.
+        Some(catch(|| arbiter.look(&commons)).unwrap_or(Next::After(IDLE_LOOK_EVERY)))
+    })
 }
 
 #[cfg(test)]

@@ -17,22 +17,23 @@ fn owner() -> Owner {
 /// That `owner` was asked for two pages, by a flag or by a call.
 fn ask(owner: &Owner, is_polled: bool, deadline: Instant) -> Ask {
     Ask {
-        owner: Arc::downgrade(owner.shared()),
+        owner: Arc::downgrade(owner.node()),
         is_polled,
-        used_before: owner.shared().account().used_bytes(),
+        used_before: owner.node().account().used_bytes(),
         bytes: 2 * PAGE as u64,
+        patience_end: None,
         deadline: Some(deadline),
     }
 }
 
 /// Another owner of the same memory.
 fn another(owner: &Owner) -> Owner {
-    let manager = Arc::clone(owner.shared().manager_handle());
-    crate::config::OwnerBuilder::new(manager, None, "holder".into()).register().unwrap()
+    let common = (Arc::clone(owner.commons()), Arc::clone(owner.node().above()));
+    crate::config::OwnerBuilder::new(common, None, "holder".into()).register().unwrap()
 }
 
 fn requested(owner: &Owner) -> &crate::ledger::waiting::ask::Asked {
-    owner.shared().standing().reclaim.asked()
+    owner.node().sharing().reclaim.asked()
 }
 
 #[test]
@@ -41,7 +42,7 @@ fn whoever_gives_nothing_rests_twice_as_long_each_time_up_to_a_bound() {
     let mut arbiter = Arbiter::default();
     let mut pauses = Vec::new();
     for _ in 0..6 {
-        arbiter.have_rest(owner.shared(), now);
+        arbiter.have_rest(owner.node(), now);
         let [rest] = arbiter.rests.as_slice() else { panic!("one rest of one owner") };
         assert_eq!((rest.since, rest.until), (now, now + rest.pause));
         pauses.push(rest.pause.as_millis());
@@ -53,13 +54,13 @@ fn whoever_gives_nothing_rests_twice_as_long_each_time_up_to_a_bound() {
 fn a_rest_is_remembered_for_a_while_after_its_end_and_while_its_owner_lives() {
     let (owner, now) = (owner(), Instant::now());
     let mut arbiter = Arbiter::default();
-    arbiter.have_rest(owner.shared(), now);
+    arbiter.have_rest(owner.node(), now);
     let end = now + REST_MIN + REST_MAX;
     arbiter.forget_rests(&[], end - Duration::from_nanos(1));
     assert_eq!(arbiter.rests.len(), 1, "the next one is to be longer");
     arbiter.forget_rests(&[], end);
     assert_eq!(arbiter.rests.len(), 0);
-    arbiter.have_rest(owner.shared(), now);
+    arbiter.have_rest(owner.node(), now);
     drop(owner);
     arbiter.forget_rests(&[], now);
     assert_eq!(arbiter.rests.len(), 0, "nobody is left to rest");
@@ -84,11 +85,11 @@ fn an_owner_that_is_called_has_answered_once_it_is_not_at_work() {
     let (owner, now) = (owner(), Instant::now());
     let ask = ask(&owner, false, now + SOON);
     assert!(requested(&owner).try_begin());
-    assert!(is_busy(owner.shared()));
+    assert!(is_busy(owner.node()));
     assert!(!ask.is_over(now));
     assert!(ask.is_over(now + SOON), "it took too long");
     requested(&owner).end();
-    assert!(!is_busy(owner.shared()));
+    assert!(!is_busy(owner.node()));
     assert!(ask.is_over(now));
 }
 
@@ -101,7 +102,7 @@ fn the_flag_of_whoever_gave_in_time_goes_down_and_stays_up_where_it_took_too_lon
         requested(&owner).request(2 * PAGE as u64);
         let mut arbiter = Arbiter { asks: vec![ask(&owner, true, deadline)], ..Default::default() };
         pages.truncate(if deadline > now { 2 } else { 4 });
-        arbiter.finish_asks(owner.shared().manager_handle(), now);
+        arbiter.finish_asks(owner.commons(), now);
         assert_eq!(arbiter.asks.len(), 0);
         owner.reclaim_requested()
     };
@@ -114,7 +115,7 @@ fn once_nobody_waits_all_flags_go_down_and_only_those_who_are_called_are_at_work
     let (flagged, called, now) = (owner(), owner(), Instant::now());
     requested(&flagged).request(2 * PAGE as u64);
     let asks = vec![ask(&flagged, true, now + SOON), ask(&called, false, now + SOON)];
-    let flags = vec![Arc::downgrade(flagged.shared())];
+    let flags = vec![Arc::downgrade(flagged.node())];
     let mut arbiter = Arbiter { asks, flagged: flags, ..Default::default() };
     arbiter.lower_flags();
     assert_eq!(flagged.reclaim_requested(), 0);
@@ -124,21 +125,21 @@ fn once_nobody_waits_all_flags_go_down_and_only_those_who_are_called_are_at_work
 #[test]
 fn while_somebody_waits_in_line_he_is_known_to_and_others_rest_only_as_long_as_they_are_to() {
     let owner = owner();
-    let manager = owner.shared().manager_handle();
+    let commons = owner.commons();
     let holder = another(&owner);
     let held = holder.allocate_pages(16).unwrap();
     let mut waits_here = pin!(owner.acquire_pages(6));
     assert!(waits_here.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-    let waiting = manager.line.waiting();
+    let waiting = commons.queue.waiting();
     let [first] = waiting.as_slice() else { panic!("one waits") };
-    assert!(waits(&waiting, owner.shared()));
-    assert!(!waits(&waiting, holder.shared()));
+    assert!(waits(&waiting, owner.node()));
+    assert!(!waits(&waiting, holder.node()));
     let now = first.request.since() + SOON;
-    assert_eq!(first.waits_for(now), SOON);
+    assert_eq!(first.request.waits_for(now), SOON);
 
     let mut arbiter = Arbiter::default();
-    assert!(!arbiter.is_surveyed(manager, holder.shared(), now));
-    arbiter.have_rest(holder.shared(), now);
+    assert!(!arbiter.is_probed(commons, holder.node(), now));
+    arbiter.have_rest(holder.node(), now);
     let rest = &arbiter.rests[0];
     assert!(rest.holds_for(first, rest.until - Duration::from_nanos(1)));
     assert!(!rest.holds_for(first, rest.until));
@@ -146,7 +147,7 @@ fn while_somebody_waits_in_line_he_is_known_to_and_others_rest_only_as_long_as_t
 
     arbiter.asks = vec![ask(&holder, false, now + SOON), ask(&holder, false, now + SOON)];
     let scope = Scope::of(first).unwrap();
-    let (bytes, hope) = arbiter.outstanding(&scope, Until::Served);
+    let (bytes, hope) = arbiter.outstanding(&scope, WaitMode::UntilServed, now);
     assert_eq!(bytes, 4 * PAGE as u64, "two pages of each");
     assert!(hope == Hope::Called);
     drop(held);

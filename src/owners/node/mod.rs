@@ -1,8 +1,19 @@
-//! One owner inside: its account, its place in the tree, and its pages at hand.
+//! One owner inside: what it draws on, its account, its place in the tree, and its pages at hand.
+//!
+//! ```text
+//! page_cache  worker_node   single pages at hand, for an owner and for each of its workers
+//! charge                    bytes that an account holds for a segment, and so its owner
+//! upstream  account_count   where its bytes come from; how it lives as long as they are out
+//! owner_node                the owner itself, as plain data
+//! page_source  sharing_state  supply    what it is made of
+//! ```
 
+pub(crate) mod account_count;
 pub(crate) mod charge;
-pub(crate) mod lineage;
+pub(crate) mod owner_node;
 pub(crate) mod page_cache;
-#[cfg(feature = "track-allocations")]
-pub(crate) mod sites;
-pub(crate) mod standing;
+pub(crate) mod page_source;
+pub(crate) mod sharing_state;
+pub(crate) mod supply;
+pub(crate) mod upstream;
+pub(crate) mod worker_node;

@@ -1,19 +1,17 @@
 //! From bytes to pages and blocks: charge first, then find.
 
-use std::sync::Arc;
-
+use crate::base::bytes::to_usize;
 use crate::base::error::{AllocationError, Reason};
 use crate::base::units::PageCount;
 use crate::ledger::budget::{Awaited, Refused};
 use crate::memory::arena::{Arena, NoMemory};
 use crate::memory::block::Block;
+use crate::memory::mode::MemoryMode;
+use crate::owners::node::charge::{Charge, Grant};
+use crate::owners::sharing::draining::DrainScope;
 
-use crate::manager::{MemoryMode, to_usize};
-use crate::owners::node::charge::Charge;
-use crate::owners::owner::OwnerShared;
-use crate::owners::request::refusal::Why;
-use crate::owners::segment::memory_segment::{self, MemorySegment};
-use crate::owners::sharing::draining::{End, Whose};
+use super::denial::Denial;
+use super::requester::Requester;
 
 /// How often a block is searched for while the error would say that there is one.
 const SEARCHES_MAX: usize = 8;
@@ -26,28 +24,31 @@ struct Found {
     awaited: Awaited,
 }
 
-impl OwnerShared {
+impl Requester<'_> {
     /// Charges `bytes`, after others were asked for them if need be.
-    pub(crate) fn charge(self: &Arc<Self>, bytes: usize) -> Result<Charge, Why> {
-        self.unless_cached(|| Charge::new(self, bytes).map_err(Why::from))
+    pub(crate) fn charge(self, bytes: usize) -> Result<Charge, Denial> {
+        self.unless_cached(|| Charge::new(self.node, bytes).map_err(Denial::from))
             .or_else(|why| self.ask(bytes, why))
     }
 
     /// What `attempt` comes to, after what is kept at hand was brought back if it takes that.
-    pub(crate) fn unless_cached<T>(&self, attempt: impl Fn() -> Result<T, Why>) -> Result<T, Why> {
-        let everybodys = || self.manager().drained(Whose::Everybodys, End::Shut, |_| attempt());
+    pub(crate) fn unless_cached<T>(
+        self,
+        attempt: impl Fn() -> Result<T, Denial>,
+    ) -> Result<T, Denial> {
+        let everybodys = || self.commons.drained(DrainScope::Everybody, |_| attempt());
         let first = match attempt() {
-            Err(Why::Refused(Refused::Turn { .. })) => {
+            Err(Denial::Refused(Refused::Turn { .. })) => {
                 // Whoever was first there may want something else by now.
-                self.manager().serve();
+                self.commons.serve();
                 attempt()
             }
             answer => answer,
         };
         match first {
-            Err(Why::Refused(Refused::Account { level, .. })) => {
-                let full = self.ancestor(level).unwrap_or(self);
-                match self.manager().drained(Whose::Below(full), End::Shut, |_| attempt()) {
+            Err(Denial::Refused(Refused::Account { level, .. })) => {
+                let full = self.node.ancestor(level).unwrap_or(self.node);
+                match self.commons.drained(DrainScope::Below(full), |_| attempt()) {
                     Err(why) if why.is_for_want_of_memory() => everybodys(),
                     answer => answer,
                 }
@@ -59,24 +60,22 @@ impl OwnerShared {
 
     /// One page from the free list.
     #[cold]
-    #[cfg_attr(feature = "track-allocations", track_caller)]
-    pub(crate) fn allocate_page(self: &Arc<Self>) -> Result<MemorySegment, AllocationError> {
-        let bytes = self.manager().page_size.bytes();
+    pub(crate) fn allocate_page(self) -> Result<Grant, AllocationError> {
+        let bytes = self.supply().page_size.bytes();
         let charge = self.charge(bytes).map_err(|why| self.refusal(bytes, why))?;
-        match self.manager().arena.page() {
-            Ok(block) => Ok(MemorySegment::new(block, charge)),
+        match self.supply().arena.page() {
+            Ok(block) => Ok(Grant { block, charge }),
             Err(no_memory) => Err(self.give_up(charge, bytes, no_memory)),
         }
     }
 
     /// One block of at most `bytes`, from a search that may fail.
-    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub(crate) fn allocate_one(
-        self: &Arc<Self>,
+        self,
         bytes: usize,
         search: impl Fn(&Arena) -> Result<Block, NoMemory>,
-    ) -> Result<MemorySegment, AllocationError> {
-        if self.manager().mode == MemoryMode::Heap {
+    ) -> Result<Grant, AllocationError> {
+        if self.supply().mode == MemoryMode::Heap {
             // The process allocator takes its time, so nothing is in flight meanwhile: the bytes
             // count as taken even if it refuses in the end.
             let charge = self.charge(bytes).map_err(|why| self.refusal(bytes, why))?;
@@ -84,7 +83,7 @@ impl OwnerShared {
         }
         // A page that is kept at hand may be what the budget lacks, or a hole.
         match self.unless_cached(|| self.find_one(bytes, &search)) {
-            Ok(found) => Ok(self.segment(found)),
+            Ok(found) => Ok(self.ready(found)),
             Err(why) => match self.ask(bytes, why) {
                 Ok(charge) => self.block_for(charge, bytes, search),
                 Err(why) => Err(self.refusal(bytes, why)),
@@ -93,19 +92,18 @@ impl OwnerShared {
     }
 
     /// One block of all that was charged.
-    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub(crate) fn block_for(
-        self: &Arc<Self>,
+        self,
         charge: Charge,
         bytes: usize,
         search: impl Fn(&Arena) -> Result<Block, NoMemory>,
-    ) -> Result<MemorySegment, AllocationError> {
+    ) -> Result<Grant, AllocationError> {
         // A page that is kept at hand may be what a hole lacks.
-        let search = || self.search(bytes, &search).map_err(Why::Reason);
+        let search = || self.search(bytes, &search).map_err(Denial::Reason);
         match self.unless_cached(search) {
             Ok(mut block) => {
-                self.manager().arena.make_ready(&mut block);
-                Ok(MemorySegment::new(block, charge))
+                self.supply().arena.make_ready(&mut block);
+                Ok(Grant { block, charge })
             }
             Err(why) => {
                 charge.release();
@@ -115,67 +113,61 @@ impl OwnerShared {
     }
 
     /// Blocks of all that was charged, from a search that finds what was reserved.
-    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub(crate) fn blocks_for(
-        self: &Arc<Self>,
+        self,
         charge: Charge,
         bytes: usize,
         search: impl FnOnce(&Arena) -> Result<Vec<Block>, NoMemory>,
-    ) -> Result<Vec<MemorySegment>, AllocationError> {
-        match search(&self.manager().arena) {
-            Ok(blocks) => Ok(memory_segment::split(blocks, charge)),
+    ) -> Result<(Vec<Block>, Charge), AllocationError> {
+        match search(&self.supply().arena) {
+            Ok(blocks) => Ok((blocks, charge)),
             Err(no_memory) => Err(self.give_up(charge, bytes, no_memory)),
         }
     }
 
     /// One block of as much of `wanted` bytes as there is.
-    #[cfg_attr(feature = "track-allocations", track_caller)]
-    pub(crate) fn allocate_up_to(
-        self: &Arc<Self>,
-        wanted: usize,
-    ) -> Result<MemorySegment, AllocationError> {
+    pub(crate) fn allocate_up_to(self, wanted: usize) -> Result<Grant, AllocationError> {
         let attempt = || self.find_up_to(wanted);
         let found = match attempt() {
             Ok(all) if all.block.size() == wanted => Ok(all),
             Err(why) if !why.is_for_want_of_memory() => Err(why),
             short => {
                 if let Ok(found) = short {
-                    self.take_back([found.block]);
+                    self.node.take_back([found.block]);
                     found.charge.release();
                 }
                 // Whoever was first in line may want something else by now.
-                self.manager().serve();
+                self.commons.serve();
                 // What is kept at hand is neither in the budget nor in a hole.
-                self.manager().drained(Whose::Everybodys, End::Shut, |_| attempt())
+                self.commons.drained(DrainScope::Everybody, |_| attempt())
             }
         };
         match found {
-            Ok(found) => Ok(self.segment(found)),
+            Ok(found) => Ok(self.ready(found)),
             // There is not even a page. One that others give back is better than none.
             Err(why) => {
-                let (page, bytes) = (PageCount::new(1), self.manager().page_size.bytes());
+                let (page, bytes) = (PageCount::new(1), self.supply().page_size.bytes());
                 let charge = self.ask(bytes, why).map_err(|why| self.refusal(wanted, why))?;
                 self.block_for(charge, bytes, |arena| arena.block_up_to(page))
             }
         }
     }
 
-    /// The segment of a block that was found.
-    #[cfg_attr(feature = "track-allocations", track_caller)]
-    fn segment(&self, found: Found) -> MemorySegment {
+    /// The block that was found, ready to be used.
+    fn ready(self, found: Found) -> Grant {
         let Found { mut block, charge, awaited } = found;
-        self.manager().serve_if(awaited);
-        self.manager().arena.make_ready(&mut block);
-        MemorySegment::new(block, charge)
+        self.commons.serve_if(awaited);
+        self.supply().arena.make_ready(&mut block);
+        Grant { block, charge }
     }
 
-    fn find_up_to(self: &Arc<Self>, wanted: usize) -> Result<Found, Why> {
-        let page_size = self.manager().page_size;
+    fn find_up_to(self, wanted: usize) -> Result<Found, Denial> {
+        let page_size = self.supply().page_size;
         loop {
-            let available = to_usize(self.account().settled_free_bytes(&self.lineage()));
-            let within = page_size.bytes_of(self.pages_within(available));
+            let available = to_usize(self.node.account().settled_free_bytes(&self.node.upstream()));
+            let within = page_size.bytes_of(self.supply().pages_within(available));
             let granted = wanted.min(within).max(page_size.bytes());
-            let pages = self.pages_within(granted);
+            let pages = self.supply().pages_within(granted);
             match self.find_one(granted, &|arena: &Arena| arena.block_up_to(pages)) {
                 // Somebody took of it since we asked. A page that is refused is the end of it.
                 Err(why) if why.is_for_want_of_memory() && granted > page_size.bytes() => {}
@@ -188,20 +180,20 @@ impl OwnerShared {
     /// attempt may let go of owners then, which takes a lock that another one may have, and that
     /// one may wait for what is in flight.
     fn find_one(
-        self: &Arc<Self>,
+        self,
         bytes: usize,
         search: &impl Fn(&Arena) -> Result<Block, NoMemory>,
-    ) -> Result<Found, Why> {
-        let (mut charge, tentative) = Charge::begin(self, bytes)?;
+    ) -> Result<Found, Denial> {
+        let (mut charge, tentative) = Charge::begin(self.node, bytes)?;
         match self.search(bytes, search) {
             Ok(block) => {
                 let awaited = charge.shrink_in_flight(bytes - block.size());
-                self.account().settle(&self.lineage(), tentative);
+                self.node.account().settle(&self.node.upstream(), tentative);
                 Ok(Found { block, charge, awaited })
             }
             Err(reason) => {
                 charge.undo(tentative);
-                Err(Why::Reason(reason))
+                Err(Denial::Reason(reason))
             }
         }
     }
@@ -209,22 +201,22 @@ impl OwnerShared {
     /// Searches again, a few times, while holes move: an error never says that the largest free
     /// block would have been large enough.
     fn search(
-        &self,
+        self,
         bytes: usize,
         search: impl Fn(&Arena) -> Result<Block, NoMemory>,
     ) -> Result<Block, Reason> {
         let mut largest_free_block_bytes = 0;
         for _ in 0..SEARCHES_MAX {
-            match search(&self.manager().arena) {
+            match search(&self.supply().arena) {
                 Ok(block) => return Ok(block),
                 Err(NoMemory::ProcessAllocator) => return Err(Reason::ProcessAllocator),
                 Err(NoMemory::NotExchanged) => {
-                    largest_free_block_bytes = self.manager().largest_hole_at_hand_bytes();
+                    largest_free_block_bytes = self.supply().largest_hole_at_hand_bytes();
                     break;
                 }
                 Err(NoMemory::Fragmented) => {}
             }
-            largest_free_block_bytes = self.manager().largest_hole_bytes();
+            largest_free_block_bytes = self.supply().largest_hole_bytes();
             if largest_free_block_bytes < bytes {
                 break;
             }
@@ -234,29 +226,25 @@ impl OwnerShared {
     }
 
     /// Blocks of `bytes` in all, from a search that finds what was reserved.
-    #[cfg_attr(feature = "track-allocations", track_caller)]
     pub(crate) fn allocate_many(
-        self: &Arc<Self>,
+        self,
         bytes: usize,
         search: impl FnOnce(&Arena) -> Result<Vec<Block>, NoMemory>,
-    ) -> Result<Vec<MemorySegment>, AllocationError> {
+    ) -> Result<(Vec<Block>, Charge), AllocationError> {
         let charge = self.charge(bytes).map_err(|why| self.refusal(bytes, why))?;
         self.blocks_for(charge, bytes, search)
     }
 
     /// The pages to hold `bytes`, if the manager could ever give them.
-    pub(crate) fn pages_for(&self, bytes: usize) -> Result<PageCount, AllocationError> {
+    pub(crate) fn pages_for(self, bytes: usize) -> Result<PageCount, AllocationError> {
         if bytes == 0 {
-            return Err(self.refusal(0, Why::Reason(Reason::NoBytes)));
+            return Err(self.refusal(0, Denial::Reason(Reason::NoBytes)));
         }
-        let pages = self.manager().page_size.pages_to_hold(bytes);
-        pages
-            .filter(|pages| *pages <= self.manager().pages)
-            .ok_or_else(|| self.refusal(bytes, Why::Reason(Reason::Capacity)))
-    }
-
-    fn pages_within(&self, bytes: usize) -> PageCount {
-        // Nothing that an owner may hold is more than the capacity, whose pages can be counted.
-        self.manager().page_size.pages_within(bytes).unwrap_or(self.manager().pages)
+        let pages = self.supply().page_size.pages_to_hold(bytes);
+        pages.filter(|pages| *pages <= self.supply().pages).ok_or_else(|| {
+            // In whole pages it is above the capacity, although `bytes` need not be.
+            let bytes = bytes.checked_next_multiple_of(self.page_size().bytes());
+            self.refusal(bytes.unwrap_or(usize::MAX), Denial::Reason(Reason::Capacity))
+        })
     }
 }

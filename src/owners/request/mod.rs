@@ -1,5 +1,14 @@
 //! From bytes to memory: charge, find, ask, refuse.
+//!
+//! ```text
+//! allocate   pages and blocks: charge first, then find
+//! wait       waiting in line for bytes, and having others asked for them
+//! refusal    a denial in numbers
+//! requester  on whose behalf; denial: why not
+//! ```
 
-pub(crate) mod acquire;
 pub(crate) mod allocate;
+pub(crate) mod denial;
 pub(crate) mod refusal;
+pub(crate) mod requester;
+pub(crate) mod wait;

@@ -1,4 +1,7 @@
 //! What a caller holds: bytes, with checked access at any offset.
 
-pub(crate) mod bounds;
+mod access;
+mod bounds;
+mod bulk;
+pub(crate) mod gathered;
 pub(crate) mod memory_segment;

@@ -3,11 +3,6 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use crate::base::panics::shielded;
-use crate::manager::{Owner, Shared, to_usize};
-use crate::owners::owner::OwnerShared;
-use crate::owners::sharing::registry::Present;
-
 /// How owners share what they take from the same budget, or from the same parent, when somebody has
 /// to wait or to give back. While there is enough for all, everybody takes what he wants, up to his
 /// limit, whatever the policy.
@@ -83,98 +78,6 @@ impl Policy for FairShare {
         let bits = (0..usize::BITS).rev().map(|bit| 1 << bit);
         let level = bits.fold(0, |level, bit| if fits(level | bit) { level | bit } else { level });
         at(level).map(|bytes| Share { first_bytes: bytes, keeps_bytes: bytes }).collect()
-    }
-}
-
-impl Owner {
-    /// Its share as the policy decided it last: when somebody waited in line or was refused, and
-    /// others could be asked. [`Share::OPEN`] before that.
-    ///
-    /// Waiting in line helps up to `first_bytes`: beyond, nobody is asked on its behalf, and only
-    /// what others give back of their own accord comes to it.
-    #[must_use]
-    pub fn current_share(&self) -> Share {
-        let standing = self.shared().standing();
-        Share {
-            first_bytes: to_usize(standing.first_bytes()),
-            keeps_bytes: to_usize(standing.keeps_bytes()),
-        }
-    }
-}
-
-/// Those who share what they take from the same parent.
-struct Siblings {
-    parent: Option<Arc<OwnerShared>>,
-    /// Those who hold something or wait for it.
-    active: Vec<Arc<OwnerShared>>,
-    claims: Vec<Claim>,
-    /// The bytes that are promised to the others.
-    promised_bytes: usize,
-}
-
-impl Shared {
-    /// Has the policy decide anew what everybody's share is; `waits` says who waits in line.
-    pub(crate) fn share_out(&self, waits: impl Fn(&OwnerShared) -> bool) {
-        let Some(policy) = &self.sharing.policy else { return };
-        // Parents come before their children, so the share of a parent is known in its turn.
-        for siblings in self.present(|present| present.siblings(waits)) {
-            let Siblings { parent, active, claims, promised_bytes } = siblings;
-            let all = match &parent {
-                None => to_usize(self.budget.limit()),
-                Some(parent) => {
-                    let first_bytes = parent.standing().first_bytes();
-                    to_usize(first_bytes.min(parent.account().limit()))
-                }
-            };
-            let total = all.saturating_sub(promised_bytes);
-            // One that panics gives no shares.
-            let shares = shielded(|| policy.shares(total, &claims));
-            let shares =
-                shares.unwrap_or_default().into_iter().chain(std::iter::repeat(Share::OPEN));
-            for (owner, share) in active.iter().zip(shares) {
-                owner.standing().set_share(share.first_bytes as u64, share.keeps_bytes as u64);
-            }
-        }
-    }
-}
-
-impl Present {
-    /// Those who share, parents before their children.
-    fn siblings(&self, waits: impl Fn(&OwnerShared) -> bool) -> Vec<Siblings> {
-        let used = self.sums_below(|owner| self.own_bytes_of(owner));
-        let waiting = self.sums_below(|owner| usize::from(waits(owner)));
-        let parents = self.owners.iter().map(|owner| Some(Arc::clone(owner)));
-        let siblings = std::iter::once(None).chain(parents).map(|parent| {
-            let mut siblings =
-                Siblings { parent, active: Vec::new(), claims: Vec::new(), promised_bytes: 0 };
-            for (index, owner) in self.owners.iter().enumerate() {
-                if !siblings.has(owner) {
-                    continue;
-                }
-                let minimum_bytes = to_usize(owner.account().minimum());
-                if used[index] == 0 && waiting[index] == 0 {
-                    siblings.promised_bytes += minimum_bytes;
-                    continue;
-                }
-                siblings.claims.push(Claim {
-                    name: Arc::clone(owner.path()),
-                    used_bytes: used[index],
-                    minimum_bytes,
-                    limit_bytes: to_usize(owner.account().limit()),
-                    priority: owner.standing().priority,
-                });
-                siblings.active.push(Arc::clone(owner));
-            }
-            siblings
-        });
-        siblings.filter(|siblings| !siblings.active.is_empty()).collect()
-    }
-}
-
-impl Siblings {
-    fn has(&self, owner: &OwnerShared) -> bool {
-        let parent = owner.parent().map(Arc::as_ptr);
-        parent == self.parent.as_ref().map(Arc::as_ptr) && !owner.is_of_reserve()
     }
 }
 

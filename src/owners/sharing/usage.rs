@@ -1,14 +1,15 @@
-//! What those who are present hold, keep at hand and could have, in numbers.
+//! What those that are present hold, keep at hand and could have, in numbers.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
 
+use crate::base::bytes::to_usize;
 use crate::base::error::Holder;
+use crate::ledger::at_hand::depot::Depot;
 use crate::ledger::budget::Budget;
+use crate::owners::node::owner_node::OwnerNode;
 
-use crate::manager::to_usize;
-use crate::owners::owner::OwnerShared;
-use crate::owners::sharing::registry::Present;
+use super::registry::Snapshot;
 
 /// What would come back, were nothing kept at hand.
 pub(crate) struct AtHand {
@@ -18,13 +19,12 @@ pub(crate) struct AtHand {
     credited: u64,
 }
 
-impl Present {
+impl Snapshot {
     /// The bytes of free pages that an owner and its workers keep at hand.
-    pub(crate) fn cached_bytes_of(&self, owner: &OwnerShared) -> usize {
-        let mine = self.workers.iter().filter(|worker| std::ptr::eq(&**worker.owner(), owner));
+    pub(crate) fn cached_bytes_of(&self, owner: &OwnerNode) -> usize {
+        let mine = self.workers.iter().filter(|worker| worker.owner().is(owner));
         let in_magazines: usize = mine.map(|worker| worker.magazine().pages()).sum();
-        let on_shelves =
-            owner.pages().depot().map_or(0, crate::ledger::at_hand::depot::Depot::pages);
+        let on_shelves = owner.pages().depot().map_or(0, Depot::pages);
         (on_shelves + in_magazines) * self.page_bytes
     }
 
@@ -54,8 +54,8 @@ impl Present {
         at_hand
     }
 
-    fn index_of(&self, owner: &OwnerShared) -> Option<usize> {
-        self.owners.iter().position(|other| std::ptr::eq(&**other, owner))
+    fn index_of(&self, owner: &OwnerNode) -> Option<usize> {
+        self.owners.iter().position(|other| other.is(owner))
     }
 
     /// The bytes of `budget` that nobody holds or is promised, were nothing kept at hand.
@@ -64,10 +64,10 @@ impl Present {
     }
 
     /// The bytes that an owner could take, were all that is kept at hand given back.
-    pub(crate) fn available_bytes_of(&self, owner: &OwnerShared) -> usize {
+    pub(crate) fn available_bytes_of(&self, owner: &OwnerNode) -> usize {
         let at_hand = self.at_hand();
         let lineage: Vec<_> = owner.ancestry().collect();
-        let from_top = |free, owner: &&OwnerShared| {
+        let from_top = |free, owner: &&OwnerNode| {
             let returned = self.index_of(owner).map_or(0, |index| at_hand.returned[index]);
             owner.account().free_bytes_with(free, returned)
         };
@@ -77,7 +77,7 @@ impl Present {
 
     /// The bytes that an owner holds itself, without the pages at hand, and without what those
     /// below it hold or are promised.
-    pub(crate) fn own_bytes_of(&self, owner: &OwnerShared) -> usize {
+    pub(crate) fn own_bytes_of(&self, owner: &OwnerNode) -> usize {
         // In this order, what is put by meanwhile counts as used, and nothing that is used does
         // not.
         let others = self.bytes_of_others(owner);
@@ -86,23 +86,23 @@ impl Present {
 
     /// What an account holds for others than the owner itself: the pages at hand, and what those
     /// below it hold or are promised.
-    pub(crate) fn bytes_of_others(&self, owner: &OwnerShared) -> u64 {
+    pub(crate) fn bytes_of_others(&self, owner: &OwnerNode) -> u64 {
         let cached = self.cached_bytes_of(owner) as u64;
         let children = self
             .owners
             .iter()
-            .filter(|other| other.parent().is_some_and(|parent| std::ptr::eq(&**parent, owner)));
+            .filter(|other| other.parent().is_some_and(|parent| parent.is(owner)));
         cached + children.map(|child| child.account().charged_bytes()).sum::<u64>()
     }
 
     /// The bytes that an owner and those below it hold, without the pages at hand.
-    pub(crate) fn used_bytes_of(&self, owner: &OwnerShared) -> usize {
+    pub(crate) fn used_bytes_of(&self, owner: &OwnerNode) -> usize {
         let below = self.owners.iter().filter(|other| other.is_below(owner));
         below.map(|other| self.own_bytes_of(other)).sum()
     }
 
     /// For each owner, in their order, the sum of what `value` is for it and for those below it.
-    pub(crate) fn sums_below(&self, value: impl Fn(&Arc<OwnerShared>) -> usize) -> Vec<usize> {
+    pub(crate) fn sums_below(&self, value: impl Fn(&Arc<OwnerNode>) -> usize) -> Vec<usize> {
         let mut sums: Vec<_> = self.owners.iter().map(value).collect();
         for (index, owner) in self.owners.iter().enumerate().rev() {
             if let Some(parent) = owner.parent().and_then(|parent| self.index_of(parent)) {
@@ -113,14 +113,14 @@ impl Present {
     }
 
     /// An owner in numbers: what it holds itself.
-    pub(crate) fn holder(&self, owner: &OwnerShared) -> Holder {
+    pub(crate) fn holder(&self, owner: &OwnerNode) -> Holder {
         let used_bytes = self.own_bytes_of(owner);
         Holder {
             name: Arc::clone(owner.path()),
             used_bytes,
             minimum_bytes: to_usize(owner.account().minimum()),
             limit_bytes: to_usize(owner.account().limit()),
-            reclaimable_bytes: owner.reclaimable_bytes(used_bytes),
+            reclaimable_bytes: owner.sharing().reclaim.reclaimable_bytes(used_bytes),
         }
     }
 
@@ -130,8 +130,8 @@ impl Present {
     }
 
     /// Those of them that are below `top`, if there is one.
-    pub(crate) fn holders_below(&self, top: Option<&OwnerShared>) -> Vec<Holder> {
-        let is_below = |owner: &&Arc<OwnerShared>| top.is_none_or(|top| owner.is_below(top));
+    pub(crate) fn holders_below(&self, top: Option<&OwnerNode>) -> Vec<Holder> {
+        let is_below = |owner: &&Arc<OwnerNode>| top.is_none_or(|top| owner.is_below(top));
         let holders = self.owners.iter().filter(is_below).map(|owner| self.holder(owner));
         let mut holders: Vec<_> = holders.filter(|holder| holder.used_bytes > 0).collect();
         holders.sort_by_key(|holder| (Reverse(holder.used_bytes), Arc::clone(&holder.name)));

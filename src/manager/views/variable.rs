@@ -3,7 +3,10 @@
 use crate::base::error::{AllocationError, ConfigError};
 use crate::ledger::free_list::Strategy;
 
-use crate::manager::{MemoryManager, MemoryManagerBuilder, MemorySegment, Owner};
+use crate::manager::builder::MemoryManagerBuilder;
+use crate::manager::memory_manager::MemoryManager;
+use crate::owners::owner::Owner;
+use crate::owners::segment::memory_segment::MemorySegment;
 
 /// Hands out blocks of any size, under a strategy. Flink's users know it as the variable-size
 /// memory manager.
@@ -54,7 +57,7 @@ impl VariableSizeManager {
     /// The strategy that picks holes.
     #[must_use]
     pub fn strategy(&self) -> Strategy {
-        self.owner.shared().manager().strategy
+        self.owner.node().supply().strategy
     }
 
     /// The size of the largest block that could be allocated now, in bytes: within the limits and
@@ -63,7 +66,7 @@ impl VariableSizeManager {
     pub fn largest_free_block(&self) -> usize {
         let page_bytes = self.owner.page_size();
         let within = self.owner.available_memory() / page_bytes * page_bytes;
-        self.owner.shared().manager().largest_hole_bytes().min(within)
+        self.owner.node().supply().largest_hole_bytes().min(within)
     }
 
     /// Allocates one block of `bytes`, rounded up to pages.
@@ -71,7 +74,7 @@ impl VariableSizeManager {
     /// # Errors
     ///
     /// As [`Owner::allocate`].
-    #[cfg_attr(feature = "track-allocations", track_caller)]
+    #[track_caller]
     pub fn allocate(&self, bytes: usize) -> Result<MemorySegment, AllocationError> {
         self.owner.allocate(bytes)
     }
@@ -81,7 +84,7 @@ impl VariableSizeManager {
     /// # Errors
     ///
     /// As [`Owner::allocate_up_to`].
-    #[cfg_attr(feature = "track-allocations", track_caller)]
+    #[track_caller]
     pub fn allocate_up_to(&self, bytes: usize) -> Result<MemorySegment, AllocationError> {
         self.owner.allocate_up_to(bytes)
     }
@@ -91,7 +94,7 @@ impl VariableSizeManager {
     /// # Errors
     ///
     /// As [`Owner::allocate_scattered`].
-    #[cfg_attr(feature = "track-allocations", track_caller)]
+    #[track_caller]
     pub fn allocate_scattered(&self, bytes: usize) -> Result<Vec<MemorySegment>, AllocationError> {
         self.owner.allocate_scattered(bytes)
     }

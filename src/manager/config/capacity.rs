@@ -1,21 +1,20 @@
 //! The capacity, in bytes or as a fraction of what the process may use.
 
 use crate::base::available::CapacitySource;
+use crate::base::bytes::fraction_of;
 use crate::base::error::ConfigError;
 use crate::memory::os;
 
-use crate::manager::fraction_of;
-
 /// How much a manager is to have.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Capacity {
+pub(in crate::manager) enum Capacity {
     Bytes(usize),
     FractionOfAvailable(f64),
 }
 
 impl Capacity {
     /// The bytes, and what they were taken from.
-    pub(crate) fn resolve(self) -> Result<(usize, CapacitySource), ConfigError> {
+    pub(in crate::manager) fn resolve(self) -> Result<(usize, CapacitySource), ConfigError> {
         let fraction = match self {
             Self::Bytes(bytes) => return Ok((bytes, CapacitySource::Named)),
             Self::FractionOfAvailable(fraction) => fraction,
@@ -33,21 +32,22 @@ impl Capacity {
     }
 }
 
-impl ConfigError {
-    /// The same, with what the capacity was taken from if that is what is refused.
-    pub(crate) fn with_capacity_source(self, capacity_source: &CapacitySource) -> Self {
-        let is_about_capacity = matches!(
-            self,
-            Self::CapacityTooSmall { .. }
-                | Self::CapacityTooLarge { .. }
-                | Self::AddressSpace { .. }
-                | Self::HugeTlb { .. }
-                | Self::Region { .. }
-        );
-        if !is_about_capacity || *capacity_source == CapacitySource::Named {
-            return self;
-        }
-        let capacity_source = capacity_source.clone();
-        Self::OfAvailableMemory { capacity_source, refused: Box::new(self) }
+/// The same error, with what the capacity was taken from if that is what is refused.
+pub(in crate::manager) fn with_source(
+    error: ConfigError,
+    capacity_source: &CapacitySource,
+) -> ConfigError {
+    let is_about_capacity = matches!(
+        error,
+        ConfigError::CapacityTooSmall { .. }
+            | ConfigError::CapacityTooLarge { .. }
+            | ConfigError::AddressSpace { .. }
+            | ConfigError::HugeTlb { .. }
+            | ConfigError::Region { .. }
+    );
+    if !is_about_capacity || *capacity_source == CapacitySource::Named {
+        return error;
     }
+    let capacity_source = capacity_source.clone();
+    ConfigError::OfAvailableMemory { capacity_source, refused: Box::new(error) }
 }

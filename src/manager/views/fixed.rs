@@ -2,7 +2,10 @@
 
 use crate::base::error::{AllocationError, ConfigError};
 
-use crate::manager::{MemoryManager, MemoryManagerBuilder, MemorySegment, Owner};
+use crate::manager::builder::MemoryManagerBuilder;
+use crate::manager::memory_manager::MemoryManager;
+use crate::owners::owner::Owner;
+use crate::owners::segment::memory_segment::MemorySegment;
 
 /// Hands out pages, all of one size. Flink's users know it as the fixed-size memory manager.
 ///
@@ -66,7 +69,7 @@ impl FixedSizeManager {
     /// # Errors
     ///
     /// As [`Owner::allocate_page`].
-    #[cfg_attr(feature = "track-allocations", track_caller)]
+    #[track_caller]
     pub fn allocate_page(&self) -> Result<MemorySegment, AllocationError> {
         self.owner.allocate_page()
     }
@@ -76,7 +79,7 @@ impl FixedSizeManager {
     /// # Errors
     ///
     /// As [`Owner::allocate_pages`].
-    #[cfg_attr(feature = "track-allocations", track_caller)]
+    #[track_caller]
     pub fn allocate_pages(&self, count: usize) -> Result<Vec<MemorySegment>, AllocationError> {
         self.owner.allocate_pages(count)
     }

@@ -1,37 +1,44 @@
 //! Where what is out was allocated: a table beside the memory, with the feature
-//! `track-allocations`.
+//! `track-allocations`. Without it, nothing is remembered and nothing of this remains.
 //!
 //! A segment is found by its address, so that it is no larger than without; what is out has an
 //! address of its own. An entry goes before its memory does, and so before another one can come
 //! for the same address.
 
+#[cfg(feature = "track-allocations")]
 use std::cmp::Reverse;
+#[cfg(feature = "track-allocations")]
 use std::collections::HashMap;
+#[cfg(feature = "track-allocations")]
 use std::panic::Location;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+#[cfg(feature = "track-allocations")]
+use std::sync::{Mutex, MutexGuard, PoisonError};
+#[cfg(feature = "track-allocations")]
 use std::thread::{self, Thread};
 
 use crate::base::error::{AllocationKind, AllocationSite};
-use crate::memory::block::Block;
-
-use crate::manager::MemorySegment;
-use crate::owners::node::charge::Charge;
-use crate::owners::owner::OwnerShared;
 
 /// A place in the source.
-pub(crate) type Place = &'static Location<'static>;
-
-/// What is out, of a manager. Its lock is held for a moment, and none is taken meanwhile.
-#[derive(Default)]
-pub(crate) struct Sites(Mutex<Table>);
-
-#[derive(Default)]
-struct Table {
-    entries: HashMap<Key, Entry>,
-    reservations: u64,
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    #[cfg(feature = "track-allocations")]
+    location: &'static Location<'static>,
 }
 
-/// What an entry is found by.
+impl Place {
+    /// Where the caller of this was called.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn caller() -> Self {
+        Self {
+            #[cfg(feature = "track-allocations")]
+            location: Location::caller(),
+        }
+    }
+}
+
+/// What is found in the table.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Key {
     /// The address of a segment.
@@ -40,6 +47,21 @@ pub(crate) enum Key {
     Reservation(u64),
 }
 
+/// What is out, of a manager. Its lock is held for a moment, and none is taken meanwhile.
+#[derive(Default)]
+pub(crate) struct Sites {
+    #[cfg(feature = "track-allocations")]
+    table: Mutex<Table>,
+}
+
+#[cfg(feature = "track-allocations")]
+#[derive(Default)]
+struct Table {
+    entries: HashMap<Key, Entry>,
+    reservations: u64,
+}
+
+#[cfg(feature = "track-allocations")]
 struct Entry {
     owner: Arc<str>,
     kind: AllocationKind,
@@ -48,33 +70,27 @@ struct Entry {
     thread: Thread,
 }
 
-/// Remembers where a segment is allocated.
-#[track_caller]
-pub(crate) fn add_segment(block: &Block, charge: &Charge) {
-    let owner = charge.owner();
-    let manager = owner.manager();
-    let is_page = block.size() == manager.page_size.bytes();
-    let kind = if is_page { AllocationKind::Page } else { AllocationKind::Block };
-    manager.sites.add(Key::of(block), kind, owner.path(), block.size(), Location::caller());
-}
+#[cfg(not(feature = "track-allocations"))]
+#[expect(clippy::unused_self, reason = "there is nothing to remember then")]
+impl Sites {
+    pub(crate) fn new_reservation(&self) -> Key {
+        Key::Reservation(0)
+    }
 
-/// A segment was allocated at `place`, it turns out.
-pub(crate) fn move_segment(segment: &MemorySegment, place: Place) {
-    let key = Key::Segment(segment.as_ref().as_ptr().addr());
-    segment.owner().manager().sites.move_to(key, place);
-}
+    #[inline]
+    pub(crate) fn add(&self, _: Key, _: AllocationKind, _: &Arc<str>, _: usize, _: Place) {}
 
-/// Forgets a segment that is about to go back.
-pub(crate) fn remove_segment(owner: &OwnerShared, block: &Block) {
-    owner.manager().sites.shrink(Key::of(block), 0);
-}
+    pub(crate) fn move_to(&self, _: Key, _: Place) {}
 
-impl Key {
-    fn of(block: &Block) -> Self {
-        Self::Segment(block.base().addr().get())
+    #[inline]
+    pub(crate) fn shrink(&self, _: Key, _: usize) {}
+
+    pub(crate) fn list(&self) -> Vec<AllocationSite> {
+        Vec::new()
     }
 }
 
+#[cfg(feature = "track-allocations")]
 impl Sites {
     /// A key for a reservation.
     pub(crate) fn new_reservation(&self) -> Key {
@@ -97,7 +113,7 @@ impl Sites {
     }
 
     /// What is found by `key` was allocated at `place`, it turns out.
-    fn move_to(&self, key: Key, place: Place) {
+    pub(crate) fn move_to(&self, key: Key, place: Place) {
         if let Some(entry) = self.lock().entries.get_mut(&key) {
             entry.place = place;
         }
@@ -116,7 +132,7 @@ impl Sites {
     pub(crate) fn list(&self) -> Vec<AllocationSite> {
         let mut sums = HashMap::new();
         for Entry { owner, kind, bytes, place, thread } in self.lock().entries.values() {
-            let of_place = (Arc::clone(owner), *kind, *place, thread.id());
+            let of_place = (Arc::clone(owner), *kind, place.location, thread.id());
             let (count, sum, _) = sums.entry(of_place).or_insert_with(|| (0, 0, thread.clone()));
             *count += 1;
             *sum += bytes;
@@ -144,6 +160,6 @@ impl Sites {
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

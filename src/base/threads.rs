@@ -1,0 +1,151 @@
+//! Threads of the library's own: they end with what they work for, and never keep it.
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// When a thread works next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Next {
+    /// After a pause, or when it is woken.
+    After(Duration),
+    /// When it is woken.
+    WhenWoken,
+    /// It is done.
+    Done,
+}
+
+/// Threads that end together. Dropping it has them end, and waits for that: a thread keeps what it
+/// works for only while it works, so none works any more then.
+#[derive(Default)]
+pub(crate) struct Threads {
+    threads: Mutex<Vec<(Arc<Wakeup>, JoinHandle<()>)>>,
+}
+
+/// Wakes a thread to work, or to end, also in the middle of a pause.
+pub(crate) struct Wakeup {
+    signals: Mutex<Signals>,
+    changed: Condvar,
+}
+
+/// A thread that is started when it is first needed: by the next call, if the system has none for
+/// the first.
+#[derive(Default)]
+pub(crate) struct OnDemand {
+    wakeup: OnceLock<Arc<Wakeup>>,
+    /// Held by the caller that starts it.
+    starting: Mutex<()>,
+}
+
+impl OnDemand {
+    /// What wakes the thread, if there is one yet.
+    pub(crate) fn started(&self) -> Option<&Arc<Wakeup>> {
+        self.wakeup.get()
+    }
+
+    /// What wakes the thread, which `start` starts if there is none yet.
+    pub(crate) fn start(
+        &self,
+        start: impl FnOnce() -> io::Result<Arc<Wakeup>>,
+    ) -> io::Result<&Arc<Wakeup>> {
+        if let Some(wakeup) = self.wakeup.get() {
+            return Ok(wakeup);
+        }
+        let _only = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(wakeup) = self.wakeup.get() {
+            return Ok(wakeup);
+        }
+        let wakeup = start()?;
+        Ok(self.wakeup.get_or_init(|| wakeup))
+    }
+}
+
+/// What a thread is woken for.
+#[derive(Clone, Copy)]
+struct Signals {
+    work: bool,
+    end: bool,
+}
+
+impl Threads {
+    /// Starts a thread that does `work` when `first` says, and then as it says itself each time,
+    /// until it is done, or `work` finds nothing left to work for and returns `None`.
+    pub(crate) fn start(
+        &self,
+        name: &str,
+        first: Next,
+        mut work: impl FnMut() -> Option<Next> + Send + 'static,
+    ) -> io::Result<Arc<Wakeup>> {
+        let wakeup = Arc::new(Wakeup::new());
+        let heard = Arc::clone(&wakeup);
+        let thread = thread::Builder::new().name(name.into()).spawn(move || {
+            let mut next = first;
+            while heard.wait(next) {
+                let Some(then) = work() else { return };
+                next = then;
+            }
+        })?;
+        self.threads().push((Arc::clone(&wakeup), thread));
+        Ok(wakeup)
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Vec<(Arc<Wakeup>, JoinHandle<()>)>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wakeup {
+    fn new() -> Self {
+        let signals = Signals { work: false, end: false };
+        Self { signals: Mutex::new(signals), changed: Condvar::new() }
+    }
+
+    /// Wakes the thread to work. Never waits for it.
+    pub(crate) fn wake(&self) {
+        self.signals().work = true;
+        self.changed.notify_all();
+    }
+
+    fn end(&self) {
+        self.signals().end = true;
+        self.changed.notify_all();
+    }
+
+    /// Pauses; whether there is work to do.
+    fn wait(&self, next: Next) -> bool {
+        let nothing = |signals: &mut Signals| !signals.work && !signals.end;
+        let signals = self.signals();
+        let mut signals = match next {
+            Next::Done => return false,
+            Next::WhenWoken => {
+                let result = self.changed.wait_while(signals, nothing);
+                result.unwrap_or_else(PoisonError::into_inner)
+            }
+            Next::After(pause) => {
+                let result = self.changed.wait_timeout_while(signals, pause, nothing);
+                result.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        signals.work = false;
+        !signals.end
+    }
+
+    fn signals(&self) -> MutexGuard<'_, Signals> {
+        self.signals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        let threads = std::mem::take(&mut *self.threads());
+        threads.iter().for_each(|(wakeup, _)| wakeup.end());
+        for (_, thread) in threads {
+            // What is dropped here may have been kept alive last by a thread of ours at work.
+            if thread.thread().id() != thread::current().id() {
+                // A thread that panicked has ended as well.
+                let _ = thread.join();
+            }
+        }
+    }
+}

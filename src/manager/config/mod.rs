@@ -1,0 +1,3 @@
+//! What a manager was asked to be.
+
+pub(super) mod capacity;

@@ -1,0 +1,301 @@
+//! The memory manager: one budget, one arena, and the owners that share them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::base::available::CapacitySource;
+use crate::base::bytes::{fraction_of, to_usize};
+use crate::base::error::{FractionError, Holder, LeakError};
+use crate::base::events;
+use crate::base::threads::Threads;
+use crate::memory::mode::MemoryMode;
+use crate::owners::node::owner_node::Above;
+use crate::owners::node::supply::Supply;
+use crate::owners::owner::Owner;
+use crate::owners::registration::OwnerBuilder;
+use crate::owners::segment::gathered;
+use crate::owners::segment::memory_segment::MemorySegment;
+use crate::owners::sharing::commons::Commons;
+use crate::owners::sharing::draining::DrainScope;
+use crate::owners::sharing::registry::Snapshot;
+
+#[cfg(feature = "metrics")]
+use super::metrics::Published;
+use super::pressure::gauge::Gauge;
+use super::resources::table::SharedResources;
+
+/// Owns memory under a hard budget and hands it out to owners, as pages and as blocks.
+///
+/// A `MemoryManager` is a handle: clones share one budget. The memory lives until the last
+/// handle, owner, segment and reservation is gone, in whatever order and on whatever thread.
+///
+/// The counterpart of Flink's `org.apache.flink.runtime.memory.MemoryManager`.
+///
+/// # After a fork
+///
+/// A child process has a copy of the region and of all that the manager counts: what it writes,
+/// allocates and gives back its parent does not see, nor the other way round. Each of them keeps
+/// below the capacity by itself; pages that neither has written to since are resident once.
+///
+/// - A child may go on with its copy if no other thread of the parent used the manager at that
+///   moment. Otherwise it should only `exec` or end: another thread may have had a lock, a shelf or
+///   a magazine in hand, and in the child it never lets go.
+/// - The manager's own threads are not in the child. So nobody is asked for memory there, told of
+///   the pressure, or found to wait in vain; and it should end without dropping a manager that had
+///   such threads.
+/// - Nothing is left of the region after `exec`.
+///
+/// # Examples
+///
+/// ```
+/// use offheap::MemoryManager;
+///
+/// let manager = MemoryManager::builder().capacity(8 << 20).build()?;
+/// let owner = manager.owner("sorter").limit(4 << 20).register()?;
+/// let mut page = owner.allocate_page()?;
+/// page.put_u64_le(0, 42)?;
+/// assert_eq!(page.get_u64_le(0)?, 42);
+/// assert_eq!(owner.used_memory(), 32 << 10);
+/// drop(page);
+/// manager.verify_empty()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct MemoryManager {
+    inner: Arc<ManagerInner>,
+    /// One for all clones, which goes with the last of them.
+    #[cfg(feature = "tracing")]
+    _handle: Arc<Handle>,
+}
+
+/// What all handles, owners and segments of a manager keep alive.
+pub(super) struct ManagerInner {
+    pub(super) commons: Arc<Commons>,
+    pub(super) capacity_source: CapacitySource,
+    /// How short memory is.
+    pub(super) gauge: Arc<Gauge>,
+    pub(super) resources: SharedResources,
+    #[cfg(feature = "metrics")]
+    pub(super) published: Published,
+    /// The manager's own threads. They have no handle, so they end with it.
+    pub(super) threads: Threads,
+}
+
+impl ManagerInner {
+    pub(super) fn supply(&self) -> &Supply {
+        &self.commons.supply
+    }
+
+    fn leaks(&self) -> Option<LeakError> {
+        let holders = self.commons.snapshot(Snapshot::holders);
+        (!holders.is_empty()).then(|| self.leak(holders))
+    }
+
+    fn leak(&self, holders: Vec<Holder>) -> LeakError {
+        LeakError { holders, sites: self.supply().sites.list() }
+    }
+}
+
+impl Above for ManagerInner {
+    fn serve(&self) {
+        self.commons.serve();
+    }
+
+    fn while_nobody_drains(&self, make: &mut dyn FnMut()) {
+        self.commons.registry.while_nobody_drains(make);
+    }
+
+    fn seal_if_closed(&self) {
+        self.commons.seal_if_closed();
+    }
+}
+
+/// That there is a handle on a manager.
+#[cfg(feature = "tracing")]
+struct Handle(Arc<ManagerInner>);
+
+#[cfg(feature = "tracing")]
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if let Some(leak) = self.0.leaks() {
+            events::left_behind(&leak);
+        }
+    }
+}
+
+impl MemoryManager {
+    pub(super) fn new(inner: Arc<ManagerInner>) -> Self {
+        Self {
+            #[cfg(feature = "tracing")]
+            _handle: Arc::new(Handle(Arc::clone(&inner))),
+            inner,
+        }
+    }
+
+    pub(super) fn inner(&self) -> &Arc<ManagerInner> {
+        &self.inner
+    }
+
+    pub(super) fn supply(&self) -> &Supply {
+        self.inner.supply()
+    }
+
+    /// What an owner needs to be registered.
+    pub(super) fn common(&self) -> (Arc<Commons>, Arc<dyn Above>) {
+        (Arc::clone(&self.inner.commons), Arc::clone(&self.inner) as Arc<dyn Above>)
+    }
+
+    /// Starts the registration of an owner. The name is for errors and statistics; it need not be
+    /// unique.
+    pub fn owner(&self, name: impl Into<Arc<str>>) -> OwnerBuilder {
+        OwnerBuilder::new(self.common(), None, name.into())
+    }
+
+    /// An owner of all there is, for a manager that has just been built for it.
+    pub(super) fn sole_owner(&self, name: &str) -> Owner {
+        Owner::unlimited(name.into(), self.common())
+    }
+
+    /// The capacity in bytes.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        to_usize(self.supply().budget.limit())
+    }
+
+    /// What the capacity was taken from, with the numbers.
+    #[must_use]
+    pub fn capacity_source(&self) -> &CapacitySource {
+        &self.inner.capacity_source
+    }
+
+    /// The size of a page in bytes.
+    #[must_use]
+    pub fn page_size(&self) -> usize {
+        self.supply().page_size.bytes()
+    }
+
+    /// The number of pages that the capacity holds.
+    #[must_use]
+    pub fn total_pages(&self) -> usize {
+        self.supply().pages.get() as usize
+    }
+
+    /// The mode the manager was built in.
+    #[must_use]
+    pub fn mode(&self) -> MemoryMode {
+        self.supply().mode
+    }
+
+    /// The bytes that are neither held by an owner nor promised to one as its minimum.
+    #[must_use]
+    pub fn available_memory(&self) -> usize {
+        let budget = &self.supply().budget;
+        to_usize(self.inner.commons.snapshot(|present| present.free_bytes(budget)))
+    }
+
+    /// The bytes that are `fraction` of the capacity, rounded down.
+    ///
+    /// Flink: `MemoryManager.computeMemorySize`.
+    ///
+    /// # Errors
+    ///
+    /// If `fraction` is not above 0 and at most 1.
+    pub fn compute_memory_size(&self, fraction: f64) -> Result<usize, FractionError> {
+        fraction_of(self.capacity(), fraction)
+    }
+
+    /// The number of pages that are `fraction` of all pages, rounded down.
+    ///
+    /// Flink: `MemoryManager.computeNumberOfPages`.
+    ///
+    /// # Errors
+    ///
+    /// If `fraction` is not above 0 and at most 1.
+    pub fn compute_number_of_pages(&self, fraction: f64) -> Result<usize, FractionError> {
+        fraction_of(self.total_pages(), fraction)
+    }
+
+    /// Gives a segment back: the same as dropping it.
+    pub fn release(&self, segment: MemorySegment) {
+        drop(segment);
+    }
+
+    /// Gives many segments back: cheaper than one by one, where neighbours follow each other.
+    ///
+    /// A segment goes back to where it came from, also if that is another manager.
+    pub fn release_all(&self, segments: impl IntoIterator<Item = MemorySegment>) {
+        gathered::release_all(segments);
+    }
+
+    /// Checks that no owner holds memory: no page, no block and no reservation.
+    ///
+    /// # Errors
+    ///
+    /// Who holds what, if anybody does.
+    pub fn verify_empty(&self) -> Result<(), LeakError> {
+        match self.inner.commons.drained(DrainScope::Everybody, Snapshot::holders) {
+            holders if holders.is_empty() => Ok(()),
+            holders => Err(self.inner.leak(holders)),
+        }
+    }
+
+    /// What [`verify_empty`](Self::verify_empty) would fail with, if it did: who holds memory and,
+    /// with the feature `track-allocations`, where that was allocated. For reports at any time:
+    /// what is kept at hand stays there.
+    #[must_use]
+    pub fn leaks(&self) -> Option<LeakError> {
+        self.inner.leaks()
+    }
+
+    /// Refuses every allocation, reservation and registration from now on, if it is for a byte at
+    /// least. What is out stays valid and goes back as usual. Doing it twice is the same as once.
+    ///
+    /// # Errors
+    ///
+    /// Who still holds what. The manager is shut down all the same, and nobody gets anything more:
+    /// requests that are under way are waited for.
+    pub fn shutdown(&self) -> Result<(), LeakError> {
+        self.supply().budget.close();
+        self.supply().reserve.close();
+        self.inner.commons.sealed(|_| {});
+        // All that wait are told.
+        self.inner.commons.serve();
+        self.inner.gauge.end_telling();
+        self.supply().budget.wait_until_settled();
+        let result = self.verify_empty();
+        events::shut_down(result.as_ref().err());
+        result
+    }
+
+    /// Whether the manager has been shut down.
+    #[must_use]
+    pub fn is_shut_down(&self) -> bool {
+        self.supply().budget.is_closed()
+    }
+}
+
+impl fmt::Debug for MemoryManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryManager")
+            .field("mode", &self.mode())
+            .field("capacity", &self.capacity())
+            .field("available", &self.available_memory())
+            .field("page_size", &self.page_size())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_are_gone_are_not_kept() {
+        let manager = MemoryManager::builder().capacity(1 << 20).build().unwrap();
+        for _ in 0..10 {
+            let owner = manager.owner("owner").register().unwrap();
+            drop(owner.worker());
+            assert_eq!(manager.inner().commons.registry.remembered(), (1, 0));
+        }
+    }
+}

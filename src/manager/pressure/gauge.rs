@@ -1,0 +1,152 @@
+//! What a manager knows of its pressure, and whom it tells.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::Duration;
+
+use crate::base::panics::catch;
+use crate::base::sync::{AtomicU64, Ordering, full_fence};
+use crate::base::threads::{Next, OnDemand, Threads, Wakeup};
+use crate::owners::node::supply::Supply;
+use crate::owners::sharing::queue::wake_all;
+
+use super::level::{Pressure, Thresholds};
+
+/// After a change the level is looked at once more, for what passed the bounds while they were set.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
+
+/// What a manager knows of its pressure, and whom it tells.
+pub(in crate::manager) struct Gauge {
+    supply: Arc<Supply>,
+    thresholds: Thresholds,
+    level: AtomicU64,
+    listeners: Mutex<Listeners>,
+    thread: OnDemand,
+}
+
+#[derive(Default)]
+pub(in crate::manager) struct Listeners {
+    /// Numbers those who listen.
+    next: u64,
+    pub(in crate::manager) callbacks: Vec<(u64, Callback)>,
+    /// Of those who wait for a change, one each.
+    pub(in crate::manager) wakers: Vec<(u64, Waker)>,
+    told: Pressure,
+}
+
+impl Listeners {
+    pub(in crate::manager) fn new_id(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+}
+
+pub(in crate::manager) type Callback = Arc<dyn Fn(Pressure) + Send + Sync>;
+
+impl Gauge {
+    pub(in crate::manager) fn new(shares: [f64; 3], supply: Arc<Supply>) -> Self {
+        Self {
+            thresholds: Thresholds::new(shares, supply.budget.limit()),
+            supply,
+            level: AtomicU64::new(0),
+            listeners: Mutex::default(),
+            thread: OnDemand::default(),
+        }
+    }
+
+    pub(in crate::manager) fn listeners(&self) -> MutexGuard<'_, Listeners> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whom to call, if it still subscribes.
+    fn callback(&self, id: u64) -> Option<Callback> {
+        let listeners = self.listeners();
+        let mut callbacks = listeners.callbacks.iter();
+        callbacks.find(|(known, _)| *known == id).map(|(_, callback)| Arc::clone(callback))
+    }
+
+    /// The level now.
+    pub(in crate::manager) fn pressure(&self) -> Pressure {
+        // ORDERING: Relaxed. A number to go by: whoever else looks at it comes to the same.
+        let last = self.level.load(Ordering::Relaxed);
+        let last = Pressure::ALL[usize::try_from(last).unwrap_or(0).min(3)];
+        let level = self.thresholds.next(last, self.supply.budget.reserved_bytes());
+        if level != last {
+            // ORDERING: Relaxed. As above.
+            self.level.store(level as u64, Ordering::Relaxed);
+        }
+        if self.supply.budget.is_awaited() { Pressure::Critical } else { level }
+    }
+
+    /// Tells those who listen, if the level has changed.
+    fn tell_pressure(&self) -> Next {
+        let level = self.set_bounds();
+        let (subscribed, wakers, is_new) = {
+            let mut listeners = self.listeners();
+            let is_new = std::mem::replace(&mut listeners.told, level) != level;
+            let subscribed: Vec<_> = listeners.callbacks.iter().map(|(id, _)| *id).collect();
+            (subscribed, std::mem::take(&mut listeners.wakers), is_new)
+        };
+        // They look for themselves what they have seen last.
+        wake_all(wakers.into_iter().map(|(_, waker)| waker));
+        if !is_new {
+            return Next::WhenWoken;
+        }
+        // Looked up in its turn: a subscription may end during the call before.
+        for callback in subscribed.into_iter().filter_map(|id| self.callback(id)) {
+            // One that panics is called again, and the others are told all the same.
+            let _ = catch(move || callback(level));
+        }
+        Next::After(LOOK_AGAIN_AFTER)
+    }
+
+    /// Has the budget call when it leaves the level that it has, which is returned.
+    fn set_bounds(&self) -> Pressure {
+        loop {
+            let level = self.pressure();
+            let (below, above) = match self.supply.budget.is_awaited() {
+                // It lasts until nobody waits, which is told by itself.
+                true => (0, u64::MAX),
+                false => self.thresholds.bounds(level),
+            };
+            self.supply.budget.set_bounds(below, above);
+            // Whatever passed them before they were set is seen below.
+            full_fence();
+            if self.pressure() == level {
+                return level;
+            }
+        }
+    }
+
+    /// Starts the thread that tells, once.
+    fn start_telling(self: &Arc<Self>, threads: &Threads) -> io::Result<&Arc<Wakeup>> {
+        let start = || {
+            let gauge = Arc::downgrade(self);
+            let tell = move || gauge.upgrade().map(|gauge| gauge.tell_pressure());
+            let wakeup = threads.start("offheap-pressure", Next::WhenWoken, tell)?;
+            let wakes = Arc::clone(&wakeup);
+            self.supply.budget.watch(move || wakes.wake());
+            Ok(wakeup)
+        };
+        self.thread.start(start)
+    }
+
+    /// Has listeners told from now on; they are told the level that there is.
+    pub(in crate::manager) fn listen(self: &Arc<Self>, threads: &Threads) -> io::Result<()> {
+        self.start_telling(threads)?.wake();
+        Ok(())
+    }
+
+    /// Whether the manager has been shut down.
+    pub(in crate::manager) fn has_ended(&self) -> bool {
+        self.supply.budget.is_closed()
+    }
+
+    /// Has those that wait for a change of the pressure look again, after a shutdown.
+    pub(in crate::manager) fn end_telling(&self) {
+        if let Some(wakeup) = self.thread.started() {
+            wakeup.wake();
+        }
+    }
+}

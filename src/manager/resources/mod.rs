@@ -1,0 +1,3 @@
+//! Resources that several lease by name.
+
+pub(super) mod table;

@@ -1,0 +1,117 @@
+//! The numbers of a manager and its owners, and the map of its pages.
+
+use std::sync::Arc;
+
+/// A manager in numbers, at one moment. Numbers that change while they are read need not agree.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct ManagerStats {
+    /// The capacity in bytes.
+    pub capacity_bytes: usize,
+    /// The size of a page in bytes.
+    pub page_bytes: usize,
+    /// The pages that the capacity holds.
+    pub total_pages: usize,
+    /// The bytes that owners hold, are promised, or keep at hand as free pages.
+    pub reserved_bytes: usize,
+    /// The bytes of free pages at hand, in depots and magazines: whoever needs them gets them.
+    pub cached_bytes: usize,
+    /// The bytes that are neither held nor promised.
+    pub available_bytes: usize,
+    /// The most bytes that owners ever held, were promised, or kept at hand.
+    pub peak_reserved_bytes: usize,
+    /// The bytes of the region that the kernel counts as resident; `None` in heap mode and where
+    /// the system does not tell.
+    pub resident_bytes: Option<usize>,
+    /// The pages of the free list, which those at hand are not in; `None` in heap mode.
+    pub free_pages: Option<usize>,
+    /// The size of the largest block that an owner without a limit or a minimum could allocate, in
+    /// bytes.
+    pub largest_free_block_bytes: usize,
+    /// The address space of the region in bytes: a multiple of the capacity, see
+    /// [`address_space_factor`](crate::config::MemoryManagerBuilder::address_space_factor); 0 in
+    /// heap mode.
+    pub mapped_bytes: usize,
+    /// The bytes that may be resident, as far as is known without asking the kernel: those that
+    /// were handed out since the system had them last, and, with transparent huge pages, what may
+    /// have become resident with them. 0 in heap mode.
+    pub touched_bytes: usize,
+    /// Of these, the bytes that are free: what a trim would give back. Pages in workers' magazines
+    /// do not count.
+    pub idle_bytes: usize,
+    /// How many blocks took spare address space because they fitted no hole.
+    pub exchanges: u64,
+    /// The bytes that were given back to the system while the region stayed mapped.
+    pub given_back_bytes: u64,
+    /// The requests that wait in line.
+    pub waiting_requests: usize,
+    /// How often owners were asked to give memory back.
+    pub reclaims: u64,
+    /// The bytes that they gave back then, as their accounts say.
+    pub reclaimed_bytes: u64,
+    /// The number of chunks per bin: entry `n` counts those whose longest free run is `n` pages,
+    /// except those that are spare as a whole. Empty in heap mode.
+    pub chunks_per_bin: Vec<u32>,
+    /// The owners, in the order of their registration.
+    pub owners: Vec<OwnerStats>,
+}
+
+/// An owner in numbers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct OwnerStats {
+    /// Its path.
+    pub name: Arc<str>,
+    /// The bytes that it and the owners below it hold.
+    pub used_bytes: usize,
+    /// Those that it holds itself.
+    pub own_bytes: usize,
+    /// The bytes it is guaranteed.
+    pub minimum_bytes: usize,
+    /// The most bytes it may hold.
+    pub limit_bytes: usize,
+    /// The bytes that it could give back if it were asked, as far as it says.
+    pub reclaimable_bytes: usize,
+    /// Its priority: those of the lowest are asked first.
+    pub priority: i32,
+}
+
+/// Which pages of a region are in the free list, for pictures: those at hand are not.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct OccupancyMap {
+    /// The number of pages of the region, with its spare address space; 0 in heap mode.
+    pub pages: usize,
+    /// A word per chunk of 64 pages: bit `n` is set if the chunk's page `n` is free.
+    pub free_words: Vec<u64>,
+    /// The same for pages that are spare: they are neither free nor in use until they are exchanged
+    /// for free ones.
+    pub spare_words: Vec<u64>,
+}
+
+impl OccupancyMap {
+    /// Whether a page is free. A page outside the region is not.
+    #[must_use]
+    pub fn is_free(&self, page: usize) -> bool {
+        is_set(&self.free_words, page)
+    }
+
+    /// Whether a page is spare address space. A page outside the region is not.
+    #[must_use]
+    pub fn is_spare(&self, page: usize) -> bool {
+        is_set(&self.spare_words, page)
+    }
+
+    /// The number of free pages.
+    #[must_use]
+    pub fn free_pages(&self) -> usize {
+        self.free_words.iter().map(|word| word.count_ones() as usize).sum()
+    }
+}
+
+fn is_set(words: &[u64], page: usize) -> bool {
+    words.get(page / 64).is_some_and(|word| word >> (page % 64) & 1 == 1)
+}

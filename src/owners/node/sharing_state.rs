@@ -1,0 +1,146 @@
+//! Where an owner stands among those that share a budget: its priority, its share, and what it can
+//! give back.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::base::bytes::to_usize;
+use crate::base::sync::{AtomicU64, Ordering};
+use crate::ledger::waiting::ask::Asked;
+
+/// A call that has an owner give memory back: of about so many bytes.
+pub(crate) type ReclaimCall = Box<dyn FnOnce(u64) + Send>;
+
+/// Whom to call for memory that an owner holds.
+pub(crate) trait Reclaimable: Send + Sync {
+    /// Whether there is still somebody to call.
+    fn is_there(&self) -> bool;
+
+    /// The bytes that could be given back now; `None` if nobody is there, or the call panics.
+    fn reclaimable(&self) -> Option<usize>;
+
+    /// Takes what a call needs; `None` if all of the spill reserve is in use.
+    fn prepare(&self) -> Option<ReclaimCall>;
+}
+
+/// How an owner gives memory back.
+#[derive(Clone, Default)]
+pub(crate) enum ReclaimMode {
+    /// It does not.
+    #[default]
+    Never,
+    /// When it is called, as long as there is somebody to call.
+    Called(Arc<dyn Reclaimable>),
+    /// When it looks, and finds that it was asked.
+    Polled,
+}
+
+/// What is decided about an owner when memory runs out, and what it says of itself.
+pub(crate) struct SharingState {
+    pub(crate) priority: i32,
+    pub(crate) reclaim: ReclaimState,
+    /// It goes before others in line while it holds fewer bytes than this.
+    first_bytes: AtomicU64,
+    /// It is not asked for what it holds up to this.
+    keeps_bytes: AtomicU64,
+}
+
+/// How an owner gives memory back, and what is asked of it.
+pub(crate) struct ReclaimState {
+    mode: Mutex<ReclaimMode>,
+    /// Whether it is asked also for requests of its own.
+    pub(crate) includes_own: bool,
+    asked: Asked,
+    /// The bytes that it gave when it was at work on it last, as its account said right then.
+    given: AtomicU64,
+}
+
+impl Default for SharingState {
+    fn default() -> Self {
+        Self::new(0, ReclaimState::new(ReclaimMode::Never, false))
+    }
+}
+
+impl SharingState {
+    pub(crate) fn new(priority: i32, reclaim: ReclaimState) -> Self {
+        let (first_bytes, keeps_bytes) = (AtomicU64::new(u64::MAX), AtomicU64::new(0));
+        Self { priority, reclaim, first_bytes, keeps_bytes }
+    }
+
+    pub(crate) fn first_bytes(&self) -> u64 {
+        // ORDERING: Relaxed. A number to go by; a decision on anything else looks again later.
+        self.first_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn keeps_bytes(&self) -> u64 {
+        // ORDERING: Relaxed. As in `first_bytes`.
+        self.keeps_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_share(&self, first_bytes: u64, keeps_bytes: u64) {
+        // ORDERING: Relaxed. As in `first_bytes`.
+        self.first_bytes.store(first_bytes, Ordering::Relaxed);
+        // ORDERING: Relaxed. As in `first_bytes`.
+        self.keeps_bytes.store(keeps_bytes, Ordering::Relaxed);
+    }
+}
+
+impl ReclaimState {
+    pub(crate) fn new(mode: ReclaimMode, includes_own: bool) -> Self {
+        let told_bytes = if let ReclaimMode::Polled = mode { u64::MAX } else { 0 };
+        let (asked, given) = (Asked::new(told_bytes), AtomicU64::new(0));
+        Self { mode: Mutex::new(mode), includes_own, asked, given }
+    }
+
+    pub(crate) fn given_bytes(&self) -> u64 {
+        // ORDERING: Relaxed. A number to go by.
+        self.given.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_given(&self, bytes: u64) {
+        // ORDERING: Relaxed. As in `given_bytes`.
+        self.given.store(bytes, Ordering::Relaxed);
+    }
+
+    /// What is asked of it, and who is at work on that.
+    #[inline]
+    pub(crate) fn asked(&self) -> &Asked {
+        &self.asked
+    }
+
+    /// Gives memory back in another way from now on.
+    pub(crate) fn set_mode(&self, mode: ReclaimMode) {
+        // What was there may be foreign, and goes with nothing locked.
+        let last = std::mem::replace(&mut *self.mode(), mode);
+        drop(last);
+        self.asked.tell(0);
+    }
+
+    pub(crate) fn is_polled(&self) -> bool {
+        matches!(*self.mode(), ReclaimMode::Polled)
+    }
+
+    /// Whom to call.
+    pub(crate) fn reclaimable(&self) -> Option<Arc<dyn Reclaimable>> {
+        match &*self.mode() {
+            ReclaimMode::Called(reclaimable) => Some(Arc::clone(reclaimable)),
+            ReclaimMode::Never | ReclaimMode::Polled => None,
+        }
+    }
+
+    pub(crate) fn can_be_asked(&self) -> bool {
+        match &*self.mode() {
+            ReclaimMode::Never => false,
+            ReclaimMode::Polled => true,
+            ReclaimMode::Called(reclaimable) => reclaimable.is_there(),
+        }
+    }
+
+    /// What it could give back of `used_bytes`, as far as it says.
+    pub(crate) fn reclaimable_bytes(&self, used_bytes: usize) -> usize {
+        used_bytes.min(to_usize(self.asked.told_bytes()))
+    }
+
+    fn mode(&self) -> MutexGuard<'_, ReclaimMode> {
+        self.mode.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

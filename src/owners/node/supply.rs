@@ -1,0 +1,64 @@
+//! What owners draw on: one budget, and the memory behind it.
+
+use crate::base::sites::Sites;
+use crate::base::units::{PageCount, PageSize};
+use crate::ledger::at_hand::magazine::Fences;
+use crate::ledger::budget::Budget;
+use crate::ledger::free_list::Strategy;
+use crate::memory::arena::Arena;
+use crate::memory::mode::MemoryMode;
+use crate::memory::os;
+
+use super::page_source::CacheLimits;
+
+/// The budget of a manager and the memory behind it. Owners keep it alive.
+pub(crate) struct Supply {
+    pub(crate) budget: Budget,
+    /// The spill reserve: what was set aside of the budget for owners that give memory back.
+    pub(crate) reserve: Budget,
+    pub(crate) arena: Arena,
+    pub(crate) page_size: PageSize,
+    /// The pages of the capacity; what remains of it can be reserved, not allocated.
+    pub(crate) pages: PageCount,
+    pub(crate) mode: MemoryMode,
+    pub(crate) strategy: Strategy,
+    pub(crate) cache_limits: CacheLimits,
+    /// How magazines are entered.
+    pub(crate) fences: Fences,
+    /// Where what is out was allocated.
+    pub(crate) sites: Sites,
+}
+
+impl Supply {
+    /// How magazines are entered in this process.
+    pub(crate) fn fences() -> Fences {
+        if os::register_heavy_fence() { Fences::Heavy } else { Fences::Symmetric }
+    }
+
+    /// The bytes of the longest block that there is room for, to whomever it is promised: a hole,
+    /// or what can be made one. In heap mode there are no holes: all pages are one run.
+    pub(crate) fn largest_hole_bytes(&self) -> usize {
+        match self.arena.off_heap() {
+            Some(off_heap) => self.bytes_of_run(off_heap.stock().largest_run()),
+            None => self.page_size.bytes_of(self.pages),
+        }
+    }
+
+    /// The same without the spare address space.
+    pub(crate) fn largest_hole_at_hand_bytes(&self) -> usize {
+        match self.arena.off_heap() {
+            Some(off_heap) => self.bytes_of_run(off_heap.stock().warm().largest_run()),
+            None => self.page_size.bytes_of(self.pages),
+        }
+    }
+
+    /// The pages that lie within so many bytes.
+    pub(crate) fn pages_within(&self, bytes: usize) -> PageCount {
+        // Nothing that an owner may hold is more than the capacity, whose pages can be counted.
+        self.page_size.pages_within(bytes).unwrap_or(self.pages)
+    }
+
+    fn bytes_of_run(&self, pages: u64) -> usize {
+        self.page_size.bytes_of(PageCount::new(u32::try_from(pages).unwrap_or(u32::MAX)))
+    }
+}

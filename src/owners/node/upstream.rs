@@ -1,0 +1,117 @@
+//! Where an owner takes its bytes from: the budget, the spill reserve, or its parent.
+
+use std::sync::Arc;
+
+use crate::ledger::budget::{Awaited, Budget, Parent, Refused, Returned, Turn};
+
+use super::account_count::{OwnerPointer, keep_if_first};
+use super::owner_node::OwnerNode;
+
+/// Where an owner takes its bytes from.
+pub(crate) enum Upstream<'a> {
+    /// The budget, or the spill reserve, for an owner without a parent.
+    Budget(&'a Budget),
+    /// Its parent, which keeps its own with it.
+    Owner(&'a Arc<OwnerNode>),
+}
+
+impl OwnerNode {
+    /// Where it takes its bytes from.
+    #[inline]
+    pub(crate) fn upstream(&self) -> Upstream<'_> {
+        match self.parent() {
+            None if self.is_of_reserve() => Upstream::Budget(&self.supply().reserve),
+            None => Upstream::Budget(self.budget()),
+            Some(parent) => Upstream::Owner(parent),
+        }
+    }
+
+    /// Whether somebody waits for what it gives back, at its level or above.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.account().free_bytes(&self.upstream()).is_none()
+    }
+}
+
+/// A child has made the account of `owner` hold less.
+fn after_child(owner: &Arc<OwnerNode>, returned: Returned) -> Awaited {
+    // SAFETY: 1: the callers took the bytes off that a child had taken. `owner` lives on by itself.
+    unsafe { OwnerPointer::of(owner).let_go(returned.kept) };
+    returned.awaited
+}
+
+impl Parent for Upstream<'_> {
+    fn limit(&self) -> u64 {
+        match self {
+            Self::Budget(budget) => budget.limit(),
+            Self::Owner(owner) => owner.account().limit(),
+        }
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        match self {
+            Self::Budget(budget) => Parent::free_bytes(*budget),
+            Self::Owner(owner) => owner.account().free_bytes(&owner.upstream()),
+        }
+    }
+
+    fn settled_free_bytes(&self) -> u64 {
+        match self {
+            Self::Budget(budget) => budget.settled_free_bytes(),
+            Self::Owner(owner) => owner.account().settled_free_bytes(&owner.upstream()),
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        match self {
+            Self::Budget(budget) => budget.is_closed(),
+            Self::Owner(owner) => owner.upstream().is_closed(),
+        }
+    }
+
+    fn begin(&self, bytes: u64, turn: Turn) -> Result<(), Refused> {
+        match self {
+            Self::Budget(budget) => budget.begin(bytes, turn),
+            Self::Owner(owner) => {
+                let opened = owner.account().begin_for_child(&owner.upstream(), bytes, turn)?;
+                keep_if_first(owner, opened);
+                Ok(())
+            }
+        }
+    }
+
+    fn settle(&self) {
+        match self {
+            Self::Budget(budget) => budget.settle(),
+            Self::Owner(owner) => owner.account().settle_for_child(&owner.upstream()),
+        }
+    }
+
+    fn undo(&self, bytes: u64) -> Awaited {
+        match self {
+            Self::Budget(budget) => budget.undo(bytes),
+            Self::Owner(owner) => {
+                let returned = owner.account().undo_for_child(&owner.upstream(), bytes);
+                after_child(owner, returned)
+            }
+        }
+    }
+
+    fn release(&self, bytes: u64) -> Awaited {
+        match self {
+            Self::Budget(budget) => Parent::release(*budget, bytes),
+            Self::Owner(owner) => {
+                let returned = owner.account().release_past_allowance(&owner.upstream(), bytes);
+                after_child(owner, returned)
+            }
+        }
+    }
+
+    fn set_awaited(&self, level: u32, awaited: Awaited) {
+        match self {
+            Self::Budget(budget) => budget.set_awaited(level, awaited),
+            Self::Owner(owner) => {
+                owner.account().set_awaited(&owner.upstream(), level, awaited);
+            }
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Why a request is denied, on whichever floor that was found.
+
+use crate::base::error::Reason;
+use crate::ledger::budget::Refused;
+use crate::ledger::waiting::line::Ended;
+
+/// Why a request is denied.
+pub(crate) enum Denial {
+    Refused(Refused),
+    Reason(Reason),
+}
+
+impl Denial {
+    /// Whether there is too little, and not some other obstacle: pages that somebody keeps at hand
+    /// could help, or what somebody gives back.
+    pub(crate) fn is_for_want_of_memory(&self) -> bool {
+        match self {
+            Self::Refused(refused) => *refused != Refused::Closed,
+            Self::Reason(reason) => matches!(reason, Reason::Fragmented { .. }),
+        }
+    }
+
+    /// Whether bytes are short, and not only holes.
+    pub(crate) fn is_about_bytes(&self) -> bool {
+        matches!(self, Self::Refused(refused) if *refused != Refused::Closed)
+    }
+}
+
+impl From<Refused> for Denial {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl From<Ended> for Denial {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Closed => Self::Refused(Refused::Closed),
+            Ended::Refused(refused) => Self::Refused(refused),
+            Ended::Deadlock => Self::Reason(Reason::Deadlock),
+        }
+    }
+}

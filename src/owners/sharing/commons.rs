@@ -1,0 +1,153 @@
+//! What all owners of a manager have in common: who is there, who waits, and what wakes the
+//! arbiter.
+
+use std::io;
+use std::sync::{Arc, OnceLock};
+
+use crate::base::sync::{AtomicU64, Ordering};
+use crate::base::threads::{OnDemand, Wakeup};
+use crate::ledger::budget::Awaited;
+use crate::ledger::waiting::line::Line;
+use crate::owners::node::owner_node::OwnerNode;
+use crate::owners::node::supply::Supply;
+use crate::owners::node::worker_node::WorkerNode;
+
+use super::draining::{DrainScope, Reopen, drain};
+use super::options::SharingOptions;
+use super::queue::{Wanted, wake_all};
+use super::registry::{Registry, Snapshot};
+
+/// Starts the arbiter, and returns what wakes it.
+type Start = Box<dyn Fn() -> io::Result<Arc<Wakeup>> + Send + Sync>;
+
+/// What all owners of a manager have in common.
+pub(crate) struct Commons {
+    pub(crate) supply: Arc<Supply>,
+    pub(crate) options: SharingOptions,
+    /// All owners and workers.
+    pub(crate) registry: Registry,
+    /// Those that wait for memory.
+    pub(crate) queue: Line<Wanted>,
+    /// What became of asking.
+    pub(crate) reclaims: ReclaimCounts,
+    arbiter: OnDemand,
+    start_arbiter: OnceLock<Start>,
+}
+
+/// How often owners were asked, and what they gave.
+#[derive(Default)]
+pub(crate) struct ReclaimCounts {
+    reclaims: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl ReclaimCounts {
+    pub(crate) fn reclaims(&self) -> u64 {
+        // ORDERING: Relaxed. A number to show.
+        self.reclaims.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        // ORDERING: Relaxed. A number to show.
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note(&self, bytes: u64) {
+        // ORDERING: Relaxed. A number to show.
+        self.reclaims.fetch_add(1, Ordering::Relaxed);
+        // ORDERING: Relaxed. A number to show.
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Commons {
+    pub(crate) fn new(supply: Arc<Supply>, options: SharingOptions) -> Self {
+        Self {
+            registry: Registry::new(&supply),
+            supply,
+            options,
+            queue: Line::new(),
+            reclaims: ReclaimCounts::default(),
+            arbiter: OnDemand::default(),
+            start_arbiter: OnceLock::new(),
+        }
+    }
+
+    /// How the arbiter is started, once it is needed. Said once, when the manager is built.
+    pub(crate) fn set_arbiter(&self, start: Start) {
+        let was_set = self.start_arbiter.set(start).is_err();
+        debug_assert!(!was_set, "a manager is built once");
+    }
+
+    /// Has the arbiter look at those that wait. The first call starts it; `false` if the system has
+    /// no thread for it, in which case the next call tries again.
+    pub(crate) fn wake_arbiter(&self) -> bool {
+        let Some(start) = self.start_arbiter.get() else { return false };
+        self.arbiter.start(start).map(|wakeup| wakeup.wake()).is_ok()
+    }
+
+    /// Looks at those that are there, while nobody comes.
+    pub(crate) fn snapshot<T>(&self, look: impl FnOnce(&Snapshot) -> T) -> T {
+        self.registry.snapshot(look)
+    }
+
+    /// Lets drainers, errors and statistics know of an owner.
+    pub(crate) fn register(&self, owner: &Arc<OwnerNode>) {
+        self.registry.add_owner(owner);
+        self.seal_if_closed();
+    }
+
+    /// Lets drainers know of a worker.
+    pub(crate) fn register_worker(&self, worker: &Arc<WorkerNode>) {
+        self.registry.add_worker(worker);
+        self.seal_if_closed();
+    }
+
+    /// Serves the queue if somebody waits for what was just given back.
+    pub(crate) fn serve_if(&self, awaited: Awaited) {
+        if awaited.is_yes() {
+            self.serve();
+        }
+    }
+
+    /// Serves the queue, and wakes those that were served. Not for a caller that has anything
+    /// locked or in hand.
+    pub(crate) fn serve(&self) {
+        loop {
+            let served = self.queue.serve();
+            wake_all(served.wakers);
+            if !served.awaits_more {
+                return;
+            }
+            // Below a level that is awaited from now on, nothing stays at hand.
+            drain(&self.registry, &self.supply, DrainScope::Everybody, Reopen::Later, |_| {});
+        }
+    }
+
+    /// Makes `attempt` while nothing is kept at hand: see [`drain`]. Then serves the queue, since
+    /// what was brought back may be waited for.
+    pub(crate) fn drained<T>(
+        &self,
+        scope: DrainScope<'_>,
+        attempt: impl FnOnce(&Snapshot) -> T,
+    ) -> T {
+        let answer = drain(&self.registry, &self.supply, scope, Reopen::Later, attempt);
+        self.serve();
+        answer
+    }
+
+    /// Has all caches hand over their pages and take no more; then looks at those that are there.
+    pub(crate) fn sealed<T>(&self, look: impl FnOnce(&Snapshot) -> T) -> T {
+        let scope = DrainScope::Everybody;
+        let answer = drain(&self.registry, &self.supply, scope, Reopen::Never, look);
+        self.serve();
+        answer
+    }
+
+    /// The caller that shut the manager down may have looked for caches before there was this one.
+    pub(crate) fn seal_if_closed(&self) {
+        if self.supply.budget.is_closed() {
+            self.sealed(|_| {});
+        }
+    }
+}

@@ -108,8 +108,8 @@ pub mod model {
     pub use crate::ledger::budget::{
         Account, Awaited, Budget, Kept, Opened, Parent, Refused, Returned, Tentative, Turn,
     };
-    pub use crate::ledger::chunks::{HeldPages, Lent, Words};
-    pub use crate::ledger::free_list::{FreeList, HeldRun};
+    pub use crate::ledger::chunks::{HeldPages, HeldRun, Lent, Words};
+    pub use crate::ledger::free_list::FreeList;
     pub use crate::ledger::handles::{
         Closed, Gate, Gates, Generation, Handle, Kind, LabelledGate, NotEntered, SLOTS_MAX, Spares,
     };

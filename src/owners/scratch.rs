@@ -9,8 +9,8 @@ use std::ptr::NonNull;
 use bumpalo::Bump;
 
 use crate::base::error::{AllocationError, Reason};
+use crate::base::limits::PAGE_BYTES_MIN;
 use crate::base::seeded::{Bug, is_planted};
-use crate::base::units::PAGE_BYTES_MIN;
 use crate::memory::arena::ZeroPolicy;
 use crate::memory::mode::MemoryMode;
 use crate::memory::os::checker;

@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn units_are_cut_where_a_span_ends_inside_them() {
         let cut = |pages: Range<u32>| units(2).cut(Span::new(pages)).collect::<Vec<_>>();
-        assert_eq!(cut(4..8), []);
+        assert!(cut(4..8).is_empty());
         assert_eq!(cut(4..6), [1]);
         assert_eq!(cut(6..8), [1]);
         assert_eq!(cut(5..7), [1], "once only");

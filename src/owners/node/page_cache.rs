@@ -8,7 +8,7 @@ use crate::base::sync::thread_number;
 use crate::base::units::PageCount;
 use crate::ledger::at_hand::depot::{Depot, Locked};
 use crate::ledger::budget::{Awaited, Kept};
-use crate::ledger::free_list::HeldRun;
+use crate::ledger::chunks::HeldRun;
 use crate::memory::arena::ZeroPolicy;
 use crate::memory::block::Block;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::base::sync::thread_number;
 use crate::ledger::at_hand::magazine::{Entered, FIRST_ROOM_PAGES, Magazine};
 use crate::ledger::budget::Awaited;
-use crate::ledger::free_list::HeldRun;
+use crate::ledger::chunks::HeldRun;
 
 use super::charge::Grant;
 use super::owner_node::OwnerNode;

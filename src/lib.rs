@@ -154,8 +154,8 @@ pub mod config {
 /// Why a call failed, in numbers and as a sentence.
 pub mod error {
     pub use crate::base::error::{
-        AllocationKind, AllocationSite, ConfigError, FractionError, Holder, LeakError, OutOfBounds,
-        OwnerError, Reason, Refusal, ReservationError, ShareError, UnknownWord,
+        AllocationKind, AllocationSite, ConfigError, FractionError, Holder, LeakError, LeaseError,
+        OutOfBounds, OwnerError, Reason, Refusal, ReservationError, UnknownWord,
     };
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use offheap::{
     MemoryManager, Strategy,
     config::{CoreDumps, HugePages, IdleMemory, MemoryMode, Populate, ZeroPolicy},
-    error::{Reason, Refusal},
+    error::{AllocationKind, Reason, Refusal},
     resources::SharedResourceStats,
     stats::{ManagerStats, OccupancyMap},
 };
@@ -40,13 +40,31 @@ fn choices_are_words() {
     for mode in [MemoryMode::OffHeap, MemoryMode::Heap] {
         assert_eq!(written(&mode), json!(mode.to_string()));
     }
-    assert_eq!(written(&ZeroPolicy::OnAllocate), json!("on-allocate"));
-    assert_eq!(written(&HugePages::HugeTlb), json!("huge-tlb"));
-    assert_eq!(written(&Populate::Background), json!("background"));
-    assert_eq!(written(&CoreDumps::Exclude), json!("exclude"));
+    for policy in [ZeroPolicy::Never, ZeroPolicy::OnAllocate, ZeroPolicy::OnRelease] {
+        assert_eq!(written(&policy), json!(policy.to_string()));
+    }
+    for pages in [HugePages::Transparent, HugePages::Never, HugePages::HugeTlb] {
+        assert_eq!(written(&pages), json!(pages.to_string()));
+    }
+    for populate in [Populate::Lazy, Populate::Eager, Populate::Background] {
+        assert_eq!(written(&populate), json!(populate.to_string()));
+    }
+    for core_dumps in [CoreDumps::Include, CoreDumps::Exclude] {
+        assert_eq!(written(&core_dumps), json!(core_dumps.to_string()));
+    }
+    for kind in [AllocationKind::Page, AllocationKind::Block, AllocationKind::Reservation] {
+        assert_eq!(written(&kind), json!(kind.to_string()));
+    }
     let every = Duration::from_secs(1);
     let idle = IdleMemory::ReturnInBackground { above_bytes: 2, down_to_bytes: 1, every };
     assert_eq!(written(&idle)["return-in-background"]["above_bytes"], 2);
+    let on_release = IdleMemory::ReturnOnRelease { above_bytes: 2, down_to_bytes: 1 };
+    assert_eq!(written(&IdleMemory::Keep), json!(IdleMemory::Keep.to_string()));
+    for policy in [on_release, idle] {
+        let text = policy.to_string();
+        let word = text.split(':').next().unwrap();
+        assert!(written(&policy).get(word).is_some(), "{text}");
+    }
 }
 
 #[test]
@@ -81,9 +99,12 @@ fn a_refusal_is_written_with_its_reason_and_its_holders() {
     let refusal: Refusal = owner.allocate_pages(2).unwrap_err().refusal().clone();
     let value = written(&refusal);
     assert_eq!(value["reason"], "budget");
-    assert_eq!(value["holders"][0]["name"], "join");
+    assert_eq!(value["holders"][0]["path"], "join");
     let fragmented = Reason::Fragmented { largest_free_block_bytes: PAGE };
     let expected = json!({ "fragmented": { "largest_free_block_bytes": PAGE } });
+    for reason in [Reason::Budget, Reason::OwnerLimit, Reason::ShutDown, Reason::NoBytes] {
+        assert_eq!(written(&reason), json!(reason.as_str().replace('_', "-")));
+    }
     assert_eq!(written(&fragmented), expected);
     let leak = manager.verify_empty().unwrap_err();
     assert_eq!(written(&leak)["holders"][0]["used_bytes"], 3 * PAGE);

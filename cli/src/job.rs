@@ -1,7 +1,7 @@
 //! The job from end to end: survey the input, sort it, check the answer.
 
 use offheap::{
-    MemoryManager, Strategy,
+    MemoryManager,
     config::{MemoryManagerBuilder, MemoryMode},
     sharing::FairShare,
 };
@@ -163,14 +163,8 @@ fn report(
         runs: sum(|sorted| sorted.stats.runs),
         merge_passes: sorted.iter().map(|sorted| sorted.stats.merge_passes).max().unwrap_or(0),
         peak_resident_bytes: timeline.resident_peak_bytes.map(|bytes| bytes as u64),
-        strategy: match settings.strategy {
-            Strategy::SmallestFit => "smallest-fit",
-            Strategy::LargestFit => "largest-fit",
-        },
-        mode: match settings.mode {
-            MemoryMode::OffHeap => "off-heap",
-            MemoryMode::Heap => "heap",
-        },
+        strategy: settings.strategy.as_str(),
+        mode: settings.mode.as_str(),
         queries: match sorted {
             [_] => Vec::new(),
             _ => (1..).zip(sorted).map(|(number, sorted)| query(manager, number, sorted)).collect(),

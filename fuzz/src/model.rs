@@ -51,6 +51,7 @@ impl Model {
                 assert_eq!(whole.size(), manager.total_pages() * manager.page_size());
                 whole.as_ptr() as usize
             }
+            other => unreachable!("no configuration is of {other}"),
         };
         Self {
             page_bytes: manager.page_size(),

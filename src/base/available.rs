@@ -2,19 +2,19 @@
 
 use std::fmt::{self, Display, Formatter};
 
-/// What the capacity of a manager was taken from.
+/// What the capacity of a manager was taken from. It is found when the manager is built.
 #[derive(Clone, PartialEq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum CapacitySource {
-    /// It was named in bytes.
+    /// The builder was given a number of bytes.
     Named,
-    /// It is a fraction of what the process may use, as that was when the manager was built.
+    /// The builder was given a fraction of what the process may use.
     Fraction {
-        /// The fraction that was named, above 0 and at most 1.
+        /// The fraction that was given, above 0 and at most 1.
         fraction: f64,
-        /// What it is a fraction of.
+        /// What it is a fraction of, as it was when the manager was built.
         available: AvailableMemory,
     },
 }
@@ -24,7 +24,7 @@ pub enum CapacitySource {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct AvailableMemory {
-    /// The bytes.
+    /// The bytes that the process may use in all, not what is free of them.
     pub bytes: usize,
     /// What says so: of all that apply, the one that allows the least.
     pub limit: MemoryLimit,
@@ -65,15 +65,22 @@ impl Display for AvailableMemory {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { bytes, limit } = self;
         match limit {
-            MemoryLimit::CgroupV2 { group } => {
-                write!(f, "{bytes} bytes that the container allows ")?;
-                write!(f, "(memory.max of cgroup v2 at {group})")
+            MemoryLimit::CgroupV2 { .. } | MemoryLimit::CgroupV1 { .. } => {
+                write!(f, "{bytes} bytes that the container allows ({limit})")
             }
-            MemoryLimit::CgroupV1 { group } => {
-                write!(f, "{bytes} bytes that the container allows ")?;
-                write!(f, "(memory.limit_in_bytes of cgroup v1 at {group})")
-            }
-            MemoryLimit::Ram => write!(f, "{bytes} bytes of RAM that the machine has"),
+            MemoryLimit::Ram => write!(f, "{bytes} bytes of {limit} that the machine has"),
+        }
+    }
+}
+
+/// As a phrase: `memory.max of cgroup v2 at /`. It is found and never chosen, so it is not read
+/// from text.
+impl Display for MemoryLimit {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CgroupV2 { group } => write!(f, "memory.max of cgroup v2 at {group}"),
+            Self::CgroupV1 { group } => write!(f, "memory.limit_in_bytes of cgroup v1 at {group}"),
+            Self::Ram => f.pad("RAM"),
         }
     }
 }

@@ -70,7 +70,7 @@ pub(crate) fn refused(refusal: &Refusal) {
     tell(|| {
         tracing::debug!(
             target: TARGET,
-            owner = &*refusal.owner,
+            owner = &*refusal.owner_path,
             requested_bytes = refusal.requested_bytes,
             available_bytes = refusal.available_bytes,
             owner_used_bytes = refusal.owner_used_bytes,
@@ -130,9 +130,9 @@ fn tell_holders(leak: &LeakError, what: &str) {
         tell(|| {
             tracing::warn!(
                 target: TARGET,
-                owner = &*holder.name,
+                owner = &*holder.path,
                 used_bytes = holder.used_bytes,
-                sites = %leak.sites_of(&holder.name),
+                sites = %leak.sites_of(&holder.path),
                 "{what}"
             );
         });
@@ -141,8 +141,8 @@ fn tell_holders(leak: &LeakError, what: &str) {
 
 #[cfg(feature = "metrics")]
 fn count_refusal(refusal: &Refusal) {
-    let owner = metrics::SharedString::from(std::sync::Arc::clone(&refusal.owner));
-    let labels = [("owner", owner), ("reason", word(refusal.reason).into())];
+    let owner = metrics::SharedString::from(std::sync::Arc::clone(&refusal.owner_path));
+    let labels = [("owner", owner), ("reason", refusal.reason.as_str().into())];
     metrics::counter!("offheap_refusals_total", &labels).increment(1);
 }
 
@@ -150,19 +150,4 @@ fn count_refusal(refusal: &Refusal) {
 fn count_trim(bytes: usize) {
     metrics::counter!("offheap_trims_total").increment(1);
     metrics::counter!("offheap_trimmed_bytes_total").increment(bytes as u64);
-}
-
-/// The name of a reason, with underscores.
-#[cfg(feature = "metrics")]
-fn word(reason: crate::base::error::Reason) -> String {
-    let name = format!("{reason:?}");
-    let name = name.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-    let mut word = String::new();
-    for letter in name.chars() {
-        if letter.is_uppercase() && !word.is_empty() {
-            word.push('_');
-        }
-        word.extend(letter.to_lowercase());
-    }
-    word
 }

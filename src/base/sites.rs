@@ -140,7 +140,7 @@ impl Sites {
         let sites = sums.into_iter().map(|((owner, kind, place, _), (count, bytes, thread))| {
             let number = || format!("{:?}", thread.id());
             AllocationSite {
-                owner,
+                owner_path: owner,
                 kind,
                 count,
                 bytes,
@@ -152,9 +152,9 @@ impl Sites {
         });
         let mut sites: Vec<_> = sites.collect();
         sites.sort_by_cached_key(|site| {
-            let AllocationSite { owner, kind, file, line, column, thread, .. } = site;
+            let AllocationSite { owner_path, kind, file, line, column, thread, .. } = site;
             let place = (file.clone(), *line, *column);
-            (Reverse(site.bytes), Arc::clone(owner), *kind, place, thread.clone())
+            (Reverse(site.bytes), Arc::clone(owner_path), *kind, place, thread.clone())
         });
         sites
     }

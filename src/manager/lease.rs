@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::base::error::ShareError;
+use crate::base::error::LeaseError;
 use crate::owners::reservation::Reservation;
 
 use super::memory_manager::{ManagerInner, MemoryManager};
@@ -74,7 +74,7 @@ impl MemoryManager {
         name: impl Into<Arc<str>>,
         bytes: usize,
         initialize: impl FnOnce(usize) -> Result<T, E>,
-    ) -> Result<Lease<T>, ShareError<E>> {
+    ) -> Result<Lease<T>, LeaseError<E>> {
         self.lease(name.into(), bytes, Memory::Managed, initialize)
     }
 
@@ -90,8 +90,8 @@ impl MemoryManager {
         name: impl Into<Arc<str>>,
         fraction: f64,
         initialize: impl FnOnce(usize) -> Result<T, E>,
-    ) -> Result<Lease<T>, ShareError<E>> {
-        let bytes = self.compute_memory_size(fraction).map_err(ShareError::Fraction)?;
+    ) -> Result<Lease<T>, LeaseError<E>> {
+        let bytes = self.compute_memory_size(fraction).map_err(LeaseError::Fraction)?;
         self.share(name, bytes, initialize)
     }
 
@@ -108,7 +108,7 @@ impl MemoryManager {
         name: impl Into<Arc<str>>,
         bytes: usize,
         initialize: impl FnOnce(usize) -> Result<T, E>,
-    ) -> Result<Lease<T>, ShareError<E>> {
+    ) -> Result<Lease<T>, LeaseError<E>> {
         self.lease(name.into(), bytes, Memory::External, initialize)
     }
 
@@ -125,7 +125,7 @@ impl MemoryManager {
         bytes: usize,
         memory: Memory,
         initialize: impl FnOnce(usize) -> Result<T, E>,
-    ) -> Result<Lease<T>, ShareError<E>> {
+    ) -> Result<Lease<T>, LeaseError<E>> {
         let counted = || Counted { manager: Arc::clone(self.inner()), name: Arc::clone(&name) };
         let busy = match self.inner().resources.join(&name)? {
             Joined::Open(resource, bytes) => {
@@ -139,7 +139,7 @@ impl MemoryManager {
         };
         let resource = initialize(bytes);
         let resource = resource
-            .map_err(|source| ShareError::Initializer { name: Arc::clone(&name), source })?;
+            .map_err(|source| LeaseError::Initializer { name: Arc::clone(&name), source })?;
         let resource = Arc::new(resource);
         busy.open(Open::new(&resource, bytes, reservation));
         Ok(Lease { resource, counted: counted(), bytes })
@@ -150,9 +150,9 @@ impl MemoryManager {
         &self,
         name: &Arc<str>,
         bytes: usize,
-    ) -> Result<Reservation, ShareError<E>> {
+    ) -> Result<Reservation, LeaseError<E>> {
         let owner = self.owner(Arc::clone(name)).limit(bytes).register();
-        owner.map_err(ShareError::Owner)?.reserve_memory(bytes).map_err(ShareError::Refused)
+        owner.map_err(LeaseError::Owner)?.reserve_memory(bytes).map_err(LeaseError::Refused)
     }
 }
 

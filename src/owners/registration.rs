@@ -113,17 +113,17 @@ impl OwnerBuilder {
         let parent_node = parent.as_ref().map(Owner::node);
         let path = OwnerNode::path_below(parent_node, &name);
         if minimum_bytes > limit_bytes {
-            return Err(OwnerError::MinimumAboveLimit { name: path, minimum_bytes, limit_bytes });
+            return Err(OwnerError::MinimumAboveLimit { path, minimum_bytes, limit_bytes });
         }
         if parent_node.is_some_and(|parent| parent.levels() >= LEVELS_MAX) {
-            return Err(OwnerError::TooDeep { name: path, levels_max: LEVELS_MAX });
+            return Err(OwnerError::TooDeep { path, levels_max: LEVELS_MAX });
         }
         let upstream =
             parent_node.map_or(Upstream::Budget(&commons.supply.budget), Upstream::Owner);
         let minimum = minimum_bytes as u64;
         let limit = (limit_bytes as u64).min(upstream.limit());
         let refused = |free: u64| OwnerError::MinimumUnavailable {
-            name: Arc::clone(&path),
+            path: Arc::clone(&path),
             minimum_bytes,
             available_bytes: to_usize(free),
             holders: commons.snapshot(Snapshot::holders),
@@ -157,7 +157,7 @@ impl OwnerBuilder {
                 }
                 Ok(owner)
             }
-            Err(Refused::Closed) => Err(OwnerError::ShutDown { name: path }),
+            Err(Refused::Closed) => Err(OwnerError::ShutDown { path }),
             Err(Refused::Turn { .. }) => Err(refused(0)),
             Err(Refused::Budget { free } | Refused::Account { free, .. }) => Err(refused(free)),
         }

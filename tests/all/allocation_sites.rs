@@ -140,7 +140,7 @@ fn scratches_and_shared_resources_are_known_by_their_callers() {
         let open = Ok::<usize, Infallible>;
         let (lease, shared) = (manager.share("cache", PAGE, open).unwrap(), line());
         let site = only_site(&manager);
-        assert_eq!((&*site.owner, site.line, site.bytes), ("cache", shared, PAGE));
+        assert_eq!((&*site.owner_path, site.line, site.bytes), ("cache", shared, PAGE));
         drop(lease);
         let (lease, shared) = (manager.share_fraction("cache", 0.5, open).unwrap(), line());
         assert_eq!(only_site(&manager).line, shared);

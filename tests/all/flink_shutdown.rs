@@ -46,7 +46,7 @@ fn mm22_after_a_shutdown_all_is_refused_and_what_is_out_goes_back() {
                 let refusals = refusals(&owner, &mut reservation);
                 assert!(refusals.iter().all(|reason| *reason == Reason::ShutDown), "{refusals:?}");
                 let refused = manager.owner("late").register().unwrap_err();
-                assert!(matches!(refused, OwnerError::ShutDown { name } if &*name == "late"));
+                assert!(matches!(refused, OwnerError::ShutDown { path } if &*path == "late"));
             });
         }
         held.check();

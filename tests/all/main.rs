@@ -16,6 +16,8 @@ mod depots;
 #[cfg(test)]
 mod drains;
 #[cfg(test)]
+mod errors;
+#[cfg(test)]
 mod exhaustion;
 #[cfg(test)]
 mod flink_memory_manager;

@@ -107,7 +107,7 @@ fn an_owner_within_its_minimum_is_left_alone() {
     let refused = asking.allocate_page().unwrap_err();
     assert_eq!((refused.reason(), holder.pages()), (Reason::Budget, 10));
     let told = &refused.refusal().holders[0];
-    assert_eq!((&*told.name, told.reclaimable_bytes), ("holder", 10 * PAGE));
+    assert_eq!((&*told.path, told.reclaimable_bytes), ("holder", 10 * PAGE));
     drop(pages);
 }
 
@@ -371,7 +371,7 @@ fn whoever_does_not_wait_is_refused_but_the_flag_is_raised() {
     let refused = asking.allocate_pages(4).unwrap_err();
     assert_eq!(refused.reason(), Reason::Budget);
     let told = &refused.refusal().holders[0];
-    assert_eq!((&*told.name, told.reclaimable_bytes), ("polled", 16 * PAGE));
+    assert_eq!((&*told.path, told.reclaimable_bytes), ("polled", 16 * PAGE));
     drop(held);
 }
 

@@ -170,9 +170,9 @@ fn a_refusal_of_the_budget_names_the_three_largest_holders_and_counts_the_rest()
              81920, reclaimable 0), and 1 more"
         );
         let refusal = refused.refusal();
-        let names: Vec<_> = refusal.holders.iter().map(|holder| &*holder.name).collect();
-        assert_eq!(names, ["most", "a", "b", "least"]);
-        assert_eq!((&*refusal.owner, refusal.owner_used_bytes), ("asking", 0));
+        let paths: Vec<_> = refusal.holders.iter().map(|holder| &*holder.path).collect();
+        assert_eq!(paths, ["most", "a", "b", "least"]);
+        assert_eq!((&*refusal.owner_path, refusal.owner_used_bytes), ("asking", 0));
         assert_eq!((refusal.requested_bytes, refusal.available_bytes), (8 * PAGE, 7 * PAGE));
         assert_eq!(refusal.owner_limit_bytes, 20 * PAGE);
         assert_eq!((refusal.capacity_bytes, refusal.reason), (20 * PAGE, Reason::Budget));

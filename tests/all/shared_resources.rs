@@ -9,7 +9,7 @@ use std::thread;
 use offheap::{
     MemoryManager,
     config::MemoryMode,
-    error::{Reason, ShareError},
+    error::{LeaseError, Reason},
     resources::Lease,
 };
 
@@ -111,8 +111,11 @@ fn sr5_what_the_budget_does_not_have_is_refused_without_the_initializer() {
         let refused = changes_nothing(&fixture.manager, || {
             fixture.manager.share("more", bytes, never_called).unwrap_err()
         });
-        let ShareError::Refused(error) = refused else { panic!("{refused}") };
-        assert_eq!((&*error.refusal().owner, error.refusal().requested_bytes), ("more", bytes));
+        let LeaseError::Refused(error) = refused else { panic!("{refused}") };
+        assert_eq!(
+            (&*error.refusal().owner_path, error.refusal().requested_bytes),
+            ("more", bytes)
+        );
         assert_eq!(error.refusal().holders[0].used_bytes, 8 * PAGE);
     }
     let refused = fixture.manager.share("more", 3 * PAGE, fails).unwrap_err();
@@ -176,7 +179,7 @@ fn sr8_a_failed_initializer_leaves_nothing_and_its_error_is_passed_on() {
     assert_eq!(fixture.available_pages(), 10);
     let text = "the initializer of the shared resource `disk` failed: no such device";
     assert_eq!(failed.to_string(), text);
-    let ShareError::Initializer { source, .. } = failed else { panic!("{failed}") };
+    let LeaseError::Initializer { source, .. } = failed else { panic!("{failed}") };
     assert_eq!(source, "no such device");
     let panics = |_| -> Result<Resource, String> { panic!("opened") };
     let share = || fixture.manager.share("disk", PAGE, panics);
@@ -255,11 +258,11 @@ fn after_a_shutdown_no_resource_is_opened_and_those_that_are_can_be_leased() {
     let fixture = Fixture::new();
     let held = fixture.share("held", PAGE);
     let leak = fixture.manager.shutdown().unwrap_err();
-    assert_eq!(&*leak.holders[0].name, "held");
+    assert_eq!(&*leak.holders[0].path, "held");
     let refused = fixture.manager.share("late", PAGE, never_called).unwrap_err();
     let is_shut_down = match &refused {
-        ShareError::Owner(_) => true,
-        ShareError::Refused(error) => error.reason() == Reason::ShutDown,
+        LeaseError::Owner(_) => true,
+        LeaseError::Refused(error) => error.reason() == Reason::ShutDown,
         _ => false,
     };
     assert!(is_shut_down, "{refused}");
@@ -306,9 +309,9 @@ fn of_two_initializers_that_would_wait_for_each_other_one_is_refused() {
             both_busy.wait();
             manager.share(others, PAGE, fixture.open())
         });
-        let is_refused = |error: ShareError<ShareError<Infallible>>| {
-            let ShareError::Initializer { source, .. } = error else { return false };
-            matches!(source, ShareError::WaitsForItself { .. })
+        let is_refused = |error: LeaseError<LeaseError<Infallible>>| {
+            let LeaseError::Initializer { source, .. } = error else { return false };
+            matches!(source, LeaseError::WaitsForItself { .. })
         };
         lease.err().map(|error| assert!(is_refused(error))).is_some()
     };

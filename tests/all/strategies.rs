@@ -91,6 +91,7 @@ fn expected(strategy: Strategy, map: &OccupancyMap, pages: usize) -> Option<usiz
     let hole = match strategy {
         SmallestFit => fitting.min_by_key(|hole| class(hole.len())),
         LargestFit => fitting.min_by_key(|hole| Reverse(class(hole.len()))),
+        other => unreachable!("no test is of {other}"),
     };
     hole.map(|hole| hole.start)
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use offheap::{
     AllocationError, MemoryManager, MemorySegment, Owner, Reservation, Worker,
-    error::ShareError,
+    error::LeaseError,
     pressure::PressureSubscription,
     reclaim::{Reclaimer, SpillReserve},
     resources::Lease,
@@ -377,7 +377,7 @@ impl<'a> Hand<'a> {
                 true
             }
             Err(error) => {
-                assert!(matches!(error, ShareError::Refused { .. }), "{error}");
+                assert!(matches!(error, LeaseError::Refused { .. }), "{error}");
                 false
             }
         }

@@ -3,12 +3,13 @@
 use std::error::Error;
 use std::fmt::{self, Display, Formatter};
 use std::io;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
 
 use crate::base::available::CapacitySource;
 use crate::base::limits::{PAGE_BYTES_MAX, PAGE_BYTES_MIN};
 
-/// A configuration that no manager can be built from.
+/// A configuration that no manager can be built from. Nothing is left of the attempt.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -28,17 +29,19 @@ pub enum ConfigError {
         /// The size of a page in bytes.
         page_bytes: usize,
     },
-    /// The capacity is to be a fraction that is not above 0 and at most 1.
+    /// The capacity was given as a fraction, and that is not above 0 and at most 1.
     CapacityFraction {
         /// The fraction asked for.
         fraction: f64,
     },
-    /// The capacity is to be a fraction of the available memory, and nothing says how much that is.
+    /// The capacity was given as a fraction of the available memory, and the system does not tell
+    /// how much that is.
     AvailableMemory {
         /// What the operating system said.
         source: io::Error,
     },
-    /// The capacity that is a fraction of the available memory is refused.
+    /// The capacity was given as a fraction of the available memory, and what that comes to is
+    /// refused.
     OfAvailableMemory {
         /// What the capacity was taken from.
         capacity_source: CapacitySource,
@@ -59,7 +62,7 @@ pub enum ConfigError {
         /// The capacity asked for, in bytes.
         capacity_bytes: usize,
     },
-    /// The operating system refused as much address space as was asked for by name.
+    /// The operating system refused the address space that an explicit factor asks for.
     AddressSpace {
         /// The factor asked for.
         factor: u32,
@@ -68,13 +71,13 @@ pub enum ConfigError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// The idle memory policy would trim to more than what makes it trim, or without a pause.
+    /// The policy for idle memory has its lower mark above the upper one, or no pause.
     IdleMemory {
         /// The idle bytes above which it trims.
         above_bytes: usize,
         /// The idle bytes that it leaves.
         down_to_bytes: usize,
-        /// The pause, for a policy that has one.
+        /// The pause between two looks, for a policy that has one.
         every: Option<Duration>,
     },
     /// The spill reserve holds no page, or leaves none of the capacity.
@@ -88,26 +91,26 @@ pub enum ConfigError {
         /// The size of a page in bytes.
         page_bytes: usize,
     },
-    /// The thresholds of the pressure are not in order.
+    /// The thresholds of the pressure are not above 0, at most 1, and in ascending order.
     PressureThresholds {
         /// Where elevated pressure was to begin, as a share of the capacity.
         elevated: f64,
-        /// Where high pressure was to begin.
+        /// Where high pressure was to begin, as a share of the capacity.
         high: f64,
-        /// Where critical pressure was to begin.
+        /// Where critical pressure was to begin, as a share of the capacity.
         critical: f64,
     },
-    /// The operating system refused a thread for what is to happen in the background.
+    /// The operating system refused a thread for work in the background.
     Thread {
         /// What the operating system said.
         source: io::Error,
     },
-    /// The operating system does not have the huge pages that were asked for by name.
+    /// The operating system does not have the reserved huge pages that
+    /// [`HugePages::HugeTlb`](crate::config::HugePages::HugeTlb) asks for.
     HugeTlb {
         /// The huge pages that the region takes, of 2 MiB each.
         needed: usize,
-        /// The huge pages that are reserved and that nobody has; `None` if the system does not
-        /// tell.
+        /// The reserved huge pages that are free; `None` if the system does not tell.
         free: Option<usize>,
         /// What the operating system said.
         source: io::Error,
@@ -189,19 +192,38 @@ impl Display for ConfigError {
     }
 }
 
-impl Error for ConfigError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
+impl ConfigError {
+    /// What the operating system said, if it was what refused.
+    #[must_use]
+    pub fn io_error(&self) -> Option<&io::Error> {
         match self {
             Self::Region { source, .. }
             | Self::AddressSpace { source, .. }
             | Self::HugeTlb { source, .. }
             | Self::AvailableMemory { source }
             | Self::Thread { source } => Some(source),
-            Self::OfAvailableMemory { refused, .. } => refused.source(),
-            _ => None,
+            Self::OfAvailableMemory { refused, .. } => refused.io_error(),
+            Self::CapacityTooSmall { .. }
+            | Self::CapacityTooLarge { .. }
+            | Self::CapacityFraction { .. }
+            | Self::PageSize { .. }
+            | Self::AddressSpaceFactor { .. }
+            | Self::IdleMemory { .. }
+            | Self::SpillReserve { .. }
+            | Self::PressureThresholds { .. } => None,
         }
     }
 }
+
+impl Error for ConfigError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.io_error().map(|source| source as &(dyn Error + 'static))
+    }
+}
+
+// It is only read, so a panic finds it whole. `io::Error` does not claim that for itself.
+impl UnwindSafe for ConfigError {}
+impl RefUnwindSafe for ConfigError {}
 
 #[cfg(test)]
 mod tests {

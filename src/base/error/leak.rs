@@ -4,35 +4,36 @@ use std::error::Error;
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
-use super::{Holder, write_holders};
+use super::refusal::{Holder, write_holders};
+use super::word::words;
 
 /// How many sites an error names.
 const SITES_NAMED_MAX: usize = 8;
 
-/// Memory that is still held although none should be.
+/// Memory that is still held although none should be: when a manager is shut down, or on request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct LeakError {
-    /// Who holds memory, the largest holder first.
+    /// The owners that hold memory, the largest holder first.
     pub holders: Vec<Holder>,
     /// Where it was allocated, the largest site first. Known with the feature
     /// `track-allocations` only, and otherwise empty.
     pub sites: Vec<AllocationSite>,
 }
 
-/// What is out of what one thread allocated at one place for one owner.
+/// What one thread allocated at one place for one owner, and has not been released.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct AllocationSite {
-    /// The name of the owner.
-    pub owner: Arc<str>,
+    /// The owner's path: the names from the root, its own last.
+    pub owner_path: Arc<str>,
     /// What was allocated.
     pub kind: AllocationKind,
     /// How many of these are out.
     pub count: usize,
-    /// Their bytes.
+    /// Their bytes in all.
     pub bytes: usize,
     /// The source file of the call.
     pub file: String,
@@ -59,18 +60,23 @@ pub enum AllocationKind {
 }
 
 impl LeakError {
-    /// The sites of the owners of this name, as text.
+    /// The bytes that are out, of all holders together.
+    #[must_use]
+    pub fn used_bytes(&self) -> usize {
+        self.holders.iter().map(|holder| holder.used_bytes).sum()
+    }
+
+    /// The sites of the owners with this path, as text.
     #[cfg(feature = "tracing")]
-    pub(crate) fn sites_of(&self, owner: &str) -> String {
-        let sites = self.sites.iter().filter(|site| &*site.owner == owner);
+    pub(crate) fn sites_of(&self, path: &str) -> String {
+        let sites = self.sites.iter().filter(|site| &*site.owner_path == path);
         sites.map(ToString::to_string).collect::<Vec<_>>().join(", ")
     }
 }
 
 impl Display for LeakError {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let bytes: usize = self.holders.iter().map(|holder| holder.used_bytes).sum();
-        write!(f, "{bytes} bytes have not been released")?;
+        write!(f, "{} bytes have not been released", self.used_bytes())?;
         write_holders(f, &self.holders)?;
         for (index, site) in self.sites.iter().take(SITES_NAMED_MAX).enumerate() {
             let lead = if index == 0 { ";" } else { "," };
@@ -87,31 +93,27 @@ impl Error for LeakError {}
 
 impl Display for AllocationSite {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { owner, kind, count, bytes, file, line, column, thread } = self;
+        let Self { owner_path, kind, count, bytes, file, line, column, thread } = self;
         let plural = if *count == 1 { "" } else { "s" };
         write!(f, "{count} {kind}{plural} allocated at {file}:{line}:{column} by thread ")?;
-        write!(f, "`{thread}` for `{owner}`: {bytes} bytes")
+        write!(f, "`{thread}` for `{owner_path}`: {bytes} bytes")
     }
 }
 
-impl Display for AllocationKind {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Page => "page",
-            Self::Block => "block",
-            Self::Reservation => "reservation",
-        })
-    }
-}
+words!(AllocationKind, "kind of allocation", {
+    Page => "page",
+    Block => "block",
+    Reservation => "reservation",
+});
 
 #[cfg(all(test, feature = "tracing"))]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_sites_of_an_owner_are_those_of_its_name() {
-        let site = |owner: &str, file: &str| AllocationSite {
-            owner: owner.into(),
+    fn the_sites_of_an_owner_are_those_of_its_path() {
+        let site = |path: &str, file: &str| AllocationSite {
+            owner_path: path.into(),
             kind: AllocationKind::Page,
             count: 1,
             bytes: 4096,

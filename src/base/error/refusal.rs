@@ -11,22 +11,22 @@ const HOLDERS_NAMED_MAX: usize = 3;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Holder {
-    /// The owner's path: its name, after the names of those above it.
-    pub name: Arc<str>,
+    /// The owner's path: the names from the root, its own last.
+    pub path: Arc<str>,
     /// The bytes that it holds itself, without those of the owners below it.
     pub used_bytes: usize,
-    /// The bytes it is guaranteed.
+    /// The bytes that it is guaranteed.
     pub minimum_bytes: usize,
     /// The most bytes it may hold.
     pub limit_bytes: usize,
-    /// The bytes that it could give back if it were asked, as far as it says.
+    /// The bytes that it says it could give back if it were asked.
     pub reclaimable_bytes: usize,
 }
 
 pub(super) fn write_holders(f: &mut Formatter<'_>, holders: &[Holder]) -> fmt::Result {
     for (index, holder) in holders.iter().take(HOLDERS_NAMED_MAX).enumerate() {
         let lead = if index == 0 { "; held by" } else { "," };
-        write!(f, "{lead} `{}`: {} bytes", holder.name, holder.used_bytes)?;
+        write!(f, "{lead} `{}`: {} bytes", holder.path, holder.used_bytes)?;
         write!(f, " (minimum {}, limit {}", holder.minimum_bytes, holder.limit_bytes)?;
         write!(f, ", reclaimable {})", holder.reclaimable_bytes)?;
     }
@@ -36,7 +36,7 @@ pub(super) fn write_holders(f: &mut Formatter<'_>, holders: &[Holder]) -> fmt::R
     }
 }
 
-/// Why memory was refused.
+/// Why memory was refused. In text a phrase, and [`as_str`](Self::as_str) is a word for machines.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
@@ -44,49 +44,116 @@ pub(super) fn write_holders(f: &mut Formatter<'_>, holders: &[Holder]) -> fmt::R
 pub enum Reason {
     /// The budget does not have that much left.
     Budget,
-    /// The owner would pass its limit.
+    /// The owner would pass its own limit.
     OwnerLimit,
     /// An owner above it would pass its limit.
     ParentLimit,
-    /// Others wait in line for what is free, and were first.
+    /// Other requests wait in line for what is free, and came first.
     OthersWait,
-    /// It waited in line as long as it was to.
+    /// It waited in line until its timeout was over.
     TimedOut,
-    /// Everybody who holds memory waits for more, and this request came last.
+    /// All owners that hold memory wait for more, and this request came last.
     Deadlock,
-    /// The scratch would pass its limit.
+    /// The scratch would pass its own limit.
     ScratchLimit {
         /// The limit in bytes.
         limit_bytes: usize,
     },
-    /// More than the manager could ever give, were everything free.
+    /// It is more than the manager could ever give, even with everything free.
     Capacity,
     /// That much is free, but not in one piece.
     Fragmented {
-        /// The bytes of the largest free block.
+        /// The size of the largest free block in bytes.
         largest_free_block_bytes: usize,
     },
     /// A block of no bytes was asked for.
     NoBytes,
-    /// The process allocator has no more memory. It backs
-    /// [`MemoryMode::Heap`](crate::config::MemoryMode::Heap).
+    /// The process allocator has no more memory. This happens in
+    /// [`MemoryMode::Heap`](crate::config::MemoryMode::Heap) only.
     ProcessAllocator,
     /// The manager has been shut down.
     ShutDown,
 }
 
-/// A refused request for memory, in numbers.
+impl Reason {
+    /// The reason as one word without its numbers, for labels of metrics: `owner_limit`. It stays
+    /// the same in later versions.
+    ///
+    /// The feature `serde` writes the same words with `-` in place of `_`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Budget => "budget",
+            Self::OwnerLimit => "owner_limit",
+            Self::ParentLimit => "parent_limit",
+            Self::OthersWait => "others_wait",
+            Self::TimedOut => "timed_out",
+            Self::Deadlock => "deadlock",
+            Self::ScratchLimit { .. } => "scratch_limit",
+            Self::Capacity => "capacity",
+            Self::Fragmented { .. } => "fragmented",
+            Self::NoBytes => "no_bytes",
+            Self::ProcessAllocator => "process_allocator",
+            Self::ShutDown => "shut_down",
+        }
+    }
+
+    /// Whether less memory is left than was asked for, or not in one piece. The request can succeed
+    /// once memory was given back: by the caller that spills, for example.
+    #[must_use]
+    pub const fn is_for_want_of_memory(self) -> bool {
+        matches!(
+            self,
+            Self::Budget
+                | Self::OwnerLimit
+                | Self::ParentLimit
+                | Self::OthersWait
+                | Self::TimedOut
+                | Self::Deadlock
+                | Self::Fragmented { .. }
+        )
+    }
+}
+
+/// The reason as a phrase, with its own numbers. A [`Refusal`] is the whole sentence.
+impl Display for Reason {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Budget => f.pad("the budget does not have that much left"),
+            Self::OwnerLimit => f.pad("the owner would pass its limit"),
+            Self::ParentLimit => f.pad("an owner above it would pass its limit"),
+            Self::OthersWait => f.pad("others wait in line for what is free"),
+            Self::TimedOut => f.pad("it waited in vain"),
+            Self::Deadlock => {
+                f.pad("all who hold memory wait for more, and it was the last to come")
+            }
+            Self::ScratchLimit { limit_bytes } => {
+                write!(f, "the scratch would pass its limit of {limit_bytes} bytes")
+            }
+            Self::Capacity => f.pad("that is above the capacity"),
+            Self::Fragmented { largest_free_block_bytes } => {
+                write!(f, "the largest free block has {largest_free_block_bytes} bytes")
+            }
+            Self::NoBytes => f.pad("a block has at least one byte"),
+            Self::ProcessAllocator => f.pad("the process allocator has no more memory"),
+            Self::ShutDown => f.pad("the memory manager has been shut down"),
+        }
+    }
+}
+
+/// A refused request for memory, in numbers as they were when it was refused.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Refusal {
-    /// The name of the owner that asked.
-    pub owner: Arc<str>,
-    /// The bytes that were wanted; rounded up to pages if the capacity holds that many.
+    /// The path of the owner that asked: the names from the root, its own last.
+    pub owner_path: Arc<str>,
+    /// The bytes that were asked for. For pages and blocks they are rounded up to whole pages, if
+    /// the capacity holds that many.
     pub requested_bytes: usize,
     /// The bytes that the owner could have had.
     pub available_bytes: usize,
-    /// The bytes that the owner held.
+    /// The bytes that the owner held itself, without those of the owners below it.
     pub owner_used_bytes: usize,
     /// The owner's limit in bytes.
     pub owner_limit_bytes: usize,
@@ -94,16 +161,18 @@ pub struct Refusal {
     pub capacity_bytes: usize,
     /// What stood against it.
     pub reason: Reason,
-    /// The owner above whose limit stood against it, with what all below it hold.
+    /// For [`Reason::ParentLimit`], the owner whose limit stood against it. Its `used_bytes`
+    /// include those of all owners below it.
     pub parent: Option<Holder>,
-    /// Who holds memory, the largest holder first: below that parent, if there is one.
+    /// The owners that hold memory, the largest holder first. If there is a `parent`, only those
+    /// below it.
     pub holders: Vec<Holder>,
 }
 
 impl Display for Refusal {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { owner, requested_bytes, available_bytes, capacity_bytes, .. } = self;
-        write!(f, "{requested_bytes} bytes for owner `{owner}`: ")?;
+        let Self { owner_path, requested_bytes, available_bytes, capacity_bytes, .. } = self;
+        write!(f, "{requested_bytes} bytes for owner `{owner_path}`: ")?;
         match self.reason {
             Reason::Budget => {
                 write!(f, "only {available_bytes} of {capacity_bytes} bytes are free")?;
@@ -113,36 +182,29 @@ impl Display for Refusal {
                 write!(f, "of its limit of {} bytes", self.owner_limit_bytes)?;
             }
             Reason::ParentLimit => match &self.parent {
-                Some(Holder { name, used_bytes, limit_bytes, .. }) => {
-                    write!(f, "`{name}` holds {used_bytes} bytes ")?;
+                Some(Holder { path, used_bytes, limit_bytes, .. }) => {
+                    write!(f, "`{path}` holds {used_bytes} bytes ")?;
                     write!(f, "of its limit of {limit_bytes} bytes")?;
                 }
-                None => f.write_str("an owner above it would pass its limit")?,
+                None => write!(f, "{}", self.reason)?,
             },
             Reason::OthersWait => {
                 write!(f, "others wait in line for the {available_bytes} of {capacity_bytes} ")?;
                 f.write_str("bytes that are free")?;
             }
             Reason::TimedOut => {
-                write!(f, "it waited in vain, {available_bytes} of {capacity_bytes} bytes ")?;
+                write!(f, "{}, {available_bytes} of {capacity_bytes} bytes ", self.reason)?;
                 f.write_str("are free")?;
             }
-            Reason::Deadlock => {
-                f.write_str("all who hold memory wait for more, and it was the last to come")?;
+            Reason::Capacity => write!(f, "{} of {capacity_bytes} bytes", self.reason)?,
+            Reason::Fragmented { .. } => {
+                write!(f, "{available_bytes} bytes are free, but {}", self.reason)?;
             }
-            Reason::ScratchLimit { limit_bytes } => {
-                write!(f, "the scratch would pass its limit of {limit_bytes} bytes")?;
-            }
-            Reason::Capacity => {
-                write!(f, "that is above the capacity of {capacity_bytes} bytes")?;
-            }
-            Reason::Fragmented { largest_free_block_bytes } => {
-                write!(f, "{available_bytes} bytes are free, but the largest free block has ")?;
-                write!(f, "{largest_free_block_bytes} bytes")?;
-            }
-            Reason::NoBytes => f.write_str("a block has at least one byte")?,
-            Reason::ProcessAllocator => f.write_str("the process allocator has no more memory")?,
-            Reason::ShutDown => f.write_str("the memory manager has been shut down")?,
+            Reason::Deadlock
+            | Reason::ScratchLimit { .. }
+            | Reason::NoBytes
+            | Reason::ProcessAllocator
+            | Reason::ShutDown => write!(f, "{}", self.reason)?,
         }
         match self.reason {
             Reason::Budget

@@ -1,9 +1,6 @@
 //! Which hole a block takes.
 
-use std::fmt::{self, Display, Formatter};
-use std::str::FromStr;
-
-use crate::base::error::UnknownWord;
+use crate::base::error::words;
 
 /// Which of the holes that fit a block is taken.
 ///
@@ -12,6 +9,7 @@ use crate::base::error::UnknownWord;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
 pub enum Strategy {
     /// The smallest hole that fits, so that large runs stay whole. Best for blocks of known size.
     ///
@@ -20,8 +18,8 @@ pub enum Strategy {
     /// holes are told apart by a quarter of a doubling, and from 1024 pages on not at all: there
     /// the lowest of the first size that fits is taken.
     ///
-    /// Chunks that single pages have opened are left to pages: their holes come last, but for those
-    /// that pages have left whole, each of which counts as a hole of 64 pages.
+    /// Chunks that single pages have opened are left to pages, and their holes come last. One that
+    /// pages have left whole is the exception: it counts as a hole of 64 pages.
     #[default]
     SmallestFit,
     /// The largest hole there is: what remains of it is large as well. Best for requests that
@@ -41,26 +39,7 @@ impl Strategy {
     }
 }
 
-/// What strategies are written as.
-const WORDS: [&str; 2] = ["smallest-fit", "largest-fit"];
-
-impl Display for Strategy {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::SmallestFit => WORDS[0],
-            Self::LargestFit => WORDS[1],
-        })
-    }
-}
-
-impl FromStr for Strategy {
-    type Err = UnknownWord;
-
-    fn from_str(word: &str) -> Result<Self, UnknownWord> {
-        match word {
-            _ if word == WORDS[0] => Ok(Self::SmallestFit),
-            _ if word == WORDS[1] => Ok(Self::LargestFit),
-            _ => Err(UnknownWord::new("strategy", word, &WORDS)),
-        }
-    }
-}
+words!(Strategy, "strategy", {
+    SmallestFit => "smallest-fit",
+    LargestFit => "largest-fit",
+});

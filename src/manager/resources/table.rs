@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
-use crate::base::error::ShareError;
+use crate::base::error::LeaseError;
 use crate::owners::reservation::Reservation;
 
 /// A shared resource in numbers.
@@ -102,7 +102,7 @@ impl SharedResources {
     pub(in crate::manager) fn join<'a, T: Send + Sync + 'static, E>(
         &'a self,
         name: &'a Arc<str>,
-    ) -> Result<Joined<'a, T>, ShareError<E>> {
+    ) -> Result<Joined<'a, T>, LeaseError<E>> {
         let me = thread::current().id();
         let mut table = self.lock();
         loop {
@@ -118,7 +118,7 @@ impl SharedResources {
                 Some(Slot::Busy(_)) => {}
             }
             if table.waits_for(name, me) {
-                return Err(ShareError::WaitsForItself { name: Arc::clone(name) });
+                return Err(LeaseError::WaitsForItself { name: Arc::clone(name) });
             }
             table.waiting.insert(me, Arc::clone(name));
             table = self.changed.wait(table).unwrap_or_else(PoisonError::into_inner);
@@ -177,9 +177,9 @@ impl Open {
     fn lease<T: Send + Sync + 'static, E>(
         &mut self,
         name: &Arc<str>,
-    ) -> Result<Arc<T>, ShareError<E>> {
+    ) -> Result<Arc<T>, LeaseError<E>> {
         let resource = Arc::clone(&self.resource).downcast::<T>();
-        let resource = resource.map_err(|_| ShareError::OtherType {
+        let resource = resource.map_err(|_| LeaseError::OtherType {
             name: Arc::clone(name),
             leased: self.type_name,
             wanted: type_name::<T>(),

@@ -1,43 +1,69 @@
 //! What is asked of a mapping.
 
-/// Whether the region asks for transparent huge pages.
+use crate::base::error::words;
+
+/// Which huge pages the region is made of. In text, `transparent`, `never` or `huge-tlb`.
+///
+/// Without effect in heap mode.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
 pub enum HugePages {
-    /// Yes, where the system has them: a first touch costs an eighth, and so do misses of the
-    /// translation cache. Resident bytes then grow by 2 MiB at a time.
+    /// Transparent ones, where the system has them: a first touch costs an eighth, and so do misses
+    /// of the translation cache. Resident bytes then grow by 2 MiB at a time.
     #[default]
     Transparent,
-    /// No: resident bytes grow by 4 KiB at a time.
+    /// None: resident bytes grow by 4 KiB at a time.
     Never,
-    /// The region is made of huge pages of 2 MiB that the system keeps for those who ask for them
-    /// by name (`vm.nr_hugepages`), and cannot be built without. Nothing is as fast, and none of it
-    /// is ever given back before the manager goes: there is no spare address space, and a trim
-    /// returns nothing. The capacity is rounded down to whole huge pages.
+    /// Huge pages of 2 MiB that the system reserves (`vm.nr_hugepages`). Without enough of them the
+    /// manager is not built:
+    /// [`ConfigError::HugeTlb`](crate::error::ConfigError::HugeTlb) says how many it takes.
+    ///
+    /// Nothing is as fast. None of them is given back before the manager goes: there is no spare
+    /// address space, and a trim returns nothing. The capacity is rounded down to whole huge pages.
     HugeTlb,
 }
 
-/// When the region becomes resident.
+words!(HugePages, "huge page policy", {
+    Transparent => "transparent",
+    Never => "never",
+    HugeTlb => "huge-tlb",
+});
+
+/// When the region becomes resident. In text, `lazy`, `eager` or `background`.
+///
+/// Without effect in heap mode.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
 pub enum Populate {
-    /// As pages are first touched; at once on systems where the region is a plain allocation.
+    /// As pages are first touched. Where the region is a plain allocation, that is when the manager
+    /// is built.
     #[default]
     Lazy,
-    /// All of the capacity, before the manager is built.
+    /// All of the capacity, before `build` returns.
     Eager,
-    /// All of the capacity, by threads of the manager that it does not wait for. Pages that are in
-    /// use when they get there are left to their holders. Where the system refuses, pages become
-    /// resident as they are touched.
+    /// All of the capacity, by threads of the manager; `build` does not wait for them. They leave
+    /// pages that are in use to their holders. Where the system refuses, pages become resident as
+    /// they are touched.
     Background,
 }
 
-/// Whether core dumps contain the region.
+words!(Populate, "populate policy", {
+    Lazy => "lazy",
+    Eager => "eager",
+    Background => "background",
+});
+
+/// Whether core dumps of the process contain the region. In text, `include` or `exclude`.
+///
+/// Without effect in heap mode.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
 pub enum CoreDumps {
     /// They do.
     #[default]
@@ -45,6 +71,11 @@ pub enum CoreDumps {
     /// They do not, where the system can leave it out.
     Exclude,
 }
+
+words!(CoreDumps, "core dump policy", {
+    Include => "include",
+    Exclude => "exclude",
+});
 
 /// What is asked of a mapping.
 #[derive(Clone, Copy)]

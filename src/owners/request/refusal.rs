@@ -35,7 +35,7 @@ impl Requester<'_> {
     /// A refusal in numbers.
     pub(crate) fn refused(self, requested_bytes: usize, denial: Denial) -> Refusal {
         let refusal = self.commons.snapshot(|present| {
-            let Holder { name, used_bytes, minimum_bytes, limit_bytes, .. } =
+            let Holder { path, used_bytes, minimum_bytes, limit_bytes, .. } =
                 present.holder(self.node);
             let left_of_limit = limit_bytes.saturating_sub(used_bytes);
             let available_bytes = present.available_bytes_of(self.node);
@@ -57,7 +57,7 @@ impl Requester<'_> {
                 Denial::Reason(reason) => (available_bytes, reason),
             };
             Refusal {
-                owner: name,
+                owner_path: path,
                 requested_bytes,
                 available_bytes,
                 owner_used_bytes: used_bytes,

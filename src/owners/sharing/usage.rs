@@ -116,7 +116,7 @@ impl Snapshot {
     pub(crate) fn holder(&self, owner: &OwnerNode) -> Holder {
         let used_bytes = self.own_bytes_of(owner);
         Holder {
-            name: Arc::clone(owner.path()),
+            path: Arc::clone(owner.path()),
             used_bytes,
             minimum_bytes: to_usize(owner.account().minimum()),
             limit_bytes: to_usize(owner.account().limit()),
@@ -134,7 +134,7 @@ impl Snapshot {
         let is_below = |owner: &&Arc<OwnerNode>| top.is_none_or(|top| owner.is_below(top));
         let holders = self.owners.iter().filter(is_below).map(|owner| self.holder(owner));
         let mut holders: Vec<_> = holders.filter(|holder| holder.used_bytes > 0).collect();
-        holders.sort_by_key(|holder| (Reverse(holder.used_bytes), Arc::clone(&holder.name)));
+        holders.sort_by_key(|holder| (Reverse(holder.used_bytes), Arc::clone(&holder.path)));
         holders
     }
 }

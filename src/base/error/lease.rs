@@ -4,15 +4,18 @@ use std::error::Error;
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
-use super::{FractionError, OwnerError, ReservationError};
+use super::allocation::ReservationError;
+use super::owner::OwnerError;
+use super::range::FractionError;
+use super::refusal::Refusal;
 
 /// A shared resource that cannot be leased. Nothing has changed.
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
-pub enum ShareError<E> {
-    /// The size is to be a fraction that is not above 0 and at most 1.
+pub enum LeaseError<E> {
+    /// The size was given as a fraction, and that is not above 0 and at most 1.
     Fraction(FractionError),
-    /// No owner of the resource's name can be registered.
+    /// No owner with the name of the resource can be registered.
     Owner(OwnerError),
     /// The budget does not have the bytes. The initializer was not called.
     Refused(ReservationError),
@@ -23,7 +26,7 @@ pub enum ShareError<E> {
         /// What it failed with.
         source: E,
     },
-    /// The resource of this name is of another type.
+    /// The resource of this name is leased already, and is of another type.
     OtherType {
         /// The name of the resource.
         name: Arc<str>,
@@ -32,14 +35,56 @@ pub enum ShareError<E> {
         /// The type that was asked for.
         wanted: &'static str,
     },
-    /// The resource is just opened or closed by code that waits for this call to end.
+    /// Code that waits for this call to end is opening or closing the resource. Neither would ever
+    /// end.
     WaitsForItself {
         /// The name of the resource.
         name: Arc<str>,
     },
 }
 
-impl<E: Display> Display for ShareError<E> {
+impl<E> LeaseError<E> {
+    /// The refusal in numbers, if the budget did not have the bytes.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Refused(error) => Some(error.refusal()),
+            _ => None,
+        }
+    }
+
+    /// What the initializer failed with, taken out; any other error comes back as it was.
+    ///
+    /// # Errors
+    ///
+    /// If it was not the initializer that failed.
+    pub fn into_initializer_error(self) -> Result<E, Self> {
+        match self {
+            Self::Initializer { source, .. } => Ok(source),
+            other => Err(other),
+        }
+    }
+}
+
+impl<E> From<FractionError> for LeaseError<E> {
+    fn from(error: FractionError) -> Self {
+        Self::Fraction(error)
+    }
+}
+
+impl<E> From<OwnerError> for LeaseError<E> {
+    fn from(error: OwnerError) -> Self {
+        Self::Owner(error)
+    }
+}
+
+impl<E> From<ReservationError> for LeaseError<E> {
+    fn from(error: ReservationError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl<E: Display> Display for LeaseError<E> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fraction(error) => write!(f, "cannot size a shared resource: {error}"),
@@ -59,7 +104,7 @@ impl<E: Display> Display for ShareError<E> {
     }
 }
 
-impl<E: Error + 'static> Error for ShareError<E> {
+impl<E: Error + 'static> Error for LeaseError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Fraction(source) => Some(source),
@@ -76,12 +121,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_wraps_an_error_names_it_as_the_source() {
+    fn an_error_that_wraps_another_names_it_as_the_source() {
         let name: Arc<str> = "cache".into();
-        let failed = ShareError::Initializer { name: Arc::clone(&name), source: fmt::Error };
+        let failed = LeaseError::Initializer { name: Arc::clone(&name), source: fmt::Error };
         assert_eq!(failed.source().unwrap().to_string(), fmt::Error.to_string());
-        let sized = ShareError::<fmt::Error>::Fraction(FractionError { fraction: 2.0 });
+        let sized = LeaseError::<fmt::Error>::Fraction(FractionError { fraction: 2.0 });
         assert!(sized.source().unwrap().to_string().contains("fraction of 2"));
-        assert!(ShareError::<fmt::Error>::WaitsForItself { name }.source().is_none());
+        assert!(LeaseError::<fmt::Error>::WaitsForItself { name }.source().is_none());
     }
 }

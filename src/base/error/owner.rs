@@ -1,0 +1,82 @@
+//! Why an owner cannot be registered.
+
+use std::error::Error;
+use std::fmt::{self, Display, Formatter};
+use std::sync::Arc;
+
+use super::refusal::{Holder, write_holders};
+
+/// An owner that cannot be registered. Nothing has changed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum OwnerError {
+    /// The guaranteed minimum is above the owner's own limit.
+    MinimumAboveLimit {
+        /// The owner's path.
+        path: Arc<str>,
+        /// The minimum asked for, in bytes.
+        minimum_bytes: usize,
+        /// The limit asked for, in bytes.
+        limit_bytes: usize,
+    },
+    /// The guaranteed minimum is above what is left of the budget, or of an owner above it.
+    MinimumUnavailable {
+        /// The owner's path.
+        path: Arc<str>,
+        /// The minimum asked for, in bytes.
+        minimum_bytes: usize,
+        /// The bytes that are neither held nor promised.
+        available_bytes: usize,
+        /// The owners that hold memory, the largest holder first.
+        holders: Vec<Holder>,
+    },
+    /// The tree of owners would have too many levels.
+    TooDeep {
+        /// The owner's path.
+        path: Arc<str>,
+        /// The most levels that a tree may have.
+        levels_max: u32,
+    },
+    /// The manager has been shut down.
+    ShutDown {
+        /// The owner's path.
+        path: Arc<str>,
+    },
+}
+
+impl OwnerError {
+    /// The path of the owner that was to be registered: the names from the root, its own last.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        match self {
+            Self::MinimumAboveLimit { path, .. }
+            | Self::MinimumUnavailable { path, .. }
+            | Self::TooDeep { path, .. }
+            | Self::ShutDown { path } => path,
+        }
+    }
+}
+
+impl Display for OwnerError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MinimumAboveLimit { path, minimum_bytes, limit_bytes } => {
+                write!(f, "owner `{path}`: a minimum of {minimum_bytes} bytes is above its ")?;
+                write!(f, "limit of {limit_bytes} bytes")
+            }
+            Self::MinimumUnavailable { path, minimum_bytes, available_bytes, holders } => {
+                write!(f, "owner `{path}`: a minimum of {minimum_bytes} bytes cannot be ")?;
+                write!(f, "guaranteed, only {available_bytes} bytes are left")?;
+                write_holders(f, holders)
+            }
+            Self::TooDeep { path, levels_max } => {
+                write!(f, "owner `{path}`: a tree of owners has at most {levels_max} levels")
+            }
+            Self::ShutDown { path } => {
+                write!(f, "owner `{path}`: the memory manager has been shut down")
+            }
+        }
+    }
+}
+
+impl Error for OwnerError {}

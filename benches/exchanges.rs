@@ -49,7 +49,7 @@ fn replace(factor: u32, strategy: Strategy, load: f64, seed: u64) -> Outcome {
             begin = Instant::now();
         }
         let bytes = (1 + random.below(BLOCK_PAGES_MAX)) * PAGE_BYTES;
-        while owner.used_memory() + bytes > full {
+        while owner.used_bytes() + bytes > full {
             drop(held.swap_remove(random.below(held.len())));
         }
         match owner.allocate(bytes) {

@@ -85,7 +85,7 @@ async fn serve() -> Outcome<()> {
     let stats = manager.stats();
     println!("the cache gave {} bytes in {} calls", stats.reclaimed_bytes, stats.reclaims);
     assert!(stats.reclaimed_bytes > 0 && stats.waiting_requests == 0);
-    assert_eq!(owner.used_memory(), 0, "who left the line holds nothing");
+    assert_eq!(owner.used_bytes(), 0, "who left the line holds nothing");
 
     cache.pages().clear();
     manager.shutdown()?; // nothing is out; those who await a change of the pressure are told

@@ -35,7 +35,7 @@ impl Region {
 
     /// The pages: `#` is in use, `.` is free.
     fn show(&self, what: &str) {
-        let map = self.manager.map();
+        let map = self.manager.occupancy();
         let pages = 0..self.manager.total_pages();
         let pages: String = pages.map(|page| if map.is_free(page) { '.' } else { '#' }).collect();
         println!("{what:<28} {pages}");

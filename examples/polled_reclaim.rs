@@ -37,12 +37,12 @@ impl Sorter {
 
     /// Gives back what others ask for, if they do: the safe point.
     fn give_back(&mut self) -> io::Result<()> {
-        if self.owner.reclaim_requested() == 0 {
+        if self.owner.reclaim_requested_bytes() == 0 {
             return Ok(());
         }
         // As long as the answer lives, this owner is at work on it, and nobody asks it again.
         let owner = self.owner.clone();
-        let Some(answer) = owner.answer_reclaim() else { return Ok(()) };
+        let Some(answer) = owner.begin_reclaim() else { return Ok(()) };
         let count = answer.target_bytes().div_ceil(owner.page_size()).min(self.pages.len());
         println!("sorter: asked for {} bytes, spills {count} pages", answer.target_bytes());
         for mut page in self.pages.drain(..count) {
@@ -63,7 +63,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut sorter = Sorter { owner, pages, file, bytes_in_file: 0 };
 
     while sorter.fill_page() {}
-    assert_eq!(query.available_memory(), 0);
+    assert_eq!(query.available_bytes(), 0);
     println!("sorter: holds all {} pages", sorter.pages.len());
 
     // Dropping `done` ends the sorter. Each turn of its loop stands for the work on some rows.

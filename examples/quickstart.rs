@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("a block of {} bytes, {} pages, and a page", block.size(), pages.len());
 
     // The owner is near its limit. What does not fit is refused, and nothing else changes.
-    let held_bytes = sorter.used_memory();
+    let held_bytes = sorter.used_bytes();
     match sorter.allocate_pages(64) {
         Ok(_) => return Err("the limit was not kept".into()),
         Err(refusal) => {
@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             assert_eq!(refusal.refusal().requested_bytes, 2 * MIB);
         }
     }
-    assert_eq!(sorter.used_memory(), held_bytes);
+    assert_eq!(sorter.used_bytes(), held_bytes);
 
     // A segment goes back when it is dropped, on any thread.
     let other = thread::spawn(move || drop((page, pages)));

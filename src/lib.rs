@@ -75,7 +75,7 @@
 //! 1. What owners and workers keep at hand is brought back, and the request is made once more.
 //! 2. Owners that can give memory back are asked for it, as the [`Policy`](sharing::Policy) says: a
 //!    [`Reclaimer`](reclaim::Reclaimer) is called, on a thread of the manager's, or the owner looks
-//!    for itself ([`Owner::reclaim_requested`]).
+//!    for itself ([`Owner::reclaim_requested_bytes`]).
 //! 3. Meanwhile the request has its place in a line, and what is given back is served to those in
 //!    it, in turn. Whoever [waits](Owner::acquire_pages) stays there until he is served; whoever
 //!    does not is refused once nobody has anything to give, with an error that names the holders.
@@ -106,18 +106,19 @@ pub mod model {
     pub use crate::ledger::at_hand::depot::{Depot, Shelf};
     pub use crate::ledger::at_hand::magazine::{Entered, Fences, MAGAZINE_PAGES, Magazine};
     pub use crate::ledger::budget::{
-        Account, Awaited, Budget, Kept, Opened, Parent, Refused, Returned, Tentative, Turn,
+        Account, Budget, Credit, FirstCharge, HasWaiters, InFlight, Parent, QueuePosition, Refused,
+        Remainder,
     };
-    pub use crate::ledger::chunks::{HeldPages, Lent, Words};
-    pub use crate::ledger::free_list::{FreeList, HeldRun};
+    pub use crate::ledger::chunks::{HeldPages, HeldRun, Lent, Words};
+    pub use crate::ledger::free_list::FreeList;
     pub use crate::ledger::handles::{
         Closed, Gate, Gates, Generation, Handle, Kind, LabelledGate, NotEntered, SLOTS_MAX, Spares,
     };
     pub use crate::ledger::hints::{SetIndex, Summary};
     pub use crate::ledger::stock::{Exchange, NoExchange, Stock};
-    pub use crate::ledger::stock::{Residency, Units};
-    pub use crate::ledger::waiting::ask::Asked;
-    pub use crate::ledger::waiting::line::{Ended, Line, Request, Served, Ticket};
+    pub use crate::ledger::stock::{HugeFrames, Residency};
+    pub use crate::ledger::waiting::reclaim_request::ReclaimRequest;
+    pub use crate::ledger::waiting::wait_queue::{Request, Served, Ticket, WaitEnd, WaitQueue};
 }
 
 /// How often which words were touched.
@@ -168,7 +169,7 @@ pub mod pressure {
 /// Giving memory back when others need it.
 #[cfg(not(offheap_loom))]
 pub mod reclaim {
-    pub use crate::owners::reclaim::{Answer, Reclaimer, ReservedSegment, SpillReserve};
+    pub use crate::owners::reclaim::{ReclaimGuard, Reclaimer, ReservedSegment, SpillReserve};
 }
 
 /// Resources that are sized once and leased by several.
@@ -187,7 +188,7 @@ pub mod segments {
 /// How owners share a budget when there is not enough for all.
 #[cfg(not(offheap_loom))]
 pub mod sharing {
-    pub use crate::owners::sharing::policy::{Claim, FairShare, Greedy, Policy, Share};
+    pub use crate::owners::sharing::policy::{FairShare, Greedy, Policy, Share, Sharer};
 }
 
 /// A manager and its owners in numbers.

@@ -104,12 +104,12 @@ mod contention {
         fn check_minimum(&self) {
             self.give_back(usize::MAX);
             // The other thread of this owner may have taken some since.
-            let used = self.owner.used_memory();
+            let used = self.owner.used_bytes();
             if used == 0 {
                 match self.owner.allocate_pages(MINIMUM_PAGES) {
                     Ok(pages) => self.hold(pages),
                     Err(refused) => {
-                        let used = self.owner.used_memory();
+                        let used = self.owner.used_bytes();
                         assert!(used > 0, "a minimum was broken: {refused}");
                     }
                 }

@@ -85,7 +85,7 @@ fn statistics_and_maps_come_back_as_they_were() {
         for (key, number) in sorter.as_object().unwrap() {
             assert_eq!(&value["owners"][0][key], number, "{key}");
         }
-        let map: OccupancyMap = manager.map();
+        let map: OccupancyMap = manager.occupancy();
         assert_eq!(written(&map)["pages"], map.pages);
         drop(held);
     }
@@ -115,7 +115,7 @@ fn a_refusal_is_written_with_its_reason_and_its_holders() {
 fn what_the_capacity_was_taken_from_and_shared_resources_are_written() {
     let manager = MemoryManager::builder().capacity(1 << 20).build().unwrap();
     assert_eq!(written(manager.capacity_source()), json!("named"));
-    let lease = manager.share("cache", PAGE, Ok::<usize, Infallible>).unwrap();
+    let lease = manager.lease("cache", PAGE, Ok::<usize, Infallible>).unwrap();
     let stats: Vec<SharedResourceStats> = manager.shared_resources();
     let expected = json!([
         { "name": "cache", "size_bytes": PAGE, "is_external": false, "leases": 1 }

@@ -249,7 +249,7 @@ fn nothing_is_lost_to_a_listener_that_panics() {
         let held = owner.allocate_pages(3).unwrap();
         assert!(owner.allocate_pages(2).is_err());
         drop((owner, held));
-        assert_eq!(manager.available_memory(), 4 * PAGE);
+        assert_eq!(manager.available_bytes(), 4 * PAGE);
         manager.trim();
         manager.shutdown().unwrap();
         drop(manager);

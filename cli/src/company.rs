@@ -134,7 +134,7 @@ impl Place<'_> {
     #[cold]
     fn have_share(&mut self) {
         if let Some(before) = self.number.checked_sub(1).map(|before| &self.company.seats[before]) {
-            let held_bytes = before.owner.get().map_or(0, Owner::used_memory);
+            let held_bytes = before.owner.get().map_or(0, Owner::used_bytes);
             // Comes here once.
             let _ = before.held_then.set(held_bytes);
         }
@@ -155,8 +155,8 @@ impl Place<'_> {
     pub fn call_next(&mut self, interrupt: &Interrupt) {
         let company = self.company;
         let owner = company.seats[self.number].owner.get();
-        let is_asked = || owner.is_some_and(|owner| owner.reclaim_requested() > 0);
-        self.called_at_bytes = Some(owner.map_or(0, Owner::used_memory));
+        let is_asked = || owner.is_some_and(|owner| owner.reclaim_requested_bytes() > 0);
+        self.called_at_bytes = Some(owner.map_or(0, Owner::used_bytes));
         company.advance(|progress| progress.called = progress.called.max(self.number + 2));
         let mut progress = company.progress();
         while progress.begun < self.number + 2 && !is_asked() && !interrupt.is_set() {

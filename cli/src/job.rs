@@ -158,7 +158,7 @@ fn report(
         data_bytes: survey.data_bytes * sorted.len() as u64,
         budget_bytes: manager.capacity() as u64,
         page_bytes: manager.page_size() as u64,
-        peak_pages: (manager.peak_reserved_memory() / manager.page_size()) as u64,
+        peak_pages: (manager.peak_reserved_bytes() / manager.page_size()) as u64,
         spilled_bytes: sum(|sorted| sorted.stats.spilled_bytes),
         runs: sum(|sorted| sorted.stats.runs),
         merge_passes: sorted.iter().map(|sorted| sorted.stats.merge_passes).max().unwrap_or(0),

@@ -125,7 +125,7 @@ impl Surroundings<'_> {
     /// Gives all rows of the input to the sorter, and calls the next query when memory is full.
     fn take_rows(&self, sorter: &mut ExternalSorter, place: &mut Place<'_>) -> Result<(), Failure> {
         let progress = self.bars.add(self.label("sort", place), self.expected.rows)?;
-        let is_full = || self.manager.available_memory() < PAGES_MIN * self.settings.page_bytes;
+        let is_full = || self.manager.available_bytes() < PAGES_MIN * self.settings.page_bytes;
         let mut row = Vec::new();
         let (mut runs, mut held_bytes) = (0, 0);
         for_each_row(&self.settings.input, self.interrupt, &progress, |columns| {

@@ -118,7 +118,7 @@ fn watch(manager: &MemoryManager, events: &Receiver<(Instant, Event)>) -> Timeli
 impl Timeline {
     fn new(manager: &MemoryManager) -> Self {
         // Jobs take pages, and those never lie in the spare address space.
-        let region_pages = manager.map().pages.min(manager.total_pages());
+        let region_pages = manager.occupancy().pages.min(manager.total_pages());
         Self {
             region_pages,
             group_pages: region_pages.div_ceil(GROUPS_MAX).next_power_of_two(),
@@ -132,8 +132,8 @@ impl Timeline {
 
     fn sample(&mut self, manager: &MemoryManager, begin: Instant) {
         self.end = begin.elapsed().as_secs_f64();
-        let used_bytes = manager.capacity() - manager.available_memory();
-        let levels = levels(&manager.map(), self.region_pages, self.group_pages);
+        let used_bytes = manager.capacity() - manager.available_bytes();
+        let levels = levels(&manager.occupancy(), self.region_pages, self.group_pages);
         self.samples.push(Sample { at: self.end, used_bytes, levels });
     }
 
@@ -200,7 +200,7 @@ mod tests {
                 turn += 1;
                 turn % 3 == 0 || turn % 7 == 0
             });
-            let map = manager.map();
+            let map = manager.occupancy();
             for group_pages in [1, 2, 16, 64, 128, 1024] {
                 let expected: Vec<u8> = (0..pages)
                     .step_by(group_pages)

@@ -15,7 +15,7 @@ pub mod manager;
 pub mod tree;
 
 use offheap::Strategy;
-use offheap::model::{Account, Budget, FreeList, HeldRun, PageCount, Turn};
+use offheap::model::{Account, Budget, FreeList, HeldRun, PageCount, QueuePosition};
 
 use engine::cell::UnsafeCell;
 
@@ -37,7 +37,7 @@ pub fn check_within(preemptions_max: usize, model: impl Fn() + Send + Sync + 'st
 
 /// Makes a request of `bytes` that fails after it was counted, if it gets that far.
 pub fn fail(budget: &Budget, account: &Account, bytes: u64) {
-    if let Ok((request, _)) = account.begin(budget, bytes, Turn::LAST) {
+    if let Ok((request, _)) = account.begin(budget, bytes, QueuePosition::LAST) {
         let _ = account.undo(budget, request);
     }
 }

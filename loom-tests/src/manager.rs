@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::task::{Poll, Wake, Waker};
 
-use offheap::model::{Awaited, Ended, LevelId, Line, Refused, Request, Ticket, Turn};
+use offheap::model::{
+    HasWaiters, LevelId, QueuePosition, Refused, Request, Ticket, WaitEnd, WaitQueue,
+};
 
 use crate::engine::cell::UnsafeCell;
 use crate::engine::sync::{Mutex, Notify};
@@ -13,7 +15,7 @@ use crate::tree::Tree;
 pub struct Manager {
     /// The owners.
     pub tree: Arc<Tree>,
-    line: Line<Wanted>,
+    line: WaitQueue<Wanted>,
     /// There is one drainer at a time.
     drainer: Mutex<()>,
     /// What is in the memory behind the bytes, for whoever holds all of those that change hands.
@@ -53,7 +55,7 @@ impl Wake for Bell {
 impl Request for Wanted {
     type Grant = Charge;
 
-    fn attempt(&self, turn: Turn) -> Result<Charge, Refused> {
+    fn attempt(&self, turn: QueuePosition) -> Result<Charge, Refused> {
         self.tree.reserve_in_turn(self.owner, self.bytes, turn)?;
         Ok(Charge { owner: self.owner, bytes: self.bytes })
     }
@@ -67,7 +69,7 @@ impl Request for Wanted {
         ancestor.map_or(LevelId::BUDGET, |owner| LevelId::at(self.tree.account(owner)))
     }
 
-    fn set_awaited(&self, level: u32, awaited: Awaited) {
+    fn set_awaited(&self, level: u32, awaited: HasWaiters) {
         self.tree.account(self.owner).set_awaited(&self.tree.lineage(self.owner), level, awaited);
     }
 
@@ -80,7 +82,7 @@ impl Manager {
     /// A manager of these owners.
     #[must_use]
     pub fn new(tree: Tree) -> Arc<Self> {
-        let (line, drainer, memory) = (Line::new(), Mutex::new(()), UnsafeCell::new(0));
+        let (line, drainer, memory) = (WaitQueue::new(), Mutex::new(()), UnsafeCell::new(0));
         Arc::new(Self { tree: Arc::new(tree), line, drainer, memory })
     }
 
@@ -110,7 +112,7 @@ impl Manager {
     }
 
     /// Serves the line if somebody waits.
-    pub fn serve_if(&self, awaited: Awaited) {
+    pub fn serve_if(&self, awaited: HasWaiters) {
         if awaited.is_yes() {
             self.serve();
         }
@@ -165,7 +167,7 @@ impl Manager {
     /// # Errors
     ///
     /// What the line says.
-    pub fn wait(&self, ticket: Ticket) -> Result<Charge, Ended> {
+    pub fn wait(&self, ticket: Ticket) -> Result<Charge, WaitEnd> {
         let bell = Arc::new(Bell(Notify::new()));
         let waker = Waker::from(Arc::clone(&bell));
         loop {
@@ -183,7 +185,7 @@ impl Manager {
     /// # Errors
     ///
     /// What the line says.
-    pub fn acquire(&self, owner: usize, bytes: u64) -> Result<Charge, Ended> {
+    pub fn acquire(&self, owner: usize, bytes: u64) -> Result<Charge, WaitEnd> {
         self.wait(self.join(owner, bytes))
     }
 

@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use offheap::model::{Account, Awaited, Budget, Kept, Opened, Parent, Refused, Tentative, Turn};
+use offheap::model::{
+    Account, Budget, FirstCharge, HasWaiters, InFlight, Parent, QueuePosition, Refused, Remainder,
+};
 
 /// A budget, and the accounts below it, known by the order in which they were added.
 pub struct Tree {
@@ -99,7 +101,7 @@ impl Tree {
     ///
     /// As the account.
     pub fn reserve(&self, owner: usize, bytes: u64) -> Result<(), Refused> {
-        self.reserve_in_turn(owner, bytes, Turn::LAST)
+        self.reserve_in_turn(owner, bytes, QueuePosition::LAST)
     }
 
     /// Charges `bytes` to an owner.
@@ -107,7 +109,12 @@ impl Tree {
     /// # Errors
     ///
     /// As the account.
-    pub fn reserve_in_turn(&self, owner: usize, bytes: u64, turn: Turn) -> Result<(), Refused> {
+    pub fn reserve_in_turn(
+        &self,
+        owner: usize,
+        bytes: u64,
+        turn: QueuePosition,
+    ) -> Result<(), Refused> {
         let opened = self.account(owner).reserve(&self.lineage(owner), bytes, turn)?;
         self.keep(owner, opened);
         self.owns(owner, bytes);
@@ -119,15 +126,16 @@ impl Tree {
     /// # Errors
     ///
     /// As the account.
-    pub fn begin(&self, owner: usize, bytes: u64) -> Result<Tentative, Refused> {
+    pub fn begin(&self, owner: usize, bytes: u64) -> Result<InFlight, Refused> {
         let lineage = self.lineage(owner);
-        let (tentative, opened) = self.account(owner).begin(&lineage, bytes, Turn::LAST)?;
+        let (tentative, opened) =
+            self.account(owner).begin(&lineage, bytes, QueuePosition::LAST)?;
         self.keep(owner, opened);
         Ok(tentative)
     }
 
     /// The request failed. Those who wait in line wait for that, too.
-    pub fn undo(&self, owner: usize, tentative: Tentative) {
+    pub fn undo(&self, owner: usize, tentative: InFlight) {
         let returned = self.account(owner).undo(&self.lineage(owner), tentative);
         self.let_go(owner, returned.kept);
     }
@@ -140,7 +148,7 @@ impl Tree {
     }
 
     /// Gives `bytes` back that an owner was charged with, by the way that the manager takes.
-    pub fn release(&self, owner: usize, bytes: u64) -> Awaited {
+    pub fn release(&self, owner: usize, bytes: u64) -> HasWaiters {
         // ORDERING: Relaxed. One thread runs at a time, and this is no step of the model.
         self.owners[owner].own_bytes.fetch_sub(bytes.cast_signed(), Ordering::Relaxed);
         let (account, lineage) = (self.account(owner), self.lineage(owner));
@@ -155,10 +163,10 @@ impl Tree {
             && let Some(kept) = account.release_credited_unless_awaited(bytes)
         {
             self.let_go(owner, kept);
-            return Awaited::NO;
+            return HasWaiters::NO;
         }
         self.let_go(owner, account.release_credited(bytes).kept);
-        Awaited::YES
+        HasWaiters::YES
     }
 
     /// Checks, in a quiet moment, that every account holds what it owns and what those below it
@@ -207,15 +215,15 @@ impl Tree {
         self.owners[owner].own_bytes.fetch_add(bytes.cast_signed(), Ordering::Relaxed);
     }
 
-    fn keep(&self, owner: usize, opened: Opened) {
-        if opened == Opened::First {
+    fn keep(&self, owner: usize, opened: FirstCharge) {
+        if opened == FirstCharge::First {
             // ORDERING: Relaxed. One thread runs at a time, and this is no step of the model.
             self.owners[owner].kept_alive.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    fn let_go(&self, owner: usize, kept: Kept) {
-        if kept == Kept::Nothing {
+    fn let_go(&self, owner: usize, kept: Remainder) {
+        if kept == Remainder::Nothing {
             // ORDERING: Relaxed. One thread runs at a time, and this is no step of the model.
             let before = self.owners[owner].kept_alive.fetch_sub(1, Ordering::Relaxed);
             assert!(before > 0, "owner {owner} is let go of more often than it is kept");
@@ -249,7 +257,7 @@ impl Parent for Lineage<'_> {
         self.tree.budget.is_closed()
     }
 
-    fn begin(&self, bytes: u64, turn: Turn) -> Result<(), Refused> {
+    fn begin(&self, bytes: u64, turn: QueuePosition) -> Result<(), Refused> {
         let Some(owner) = self.owner else { return self.tree.budget.begin(bytes, turn) };
         let lineage = self.tree.lineage(owner);
         let opened = self.tree.account(owner).begin_for_child(&lineage, bytes, turn)?;
@@ -264,7 +272,7 @@ impl Parent for Lineage<'_> {
         }
     }
 
-    fn undo(&self, bytes: u64) -> Awaited {
+    fn undo(&self, bytes: u64) -> HasWaiters {
         let Some(owner) = self.owner else { return self.tree.budget.undo(bytes) };
         let lineage = self.tree.lineage(owner);
         let returned = self.tree.account(owner).undo_for_child(&lineage, bytes);
@@ -272,7 +280,7 @@ impl Parent for Lineage<'_> {
         returned.awaited
     }
 
-    fn release(&self, bytes: u64) -> Awaited {
+    fn release(&self, bytes: u64) -> HasWaiters {
         let Some(owner) = self.owner else { return self.tree.budget.release(bytes) };
         let lineage = self.tree.lineage(owner);
         let returned = self.tree.account(owner).release_past_allowance(&lineage, bytes);
@@ -280,7 +288,7 @@ impl Parent for Lineage<'_> {
         returned.awaited
     }
 
-    fn set_awaited(&self, level: u32, awaited: Awaited) {
+    fn set_awaited(&self, level: u32, awaited: HasWaiters) {
         match self.owner {
             None => self.tree.budget.set_awaited(level, awaited),
             Some(owner) => {

@@ -3,7 +3,7 @@
 
 use loom::sync::Arc;
 use loom::thread;
-use offheap::model::{Account, Budget, Opened, Turn};
+use offheap::model::{Account, Budget, FirstCharge, QueuePosition};
 use offheap_loom_tests::{Pages, check, fail};
 
 /// A budget, an account that keeps bytes at hand, one that does not, and pages behind them.
@@ -23,7 +23,7 @@ impl Managed {
         let budget = Budget::new(limit + PLENTY);
         let keeper = Account::without_minimum(limit + PLENTY).with_allowance(1);
         let other = Account::without_minimum(limit + PLENTY);
-        let _: Opened = keeper.reserve(&budget, held, Turn::LAST).unwrap();
+        let _: FirstCharge = keeper.reserve(&budget, held, QueuePosition::LAST).unwrap();
         let _ = keeper.open_allowance(&budget);
         budget.reserve(kept).unwrap();
         for _ in 0..kept {
@@ -37,9 +37,9 @@ impl Managed {
 
     /// Reserves `bytes` for the other account, as whoever would be refused does.
     fn reserve_drained(&self, bytes: u64) -> bool {
-        self.other.reserve(&self.budget, bytes, Turn::LAST).is_ok() || {
+        self.other.reserve(&self.budget, bytes, QueuePosition::LAST).is_ok() || {
             let _ = self.keeper.collect_allowance(&self.budget);
-            self.other.reserve(&self.budget, bytes, Turn::LAST).is_ok()
+            self.other.reserve(&self.budget, bytes, QueuePosition::LAST).is_ok()
         }
     }
 
@@ -58,7 +58,10 @@ impl Managed {
             assert_eq!(charged + PLENTY, managed.budget.reserved_bytes());
             // It would wait for a request in flight.
             assert!(
-                managed.other.reserve(&managed.budget, managed.budget.limit(), Turn::LAST).is_err()
+                managed
+                    .other
+                    .reserve(&managed.budget, managed.budget.limit(), QueuePosition::LAST)
+                    .is_err()
             );
         });
     }
@@ -72,7 +75,7 @@ fn a_byte_that_moves_is_found() {
         1,
         |managed| {
             let _ = managed.keeper.release(&managed.budget, 1);
-            let _ = managed.keeper.reserve(&managed.budget, 1, Turn::LAST);
+            let _ = managed.keeper.reserve(&managed.budget, 1, QueuePosition::LAST);
         },
     );
 }
@@ -106,7 +109,7 @@ fn a_quantum_on_its_way_refuses_nobody() {
         || Managed::new(17, 0, 0),
         16,
         |managed| {
-            let _ = managed.keeper.reserve(&managed.budget, 1, Turn::LAST);
+            let _ = managed.keeper.reserve(&managed.budget, 1, QueuePosition::LAST);
         },
     );
 }
@@ -118,7 +121,9 @@ fn a_quantum_for_an_allowance_that_is_shut_goes_back() {
         let managed = Arc::new(Managed::new(17, 0, 0));
         let other = {
             let managed = Arc::clone(&managed);
-            thread::spawn(move || managed.keeper.reserve(&managed.budget, 1, Turn::LAST).is_ok())
+            thread::spawn(move || {
+                managed.keeper.reserve(&managed.budget, 1, QueuePosition::LAST).is_ok()
+            })
         };
         let _ = managed.keeper.collect_allowance(&managed.budget);
         managed.keeper.let_go_of_allowance();
@@ -141,7 +146,7 @@ fn what_is_taken_from_an_allowance_has_its_page() {
                 let _ = managed.keeper.release(&managed.budget, 1);
             })
         };
-        if managed.keeper.reserve(&managed.budget, 1, Turn::LAST).is_ok() {
+        if managed.keeper.reserve(&managed.budget, 1, QueuePosition::LAST).is_ok() {
             let _ = managed.pages.take_reserved_page();
         } else if managed.reserve_drained(1) {
             let _ = managed.pages.take_reserved_page();
@@ -159,13 +164,15 @@ fn what_a_failed_request_gave_back_to_an_allowance_has_its_page() {
         let other = {
             let managed = Arc::clone(&managed);
             thread::spawn(move || {
-                if let Ok((request, _)) = managed.keeper.begin(&managed.budget, 1, Turn::LAST) {
+                if let Ok((request, _)) =
+                    managed.keeper.begin(&managed.budget, 1, QueuePosition::LAST)
+                {
                     managed.pages.release(managed.pages.take_page());
                     let _ = managed.keeper.undo(&managed.budget, request);
                 }
             })
         };
-        if managed.keeper.reserve(&managed.budget, 1, Turn::LAST).is_ok() {
+        if managed.keeper.reserve(&managed.budget, 1, QueuePosition::LAST).is_ok() {
             let _ = managed.pages.take_reserved_page();
         }
         other.join().unwrap();
@@ -198,7 +205,7 @@ fn a_byte_that_is_asked_for_again_after_collecting_refuses_nobody() {
         17,
         |managed| {
             let _ = managed.keeper.release(&managed.budget, 1);
-            let _ = managed.keeper.reserve(&managed.budget, 1, Turn::LAST);
+            let _ = managed.keeper.reserve(&managed.budget, 1, QueuePosition::LAST);
         },
     );
 }
@@ -223,7 +230,9 @@ fn an_account_whose_allowance_ended_gets_nothing_more() {
         let managed = Arc::new(Managed::new(2, 0, 1));
         let other = {
             let managed = Arc::clone(&managed);
-            thread::spawn(move || managed.keeper.reserve(&managed.budget, 1, Turn::LAST).is_ok())
+            thread::spawn(move || {
+                managed.keeper.reserve(&managed.budget, 1, QueuePosition::LAST).is_ok()
+            })
         };
         managed.budget.close();
         let _ = managed.keeper.end_allowance(&managed.budget);

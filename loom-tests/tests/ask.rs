@@ -4,14 +4,14 @@
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
-use offheap::model::Asked;
+use offheap::model::ReclaimRequest;
 use offheap_loom_tests::check;
 use offheap_loom_tests::manager::Manager;
 use offheap_loom_tests::tree::Tree;
 
 /// An owner that can be asked, and what only one call at a time may touch.
 struct Owner {
-    asked: Asked,
+    asked: ReclaimRequest,
     state: UnsafeCell<u32>,
 }
 
@@ -22,7 +22,7 @@ unsafe impl Send for Owner {}
 
 impl Owner {
     fn new() -> Self {
-        Self { asked: Asked::new(0), state: UnsafeCell::new(0) }
+        Self { asked: ReclaimRequest::new(0), state: UnsafeCell::new(0) }
     }
 
     /// Calls it, unless it is busy.

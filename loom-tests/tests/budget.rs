@@ -4,7 +4,7 @@
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
-use offheap::model::{Account, Budget, Kept, Opened, Parent, Refused, Turn};
+use offheap::model::{Account, Budget, FirstCharge, Parent, QueuePosition, Refused, Remainder};
 use offheap_loom_tests::{Pages, check, fail};
 
 /// A budget, an account without limits, and pages behind it.
@@ -23,7 +23,7 @@ impl Managed {
 
     /// Takes a page and gives it back, if there is one: in the order that the arena does.
     fn use_a_page(&self) -> Result<(), Refused> {
-        let _: Opened = self.account.reserve(&self.budget, 1, Turn::LAST)?;
+        let _: FirstCharge = self.account.reserve(&self.budget, 1, QueuePosition::LAST)?;
         self.pages.release(self.pages.take_reserved_page());
         let _ = self.account.release(&self.budget, 1);
         Ok(())
@@ -104,7 +104,7 @@ fn a_failed_request_refuses_nobody_at_the_limit() {
             let (budget, account) = (Arc::clone(&budget), Arc::clone(&account));
             thread::spawn(move || fail(&budget, &account, 2))
         };
-        let mine = account.reserve(&*budget, 1, Turn::LAST);
+        let mine = account.reserve(&*budget, 1, QueuePosition::LAST);
         assert!(mine.is_ok(), "{mine:?}");
         other.join().unwrap();
         assert_eq!((budget.free_bytes(), account.used_bytes()), (8, 1));
@@ -121,14 +121,14 @@ fn a_minimum_is_there_against_a_greedy_account() {
         let other = {
             let (budget, greedy) = (Arc::clone(&budget), Arc::clone(&greedy));
             thread::spawn(move || {
-                if greedy.reserve(&*budget, 2, Turn::LAST).is_ok() {
+                if greedy.reserve(&*budget, 2, QueuePosition::LAST).is_ok() {
                     let _ = greedy.release(&*budget, 2);
                 }
             })
         };
-        assert_eq!(saver.reserve(&*budget, 1, Turn::LAST), Ok(Opened::First));
-        if saver.reserve(&*budget, 1, Turn::LAST).is_ok() {
-            assert_eq!(saver.release(&*budget, 1).kept, Kept::Something);
+        assert_eq!(saver.reserve(&*budget, 1, QueuePosition::LAST), Ok(FirstCharge::First));
+        if saver.reserve(&*budget, 1, QueuePosition::LAST).is_ok() {
+            assert_eq!(saver.release(&*budget, 1).kept, Remainder::Something);
         }
         other.join().unwrap();
         assert_eq!((saver.used_bytes(), budget.free_bytes()), (1, 2));
@@ -148,19 +148,19 @@ fn the_last_release_of_an_account_that_nobody_waits_at_comes_after_all_others() 
     last_release(|account| account.release_credited_unless_awaited(1).unwrap());
 }
 
-fn last_release(give_back: fn(&Account) -> Kept) {
+fn last_release(give_back: fn(&Account) -> Remainder) {
     check(move || {
         let budget = Budget::new(2);
         let account = Account::open(&budget, 0, 2).unwrap();
-        assert_eq!(account.reserve(&budget, 1, Turn::LAST), Ok(Opened::First));
-        assert_eq!(account.reserve(&budget, 1, Turn::LAST), Ok(Opened::Already));
+        assert_eq!(account.reserve(&budget, 1, QueuePosition::LAST), Ok(FirstCharge::First));
+        assert_eq!(account.reserve(&budget, 1, QueuePosition::LAST), Ok(FirstCharge::Already));
         let shared = Arc::new((budget, account, Owned(UnsafeCell::new(true))));
         let let_go = move |shared: Arc<(Budget, Account, Owned)>| {
             let (budget, account, owned) = &*shared;
             // SAFETY: a shared access; loom checks that no exclusive one is concurrent.
             owned.0.with(|alive| assert!(unsafe { *alive }));
             let _ = budget.release(1);
-            if give_back(account) == Kept::Nothing {
+            if give_back(account) == Remainder::Nothing {
                 // SAFETY: the last one lets go of the owner; loom checks that nobody else is there.
                 owned.0.with_mut(|alive| unsafe { *alive = false });
             }
@@ -209,7 +209,7 @@ fn a_request_in_flight_finds_its_page() {
             let managed = Arc::clone(&managed);
             thread::spawn(move || managed.use_a_page().is_ok())
         };
-        let begun = managed.account.begin(&managed.budget, 1, Turn::LAST);
+        let begun = managed.account.begin(&managed.budget, 1, QueuePosition::LAST);
         let mine = begun.is_ok();
         if let Ok((request, _)) = begun {
             managed.pages.release(managed.pages.take_reserved_page());
@@ -230,14 +230,17 @@ fn what_a_failed_request_gave_back_has_its_page() {
         let other = {
             let managed = Arc::clone(&managed);
             thread::spawn(move || {
-                if let Ok((request, _)) = managed.account.begin(&managed.budget, 1, Turn::LAST) {
+                if let Ok((request, _)) =
+                    managed.account.begin(&managed.budget, 1, QueuePosition::LAST)
+                {
                     managed.pages.release(managed.pages.take_reserved_page());
                     let _ = managed.account.undo(&managed.budget, request);
                 }
             })
         };
         let other_account = Account::without_minimum(1);
-        let _: Opened = other_account.reserve(&managed.budget, 1, Turn::LAST).unwrap();
+        let _: FirstCharge =
+            other_account.reserve(&managed.budget, 1, QueuePosition::LAST).unwrap();
         let _ = managed.pages.take_reserved_page();
         other.join().unwrap();
     });
@@ -248,7 +251,8 @@ fn what_a_failed_request_gave_back_has_its_page() {
 fn what_a_minimum_gives_back_when_it_ends_has_its_page() {
     check(|| {
         let managed = Managed::new(1, 1);
-        let _: Opened = managed.account.reserve(&managed.budget, 1, Turn::LAST).unwrap();
+        let _: FirstCharge =
+            managed.account.reserve(&managed.budget, 1, QueuePosition::LAST).unwrap();
         let page = managed.pages.take_page();
         let other = {
             let managed = Arc::clone(&managed);

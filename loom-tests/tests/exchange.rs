@@ -6,7 +6,7 @@ use loom::sync::Arc;
 use loom::thread;
 use offheap::Strategy;
 use offheap::model::{
-    Account, Budget, HeldRun, NoExchange, Opened, PageCount, PageIndex, Stock, Turn,
+    Account, Budget, FirstCharge, HeldRun, NoExchange, PageCount, PageIndex, QueuePosition, Stock,
 };
 use offheap_loom_tests::{check, check_within};
 
@@ -152,7 +152,7 @@ fn whoever_has_a_reservation_can_exchange() {
         let (pages, mut held) = Pages::new(3, 3, &[2]);
         let budget = Arc::new(Budget::new(3));
         let holder = Account::without_minimum(3);
-        assert_eq!(holder.reserve(&*budget, 2, Turn::LAST), Ok(Opened::First));
+        assert_eq!(holder.reserve(&*budget, 2, QueuePosition::LAST), Ok(FirstCharge::First));
         let other = {
             let (pages, budget, page) = (Arc::clone(&pages), Arc::clone(&budget), held.remove(0));
             thread::spawn(move || {
@@ -161,7 +161,7 @@ fn whoever_has_a_reservation_can_exchange() {
             })
         };
         let account = Account::without_minimum(3);
-        if account.reserve(&*budget, 2, Turn::LAST).is_ok() {
+        if account.reserve(&*budget, 2, QueuePosition::LAST).is_ok() {
             let block = pages.exchange(2, true).expect("two pages are reserved");
             pages.release(block);
         }

@@ -3,7 +3,7 @@
 
 use loom::sync::Arc;
 use loom::thread;
-use offheap::model::{Account, Budget, Opened, Refused, Turn};
+use offheap::model::{Account, Budget, FirstCharge, QueuePosition, Refused};
 use offheap_loom_tests::{check, fail};
 
 /// Goal: two failed requests, one after the other, refuse nobody at the limit of their account
@@ -20,7 +20,7 @@ fn two_failed_requests_in_a_row_refuse_nobody_at_the_limit() {
                 fail(&budget, &account, 2);
             })
         };
-        let mine = account.reserve(&*budget, 1, Turn::LAST);
+        let mine = account.reserve(&*budget, 1, QueuePosition::LAST);
         assert!(mine.is_ok(), "{mine:?}, although nobody ever held a byte for good");
         other.join().unwrap();
     });
@@ -34,20 +34,21 @@ fn what_fits_at_every_moment_is_not_refused() {
         let budget = Arc::new(Budget::new(2));
         let saver = Arc::new(Account::open(&*budget, 1, 2).unwrap());
         let greedy = Arc::new(Account::open(&*budget, 0, 2).unwrap());
-        assert_eq!(saver.reserve(&*budget, 1, Turn::LAST), Ok(Opened::First));
+        assert_eq!(saver.reserve(&*budget, 1, QueuePosition::LAST), Ok(FirstCharge::First));
         let other = {
             let (budget, saver, greedy) =
                 (Arc::clone(&budget), Arc::clone(&saver), Arc::clone(&greedy));
             thread::spawn(move || {
                 let _ = saver.release(&*budget, 1);
-                if greedy.reserve(&*budget, 1, Turn::LAST).is_ok() {
+                if greedy.reserve(&*budget, 1, QueuePosition::LAST).is_ok() {
                     let _ = greedy.release(&*budget, 1);
                 }
-                let _: Result<Opened, Refused> = saver.reserve(&*budget, 1, Turn::LAST);
+                let _: Result<FirstCharge, Refused> =
+                    saver.reserve(&*budget, 1, QueuePosition::LAST);
             })
         };
         // saver 1, greedy 0: one byte is free. saver 0: it is within the minimum.
-        let mine = saver.reserve(&*budget, 1, Turn::LAST);
+        let mine = saver.reserve(&*budget, 1, QueuePosition::LAST);
         assert!(mine.is_ok(), "{mine:?}");
         other.join().unwrap();
     });
@@ -62,9 +63,9 @@ fn the_peak_is_not_above_the_limit_of_the_only_account() {
         let account = Arc::new(Account::open(&*budget, 0, 1).unwrap());
         let other = {
             let (budget, account) = (Arc::clone(&budget), Arc::clone(&account));
-            thread::spawn(move || account.reserve(&*budget, 1, Turn::LAST).is_ok())
+            thread::spawn(move || account.reserve(&*budget, 1, QueuePosition::LAST).is_ok())
         };
-        let mine = account.reserve(&*budget, 1, Turn::LAST).is_ok();
+        let mine = account.reserve(&*budget, 1, QueuePosition::LAST).is_ok();
         assert!(other.join().unwrap() != mine);
         assert_eq!(budget.peak_bytes(), 1);
     });
@@ -79,7 +80,7 @@ fn an_account_that_is_empty_after_closing_stays_empty() {
         let account = Arc::new(Account::without_minimum(2));
         let other = {
             let (budget, account) = (Arc::clone(&budget), Arc::clone(&account));
-            thread::spawn(move || account.reserve(&*budget, 1, Turn::LAST).is_ok())
+            thread::spawn(move || account.reserve(&*budget, 1, QueuePosition::LAST).is_ok())
         };
         budget.close();
         budget.wait_until_settled();
@@ -98,10 +99,10 @@ fn an_account_that_is_empty_after_closing_stays_empty_while_another_one_is_empti
         let budget = Arc::new(Budget::new(2));
         let (comes, goes) =
             (Arc::new(Account::without_minimum(2)), Arc::new(Account::without_minimum(2)));
-        let _: Opened = goes.reserve(&*budget, 1, Turn::LAST).unwrap();
+        let _: FirstCharge = goes.reserve(&*budget, 1, QueuePosition::LAST).unwrap();
         let coming = {
             let (budget, comes) = (Arc::clone(&budget), Arc::clone(&comes));
-            thread::spawn(move || comes.reserve(&*budget, 1, Turn::LAST).is_ok())
+            thread::spawn(move || comes.reserve(&*budget, 1, QueuePosition::LAST).is_ok())
         };
         let going = {
             let (budget, goes) = (Arc::clone(&budget), Arc::clone(&goes));
@@ -128,7 +129,7 @@ fn an_account_that_is_empty_after_closing_takes_nothing_of_its_minimum() {
         let account = Arc::new(Account::open(&*budget, 1, 2).unwrap());
         let other = {
             let (budget, account) = (Arc::clone(&budget), Arc::clone(&account));
-            thread::spawn(move || account.reserve(&*budget, 1, Turn::LAST).is_ok())
+            thread::spawn(move || account.reserve(&*budget, 1, QueuePosition::LAST).is_ok())
         };
         budget.close();
         budget.wait_until_settled();
@@ -144,7 +145,7 @@ fn a_minimum_goes_back_once_whoever_comes_last() {
     check(|| {
         let budget = Arc::new(Budget::new(2));
         let account = Arc::new(Account::open(&*budget, 1, 2).unwrap());
-        let _: Opened = account.reserve(&*budget, 2, Turn::LAST).unwrap();
+        let _: FirstCharge = account.reserve(&*budget, 2, QueuePosition::LAST).unwrap();
         let other = {
             let (budget, account) = (Arc::clone(&budget), Arc::clone(&account));
             thread::spawn(move || {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
-use offheap::model::{Account, Budget, Kept, Opened, Refused, Turn};
+use offheap::model::{Account, Budget, FirstCharge, QueuePosition, Refused, Remainder};
 use offheap_loom_tests::tree::Tree;
 use offheap_loom_tests::{check, check_within};
 
@@ -247,17 +247,17 @@ impl Inner {
         self.alive.with(|alive| assert!(unsafe { *alive }));
     }
 
-    fn keep(&self, opened: Opened) {
-        if opened == Opened::First {
+    fn keep(&self, opened: FirstCharge) {
+        if opened == FirstCharge::First {
             // ORDERING: Relaxed. As in `Arc::clone`: it is alive, and a count publishes nothing.
             self.counts.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    fn let_go(&self, kept: Kept) {
+    fn let_go(&self, kept: Remainder) {
         // ORDERING: AcqRel. Pairs with itself, as in the drop of an `Arc`: the last one comes after
         // all that the others did before they let go.
-        if kept == Kept::Nothing && self.counts.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if kept == Remainder::Nothing && self.counts.fetch_sub(1, Ordering::AcqRel) == 1 {
             // SAFETY: the last one lets go of the owner; loom checks that nobody else is there.
             self.alive.with_mut(|alive| unsafe { *alive = false });
         }
@@ -272,8 +272,11 @@ fn the_last_child_comes_after_all_others() {
         let (budget, account) = (Budget::new(9), Account::without_minimum(2));
         let (counts, alive) = (AtomicUsize::new(0), UnsafeCell::new(true));
         let inner = Arc::new(Inner { budget, account, counts, alive });
-        for opened in [Opened::First, Opened::Already] {
-            assert_eq!(inner.account.begin_for_child(&inner.budget, 1, Turn::LAST), Ok(opened));
+        for opened in [FirstCharge::First, FirstCharge::Already] {
+            assert_eq!(
+                inner.account.begin_for_child(&inner.budget, 1, QueuePosition::LAST),
+                Ok(opened)
+            );
             inner.keep(opened);
         }
         inner.account.settle_for_child(&inner.budget);

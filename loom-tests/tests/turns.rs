@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use loom::thread;
-use offheap::model::{Ended, Refused};
+use offheap::model::{Refused, WaitEnd};
 use offheap_loom_tests::manager::Manager;
 use offheap_loom_tests::tree::Tree;
 use offheap_loom_tests::{check, check_within};
@@ -197,8 +197,8 @@ fn whoever_waits_is_told_of_a_shutdown() {
         let manager = held(3, 1);
         let first = manager.join(1, 1);
         let other = spawn(&manager, Manager::shut_down);
-        assert_eq!(manager.acquire(2, 1).map(drop), Err(Ended::Closed));
-        assert_eq!(manager.wait(first).map(drop), Err(Ended::Closed));
+        assert_eq!(manager.acquire(2, 1).map(drop), Err(WaitEnd::Closed));
+        assert_eq!(manager.wait(first).map(drop), Err(WaitEnd::Closed));
         other.join().unwrap();
         manager.credit(0, 1);
     });
@@ -215,7 +215,7 @@ fn whoever_waits_is_granted_or_told_of_a_shutdown() {
         ];
         match manager.acquire(1, 1) {
             Ok(charge) => manager.release(charge),
-            Err(ended) => assert_eq!(ended, Ended::Closed),
+            Err(ended) => assert_eq!(ended, WaitEnd::Closed),
         }
         others.into_iter().for_each(|other| other.join().unwrap());
         assert_eq!(manager.tree.budget.free_bytes(), 1);
@@ -230,8 +230,8 @@ fn whoever_waits_below_a_limit_is_told_of_a_shutdown() {
         let manager = Manager::new(tree.holding(1, 1));
         let other = spawn(&manager, Manager::shut_down);
         let (own, parents) = (manager.join(1, 1), manager.join(2, 1));
-        assert_eq!(manager.wait(own).map(drop), Err(Ended::Closed));
-        assert_eq!(manager.wait(parents).map(drop), Err(Ended::Closed));
+        assert_eq!(manager.wait(own).map(drop), Err(WaitEnd::Closed));
+        assert_eq!(manager.wait(parents).map(drop), Err(WaitEnd::Closed));
         other.join().unwrap();
         manager.credit(1, 1);
     });

@@ -57,7 +57,7 @@ fn sort(sorter: ExternalSorter, count: u64) -> SortStats {
 /// Pushes rows until less than a page is left of the budget; returns how many.
 fn fill(sorter: &mut ExternalSorter, manager: &MemoryManager) -> u64 {
     let mut count = 0;
-    while manager.available_memory() >= PAGE {
+    while manager.available_bytes() >= PAGE {
         push(sorter, count).unwrap();
         count += 1;
     }
@@ -67,7 +67,7 @@ fn fill(sorter: &mut ExternalSorter, manager: &MemoryManager) -> u64 {
 
 /// Waits until somebody asks the owner for memory.
 fn wait_until_asked(owner: &Owner) {
-    while owner.reclaim_requested() == 0 {
+    while owner.reclaim_requested_bytes() == 0 {
         thread::yield_now();
     }
 }
@@ -78,7 +78,7 @@ fn a_sort_that_takes_rows_gives_its_run_to_who_waits() {
     let (owner, other) = (polled(&manager, "sort"), manager.owner("other").register().unwrap());
     let mut sorter = ExternalSorter::builder(&owner).build().unwrap();
     let count = fill(&mut sorter, &manager);
-    assert_eq!(sorter.held_bytes(), owner.used_memory());
+    assert_eq!(sorter.held_bytes(), owner.used_bytes());
     let held = thread::scope(|scope| {
         let waiting = scope.spawn(|| other.acquire_pages_timeout(32, LONG).unwrap());
         wait_until_asked(&owner);
@@ -92,7 +92,7 @@ fn a_sort_that_takes_rows_gives_its_run_to_who_waits() {
     assert_eq!(stats.given_bytes, (given * PAGE) as u64, "all but what it cannot do without");
     for row in count + 1..3 * count {
         push(&mut sorter, row).unwrap();
-        assert_eq!(sorter.held_bytes(), owner.used_memory());
+        assert_eq!(sorter.held_bytes(), owner.used_bytes());
     }
     assert!(sorter.stats().runs > 3, "half of the memory is the other's");
     assert_eq!(sorter.stats().answers, 1);
@@ -117,7 +117,7 @@ fn a_sort_that_merges_gives_its_blocks_to_who_waits() {
     }
     let runs = usize::try_from(rows.stats().runs).unwrap();
     let before = rows.held_bytes();
-    assert_eq!(before, owner.used_memory());
+    assert_eq!(before, owner.used_bytes());
     assert!(before > 56 * PAGE, "{} pages", before / PAGE);
     let held = thread::scope(|scope| {
         let waiting = scope.spawn(|| other.acquire_pages_timeout(32, LONG).unwrap());
@@ -125,7 +125,7 @@ fn a_sort_that_merges_gives_its_blocks_to_who_waits() {
         read.push(rows.next_row().unwrap().unwrap().key.try_into().unwrap());
         waiting.join().unwrap()
     });
-    assert_eq!((rows.held_bytes(), owner.used_memory()), (runs * PAGE, runs * PAGE));
+    assert_eq!((rows.held_bytes(), owner.used_bytes()), (runs * PAGE, runs * PAGE));
     let stats = rows.stats();
     assert_eq!((stats.answers, stats.given_bytes), (1, (before - runs * PAGE) as u64));
     check_rest(&mut rows, read, 5 * count);
@@ -145,14 +145,14 @@ fn rows_that_were_never_spilled_are_spilled_for_who_waits() {
         for _ in 0..read_before {
             read.push(rows.next_row().unwrap().unwrap().key.try_into().unwrap());
         }
-        assert_eq!(rows.held_bytes(), owner.used_memory());
+        assert_eq!(rows.held_bytes(), owner.used_bytes());
         let held = thread::scope(|scope| {
             let waiting = scope.spawn(|| other.acquire_pages_timeout(32, LONG).unwrap());
             wait_until_asked(&owner);
             read.push(rows.next_row().unwrap().unwrap().key.try_into().unwrap());
             waiting.join().unwrap()
         });
-        assert_eq!((rows.held_bytes(), owner.used_memory()), (PAGE, PAGE));
+        assert_eq!((rows.held_bytes(), owner.used_bytes()), (PAGE, PAGE));
         let stats = rows.stats();
         assert_eq!((stats.runs, stats.merge_passes, stats.answers), (1, 1, 1));
         assert_eq!(stats.spilled_bytes, (count - read_before) * 32, "only those that were left");
@@ -314,7 +314,7 @@ fn a_sort_that_cannot_spill_when_it_is_asked_ends_and_gives_its_memory_back() {
                 let mut rows = sorter.finish().unwrap();
                 wait_until_asked(&owner);
                 let error = rows.next_row().map(|_| ()).unwrap_err();
-                assert_eq!((rows.held_bytes(), owner.used_memory()), (0, 0));
+                assert_eq!((rows.held_bytes(), owner.used_bytes()), (0, 0));
                 let again = rows.next_row().map(|_| ()).unwrap_err();
                 assert!(matches!(again, SortError::Lost), "{again}");
                 error

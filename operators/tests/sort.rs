@@ -34,7 +34,7 @@ fn sorted(manager: &MemoryManager, rows: &Rows) -> Result<(Rows, SortStats), Sor
     assert!(sorted.next_row()?.is_none(), "the end stays the end");
     let stats = sorted.stats();
     drop(sorted);
-    assert_eq!(owner.used_memory(), 0);
+    assert_eq!(owner.used_bytes(), 0);
     manager.verify_empty().unwrap();
     manager.check_consistency().unwrap();
     Ok((out, stats))

@@ -10,10 +10,10 @@
 //! limits       the smallest and the largest page, capacity and address space
 //! available    what a capacity was taken from
 //! error/       why a call failed, in numbers and as a sentence
-//! units/       pages, chunks, masks of pages, the size of a page, who a level is
-//! bytes        between the bytes of counters and those of callers
-//! events       rare events, told to those who listen
-//! sites        where what is out was allocated
+//! units/       pages, chunks, masks of pages, the size of a page, which level a level is
+//! bytes        numbers of bytes: in 64 bits, as sizes, as fractions
+//! sites        where what is out was allocated, a feature
+//! events       rare events, told to those who listen, a feature
 //! ```
 
 pub(crate) mod available;

@@ -206,8 +206,8 @@ pub unsafe extern "C" fn offheap_owner_get_stats(
         let owner = OWNERS.get(handle(owner))?;
         out.write(OwnerStats {
             size: 0,
-            used_bytes: owner.used_memory(),
-            available_bytes: owner.available_memory(),
+            used_bytes: owner.used_bytes(),
+            available_bytes: owner.available_bytes(),
             minimum_bytes: owner.minimum(),
             limit_bytes: owner.limit(),
         });

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::ledger::handles::{Handle, Kind};
 use crate::owners::reclaim::LentReserve;
-use crate::reclaim::{Answer, Reclaimer};
+use crate::reclaim::{ReclaimGuard, Reclaimer};
 
 use super::callback::{Context, FreeFn};
 use super::failure::{Failure, call};
@@ -206,7 +206,7 @@ pub unsafe extern "C" fn offheap_owner_reclaim_requested(
     call(|| {
         // SAFETY: 1: by the caller's contract, 1.
         let out = unsafe { Out::new(out_bytes, "out_bytes") }?;
-        out.write(OWNERS.get(handle(owner))?.reclaim_requested());
+        out.write(OWNERS.get(handle(owner))?.reclaim_requested_bytes());
         Ok(())
     })
 }
@@ -244,7 +244,7 @@ pub unsafe extern "C" fn offheap_owner_answer_begin(
         let out_target_bytes = unsafe { Out::new(out_target_bytes, "out_target_bytes") }?;
         // SAFETY: 1: by the caller's contract, 2.
         let out_reserve = unsafe { Out::new(out_reserve, "out_reserve") }?;
-        let (target_bytes, reserve) = match OWNERS.get(handle(owner))?.begin_answer() {
+        let (target_bytes, reserve) = match OWNERS.get(handle(owner))?.begin_guard() {
             Some(answer) => (answer.target_bytes(), pointer(keep(answer)?)),
             None => (0, ptr::null_mut()),
         };
@@ -315,7 +315,7 @@ pub unsafe extern "C" fn offheap_spill_reserve_available(
     call(|| {
         // SAFETY: 1: by the caller's contract, 1.
         let out = unsafe { Out::new(out_bytes, "out_bytes") }?;
-        out.write(RESERVES.get(handle(reserve))?.memory.available());
+        out.write(RESERVES.get(handle(reserve))?.memory.available_bytes());
         Ok(())
     })
 }
@@ -323,7 +323,7 @@ pub unsafe extern "C" fn offheap_spill_reserve_available(
 /// An answer that is under way. Its reserve ends first.
 struct Answering {
     reserve: Opened,
-    _answer: Answer<'static>,
+    _answer: ReclaimGuard<'static>,
 }
 
 thread_local! {
@@ -332,7 +332,7 @@ thread_local! {
 }
 
 /// Keeps an answer; returns the handle of its reserve.
-fn keep(answer: Answer<'static>) -> Result<Handle, Failure> {
+fn keep(answer: ReclaimGuard<'static>) -> Result<Handle, Failure> {
     let reserve = Opened::new(answer.reserve().lend())?;
     let handle = reserve.0;
     let answering = Answering { reserve, _answer: answer };

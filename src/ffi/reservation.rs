@@ -52,7 +52,7 @@ pub unsafe extern "C" fn offheap_reservation_release(
     call(|| {
         // SAFETY: 1: by the caller's contract, 1.
         let out = unsafe { Out::new(out_released_bytes, "out_released_bytes") }?;
-        out.write(RESERVATIONS.get(handle(reservation))?.release(bytes));
+        out.write(RESERVATIONS.get(handle(reservation))?.shrink(bytes));
         Ok(())
     })
 }

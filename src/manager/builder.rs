@@ -8,11 +8,10 @@ use std::time::Duration;
 use crate::base::available::CapacitySource;
 use crate::base::error::ConfigError;
 use crate::base::events;
+use crate::base::limits::{ADDRESS_SPACE_FACTOR_DEFAULT, CAPACITY_BYTES_MAX, PAGE_BYTES_DEFAULT};
 use crate::base::sites::Sites;
 use crate::base::threads::Threads;
-use crate::base::units::{
-    ADDRESS_SPACE_FACTOR_DEFAULT, CAPACITY_BYTES_MAX, PAGE_BYTES_DEFAULT, PageCount, PageSize,
-};
+use crate::base::units::{PageCount, PageSize};
 use crate::ledger::budget::Budget;
 use crate::ledger::free_list::Strategy;
 use crate::memory::arena::{AddressSpace, Arena, IdleMemory, OffHeap, OffHeapOptions, ZeroPolicy};

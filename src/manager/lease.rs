@@ -10,7 +10,7 @@ use crate::owners::reservation::Reservation;
 use super::memory_manager::{ManagerInner, MemoryManager};
 use super::resources::table::{Joined, Open, SharedResourceStats};
 
-/// A share in a resource that others may have leased, too: see [`MemoryManager::share`].
+/// A share in a resource that others may have leased, too: see [`MemoryManager::lease`].
 ///
 /// Dereferences to the resource, which is closed, by dropping it, with the last lease. Then its
 /// bytes go back to the budget. Leases keep the manager alive.
@@ -53,11 +53,11 @@ impl MemoryManager {
     /// # use std::convert::Infallible;
     /// # let manager = offheap::MemoryManager::builder().capacity(1 << 20).build()?;
     /// let open = |bytes| Ok::<_, Infallible>(vec![0_u8; bytes]);
-    /// let cache = manager.share("cache", 64 << 10, open)?;
-    /// let same = manager.share("cache", 64 << 10, open)?;
-    /// assert_eq!((cache.len(), manager.available_memory()), (64 << 10, (1 << 20) - (64 << 10)));
+    /// let cache = manager.lease("cache", 64 << 10, open)?;
+    /// let same = manager.lease("cache", 64 << 10, open)?;
+    /// assert_eq!((cache.len(), manager.available_bytes()), (64 << 10, (1 << 20) - (64 << 10)));
     /// drop((cache, same));
-    /// assert_eq!(manager.available_memory(), 1 << 20);
+    /// assert_eq!(manager.available_bytes(), 1 << 20);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
@@ -69,47 +69,47 @@ impl MemoryManager {
     /// thread waits for in turn. That is not noticed where an initializer has yet another thread
     /// ask, and waits for that.
     #[track_caller]
-    pub fn share<T: Send + Sync + 'static, E>(
+    pub fn lease<T: Send + Sync + 'static, E>(
         &self,
         name: impl Into<Arc<str>>,
         bytes: usize,
         initialize: impl FnOnce(usize) -> Result<T, E>,
     ) -> Result<Lease<T>, LeaseError<E>> {
-        self.lease(name.into(), bytes, Memory::Managed, initialize)
+        self.lease_from(name.into(), bytes, Memory::Managed, initialize)
     }
 
-    /// Like [`share`](Self::share), with `fraction` of the capacity as the size, rounded down: see
+    /// Like [`lease`](Self::lease), with `fraction` of the capacity as the size, rounded down: see
     /// [`compute_memory_size`](Self::compute_memory_size).
     ///
     /// # Errors
     ///
-    /// As [`share`](Self::share), and if `fraction` is not above 0 and at most 1.
+    /// As [`lease`](Self::lease), and if `fraction` is not above 0 and at most 1.
     #[track_caller]
-    pub fn share_fraction<T: Send + Sync + 'static, E>(
+    pub fn lease_fraction<T: Send + Sync + 'static, E>(
         &self,
         name: impl Into<Arc<str>>,
         fraction: f64,
         initialize: impl FnOnce(usize) -> Result<T, E>,
     ) -> Result<Lease<T>, LeaseError<E>> {
         let bytes = self.compute_memory_size(fraction).map_err(LeaseError::Fraction)?;
-        self.share(name, bytes, initialize)
+        self.lease(name, bytes, initialize)
     }
 
-    /// Like [`share`](Self::share), for a resource whose memory is not this manager's: `bytes` are
+    /// Like [`lease`](Self::lease), for a resource whose memory is not this manager's: `bytes` are
     /// given to the initializer, and none are reserved.
     ///
     /// Flink: `MemoryManager.getExternalSharedMemoryResource`.
     ///
     /// # Errors
     ///
-    /// As [`share`](Self::share), but for the budget.
-    pub fn share_external<T: Send + Sync + 'static, E>(
+    /// As [`lease`](Self::lease), but for the budget.
+    pub fn lease_external<T: Send + Sync + 'static, E>(
         &self,
         name: impl Into<Arc<str>>,
         bytes: usize,
         initialize: impl FnOnce(usize) -> Result<T, E>,
     ) -> Result<Lease<T>, LeaseError<E>> {
-        self.lease(name.into(), bytes, Memory::External, initialize)
+        self.lease_from(name.into(), bytes, Memory::External, initialize)
     }
 
     /// The resources that are leased, by name.
@@ -119,7 +119,7 @@ impl MemoryManager {
     }
 
     #[track_caller]
-    fn lease<T: Send + Sync + 'static, E>(
+    fn lease_from<T: Send + Sync + 'static, E>(
         &self,
         name: Arc<str>,
         bytes: usize,

@@ -55,7 +55,7 @@ use super::stats::published::Published;
 /// let mut page = owner.allocate_page()?;
 /// page.put_u64_le(0, 42)?;
 /// assert_eq!(page.get_u64_le(0)?, 42);
-/// assert_eq!(owner.used_memory(), 32 << 10);
+/// assert_eq!(owner.used_bytes(), 32 << 10);
 /// drop(page);
 /// manager.verify_empty()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -188,7 +188,7 @@ impl MemoryManager {
 
     /// The bytes that are neither held by an owner nor promised to one as its minimum.
     #[must_use]
-    pub fn available_memory(&self) -> usize {
+    pub fn available_bytes(&self) -> usize {
         let budget = &self.supply().budget;
         to_usize(self.inner.commons.snapshot(|present| present.free_bytes(budget)))
     }
@@ -279,7 +279,7 @@ impl fmt::Debug for MemoryManager {
         f.debug_struct("MemoryManager")
             .field("mode", &self.mode())
             .field("capacity", &self.capacity())
-            .field("available", &self.available_memory())
+            .field("available", &self.available_bytes())
             .field("page_size", &self.page_size())
             .finish_non_exhaustive()
     }

@@ -52,13 +52,13 @@ impl MemoryManager {
 
     /// The most bytes that owners ever held, were promised, or kept at hand.
     #[must_use]
-    pub fn peak_reserved_memory(&self) -> usize {
+    pub fn peak_reserved_bytes(&self) -> usize {
         to_usize(self.supply().budget.peak_bytes())
     }
 
     /// Which pages of the region are free.
     #[must_use]
-    pub fn map(&self) -> OccupancyMap {
+    pub fn occupancy(&self) -> OccupancyMap {
         let Some(stock) = self.supply().arena.off_heap().map(OffHeap::stock) else {
             return OccupancyMap { pages: 0, free_words: Vec::new(), spare_words: Vec::new() };
         };

@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 
 use crate::base::units::{PageCount, PageIndex, PageSize, Span};
 use crate::ledger::chunks::{HeldRun, Lent};
-use crate::ledger::stock::{Residency, Units};
+use crate::ledger::stock::{HugeFrames, Residency};
 use crate::memory::block::Block;
 use crate::memory::os::{CoreDumps, HUGE_PAGE_BYTES, HugePages, Mapping, MappingOptions, checker};
 
@@ -51,12 +51,12 @@ impl Region {
 
     /// The pieces that can be a huge page, of which one that has both warm pages, the first ones,
     /// and others is small; `None` where there are no huge pages.
-    pub(crate) fn units(&self, warm: PageCount) -> Option<Units> {
+    pub(crate) fn units(&self, warm: PageCount) -> Option<HugeFrames> {
         let pages = HUGE_PAGE_BYTES / self.page_size.bytes();
         let one_kind = |unit: Range<u32>| !(unit.start < warm.get() && warm.get() < unit.end);
         self.mapping
             .has_huge_pages()
-            .then(|| Units::new(self.pages, pages.trailing_zeros(), one_kind))
+            .then(|| HugeFrames::new(self.pages, pages.trailing_zeros(), one_kind))
     }
 
     /// The memory of `run`.

@@ -21,7 +21,7 @@ use super::segment::memory_segment::MemorySegment;
 /// holdings.allocate_page()?;
 /// assert_eq!(holdings.segments().len(), 5);
 /// holdings.release_all();
-/// assert_eq!(owner.used_memory(), 0);
+/// assert_eq!(owner.used_bytes(), 0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]

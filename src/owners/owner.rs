@@ -106,13 +106,13 @@ impl Owner {
 
     /// The bytes it holds, as pages, blocks and reservations.
     #[must_use]
-    pub fn used_memory(&self) -> usize {
+    pub fn used_bytes(&self) -> usize {
         self.commons.snapshot(|present| present.used_bytes_of(&self.node))
     }
 
     /// The bytes it could take now, as far as its limit and the budget are concerned.
     #[must_use]
-    pub fn available_memory(&self) -> usize {
+    pub fn available_bytes(&self) -> usize {
         self.commons.snapshot(|present| present.available_bytes_of(&self.node))
     }
 
@@ -176,7 +176,7 @@ impl fmt::Debug for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Owner")
             .field("name", &self.name())
-            .field("used", &self.used_memory())
+            .field("used", &self.used_bytes())
             .field("minimum", &self.minimum())
             .field("limit", &self.limit())
             .finish_non_exhaustive()

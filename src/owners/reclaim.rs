@@ -6,7 +6,7 @@
 //!    meanwhile. What an owner has to say or to do runs on a thread of its own, so an owner that
 //!    never answers holds up nobody but those that wait for it, until a deadline.
 //! 2. The caller of an owner has marked it as busy before, and it stays so until that returns
-//!    (`ask`). So no owner is called twice at once.
+//!    (`reclaim_request`). So no owner is called twice at once.
 //! 3. What an owner gave back is what its account says, not what the owner says.
 //! 4. Within a reclaim nobody is asked and nobody waits: it has the spill reserve, and is refused
 //!    beyond that.
@@ -102,8 +102,8 @@ impl SpillReserve<'_> {
 
     /// The bytes that are left of it.
     #[must_use]
-    pub fn available(&self) -> usize {
-        self.owner.as_ref().map_or(0, Owner::available_memory)
+    pub fn available_bytes(&self) -> usize {
+        self.owner.as_ref().map_or(0, Owner::available_bytes)
     }
 
     /// One page of it; `None` if nothing is left.
@@ -136,8 +136,8 @@ impl SpillReserve<'_> {
 
 #[cfg(feature = "c-abi")]
 impl LentReserve {
-    pub(crate) fn available(&self) -> usize {
-        self.0.as_ref().map_or(0, Owner::available_memory)
+    pub(crate) fn available_bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, Owner::available_bytes)
     }
 
     /// A block of `bytes` of it, rounded up to pages; `None` if the manager keeps no reserve.
@@ -175,7 +175,7 @@ impl DerefMut for ReservedSegment<'_> {
 /// it is at work on it, with the spill reserve, and is not asked again.
 ///
 /// Neither `Send` nor `Sync`: the owner answers on one thread, whose requests are told apart.
-pub struct Answer<'a> {
+pub struct ReclaimGuard<'a> {
     owner: Owner,
     target_bytes: usize,
     reserve: SpillReserve<'a>,
@@ -184,7 +184,7 @@ pub struct Answer<'a> {
     _here: Answering,
 }
 
-impl Answer<'_> {
+impl ReclaimGuard<'_> {
     /// The bytes that were asked for.
     #[must_use]
     pub fn target_bytes(&self) -> usize {
@@ -198,7 +198,7 @@ impl Answer<'_> {
     }
 }
 
-impl Drop for Answer<'_> {
+impl Drop for ReclaimGuard<'_> {
     fn drop(&mut self) {
         self.owner.node().note_given(self.used_before);
         let asked = self.owner.node().sharing().reclaim.asked();
@@ -208,9 +208,9 @@ impl Drop for Answer<'_> {
     }
 }
 
-impl fmt::Debug for Answer<'_> {
+impl fmt::Debug for ReclaimGuard<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answer")
+        f.debug_struct("ReclaimGuard")
             .field("owner", &self.owner.path())
             .field("target_bytes", &self.target_bytes)
             .finish_non_exhaustive()
@@ -222,10 +222,10 @@ impl Owner {
     ///
     /// For an owner that was registered with
     /// [`polled_reclaim`](crate::config::OwnerBuilder::polled_reclaim): it looks here at its safe
-    /// points, and [answers](Self::answer_reclaim).
+    /// points, and [answers](Self::begin_reclaim).
     #[inline]
     #[must_use]
-    pub fn reclaim_requested(&self) -> usize {
+    pub fn reclaim_requested_bytes(&self) -> usize {
         to_usize(self.node().sharing().reclaim.asked().requested_bytes())
     }
 
@@ -234,12 +234,12 @@ impl Owner {
     ///
     /// An owner may as well just release memory: that is noticed, too.
     #[must_use]
-    pub fn answer_reclaim(&self) -> Option<Answer<'_>> {
-        self.begin_answer()
+    pub fn begin_reclaim(&self) -> Option<ReclaimGuard<'_>> {
+        self.begin_guard()
     }
 
     /// The same for a caller that sees to it that it ends, and what it took of the reserve with it.
-    pub(crate) fn begin_answer(&self) -> Option<Answer<'static>> {
+    pub(crate) fn begin_guard(&self) -> Option<ReclaimGuard<'static>> {
         let asked = self.node().sharing().reclaim.asked();
         let target_bytes = to_usize(asked.requested_bytes());
         if target_bytes == 0 || !asked.try_begin() {
@@ -251,7 +251,7 @@ impl Owner {
         };
         let used_before = self.node().account().used_bytes();
         let _here = Answering::new(self.node());
-        Some(Answer { owner: self.clone(), target_bytes, reserve, used_before, _here })
+        Some(ReclaimGuard { owner: self.clone(), target_bytes, reserve, used_before, _here })
     }
 
     /// Says how many bytes this owner could give back if it were asked: all it uses, if it never
@@ -312,12 +312,12 @@ mod tests {
         let mut pages = owner.allocate_pages(5).unwrap();
         let reclaim = &owner.node().sharing().reclaim;
         reclaim.asked().request(2 * PAGE as u64);
-        let answer = owner.answer_reclaim().unwrap();
+        let answer = owner.begin_reclaim().unwrap();
         assert!(is_within_reclaim(owner.node()));
         pages.truncate(2);
         drop(answer);
         assert!(!is_within_reclaim(owner.node()));
-        assert_eq!((owner.reclaim_requested(), reclaim.asked().is_busy()), (0, false));
+        assert_eq!((owner.reclaim_requested_bytes(), reclaim.asked().is_busy()), (0, false));
         drop(owner.allocate_pages(3).unwrap());
         assert_eq!(reclaim.given_bytes(), 3 * PAGE as u64, "whatever it took again");
     }
@@ -350,8 +350,8 @@ mod tests {
         let owner = owner();
         let reserve = SpillReserve::new(owner.node(), owner.commons()).unwrap();
         let lent = reserve.lend();
-        assert_eq!(lent.available(), 2 * PAGE);
+        assert_eq!(lent.available_bytes(), 2 * PAGE);
         let page = lent.allocate(1).unwrap().unwrap();
-        assert_eq!((page.size(), lent.available()), (PAGE, PAGE));
+        assert_eq!((page.size(), lent.available_bytes()), (PAGE, PAGE));
     }
 }

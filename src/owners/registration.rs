@@ -87,7 +87,7 @@ impl OwnerBuilder {
     }
 
     /// The owner looks for itself, at its safe points, whether others need memory that it has above
-    /// its minimum: [`Owner::reclaim_requested`].
+    /// its minimum: [`Owner::reclaim_requested_bytes`].
     ///
     /// Those who wait in line wait for its answer; those who do not are refused at once.
     pub fn polled_reclaim(mut self) -> Self {

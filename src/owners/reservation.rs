@@ -125,7 +125,7 @@ impl Reservation {
     }
 
     /// Gives `bytes` back, or all there is if that is less; returns how many.
-    pub fn release(&mut self, bytes: usize) -> usize {
+    pub fn shrink(&mut self, bytes: usize) -> usize {
         let size = self.size();
         if bytes < size {
             if let Some(charge) = &mut self.charge {
@@ -156,7 +156,7 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.release(usize::MAX);
+        self.shrink(usize::MAX);
     }
 }
 

@@ -9,8 +9,8 @@ use std::ptr::NonNull;
 use bumpalo::Bump;
 
 use crate::base::error::{AllocationError, Reason};
+use crate::base::limits::PAGE_BYTES_MIN;
 use crate::base::seeded::{Bug, is_planted};
-use crate::base::units::PAGE_BYTES_MIN;
 use crate::memory::arena::ZeroPolicy;
 use crate::memory::mode::MemoryMode;
 use crate::memory::os::checker;
@@ -105,7 +105,7 @@ impl Scratch {
 
     /// The bytes it holds of its owner's.
     #[must_use]
-    pub fn held_memory(&self) -> usize {
+    pub fn held_bytes(&self) -> usize {
         self.extents.borrow().iter().map(Extent::bytes).sum()
     }
 
@@ -330,7 +330,7 @@ impl Drop for HeapExtent {
 impl fmt::Debug for Scratch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scratch")
-            .field("held", &self.held_memory())
+            .field("held", &self.held_bytes())
             .field("limit", &self.limit_bytes)
             .finish_non_exhaustive()
     }

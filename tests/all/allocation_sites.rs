@@ -138,11 +138,11 @@ fn scratches_and_shared_resources_are_known_by_their_callers() {
         assert_eq!(only_site(&manager).line, placed);
         drop(scratch);
         let open = Ok::<usize, Infallible>;
-        let (lease, shared) = (manager.share("cache", PAGE, open).unwrap(), line());
+        let (lease, shared) = (manager.lease("cache", PAGE, open).unwrap(), line());
         let site = only_site(&manager);
         assert_eq!((&*site.owner_path, site.line, site.bytes), ("cache", shared, PAGE));
         drop(lease);
-        let (lease, shared) = (manager.share_fraction("cache", 0.5, open).unwrap(), line());
+        let (lease, shared) = (manager.lease_fraction("cache", 0.5, open).unwrap(), line());
         assert_eq!(only_site(&manager).line, shared);
         drop(lease);
         assert_empty(&manager);
@@ -175,11 +175,11 @@ fn a_reservation_is_known_by_where_it_last_grew_and_by_what_is_left() {
     let owner = manager.owner("owner").register().unwrap();
     let mut reservation = owner.reserve_memory(100).unwrap();
     let ((), grown) = (reservation.grow(50).unwrap(), line());
-    assert_eq!(reservation.release(30), 30);
+    assert_eq!(reservation.shrink(30), 30);
     let site = only_site(&manager);
     assert_eq!((site.line, site.bytes, site.count), (grown, 120, 1));
     reservation.grow(4 * PAGE).unwrap_err();
     assert_eq!(only_site(&manager), site, "a refusal changes nothing");
-    reservation.release(usize::MAX);
+    reservation.shrink(usize::MAX);
     assert_eq!(manager.leaks(), None);
 }

@@ -93,7 +93,7 @@ fn blocks_that_race_for_pages_across_chunks_lose_none() {
             }
         });
         assert_empty(&manager);
-        assert_eq!(manager.map().free_pages(), 333);
+        assert_eq!(manager.occupancy().free_pages(), 333);
         assert_eq!(owner.allocate(333 * PAGE).unwrap().size(), 333 * PAGE);
     }
 }

@@ -47,15 +47,15 @@ fn what_is_at_hand_is_not_used_and_is_available() {
     for owner in [&owner, &saver] {
         let page = owner.allocate_page().unwrap();
         stock(owner, 10);
-        assert_eq!(owner.used_memory(), PAGE);
+        assert_eq!(owner.used_bytes(), PAGE);
         drop(page);
-        assert_eq!(owner.used_memory(), 0);
+        assert_eq!(owner.used_bytes(), 0);
     }
     let stats = manager.stats();
     assert!(stats.cached_bytes >= 2 * PAGE, "{stats:?}");
     assert!(stats.owners.iter().all(|owner| owner.used_bytes == 0));
-    assert_eq!(manager.available_memory(), 900 * PAGE);
-    assert_eq!((owner.available_memory(), saver.available_memory()), (900 * PAGE, 1000 * PAGE));
+    assert_eq!(manager.available_bytes(), 900 * PAGE);
+    assert_eq!((owner.available_bytes(), saver.available_bytes()), (900 * PAGE, 1000 * PAGE));
     manager.check_consistency().unwrap();
     assert_empty(&manager);
     assert_eq!(manager.stats().cached_bytes, 0);
@@ -241,12 +241,12 @@ fn what_a_child_keeps_at_hand_is_available_to_its_parent_and_to_no_other() {
     let parent = manager.owner("parent").limit(10 * PAGE).register().unwrap();
     let child = parent.child("child").register().unwrap();
     let pages: Vec<_> = (0..10).map(|_| child.allocate_page().unwrap()).collect();
-    assert_eq!(parent.available_memory(), 0);
+    assert_eq!(parent.available_bytes(), 0);
     drop(pages);
     assert!(manager.stats().cached_bytes > 0);
-    assert_eq!(parent.available_memory(), 10 * PAGE);
-    assert_eq!((other.available_memory(), other.used_memory()), (5 * PAGE, 0));
-    assert_eq!(manager.available_memory(), 1000 * PAGE);
+    assert_eq!(parent.available_bytes(), 10 * PAGE);
+    assert_eq!((other.available_bytes(), other.used_bytes()), (5 * PAGE, 0));
+    assert_eq!(manager.available_bytes(), 1000 * PAGE);
 }
 
 #[test]
@@ -263,6 +263,6 @@ fn all_that_an_iterator_gives_is_released() {
             1 => fixed.release_all(given),
             _ => variable.release_all(given),
         }
-        assert_eq!((pages.len(), owner.used_memory()), (0, 0));
+        assert_eq!((pages.len(), owner.used_bytes()), (0, 0));
     }
 }

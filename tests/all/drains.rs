@@ -209,7 +209,7 @@ fn a_minimum_goes_with_its_owner_while_somebody_is_refused() {
 #[test]
 fn a_minimum_goes_with_its_owner_while_somebody_counts() {
     let manager = manager_with_depots(200, 8);
-    let count = || assert!(manager.available_memory() <= 200 * PAGE);
+    let count = || assert!(manager.available_bytes() <= 200 * PAGE);
     meanwhile(&[&count], || {
         let one_after_the_other = || manager.owner("saver").minimum(150 * PAGE).register().unwrap();
         until_tired(|| drop(one_after_the_other()));

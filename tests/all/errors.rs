@@ -175,11 +175,11 @@ fn a_configuration_is_refused_by_its_numbers_or_by_the_system() {
 fn a_lease_that_is_refused_can_be_taken_apart() {
     let manager = manager(MemoryMode::OffHeap, 4, PAGE);
     let open = Ok::<usize, UnknownWord>;
-    let sized = manager.share_fraction("cache", 1.5, open).unwrap_err();
+    let sized = manager.lease_fraction("cache", 1.5, open).unwrap_err();
     assert!(sized.source().unwrap().is::<FractionError>());
     assert!(sized.refusal().is_none());
     assert_eq!(kind_of(sized), ErrorKind::InvalidInput);
-    let refused = manager.share("cache", 5 * PAGE, open).unwrap_err();
+    let refused = manager.lease("cache", 5 * PAGE, open).unwrap_err();
     let refusal = refused.refusal().unwrap().clone();
     assert_eq!((&*refusal.owner_path, refusal.requested_bytes), ("cache", 5 * PAGE));
     assert_eq!(
@@ -192,20 +192,20 @@ fn a_lease_that_is_refused_can_be_taken_apart() {
     assert_eq!(refused.clone().into_initializer_error(), Err(refused.clone()));
     assert_eq!(kind_of(refused), ErrorKind::OutOfMemory);
     let wrong = "half".parse::<MemoryMode>().unwrap_err();
-    let failed = manager.share("cache", PAGE, |_| Err::<usize, _>(wrong.clone())).unwrap_err();
+    let failed = manager.lease("cache", PAGE, |_| Err::<usize, _>(wrong.clone())).unwrap_err();
     assert_eq!(failed.source().unwrap().downcast_ref(), Some(&wrong));
     assert_eq!(failed.clone().into_initializer_error(), Ok(wrong.clone()));
     assert_eq!(kind_of(failed), ErrorKind::Other);
     assert_eq!(kind_of(wrong), ErrorKind::InvalidInput);
-    let lease = manager.share("cache", PAGE, open).unwrap();
-    let other = manager.share("cache", PAGE, |_| Ok::<u8, UnknownWord>(1)).unwrap_err();
+    let lease = manager.lease("cache", PAGE, open).unwrap();
+    let other = manager.lease("cache", PAGE, |_| Ok::<u8, UnknownWord>(1)).unwrap_err();
     assert_eq!(kind_of(other), ErrorKind::InvalidInput);
-    let inner = manager.share("other", PAGE, |_| manager.share("other", PAGE, open));
+    let inner = manager.lease("other", PAGE, |_| manager.lease("other", PAGE, open));
     let waits = inner.unwrap_err().into_initializer_error().unwrap();
     assert_eq!(kind_of(waits), ErrorKind::Deadlock);
     manager.shutdown().unwrap_err();
     drop(lease);
-    let late = manager.share("late", PAGE, open).unwrap_err();
+    let late = manager.lease("late", PAGE, open).unwrap_err();
     assert!(late.source().unwrap().is::<OwnerError>(), "{late}");
     assert_eq!(kind_of(late), ErrorKind::Other);
 }

@@ -181,7 +181,7 @@ fn eight_threads_of_one_owner_get_exactly_its_limit() {
             let appetite = if round % 2 == 0 { Appetite::Pages } else { Appetite::Mixed };
             let taken = race(|thread| take_all(&limited, appetite, round * 8 + thread as u64 + 1));
             assert_eq!(bytes_of(&taken), 333 * PAGE);
-            assert_eq!(limited.available_memory(), 17);
+            assert_eq!(limited.available_bytes(), 17);
             assert_eq!(unlimited(&manager).allocate_pages(67).unwrap().len(), 67);
             release_elsewhere(taken);
             assert_empty(&manager);
@@ -205,8 +205,8 @@ fn owners_with_limits_and_minimums_get_all_of_the_budget_together() {
                 race(|thread| take_all(&owners[thread], appetite, round * 8 + thread as u64 + 1));
             assert_eq!(bytes_of(&taken), 400 * PAGE);
             for (owner, taken) in owners.iter().zip(&taken) {
-                assert_eq!(owner.used_memory(), taken.iter().map(|it| it.segment.size()).sum());
-                assert!((owner.minimum()..=owner.limit()).contains(&owner.used_memory()));
+                assert_eq!(owner.used_bytes(), taken.iter().map(|it| it.segment.size()).sum());
+                assert!((owner.minimum()..=owner.limit()).contains(&owner.used_bytes()));
             }
             release_elsewhere(taken);
             assert_empty(&manager);
@@ -259,7 +259,7 @@ fn a_minimum_can_always_be_had_while_greedy_owners_hammer() {
             assert!(results.iter().all(Result::is_ok), "a minimum was refused");
         });
         assert_empty(&manager);
-        assert_eq!(manager.available_memory(), 76 * PAGE);
+        assert_eq!(manager.available_bytes(), 76 * PAGE);
     });
 }
 
@@ -297,9 +297,9 @@ fn pages_and_reservations_share_one_budget_to_the_last_byte() {
             let (pages, reservations): (Vec<_>, Vec<_>) = taken.into_iter().unzip();
             let reserved: usize = reservations.iter().flatten().map(Reservation::size).sum();
             assert_eq!(bytes_of(&pages) + reserved, capacity);
-            assert_eq!((owner.used_memory(), manager.available_memory()), (capacity, 0));
+            assert_eq!((owner.used_bytes(), manager.available_bytes()), (capacity, 0));
             drop(reservations);
-            assert_eq!(manager.available_memory(), reserved);
+            assert_eq!(manager.available_bytes(), reserved);
             release_elsewhere(pages);
             assert_empty(&manager);
         }

@@ -44,7 +44,7 @@ fn with_flinks_manager(test: impl Fn(&MemoryManager)) {
         let manager = manager(mode, FLINK_PAGES, FLINK_PAGE);
         test(&manager);
         assert_empty(&manager);
-        assert_eq!(manager.available_memory(), manager.capacity());
+        assert_eq!(manager.available_bytes(), manager.capacity());
     });
 }
 
@@ -58,7 +58,7 @@ fn mm01_every_page_is_allocated_one_at_a_time_and_all_are_released_together() {
         let owner = owner_of(manager);
         let pages: Vec<_> = (0..FLINK_PAGES).map(|_| owner.allocate_page().unwrap()).collect();
         assert_eq!(assert_disjoint(&pages, PAGE), manager.capacity());
-        assert_eq!(manager.available_memory(), 0);
+        assert_eq!(manager.available_bytes(), 0);
         manager.release_all(pages);
     });
 }
@@ -86,12 +86,12 @@ fn mm03_what_one_of_17_owners_releases_is_all_of_his_and_nothing_of_the_others()
             all[who].allocate_page().unwrap().fill(u8::try_from(who).unwrap());
         }
         for who in 0..all.len() {
-            let available = manager.available_memory();
-            let held = all[who].owner().used_memory();
+            let available = manager.available_bytes();
+            let held = all[who].owner().used_bytes();
             assert_eq!(held, all[who].segments().len() * FLINK_PAGE);
             all[who].release_all();
-            assert_eq!((all[who].segments().len(), all[who].owner().used_memory()), (0, 0));
-            assert_eq!(manager.available_memory(), available + held);
+            assert_eq!((all[who].segments().len(), all[who].owner().used_bytes()), (0, 0));
+            assert_eq!(manager.available_bytes(), available + held);
             for (later, holdings) in all.iter().enumerate().skip(who + 1) {
                 let mark = u8::try_from(later).unwrap();
                 for page in holdings.segments() {
@@ -138,12 +138,12 @@ fn mm06_what_was_released_one_by_one_is_not_credited_again_with_the_rest() {
         for _ in 0..FLINK_PAGES / 3 {
             owner.release(pages.swap_remove(pages.len() / 2));
         }
-        assert_eq!(owner.used_memory(), pages.len() * FLINK_PAGE);
+        assert_eq!(owner.used_bytes(), pages.len() * FLINK_PAGE);
         manager.release_all(pages.drain(..));
         assert!(pages.is_empty());
-        assert_eq!(manager.available_memory(), manager.capacity());
+        assert_eq!(manager.available_bytes(), manager.capacity());
         manager.release_all(pages);
-        assert_eq!(manager.available_memory(), manager.capacity());
+        assert_eq!(manager.available_bytes(), manager.capacity());
     });
 }
 
@@ -153,7 +153,7 @@ fn mm07_mm08_what_is_reserved_comes_back_when_it_is_released() {
         let owner = owner_of(manager);
         for bytes in [FLINK_PAGE, 1, manager.capacity()] {
             let reservation = owner.reserve_memory(bytes).unwrap();
-            assert_eq!((reservation.size(), owner.used_memory()), (bytes, bytes));
+            assert_eq!((reservation.size(), owner.used_bytes()), (bytes, bytes));
             assert!(manager.verify_empty().is_err());
             drop(reservation);
             assert_empty(manager);
@@ -182,14 +182,14 @@ fn mm11_mm12_a_release_beyond_what_is_reserved_leaves_the_others_alone() {
         let [mine, other] = ["mine", "other"].map(|name| manager.owner(name).register().unwrap());
         let kept = other.reserve_memory(3 * FLINK_PAGE).unwrap();
         let mut twice = mine.reserve_memory(FLINK_PAGE).unwrap();
-        assert_eq!(twice.release(FLINK_PAGE), FLINK_PAGE);
-        assert_eq!(twice.release(FLINK_PAGE), 0);
-        assert_eq!(manager.available_memory(), manager.capacity() - kept.size());
+        assert_eq!(twice.shrink(FLINK_PAGE), FLINK_PAGE);
+        assert_eq!(twice.shrink(FLINK_PAGE), 0);
+        assert_eq!(manager.available_bytes(), manager.capacity() - kept.size());
         let mut beyond = mine.reserve_memory(FLINK_PAGE).unwrap();
-        assert_eq!(beyond.release(5 * FLINK_PAGE), FLINK_PAGE);
-        assert_eq!((beyond.size(), mine.used_memory()), (0, 0));
-        assert_eq!(manager.available_memory(), manager.capacity() - kept.size());
-        assert_eq!(other.used_memory(), kept.size());
+        assert_eq!(beyond.shrink(5 * FLINK_PAGE), FLINK_PAGE);
+        assert_eq!((beyond.size(), mine.used_bytes()), (0, 0));
+        assert_eq!(manager.available_bytes(), manager.capacity() - kept.size());
+        assert_eq!(other.used_bytes(), kept.size());
     });
 }
 
@@ -274,7 +274,7 @@ fn mm20_what_remains_beyond_the_last_page_can_be_reserved_but_not_allocated() {
         let owner = owner_of(&manager);
         assert_eq!((manager.capacity(), manager.total_pages()), (capacity, 5));
         let pages = owner.allocate_pages(5).unwrap();
-        assert_eq!(manager.available_memory(), 100);
+        assert_eq!(manager.available_bytes(), 100);
         changes_nothing(&manager, || owner.allocate_page().unwrap_err());
         changes_nothing(&manager, || owner.reserve_memory(101).unwrap_err());
         let rest = owner.reserve_memory(100).unwrap();
@@ -301,7 +301,7 @@ fn mm21_a_segment_goes_back_to_the_manager_it_came_from() {
         mine.release_all(iter::empty());
         for manager in [&mine, &other] {
             assert_empty(manager);
-            assert_eq!(manager.available_memory(), manager.capacity());
+            assert_eq!(manager.available_bytes(), manager.capacity());
         }
     });
 }
@@ -316,7 +316,7 @@ fn mm27_ten_thousand_pages_are_released_from_any_kind_of_iterator() {
         let (odd, even): (Vec<_>, Vec<_>) =
             queue.drain(..).enumerate().partition(|(index, _)| index % 2 == 1);
         manager.release_all(odd.into_iter().rev().map(|(_, page)| page));
-        assert_eq!(owner.used_memory(), 5_000 * PAGE);
+        assert_eq!(owner.used_bytes(), 5_000 * PAGE);
         manager.release_all(even.into_iter().map(|(_, page)| page));
         assert_empty(&manager);
     });

@@ -275,7 +275,7 @@ fn ms17_a_segment_knows_the_name_of_its_owner_even_after_the_owner_is_gone() {
         let name = owner.name().to_owned();
         let page = owner.allocate_page().unwrap();
         drop(owner);
-        assert_eq!(page.owner_name(), name);
+        assert_eq!(page.owner_path(), name);
         assert!(format!("{page:?}").contains(&name));
     }
 }

@@ -64,10 +64,10 @@ fn mm23_a_shutdown_keeps_no_reservation_from_coming_back() {
         let owner = manager.owner("owner").register().unwrap();
         let mut reservation = owner.reserve_memory(3 * PAGE).unwrap();
         manager.shutdown().unwrap_err();
-        assert_eq!(reservation.release(PAGE), PAGE);
+        assert_eq!(reservation.shrink(PAGE), PAGE);
         drop(reservation);
         assert_empty(&manager);
-        assert_eq!(manager.available_memory(), manager.capacity());
+        assert_eq!(manager.available_bytes(), manager.capacity());
     });
 }
 
@@ -134,7 +134,7 @@ fn ub1_what_is_reserved_is_no_longer_available() {
     let (manager, owner) = budget_of_100();
     assert_eq!(manager.capacity(), 100 * UNIT);
     let half = owner.reserve_memory(50 * UNIT).unwrap();
-    assert_eq!(manager.available_memory(), 50 * UNIT);
+    assert_eq!(manager.available_bytes(), 50 * UNIT);
     for (units, reason) in [(120, Reason::Capacity), (51, Reason::Budget)] {
         let refused = changes_nothing(&manager, || owner.reserve_memory(units * UNIT).unwrap_err());
         assert_eq!(refused.reason(), reason);
@@ -146,10 +146,10 @@ fn ub1_what_is_reserved_is_no_longer_available() {
 fn ub2_a_release_credits_at_most_what_was_reserved() {
     let (manager, owner) = budget_of_100();
     let mut reservation = owner.reserve_memory(50 * UNIT).unwrap();
-    assert_eq!(reservation.release(30 * UNIT), 30 * UNIT);
-    assert_eq!(manager.available_memory(), 80 * UNIT);
-    assert_eq!(reservation.release(70 * UNIT), 20 * UNIT);
-    assert_eq!(manager.available_memory(), 100 * UNIT);
+    assert_eq!(reservation.shrink(30 * UNIT), 30 * UNIT);
+    assert_eq!(manager.available_bytes(), 80 * UNIT);
+    assert_eq!(reservation.shrink(70 * UNIT), 20 * UNIT);
+    assert_eq!(manager.available_bytes(), 100 * UNIT);
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn up_to_rounds_up_to_pages_and_crosses_chunks() {
         let owner = manager.owner("owner").register().unwrap();
         for (bytes, granted) in [(1, 1), (PAGE + 1, 2), (150 * PAGE, 150), (usize::MAX, 200)] {
             let block = owner.allocate_up_to(bytes).unwrap();
-            assert_eq!((block.size(), owner.used_memory()), (granted * PAGE, granted * PAGE));
+            assert_eq!((block.size(), owner.used_bytes()), (granted * PAGE, granted * PAGE));
         }
     });
 }
@@ -161,7 +161,7 @@ fn the_fixed_size_manager_hands_out_pages_of_one_size() {
     pages.release(one);
     assert_eq!(pages.clone().available_pages(), 1);
     pages.release_all(nine);
-    assert_eq!((pages.available_pages(), pages.owner().used_memory()), (10, 0));
+    assert_eq!((pages.available_pages(), pages.owner().used_bytes()), (10, 0));
     assert!(FixedSizeManager::new(10 * PAGE, PAGE + 1).is_err());
     let builder = MemoryManager::builder().capacity(3 * PAGE).page_size(PAGE);
     let heap = FixedSizeManager::build(builder.mode(MemoryMode::Heap)).unwrap();
@@ -174,16 +174,16 @@ fn the_variable_size_manager_hands_out_blocks_under_its_strategy() {
         let builder = MemoryManager::builder().capacity(10 * PAGE).page_size(PAGE);
         let blocks = VariableSizeManager::build(builder.strategy(strategy)).unwrap();
         assert_eq!((blocks.strategy(), blocks.owner().name()), (strategy, "blocks"));
-        assert_eq!(blocks.largest_free_block(), 10 * PAGE);
+        assert_eq!(blocks.largest_free_block_bytes(), 10 * PAGE);
         let block = blocks.allocate(3 * PAGE - 1).unwrap();
-        assert_eq!((block.size(), blocks.largest_free_block()), (3 * PAGE, 7 * PAGE));
+        assert_eq!((block.size(), blocks.largest_free_block_bytes()), (3 * PAGE, 7 * PAGE));
         let scattered = blocks.allocate_scattered(2 * PAGE).unwrap();
         let rest = blocks.allocate_up_to(usize::MAX).unwrap();
-        assert_eq!((rest.size(), blocks.largest_free_block()), (5 * PAGE, 0));
+        assert_eq!((rest.size(), blocks.largest_free_block_bytes()), (5 * PAGE, 0));
         assert_eq!(blocks.allocate(1).unwrap_err().refusal().available_bytes, 0);
         blocks.release(block);
         blocks.release_all(scattered.into_iter().chain([rest]));
-        assert_eq!(blocks.clone().largest_free_block(), 10 * PAGE);
+        assert_eq!(blocks.clone().largest_free_block_bytes(), 10 * PAGE);
     }
     assert!(VariableSizeManager::new(1, LargestFit).is_err());
     assert_eq!(VariableSizeManager::new(1 << 20, LargestFit).unwrap().strategy(), LargestFit);
@@ -198,10 +198,10 @@ fn an_owner_among_others_can_be_shown_as_either_manager() {
         let blocks = VariableSizeManager::from(owner);
         let page = pages.allocate_page().unwrap();
         let block = blocks.allocate(4 * PAGE).unwrap();
-        assert_eq!((pages.available_pages(), blocks.owner().used_memory()), (1, 5 * PAGE));
+        assert_eq!((pages.available_pages(), blocks.owner().used_bytes()), (1, 5 * PAGE));
         assert_eq!(pages.allocate_pages(2).unwrap_err().reason(), Reason::OwnerLimit);
         drop((pages, blocks));
-        assert_eq!((page.owner_name(), block.owner_name()), ("shared", "shared"));
+        assert_eq!((page.owner_path(), block.owner_path()), ("shared", "shared"));
         drop((page, block));
         assert_empty(&manager);
     });
@@ -213,7 +213,7 @@ fn the_largest_free_block_can_be_allocated() {
         let builder = MemoryManager::builder().capacity(10 * PAGE + 100).page_size(PAGE);
         let manager = builder.mode(mode).build().unwrap();
         let can = |blocks: &VariableSizeManager, pages: usize, while_there_is: &str| {
-            let largest = blocks.largest_free_block();
+            let largest = blocks.largest_free_block_bytes();
             assert_eq!(largest, pages * PAGE, "{while_there_is}");
             assert_eq!(blocks.allocate(largest).unwrap().size(), largest, "{while_there_is}");
         };

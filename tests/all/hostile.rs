@@ -11,7 +11,7 @@ use offheap::{
     config::MemoryManagerBuilder,
     error::Reason,
     reclaim::{Reclaimer, SpillReserve},
-    sharing::{Claim, Policy, Share},
+    sharing::{Policy, Share, Sharer},
 };
 use offheap_test_support::{Holds, is_pending, waker};
 
@@ -56,7 +56,7 @@ impl Reclaimer for Giver {
 struct Decides(fn());
 
 impl Policy for Decides {
-    fn shares(&self, _total_bytes: usize, _claims: &[Claim]) -> Vec<Share> {
+    fn shares(&self, _total_bytes: usize, _claims: &[Sharer]) -> Vec<Share> {
         (self.0)();
         Vec::new()
     }
@@ -143,7 +143,7 @@ fn a_waker_may_give_memory_back_when_it_is_dropped() {
         assert!(is_pending(future.as_mut(), &waker), "the one before is dropped here");
     }
     drop(future);
-    assert_eq!(holder.used_memory(), 6 * PAGE);
+    assert_eq!(holder.used_bytes(), 6 * PAGE);
     drop(held);
     assert_empty(&manager);
 }

@@ -67,7 +67,7 @@ fn a_region_of_them_is_rounded_down_resident_as_it_is_touched_and_never_given_ba
             }
             other => unreachable!("{other} is not in the list"),
         }
-        let pages = owner.allocate_pages(owner.available_memory() / PAGE).unwrap();
+        let pages = owner.allocate_pages(owner.available_bytes() / PAGE).unwrap();
         let pages: Vec<_> = pages.into_iter().map(|page| Stamped::new(page, 2)).collect();
         pages.iter().chain([&block]).for_each(Stamped::check);
         assert!(owner.allocate_page().is_err());

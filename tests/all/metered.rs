@@ -14,11 +14,11 @@ use crate::support::{PAGE, manager};
 
 /// Keeps what is recorded: counters as numbers, gauges as the bits of one.
 #[derive(Default)]
-struct Kept {
+struct Remainder {
     cells: Mutex<BTreeMap<String, Arc<AtomicU64>>>,
 }
 
-impl Kept {
+impl Remainder {
     fn cell(&self, key: &Key) -> Arc<AtomicU64> {
         let mut name = key.name().to_owned();
         for label in key.labels() {
@@ -41,7 +41,7 @@ impl Kept {
     }
 }
 
-impl Recorder for Kept {
+impl Recorder for Remainder {
     fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
     fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
     fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
@@ -61,7 +61,7 @@ impl Recorder for Kept {
 
 #[test]
 fn a_published_manager_shows_its_numbers_and_its_owners() {
-    let kept = Kept::default();
+    let kept = Remainder::default();
     let manager = manager(MemoryMode::OffHeap, 10, PAGE);
     with_local_recorder(&kept, || {
         let sorter = manager.owner("sorter").minimum(2 * PAGE).register().unwrap();
@@ -94,7 +94,7 @@ fn a_published_manager_shows_its_numbers_and_its_owners() {
 
 #[test]
 fn managers_are_told_apart_by_their_label() {
-    let kept = Kept::default();
+    let kept = Remainder::default();
     with_local_recorder(&kept, || {
         manager(MemoryMode::Heap, 1, PAGE).publish_metrics("small");
         manager(MemoryMode::OffHeap, 2, PAGE).publish_metrics("large");
@@ -106,7 +106,7 @@ fn managers_are_told_apart_by_their_label() {
 
 #[test]
 fn refusals_are_counted_by_owner_and_reason_as_they_happen() {
-    let kept = Kept::default();
+    let kept = Remainder::default();
     with_local_recorder(&kept, || {
         let manager = manager(MemoryMode::OffHeap, 4, PAGE);
         let owner = manager.owner("join").limit(2 * PAGE).register().unwrap();
@@ -125,7 +125,7 @@ fn refusals_are_counted_by_owner_and_reason_as_they_happen() {
 #[test]
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
 fn trims_are_counted_with_their_bytes() {
-    let kept = Kept::default();
+    let kept = Remainder::default();
     with_local_recorder(&kept, || {
         let manager = manager(MemoryMode::OffHeap, 1024, PAGE);
         let owner = manager.owner("owner").register().unwrap();

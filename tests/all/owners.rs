@@ -17,7 +17,7 @@ fn an_owner_has_no_minimum_and_the_capacity_as_its_limit_unless_told_otherwise()
         let manager = manager(mode, 10, PAGE);
         let owner = manager.owner(String::from("owner")).register().unwrap();
         assert_eq!((owner.name(), owner.minimum(), owner.limit()), ("owner", 0, 10 * PAGE));
-        assert_eq!((owner.used_memory(), owner.available_memory()), (0, 10 * PAGE));
+        assert_eq!((owner.used_bytes(), owner.available_bytes()), (0, 10 * PAGE));
         assert_eq!(owner.page_size(), PAGE);
         let above = manager.owner("above").limit(11 * PAGE).register().unwrap();
         assert_eq!(above.limit(), 10 * PAGE);
@@ -30,8 +30,8 @@ fn a_minimum_is_promised_to_nobody_else_and_what_lies_beyond_is_shared() {
         let manager = manager(mode, 10, PAGE);
         let saver = manager.owner("saver").minimum(4 * PAGE).register().unwrap();
         let other = manager.owner("other").register().unwrap();
-        assert_eq!((manager.available_memory(), other.available_memory()), (6 * PAGE, 6 * PAGE));
-        assert_eq!(saver.available_memory(), 10 * PAGE);
+        assert_eq!((manager.available_bytes(), other.available_bytes()), (6 * PAGE, 6 * PAGE));
+        assert_eq!(saver.available_bytes(), 10 * PAGE);
         let others = other.allocate_pages(6).unwrap();
         changes_nothing(&manager, || other.allocate_page().unwrap_err());
         let mut savers = saver.allocate_pages(4).unwrap();
@@ -40,11 +40,11 @@ fn a_minimum_is_promised_to_nobody_else_and_what_lies_beyond_is_shared() {
         changes_nothing(&manager, || other.allocate_page().unwrap_err());
         drop(others);
         savers.extend(saver.allocate_pages(7).unwrap());
-        assert_eq!((saver.used_memory(), manager.available_memory()), (10 * PAGE, 0));
+        assert_eq!((saver.used_bytes(), manager.available_bytes()), (10 * PAGE, 0));
         savers.truncate(5);
-        assert_eq!(other.available_memory(), 5 * PAGE);
+        assert_eq!(other.available_bytes(), 5 * PAGE);
         savers.truncate(1);
-        assert_eq!(other.available_memory(), 6 * PAGE);
+        assert_eq!(other.available_bytes(), 6 * PAGE);
     });
 }
 
@@ -68,7 +68,7 @@ fn clones_are_one_owner_and_names_need_not_be_unique() {
     let first = manager.owner("twin").limit(2 * PAGE).register().unwrap();
     let second = manager.owner("twin").limit(3 * PAGE).register().unwrap();
     let page = first.clone().allocate_page().unwrap();
-    assert_eq!((first.used_memory(), second.used_memory()), (PAGE, 0));
+    assert_eq!((first.used_bytes(), second.used_bytes()), (PAGE, 0));
     let limits: Vec<_> = manager.stats().owners.iter().map(|owner| owner.limit_bytes).collect();
     assert_eq!(limits, [2 * PAGE, 3 * PAGE]);
     assert!(format!("{first:?} {manager:?}").contains("\"twin\""));
@@ -85,13 +85,13 @@ fn an_owner_lives_until_its_last_memory_is_back_and_its_minimum_with_it() {
         let clone = owner.clone();
         drop(owner);
         drop(clone);
-        assert_eq!((page.owner_name(), block.owner_name()), ("gone", "gone"));
+        assert_eq!((page.owner_path(), block.owner_path()), ("gone", "gone"));
         assert_eq!(manager.stats().owners[0].used_bytes, 4 * PAGE);
         assert_eq!(manager.verify_empty().unwrap_err().holders[0].minimum_bytes, 2 * PAGE);
         drop(block);
-        assert_eq!(manager.available_memory(), 8 * PAGE, "the minimum is still promised");
+        assert_eq!(manager.available_bytes(), 8 * PAGE, "the minimum is still promised");
         drop(page);
-        assert_eq!((manager.available_memory(), manager.stats().owners.len()), (10 * PAGE, 0));
+        assert_eq!((manager.available_bytes(), manager.stats().owners.len()), (10 * PAGE, 0));
         assert_empty(&manager);
     });
 }
@@ -104,12 +104,12 @@ fn memory_outlives_the_manager_and_the_owner_on_another_thread() {
         drop(manager);
         let pages = owner.allocate_pages(4).unwrap();
         let held: Vec<_> = (1..).zip(pages).map(|(id, page)| Stamped::new(page, id)).collect();
-        assert_eq!(owner.available_memory(), 6 * PAGE);
+        assert_eq!(owner.available_bytes(), 6 * PAGE);
         drop(owner);
         thread::spawn(move || {
             for stamped in held {
                 stamped.check();
-                assert_eq!(stamped.segment.owner_name(), "last");
+                assert_eq!(stamped.segment.owner_path(), "last");
             }
         })
         .join()
@@ -162,7 +162,7 @@ fn handles_are_dropped_in_any_order_on_any_thread() {
                 other.join().unwrap();
                 if let Some(observer) = observer {
                     assert_empty(&observer);
-                    assert_eq!(observer.available_memory(), total);
+                    assert_eq!(observer.available_bytes(), total);
                     assert!(observer.stats().owners.is_empty());
                 }
             } else {
@@ -207,19 +207,19 @@ fn a_reservation_grows_shrinks_and_goes_back_when_dropped() {
         let manager = manager(mode, 10, PAGE);
         let owner = manager.owner("owner").limit(1_000).register().unwrap();
         let mut reservation = owner.reserve_memory(0).unwrap();
-        assert_eq!((reservation.size(), owner.used_memory()), (0, 0));
+        assert_eq!((reservation.size(), owner.used_bytes()), (0, 0));
         assert_empty(&manager);
         reservation.grow(600).unwrap();
         reservation.grow(0).unwrap();
         reservation.grow(400).unwrap();
-        assert_eq!((reservation.size(), owner.used_memory()), (1_000, 1_000));
+        assert_eq!((reservation.size(), owner.used_bytes()), (1_000, 1_000));
         let refused = changes_nothing(&manager, || reservation.grow(1).unwrap_err());
         assert_eq!((refused.reason(), reservation.size()), (Reason::OwnerLimit, 1_000));
-        assert_eq!(reservation.release(0), 0);
-        assert_eq!(reservation.release(999), 999);
-        assert_eq!((reservation.size(), owner.available_memory()), (1, 999));
-        assert_eq!(reservation.release(usize::MAX), 1);
-        assert_eq!(reservation.release(usize::MAX), 0);
+        assert_eq!(reservation.shrink(0), 0);
+        assert_eq!(reservation.shrink(999), 999);
+        assert_eq!((reservation.size(), owner.available_bytes()), (1, 999));
+        assert_eq!(reservation.shrink(usize::MAX), 1);
+        assert_eq!(reservation.shrink(usize::MAX), 0);
         assert_empty(&manager);
         reservation.grow(5).unwrap();
         assert_eq!(reservation.owner().name(), "owner");
@@ -236,11 +236,11 @@ fn reservations_of_one_owner_do_not_release_each_other() {
     let owner = manager.owner("owner").minimum(150).register().unwrap();
     let mut first = owner.reserve_memory(100).unwrap();
     let second = owner.reserve_memory(200).unwrap();
-    assert_eq!(manager.available_memory(), 10 * PAGE - 300);
-    assert_eq!(first.release(500), 100);
-    assert_eq!((second.size(), owner.used_memory()), (200, 200));
+    assert_eq!(manager.available_bytes(), 10 * PAGE - 300);
+    assert_eq!(first.shrink(500), 100);
+    assert_eq!((second.size(), owner.used_bytes()), (200, 200));
     drop(second);
-    assert_eq!(manager.available_memory(), 10 * PAGE - 150);
+    assert_eq!(manager.available_bytes(), 10 * PAGE - 150);
 }
 
 #[test]
@@ -265,7 +265,7 @@ fn holdings_keep_segments_until_they_are_released_drained_or_dropped() {
         assert_eq!(holdings.segments().len(), 5);
         holdings.segments_mut()[1].put_u8(0, 9).unwrap();
         let drained: Vec<_> = holdings.drain().collect();
-        assert_eq!((holdings.segments().len(), owner.used_memory()), (0, 6 * PAGE));
+        assert_eq!((holdings.segments().len(), owner.used_bytes()), (0, 6 * PAGE));
         let mut others = owner.holdings();
         others.extend(drained);
         assert_eq!(firsts(&others), [1, 9, 0, 2, 3]);
@@ -298,11 +298,11 @@ fn the_statistics_add_up() {
         assert_eq!(stats.reserved_bytes, 30 * PAGE + 7);
         assert_eq!(stats.available_bytes, 70 * PAGE - 7);
         assert_eq!(stats.peak_reserved_bytes, 30 * PAGE + 7);
-        let used: Vec<_> = stats.owners.iter().map(|it| (&*it.name, it.used_bytes)).collect();
+        let used: Vec<_> = stats.owners.iter().map(|it| (&*it.path, it.used_bytes)).collect();
         assert_eq!(used, [("first", 5 * PAGE), ("second", 20 * PAGE + 7)]);
         let has_region = mode == MemoryMode::OffHeap;
         assert_eq!(stats.free_pages, has_region.then_some(75));
-        assert_eq!(manager.map().free_pages(), if has_region { 75 } else { 0 });
+        assert_eq!(manager.occupancy().free_pages(), if has_region { 75 } else { 0 });
         drop((pages, block, reserved));
         let stats = manager.stats();
         assert_eq!((stats.reserved_bytes, stats.peak_reserved_bytes), (10 * PAGE, 30 * PAGE + 7));

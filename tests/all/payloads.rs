@@ -12,7 +12,7 @@ use offheap::{
     config::MemoryManagerBuilder,
     pressure::Pressure,
     reclaim::{Reclaimer, SpillReserve},
-    sharing::{Claim, Policy, Share},
+    sharing::{Policy, Share, Sharer},
 };
 use offheap_test_support::{is_pending, waker};
 
@@ -99,7 +99,7 @@ fn whoever_does_not_say_what_it_has_does_not_stand_before_others() {
 struct Undecided;
 
 impl Policy for Undecided {
-    fn shares(&self, _total_bytes: usize, _claims: &[Claim]) -> Vec<Share> {
+    fn shares(&self, _total_bytes: usize, _claims: &[Sharer]) -> Vec<Share> {
         panic_any(Payload);
     }
 }

@@ -77,7 +77,7 @@ fn populating_disturbs_neither_those_who_allocate_nor_a_trim_nor_the_cap() {
             let mut held: Vec<Stamped> = Vec::new();
             for stamp in 0..40 {
                 let pages = 1 + random.below(400);
-                while owner.available_memory() < pages * PAGE {
+                while owner.available_bytes() < pages * PAGE {
                     held.swap_remove(random.below(held.len())).check();
                 }
                 held.push(Stamped::new(owner.allocate(pages * PAGE).unwrap(), stamp));

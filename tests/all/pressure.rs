@@ -22,9 +22,9 @@ fn the_level_rises_with_what_is_held_and_falls_below_that() {
         assert_eq!(manager.pressure(), Pressure::Elevated);
         held.grow(25 * PAGE).unwrap();
         assert_eq!(manager.pressure(), Pressure::Critical);
-        held.release(4 * PAGE);
+        held.shrink(4 * PAGE);
         assert_eq!(manager.pressure(), Pressure::Critical, "it does not flicker");
-        held.release(2 * PAGE);
+        held.shrink(2 * PAGE);
         assert_eq!(manager.pressure(), Pressure::High);
         drop(held);
         assert_eq!(manager.pressure(), Pressure::Normal);
@@ -123,9 +123,9 @@ fn who_waits_for_a_change_no_longer_is_forgotten() {
         assert!(next.poll(&mut Context::from_waker(&waker)).is_pending());
     }
     // All are woken, and go, when the manager's thread looks for the first time.
-    assert!(owner.used_memory() <= PAGE, "no more than the last waker stays");
+    assert!(owner.used_bytes() <= PAGE, "no more than the last waker stays");
     drop(changes);
-    assert_eq!(owner.used_memory(), 0);
+    assert_eq!(owner.used_bytes(), 0);
 }
 
 #[test]

@@ -334,23 +334,23 @@ fn an_owner_that_looks_for_itself_answers_later() {
     let mut held = polled.allocate_pages(16).unwrap();
     polled.set_reclaimable(10 * PAGE);
     let asking = manager.owner("asking").register().unwrap();
-    assert_eq!(polled.reclaim_requested(), 0);
-    assert!(polled.answer_reclaim().is_none());
+    assert_eq!(polled.reclaim_requested_bytes(), 0);
+    assert!(polled.begin_reclaim().is_none());
     thread::scope(|scope| {
         let asked = scope.spawn(|| asking.acquire_pages_timeout(12, LONG).unwrap().len());
-        while polled.reclaim_requested() == 0 {
+        while polled.reclaim_requested_bytes() == 0 {
             thread::yield_now();
         }
-        let answer = polled.answer_reclaim().unwrap();
+        let answer = polled.begin_reclaim().unwrap();
         assert_eq!(answer.target_bytes(), 10 * PAGE, "it said that it has no more");
-        assert!(polled.answer_reclaim().is_none(), "one at a time");
+        assert!(polled.begin_reclaim().is_none(), "one at a time");
         held.truncate(6);
         drop(answer);
         held.truncate(4);
         assert_eq!(asked.join().unwrap(), 12);
     });
     // Nobody wants anything any more.
-    while polled.reclaim_requested() != 0 {
+    while polled.reclaim_requested_bytes() != 0 {
         thread::yield_now();
     }
     drop(held);
@@ -384,7 +384,7 @@ impl Reclaimer for Spiller {
     }
 
     fn reclaim(&self, target_bytes: usize, reserve: &SpillReserve<'_>) {
-        assert_eq!(reserve.available(), 2 * PAGE);
+        assert_eq!(reserve.available_bytes(), 2 * PAGE);
         let mut page = reserve.allocate_page().unwrap();
         page.put_u64_le(0, 42).unwrap();
         let block = reserve.allocate(PAGE).unwrap();
@@ -456,10 +456,10 @@ fn while_one_owner_answers_another_one_may_wait_on_the_same_thread() {
     thread::scope(|scope| {
         let asked = scope
             .spawn(|| manager.owner("asks").register().unwrap().acquire_pages_timeout(1, LONG));
-        while polled.reclaim_requested() == 0 {
+        while polled.reclaim_requested_bytes() == 0 {
             thread::yield_now();
         }
-        let answer = polled.answer_reclaim().unwrap();
+        let answer = polled.begin_reclaim().unwrap();
         let soon = Duration::from_millis(1);
         let reason = |owner: &Owner| owner.acquire_pages_timeout(1, soon).unwrap_err().reason();
         assert_eq!(reason(&other), Reason::TimedOut, "it waited");

@@ -284,7 +284,7 @@ fn ask_for_too_much(owner: &Owner) {
     owner.holdings().allocate(bytes).unwrap_err();
     let scratch = owner.scratch(usize::MAX);
     scratch.alloc_slice_copy(&[0_u8; 5 * PAGE]).unwrap_err();
-    assert_eq!(scratch.held_memory(), 0);
+    assert_eq!(scratch.held_bytes(), 0);
 }
 
 #[test]
@@ -310,7 +310,7 @@ fn a_failed_call_changes_nothing_whatever_it_failed_for() {
         });
         assert_eq!(reservation.size(), 100);
         drop((held, reservation));
-        assert_eq!(manager.peak_reserved_memory(), 8 * PAGE + 100);
+        assert_eq!(manager.peak_reserved_bytes(), 8 * PAGE + 100);
     });
 }
 
@@ -367,7 +367,7 @@ fn a_refusal_counts_what_is_left_of_the_minimum_as_available() {
         let saver = manager.owner("saver").minimum(10 * PAGE).register().unwrap();
         let greedy = manager.owner("greedy").register().unwrap();
         let held = greedy.allocate_pages(85).unwrap();
-        assert_eq!(saver.available_memory(), 15 * PAGE);
+        assert_eq!(saver.available_bytes(), 15 * PAGE);
         let refused = saver.allocate_pages(20).unwrap_err();
         assert_eq!(refused.reason(), Reason::Budget);
         assert_eq!(refused.refusal().available_bytes, 15 * PAGE);
@@ -383,7 +383,7 @@ fn a_refusal_at_the_limit_does_not_promise_more_than_the_budget_has() {
         let limited = manager.owner("limited").limit(50 * PAGE).register().unwrap();
         let greedy = manager.owner("greedy").register().unwrap();
         let held = greedy.allocate_pages(95).unwrap();
-        assert_eq!(limited.available_memory(), 5 * PAGE);
+        assert_eq!(limited.available_bytes(), 5 * PAGE);
         let refused = limited.allocate_pages(60).unwrap_err();
         assert_eq!(refused.reason(), Reason::OwnerLimit);
         assert_eq!(refused.refusal().available_bytes, 5 * PAGE);

@@ -87,9 +87,10 @@ fn up_to_grants_all_with_the_smallest_fit_and_the_largest_hole_with_the_largest(
 fn spare_pages_are_told_apart_from_free_ones() {
     let manager = builder(100, PAGE).build().unwrap();
     let owner = owner_of(&manager);
-    let count = |is: &dyn Fn(usize) -> bool| (0..manager.map().pages).filter(|at| is(*at)).count();
+    let count =
+        |is: &dyn Fn(usize) -> bool| (0..manager.occupancy().pages).filter(|at| is(*at)).count();
     let counts = || {
-        let map = manager.map();
+        let map = manager.occupancy();
         (map.pages, count(&|page| map.is_free(page)), count(&|page| map.is_spare(page)))
     };
     assert_eq!(counts(), (400, 100, 300));
@@ -109,7 +110,7 @@ fn churn(builder: MemoryManagerBuilder, block_pages_max: usize, steps: usize, se
     let mut held: Vec<Stamped> = Vec::new();
     for step in 0..steps {
         let pages = 1 + random.below(block_pages_max);
-        while owner.available_memory() < pages * page_bytes {
+        while owner.available_bytes() < pages * page_bytes {
             held.swap_remove(random.below(held.len())).check();
         }
         let stamp = step as u64;
@@ -191,7 +192,7 @@ fn exchange_a_lot(owner: &Owner, seed: u64, policy: ZeroPolicy, moving: &RwLock<
     for step in 0..400 {
         let _moving = moving.read().unwrap();
         let pages = 1 + random.below(30);
-        while owner.available_memory() < pages * PAGE {
+        while owner.available_bytes() < pages * PAGE {
             held.swap_remove(random.below(held.len())).check();
         }
         let stamp = seed << 32 | step;

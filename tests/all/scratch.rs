@@ -20,7 +20,7 @@ fn with_owner(test: impl Fn(&MemoryManager, &Owner)) {
         let owner = manager.owner("owner").register().unwrap();
         test(&manager, &owner);
         assert_empty(&manager);
-        assert_eq!(manager.available_memory(), manager.capacity());
+        assert_eq!(manager.available_bytes(), manager.capacity());
     });
 }
 
@@ -37,16 +37,16 @@ fn place(scratch: &Scratch, layout: Layout) -> Option<usize> {
 fn a_scratch_holds_nothing_before_its_first_object_and_charges_exactly_what_it_holds() {
     with_owner(|_, owner| {
         let scratch = owner.scratch(20 * PAGE);
-        assert_eq!((scratch.held_memory(), scratch.limit()), (0, 20 * PAGE));
+        assert_eq!((scratch.held_bytes(), scratch.limit()), (0, 20 * PAGE));
         let mut random = Random::new(1);
         while scratch.alloc_slice_copy(&vec![7_u8; 1 + random.below(9_000)]).is_ok() {
-            assert_eq!(owner.used_memory(), scratch.held_memory());
-            assert!(scratch.held_memory() <= scratch.limit());
-            assert_eq!(scratch.held_memory() % PAGE, 0);
+            assert_eq!(owner.used_bytes(), scratch.held_bytes());
+            assert!(scratch.held_bytes() <= scratch.limit());
+            assert_eq!(scratch.held_bytes() % PAGE, 0);
         }
-        assert!(scratch.held_memory() > 15 * PAGE);
+        assert!(scratch.held_bytes() > 15 * PAGE);
         drop(scratch);
-        assert_eq!(owner.used_memory(), 0);
+        assert_eq!(owner.used_bytes(), 0);
     });
 }
 
@@ -70,7 +70,7 @@ fn memory_is_aligned_as_asked_and_no_two_objects_overlap() {
             assert!(places.len() > 10);
             places.sort_unstable();
             assert!(places.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0));
-            assert!(scratch.held_memory() <= scratch.limit());
+            assert!(scratch.held_bytes() <= scratch.limit());
         }
     });
 }
@@ -104,18 +104,18 @@ fn a_reset_keeps_the_last_memory_and_uses_it_again() {
     with_owner(|_, owner| {
         let mut scratch = owner.scratch(64 * PAGE);
         scratch.reset();
-        assert_eq!(scratch.held_memory(), 0);
+        assert_eq!(scratch.held_bytes(), 0);
         for _ in 0..50 {
             scratch.alloc([1_u8; 1_000]).unwrap();
         }
-        assert!(scratch.held_memory() > PAGE);
+        assert!(scratch.held_bytes() > PAGE);
         scratch.reset();
-        assert_eq!((scratch.held_memory(), owner.used_memory()), (PAGE, PAGE));
+        assert_eq!((scratch.held_bytes(), owner.used_bytes()), (PAGE, PAGE));
         for round in 0..1_000_u64 {
             assert_eq!(*scratch.alloc(round).unwrap(), round);
             scratch.alloc([2_u8; 1_000]).unwrap();
             scratch.reset();
-            assert_eq!(scratch.held_memory(), PAGE, "no round needs more than the first");
+            assert_eq!(scratch.held_bytes(), PAGE, "no round needs more than the first");
         }
     });
 }
@@ -128,7 +128,7 @@ fn a_large_object_gets_memory_of_its_own_size() {
         let small = scratch.alloc(1_u8).unwrap();
         let placed = scratch.alloc_slice_copy(&large).unwrap();
         assert_eq!((*small, &*placed), (1, &*large));
-        assert!((21 * PAGE..=22 * PAGE).contains(&scratch.held_memory()));
+        assert!((21 * PAGE..=22 * PAGE).contains(&scratch.held_bytes()));
     });
 }
 
@@ -168,7 +168,7 @@ fn what_passes_the_limit_of_the_owner_or_the_budget_is_refused() {
         changes_nothing(manager, || {
             assert_eq!(scratch.alloc(1_u8).unwrap_err().reason(), Reason::Budget);
         });
-        assert_eq!(scratch.held_memory(), 0);
+        assert_eq!(scratch.held_bytes(), 0);
         drop(rest);
         scratch.alloc(1_u8).unwrap();
     });
@@ -187,7 +187,7 @@ fn values_without_a_size_need_no_memory() {
         assert_eq!(ptr::from_mut(place).addr() % 256, 0);
         assert_eq!(scratch.alloc_slice_copy::<u64>(&[]).unwrap(), []);
         assert_eq!(scratch.alloc_str("").unwrap(), "");
-        assert_eq!(scratch.held_memory(), 0);
+        assert_eq!(scratch.held_bytes(), 0);
         drop(full);
     });
 }
@@ -216,11 +216,11 @@ fn objects_of_every_alignment_up_to_many_pages_are_placed_or_leave_nothing_behin
                 let layout = Layout::from_size_align(size, align).unwrap();
                 let scratch = owner.scratch(64 * PAGE);
                 assert!(place(&scratch, layout).is_some(), "{layout:?}");
-                let held = scratch.held_memory();
-                assert_eq!((held, held % PAGE), (owner.used_memory(), 0));
+                let held = scratch.held_bytes();
+                assert_eq!((held, held % PAGE), (owner.used_bytes(), 0));
                 let scratch = owner.scratch(PAGE);
                 if place(&scratch, layout).is_none() {
-                    assert_eq!(scratch.held_memory(), 0, "{layout:?} was refused");
+                    assert_eq!(scratch.held_bytes(), 0, "{layout:?} was refused");
                 }
             }
         }
@@ -251,7 +251,7 @@ fn what_was_reset_is_placed_in_again() {
             assert!(scratch.alloc_slice_copy(&[1_u8; 3_000]).is_ok());
             assert!(scratch.alloc_slice_copy(&[1_u8; 3_000]).is_err());
             scratch.reset();
-            assert_eq!(scratch.held_memory(), PAGE);
+            assert_eq!(scratch.held_bytes(), PAGE);
         }
     });
 }
@@ -262,7 +262,7 @@ fn an_object_of_a_page_takes_one_page_of_the_region() {
     let owner = manager.owner("owner").register().unwrap();
     let scratch = owner.scratch(PAGE);
     assert!(scratch.alloc_slice_copy(&[1_u64; PAGE / 8]).is_ok());
-    assert_eq!(scratch.held_memory(), PAGE);
+    assert_eq!(scratch.held_bytes(), PAGE);
 }
 
 #[test]

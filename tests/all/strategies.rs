@@ -48,7 +48,7 @@ impl Region {
         for hole in holes {
             region.held[hole.clone()].fill_with(|| None);
         }
-        assert_eq!(holes_in(&region.manager.map()), holes);
+        assert_eq!(holes_in(&region.manager.occupancy()), holes);
         region
     }
 
@@ -315,7 +315,7 @@ fn replay(strategy: Strategy, pages: usize, steps: Vec<Step>, exact_place: bool)
     let Region { owner, base, manager, .. } = &region;
     let mut held = Vec::new();
     for step in steps {
-        let map = manager.map();
+        let map = manager.occupancy();
         match step {
             Step::Release(_) if held.is_empty() => {}
             Step::Release(which) => drop(held.swap_remove(which % held.len())),
@@ -343,10 +343,11 @@ fn replay(strategy: Strategy, pages: usize, steps: Vec<Step>, exact_place: bool)
             }
         }
         let out: usize = held.iter().map(MemorySegment::size).sum();
-        assert_eq!(manager.map().free_pages() * PAGE + out, pages * PAGE);
+        assert_eq!(manager.occupancy().free_pages() * PAGE + out, pages * PAGE);
     }
     let stats = manager.stats();
-    let longest = holes_in(&manager.map()).into_iter().map(|hole| hole.len()).max().unwrap_or(0);
+    let longest =
+        holes_in(&manager.occupancy()).into_iter().map(|hole| hole.len()).max().unwrap_or(0);
     assert_eq!(stats.largest_free_block_bytes, longest * PAGE);
     manager.check_consistency().unwrap();
     drop(held);

@@ -56,7 +56,7 @@ pub fn leak_text(leak: &LeakError) -> String {
 fn snapshot(manager: &MemoryManager) -> (ManagerStats, OccupancyMap) {
     let mut stats = manager.stats();
     stats.resident_bytes = None;
-    (stats, manager.map())
+    (stats, manager.occupancy())
 }
 
 /// A segment with a number all over it: what others write to it is found out.

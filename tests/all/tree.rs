@@ -26,11 +26,11 @@ fn what_a_child_holds_counts_against_the_limit_of_its_parent() {
              reclaimable 0), `query/sort`: 12288 bytes (minimum 0, limit 40960, reclaimable 0), \
              `query`: 4096 bytes (minimum 0, limit 40960, reclaimable 0)"
         );
-        assert_eq!((query.used_memory(), sort.used_memory()), (10 * PAGE, 3 * PAGE));
-        assert_eq!((query.available_memory(), join.available_memory()), (0, 0));
-        assert_eq!(manager.available_memory(), 54 * PAGE);
+        assert_eq!((query.used_bytes(), sort.used_bytes()), (10 * PAGE, 3 * PAGE));
+        assert_eq!((query.available_bytes(), join.available_bytes()), (0, 0));
+        assert_eq!(manager.available_bytes(), 54 * PAGE);
         drop(joined);
-        assert_eq!((sort.available_memory(), query.available_memory()), (6 * PAGE, 6 * PAGE));
+        assert_eq!((sort.available_bytes(), query.available_bytes()), (6 * PAGE, 6 * PAGE));
         drop(sort.allocate_pages(6).unwrap());
         drop((own, sorted));
         manager.check_consistency().unwrap();
@@ -44,7 +44,7 @@ fn a_minimum_of_a_child_is_taken_from_its_parent_once() {
         let manager = manager(mode, 20, PAGE);
         let query = manager.owner("query").minimum(10 * PAGE).register().unwrap();
         let join = query.child("join").minimum(6 * PAGE).register().unwrap();
-        assert_eq!(manager.available_memory(), 10 * PAGE, "the minimum of the query has it");
+        assert_eq!(manager.available_bytes(), 10 * PAGE, "the minimum of the query has it");
         let refused = query.child("sort").minimum(15 * PAGE).register().unwrap_err();
         assert!(matches!(refused, OwnerError::MinimumUnavailable { .. }), "{refused}");
         let greedy = manager.owner("greedy").register().unwrap();
@@ -58,9 +58,9 @@ fn a_minimum_of_a_child_is_taken_from_its_parent_once() {
         manager.check_consistency().unwrap();
         drop((all, sorted, joined));
         manager.verify_empty().unwrap();
-        assert_eq!(manager.available_memory(), 10 * PAGE);
+        assert_eq!(manager.available_bytes(), 10 * PAGE);
         drop((query, join, sort));
-        assert_eq!(manager.available_memory(), 20 * PAGE);
+        assert_eq!(manager.available_bytes(), 20 * PAGE);
     });
 }
 
@@ -85,7 +85,7 @@ fn owners_go_in_any_order_with_memory_out() {
                 held[which].clear();
                 manager.check_consistency().unwrap();
             }
-            assert_eq!(manager.available_memory(), 64 * PAGE);
+            assert_eq!(manager.available_bytes(), 64 * PAGE);
             assert_eq!(manager.stats().owners.len(), 0);
             manager.verify_empty().unwrap();
         }
@@ -108,7 +108,7 @@ fn what_a_sibling_keeps_at_hand_is_not_missing_below_a_limit() {
     assert!(right.allocate_page().is_err());
     drop(all);
     let all: Vec<_> = (0..64).map(|_| right.allocate_page().unwrap()).collect();
-    assert_eq!((query.used_memory(), query.available_memory()), (64 * PAGE, 0));
+    assert_eq!((query.used_bytes(), query.available_bytes()), (64 * PAGE, 0));
     drop(all);
     drop(worker);
     manager.verify_empty().unwrap();
@@ -128,7 +128,7 @@ fn a_tree_has_sixteen_levels_at_most() {
     assert!(matches!(refused, OwnerError::TooDeep { levels_max: 16, .. }), "{refused}");
     assert!(refused.to_string().ends_with("o/x`: a tree of owners has at most 16 levels"));
     let page = deepest.allocate_page().unwrap();
-    assert_eq!(owners[0].used_memory(), PAGE);
+    assert_eq!(owners[0].used_bytes(), PAGE);
     drop(page);
     assert_eq!(deepest.path(), ["o"; 16].join("/"));
     manager.check_consistency().unwrap();

@@ -22,7 +22,7 @@ fn owner_of(manager: &MemoryManager) -> Owner {
 
 /// All pages, written to, in the order of their addresses.
 fn all_touched(owner: &Owner) -> Vec<MemorySegment> {
-    let mut pages = owner.allocate_pages(owner.available_memory() / owner.page_size()).unwrap();
+    let mut pages = owner.allocate_pages(owner.available_bytes() / owner.page_size()).unwrap();
     pages.iter_mut().for_each(|page| page.fill(0xab));
     pages.sort_by_key(address);
     pages

@@ -58,7 +58,7 @@ fn what_is_free_is_had_at_once() {
         let block = Polled::new(owner.acquire(2 * PAGE + 1)).ready().unwrap();
         let reserved = Polled::new(owner.acquire_memory(PAGE)).ready().unwrap();
         assert_eq!((pages.len(), block.size(), reserved.size()), (4, 3 * PAGE, PAGE));
-        assert_eq!(owner.available_memory(), 0);
+        assert_eq!(owner.available_bytes(), 0);
         assert!(Polled::new(owner.acquire_pages(0)).ready().unwrap().is_empty());
         assert_eq!(Polled::new(owner.acquire_memory(0)).ready().unwrap().size(), 0);
         drop((pages, block, reserved));
@@ -122,7 +122,7 @@ fn whatever_is_given_back_serves_the_line() {
     let mut reserved = holder.reserve_memory(4096 * PAGE).unwrap();
     let mut first = Polled::new(waiter.acquire_pages(1));
     assert!(first.is_pending());
-    reserved.release(PAGE);
+    reserved.shrink(PAGE);
     drop(first.ready().unwrap());
 }
 
@@ -172,7 +172,7 @@ fn an_owner_that_comes_while_somebody_waits_keeps_nothing() {
         drop(first.ready().unwrap());
         let mut reserved = lates.ready().unwrap();
         while reserved.size() > 0 {
-            reserved.release(PAGE);
+            reserved.shrink(PAGE);
         }
         assert!(last.is_woken());
         assert_eq!(last.ready().unwrap().size(), 4096 * PAGE);
@@ -324,7 +324,7 @@ fn a_forgotten_future_keeps_its_owner_and_its_turn_and_nothing_else() {
         drop((saver, held));
         assert_eq!(pages.ready().unwrap().len(), 4, "what the forgotten one does not hold");
         let holder = manager.stats().owners;
-        let names: Vec<_> = holder.iter().map(|owner| (&*owner.name, owner.used_bytes)).collect();
+        let names: Vec<_> = holder.iter().map(|owner| (&*owner.path, owner.used_bytes)).collect();
         assert!(names.contains(&("saver", 8 * PAGE)), "{names:?}");
         assert!(manager.verify_empty().is_err(), "the leak is told");
     });
@@ -476,6 +476,6 @@ fn many_threads_wait_their_turns_and_every_page_comes_back() {
             }
         });
         assert_empty(&manager);
-        assert_eq!(manager.available_memory(), 64 * PAGE);
+        assert_eq!(manager.available_bytes(), 64 * PAGE);
     });
 }

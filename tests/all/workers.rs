@@ -103,12 +103,12 @@ fn pages_of_an_idle_or_a_dead_worker_go_to_whoever_would_be_refused() {
     assert!(idle.cached_pages() > 0);
     let cached_bytes = manager.stats().cached_bytes;
     assert!(cached_bytes > idle.cached_pages() * PAGE, "the dead one's as well");
-    assert_eq!((idle_owner.used_memory(), manager.available_memory()), (0, 64 * PAGE));
+    assert_eq!((idle_owner.used_bytes(), manager.available_bytes()), (0, 64 * PAGE));
     let all = other.allocate_pages(64).unwrap();
     assert_eq!((idle.cached_pages(), manager.stats().cached_bytes), (0, 0));
     assert!(idle.allocate_page().is_err());
     drop(all);
-    assert_eq!(idle_owner.used_memory(), 0);
+    assert_eq!(idle_owner.used_bytes(), 0);
 }
 
 #[test]
@@ -135,9 +135,9 @@ fn a_limit_gives_out_what_is_cached() {
     let page = first.allocate_page().unwrap();
     first.release(page);
     assert!(first.cached_pages() > 0);
-    assert_eq!((owner.used_memory(), owner.available_memory()), (0, 40 * PAGE));
+    assert_eq!((owner.used_bytes(), owner.available_bytes()), (0, 40 * PAGE));
     let held = allocate_all(&mut second);
-    assert_eq!((held.len(), owner.used_memory()), (40, 40 * PAGE));
+    assert_eq!((held.len(), owner.used_bytes()), (40, 40 * PAGE));
     let reserved = owner.reserve_memory(1).unwrap_err();
     assert_eq!(reserved.reason(), Reason::OwnerLimit);
     second.release(held.into_iter().next().unwrap());

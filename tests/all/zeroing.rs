@@ -33,7 +33,7 @@ fn everything(owner: &Owner) -> Vec<MemorySegment> {
     all.push(owner.allocate_page().unwrap());
     all.push(owner.allocate(66 * PAGE).unwrap());
     all.push(owner.allocate_up_to(9 * PAGE).unwrap());
-    all.extend(owner.allocate_scattered(owner.available_memory()).unwrap());
+    all.extend(owner.allocate_scattered(owner.available_bytes()).unwrap());
     all
 }
 
@@ -158,7 +158,7 @@ fn what_was_placed_in_a_scratch_does_not_show_either() {
             let owner = owner_with(mode, policy);
             let scratch = owner.scratch(usize::MAX);
             while scratch.alloc_slice_copy(&[0xab_u8; 1_000]).is_ok() {}
-            assert_eq!(scratch.held_memory(), PAGES * PAGE);
+            assert_eq!(scratch.held_bytes(), PAGES * PAGE);
             drop(scratch);
             assert!(everything(&owner).iter().all(is_zero), "{policy:?}");
         }

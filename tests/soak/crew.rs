@@ -221,7 +221,7 @@ impl<'a> Hand<'a> {
                 let stats = self.common.manager.stats();
                 assert!(stats.reserved_bytes <= self.common.manager.capacity());
                 assert!(stats.touched_bytes <= self.common.manager.capacity());
-                self.common.manager.map().free_pages() > 0
+                self.common.manager.occupancy().free_pages() > 0
             }
         }
     }
@@ -280,7 +280,7 @@ impl<'a> Hand<'a> {
                     reservation.size(),
                     bytes + if more.is_ok() { self.page_bytes } else { 0 }
                 );
-                reservation.release(bytes / 3);
+                reservation.shrink(bytes / 3);
                 self.reservations.push(reservation);
                 true
             }
@@ -341,7 +341,7 @@ impl<'a> Hand<'a> {
     fn lease(&mut self, pages: usize) -> bool {
         let name = ["cache", "index", "table"][self.random.below(3)];
         let open = |_| Ok::<_, std::convert::Infallible>(Arc::from(name));
-        match self.common.manager.share(name, pages * self.page_bytes / 8, open) {
+        match self.common.manager.lease(name, pages * self.page_bytes / 8, open) {
             Ok(lease) => {
                 assert_eq!(&**lease, name);
                 self.leases.push(lease);
@@ -371,10 +371,10 @@ impl<'a> Hand<'a> {
 
     fn answer(&mut self) -> bool {
         self.owner.set_reclaimable(self.bag.reclaimable());
-        if self.owner.reclaim_requested() == 0 {
+        if self.owner.reclaim_requested_bytes() == 0 {
             return false;
         }
-        let Some(answer) = self.owner.answer_reclaim() else { return false };
+        let Some(answer) = self.owner.begin_reclaim() else { return false };
         let target = answer.target_bytes();
         self.bag.take(1 + target / self.page_bytes).into_iter().for_each(|it| drop(it.checked()));
         true

@@ -79,11 +79,11 @@ fn round(manager: &MemoryManager, tally: &Arc<Tally>, seed: u64) {
     }
     manager.verify_empty().unwrap();
     manager.check_consistency().unwrap();
-    assert_eq!(manager.available_memory(), manager.capacity() - 2 * PAGE);
+    assert_eq!(manager.available_bytes(), manager.capacity() - 2 * PAGE);
     assert!(manager.shared_resources().is_empty());
     // Every page is there, and can be had at once.
     let all = manager.owner("all").register().unwrap();
-    let free = manager.available_memory() / PAGE;
+    let free = manager.available_bytes() / PAGE;
     assert_eq!(all.allocate_pages(free).unwrap().len(), free);
     drop(all);
     manager.trim();

@@ -86,7 +86,7 @@ impl Run {
             Op::AcquireMemory { owner, bytes } => {
                 self.reserve(owner, bytes as usize % (70 * PAGE), true);
             }
-            Op::Answer { owner, bytes } => self.answer(owner, usize::from(bytes)),
+            Op::ReclaimGuard { owner, bytes } => self.answer(owner, usize::from(bytes)),
             Op::SpillLate { reserve, bytes } => self.spill_late(reserve, usize::from(bytes)),
             Op::SetReclaimer { owner, again } => self.set_reclaimer(owner, again),
             Op::Pressure { manager, subscribes } => self.pressure(manager, subscribes),

@@ -59,7 +59,7 @@ pub enum Op {
     AcquirePages { owner: Pick, count: u8 },
     AcquireBlock { owner: Pick, bytes: u32 },
     AcquireMemory { owner: Pick, bytes: u32 },
-    Answer { owner: Pick, bytes: u16 },
+    ReclaimGuard { owner: Pick, bytes: u16 },
     SpillLate { reserve: Pick, bytes: u16 },
     SetReclaimer { owner: Pick, again: bool },
     Pressure { manager: Pick, subscribes: bool },

@@ -156,7 +156,7 @@ impl Run {
         let index = *number;
         self.calls += 1;
         let bytes = pages * self.manager.page_size();
-        let before = self.manager.available_memory();
+        let before = self.manager.available_bytes();
         match allocate(owner) {
             Ok(segments) => {
                 assert!(self.model.fits(index, bytes), "{bytes} bytes do not fit");
@@ -168,7 +168,7 @@ impl Run {
                 let fits = self.model.fits(index, bytes);
                 assert!(!fits || bytes > self.model.page_bytes_total(), "{refusal}");
                 // More may be free now, from magazines.
-                assert!(self.manager.available_memory() >= before, "a refusal took something");
+                assert!(self.manager.available_bytes() >= before, "a refusal took something");
             }
         }
     }
@@ -257,7 +257,7 @@ impl Run {
             self.calls += 1;
             let (owner, reservation) = &mut self.reservations[index];
             let released = bytes.min(reservation.size());
-            assert_eq!(reservation.release(bytes), released);
+            assert_eq!(reservation.shrink(bytes), released);
             self.model.release_bytes(*owner, released);
         }
     }

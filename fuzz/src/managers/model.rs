@@ -41,7 +41,7 @@ struct OwnerModel {
 
 impl Model {
     pub(crate) fn new(manager: &MemoryManager, config: &Config) -> Self {
-        let pages = vec![Page::Free; manager.total_pages().max(manager.map().pages)];
+        let pages = vec![Page::Free; manager.total_pages().max(manager.occupancy().pages)];
         let base = match manager.mode() {
             MemoryMode::Heap => 0,
             MemoryMode::OffHeap => {
@@ -139,7 +139,7 @@ impl Model {
         // Without an exchange, which of the pages are spare matters: the manager knows, once its
         // magazines are empty.
         let _ = manager.verify_empty();
-        let map = manager.map();
+        let map = manager.occupancy();
         let free: Vec<bool> = (0..map.pages).map(|page| map.is_free(page)).collect();
         let holes = free.split(|is_free| !is_free);
         pages.min(holes.map(<[bool]>::len).max().unwrap_or(0))
@@ -177,9 +177,9 @@ impl Model {
     }
 
     pub(crate) fn check(&self, manager: &MemoryManager) {
-        assert_eq!(manager.available_memory(), self.free());
+        assert_eq!(manager.available_bytes(), self.free());
         if self.base != 0 {
-            let map = manager.map();
+            let map = manager.occupancy();
             let mut spare = 0;
             for (index, page) in self.pages.iter().enumerate() {
                 let (is_free, is_spare) = (map.is_free(index), map.is_spare(index));

@@ -51,7 +51,7 @@ pub fn run(input: &Input) -> u64 {
     let segments = input.pages.map(|pages| {
         let bytes = (1 + usize::from(pages) % PAGES_MAX) * PAGE;
         let Ok(mut segment) = owner.allocate(bytes) else { unreachable!("all of them fit") };
-        assert_eq!((segment.size(), segment.owner_name()), (bytes, "owner"));
+        assert_eq!((segment.size(), segment.owner_path()), (bytes, "owner"));
         segment.fill(0);
         segment
     });

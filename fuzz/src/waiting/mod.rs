@@ -17,7 +17,7 @@ use offheap::{
 };
 use offheap_test_support::Woken;
 
-use model::{Answer, Model};
+use model::{Model, ReclaimGuard};
 
 /// The bytes of the budget.
 const CAPACITY: usize = 64 << 12;
@@ -140,7 +140,7 @@ impl Run {
                 if let Some(which) = pick(self.reservations.len(), which) {
                     self.calls += 1;
                     let (owner, reservation) = &mut self.reservations[which];
-                    let released = reservation.release(bytes(share));
+                    let released = reservation.shrink(bytes(share));
                     self.model.give_back(*owner, released);
                 }
             }
@@ -199,17 +199,17 @@ impl Run {
         let Some(handle) = &self.owners[owner] else { return };
         self.calls += 1;
         match (handle.reserve_memory(bytes), self.model.take(owner, bytes)) {
-            (Ok(reservation), Answer::Had) => {
+            (Ok(reservation), ReclaimGuard::Had) => {
                 self.model.add_handle(owner);
                 self.reservations.push((owner, reservation));
             }
             (Err(refused), answer) => {
                 let expected = match answer {
-                    Answer::Had => None,
-                    Answer::Budget => Some(Reason::Budget),
-                    Answer::Limit { level: 0 } => Some(Reason::OwnerLimit),
-                    Answer::Limit { .. } => Some(Reason::ParentLimit),
-                    Answer::Turn => Some(Reason::OthersWait),
+                    ReclaimGuard::Had => None,
+                    ReclaimGuard::Budget => Some(Reason::Budget),
+                    ReclaimGuard::Limit { level: 0 } => Some(Reason::OwnerLimit),
+                    ReclaimGuard::Limit { .. } => Some(Reason::ParentLimit),
+                    ReclaimGuard::QueuePosition => Some(Reason::OthersWait),
                 };
                 assert_eq!(Some(refused.reason()), expected, "{refused}");
             }
@@ -227,7 +227,7 @@ impl Run {
         let mut waiting = Waiting { id, future, woken };
         match waiting.poll() {
             Poll::Ready(Ok(reservation)) => {
-                assert_eq!(self.model.take(owner, bytes), Answer::Had);
+                assert_eq!(self.model.take(owner, bytes), ReclaimGuard::Had);
                 self.model.add_handle(owner);
                 self.reservations.push((owner, reservation));
             }
@@ -277,14 +277,14 @@ impl Run {
             let is_woken = || waiting.woken.is_woken();
             assert!(comes_true(|| is_woken() == is_granted), "{}: {is_granted}", waiting.id);
         }
-        assert!(comes_true(|| self.manager.available_memory() == self.model.free()));
+        assert!(comes_true(|| self.manager.available_bytes() == self.model.free()));
         if let Err(complaint) = self.manager.check_consistency() {
             unreachable!("{complaint}");
         }
         for (index, owner) in self.owners.iter().enumerate() {
             if let Some(owner) = owner {
-                assert_eq!(owner.used_memory(), self.model.used_below(index));
-                assert_eq!(owner.available_memory(), self.model.available(index));
+                assert_eq!(owner.used_bytes(), self.model.used_below(index));
+                assert_eq!(owner.available_bytes(), self.model.available(index));
             }
         }
     }
@@ -294,7 +294,7 @@ impl Run {
         self.reservations.clear();
         assert!(self.manager.verify_empty().is_ok());
         self.owners.clear();
-        assert_eq!(self.manager.available_memory(), CAPACITY);
+        assert_eq!(self.manager.available_bytes(), CAPACITY);
         assert!(self.manager.check_consistency().is_ok());
         self.calls
     }

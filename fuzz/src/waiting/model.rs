@@ -28,11 +28,11 @@ struct Place {
 
 /// What becomes of a request at once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Answer {
+pub(super) enum ReclaimGuard {
     Had,
     Budget,
     Limit { level: usize },
-    Turn,
+    QueuePosition,
 }
 
 /// The handles of an owner that has ended.
@@ -79,7 +79,7 @@ impl Model {
         if minimum > limit || minimum > own_limit {
             return false;
         }
-        if self.take_from(parent, minimum, &self.refusing()) != Answer::Had {
+        if self.take_from(parent, minimum, &self.refusing()) != ReclaimGuard::Had {
             return false;
         }
         if let Some(parent) = parent {
@@ -131,7 +131,7 @@ impl Model {
     }
 
     /// A request that does not wait.
-    pub(super) fn take(&mut self, owner: usize, bytes: usize) -> Answer {
+    pub(super) fn take(&mut self, owner: usize, bytes: usize) -> ReclaimGuard {
         self.take_from(Some(owner), bytes, &self.refusing())
     }
 
@@ -227,7 +227,7 @@ impl Model {
                 Some(level) => refusing.push(level),
                 None => {
                     let answer = self.take_from(Some(owner), bytes, &refusing);
-                    assert_eq!(answer, Answer::Had);
+                    assert_eq!(answer, ReclaimGuard::Had);
                     self.line[index].is_granted = true;
                     has_served = true;
                 }
@@ -268,7 +268,7 @@ impl Model {
         parent.map_or(self.capacity, |parent| self.owners[parent].limit)
     }
 
-    fn take_from(&mut self, from: Level, bytes: usize, refusing: &[Level]) -> Answer {
+    fn take_from(&mut self, from: Level, bytes: usize, refusing: &[Level]) -> ReclaimGuard {
         if let Some(refused) = self.refuses(from, bytes, refusing) {
             let mut level = 0;
             let (mut at, mut share) = (from, bytes);
@@ -279,9 +279,9 @@ impl Model {
                 level += 1;
             }
             return match (self.look(refused, share, refusing), refused) {
-                ((true, _), _) => Answer::Turn,
-                (_, None) => Answer::Budget,
-                (_, Some(_)) => Answer::Limit { level },
+                ((true, _), _) => ReclaimGuard::QueuePosition,
+                (_, None) => ReclaimGuard::Budget,
+                (_, Some(_)) => ReclaimGuard::Limit { level },
             };
         }
         let (mut at, mut share) = (from, bytes);
@@ -291,7 +291,7 @@ impl Model {
             share = above;
             at = self.owners[index].parent;
         }
-        Answer::Had
+        ReclaimGuard::Had
     }
 
     fn give_back_to(&mut self, from: Level, bytes: usize) {

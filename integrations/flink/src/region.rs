@@ -222,7 +222,7 @@ mod tests {
             assert!(addresses[0] >= range.start);
             assert!(addresses[addresses.len() - 1] + PAGE <= range.end);
             assert_eq!(region.release(&addresses), 0);
-            assert_eq!(region.owner.used_memory(), 0);
+            assert_eq!(region.owner.used_bytes(), 0);
             assert_eq!(all_of(&region, 1000).len(), 100);
         }
     }
@@ -258,7 +258,7 @@ mod tests {
             assert_eq!(region.release(&[pages[0], pages[0], pages[1]]), 1);
             assert_eq!(region.release(&pages[..2]), 2);
             assert_eq!(region.release(&pages[2..]), 0);
-            assert_eq!(region.owner.used_memory(), 0);
+            assert_eq!(region.owner.used_bytes(), 0);
         }
     }
 

@@ -43,13 +43,13 @@ impl Memory {
 
     /// Looks how much there is beside the `held_bytes`, to size blocks by.
     pub(super) fn look_around(&mut self, held_bytes: usize) {
-        self.available_bytes = held_bytes + self.owner.available_memory();
+        self.available_bytes = held_bytes + self.owner.available_bytes();
     }
 
     /// Whether others ask for memory.
     #[inline]
     pub(super) fn is_asked_for(&self) -> bool {
-        self.owner.reclaim_requested() > 0
+        self.owner.reclaim_requested_bytes() > 0
     }
 
     /// Says how much others can ask for.
@@ -95,7 +95,7 @@ impl Memory {
         let page_bytes = self.page_bytes();
         let share = self.owner.current_share();
         // Without shares it has no better claim to a page than whoever has it.
-        let is_within = self.owner.used_memory() + page_bytes <= share.first_bytes;
+        let is_within = self.owner.used_bytes() + page_bytes <= share.first_bytes;
         if self.patience.is_zero() || share == Share::OPEN || !is_within {
             return Ok(None);
         }
@@ -149,7 +149,7 @@ impl Memory {
         let missing = count - pages.len();
         let mut buffers = Vec::with_capacity(pages.len());
         for (filled, page) in pages.into_iter().enumerate() {
-            let share = self.owner.available_memory() / (count - filled);
+            let share = self.owner.available_bytes() / (count - filled);
             // Rounded down to pages, so that the last ones are not left without.
             let share = (share - share % self.page_bytes()).min(IO_BYTES_MAX);
             let block = match missing == 0 && share > self.page_bytes() {

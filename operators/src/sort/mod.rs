@@ -303,7 +303,7 @@ impl ExternalSorter {
     fn give_way(&mut self) -> Result<(), SortError> {
         let owner = self.memory.owner();
         // If not now, then with the next row.
-        let Some(_answer) = owner.answer_reclaim() else { return Ok(()) };
+        let Some(_answer) = owner.begin_reclaim() else { return Ok(()) };
         let held_bytes = self.held_bytes();
         if self.run.spare_bytes() > 0 {
             self.spill()?;
@@ -316,7 +316,7 @@ impl ExternalSorter {
     #[cold]
     fn spill_for_room(&mut self) -> Result<(), SortError> {
         let owner = self.memory.owner();
-        let answer = owner.answer_reclaim();
+        let answer = owner.begin_reclaim();
         let held_bytes = self.held_bytes();
         self.spill()?;
         match answer {

@@ -89,7 +89,7 @@ impl Passes<'_> {
             return;
         }
         let owner = self.memory.owner();
-        let Some(_answer) = owner.answer_reclaim() else { return };
+        let Some(_answer) = owner.begin_reclaim() else { return };
         self.stats.has_given(spare_bytes(buffers, write_buffer));
         self.memory.release_all(write_buffer.give_back());
         self.keep_fewest(buffers);
@@ -156,7 +156,7 @@ mod tests {
         };
         let (merged, held) = thread::scope(|scope| {
             let waiting = scope.spawn(|| other.acquire_pages_timeout(13, Duration::from_secs(600)));
-            while owner.reclaim_requested() == 0 {
+            while owner.reclaim_requested_bytes() == 0 {
                 thread::yield_now();
             }
             let merged = passes.pass(&spilled, &mut write_buffer, &mut buffers).unwrap();

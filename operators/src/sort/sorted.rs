@@ -114,7 +114,7 @@ impl SortedRows {
     fn give_way(&mut self) -> Result<(), SortError> {
         let owner = self.memory.owner();
         // If not now, then with the next row.
-        let Some(_answer) = owner.answer_reclaim() else { return Ok(()) };
+        let Some(_answer) = owner.begin_reclaim() else { return Ok(()) };
         let held_bytes = self.held_bytes();
         let spare_bytes = match &self.source {
             Source::Memory(rows) => rows.run.spare_bytes() + rows.write_buffer.spare_bytes(),

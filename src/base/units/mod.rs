@@ -5,8 +5,6 @@ mod mask;
 mod page_size;
 mod pages;
 
-#[cfg(not(offheap_loom))]
-pub(crate) use crate::base::limits::*;
 pub use level::LevelId;
 pub use mask::PageMask;
 pub(crate) use mask::{Hole, PAGES_PER_CHUNK};

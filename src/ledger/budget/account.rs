@@ -2,10 +2,10 @@
 
 use crate::base::sync::{AtomicU64, Ordering, Patience, read};
 
+use super::account_word::{self, AccountWord, CHANGE, IN_FLIGHT};
 use super::allowance::Allowance;
-use super::purse::Purse;
-use super::tally::{self, CHANGE, IN_FLIGHT, Tally};
-use super::{Awaited, Parent, Refused, Turn};
+use super::allowance_word::AllowanceWord;
+use super::{HasWaiters, Parent, QueuePosition, Refused};
 
 /// The bytes that one owner holds, and those that depend on it.
 ///
@@ -22,7 +22,7 @@ pub struct Account {
 /// Whether an account went from holding nothing to holding something.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use = "an account that begins to hold something must be kept alive from then on"]
-pub enum Opened {
+pub enum FirstCharge {
     /// It held nothing before.
     First,
     /// It held something already.
@@ -32,7 +32,7 @@ pub enum Opened {
 /// Whether an account went from holding something to holding nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use = "an account that holds nothing is no longer kept alive"]
-pub enum Kept {
+pub enum Remainder {
     /// It holds nothing any more.
     Nothing,
     /// It still holds something, or gave nothing back.
@@ -42,7 +42,7 @@ pub enum Kept {
 /// A request in flight: counted, and to be settled or undone.
 #[must_use = "a request that is neither settled nor undone blocks every refusal"]
 #[derive(Debug)]
-pub struct Tentative {
+pub struct InFlight {
     bytes: u64,
     source: Source,
 }
@@ -50,11 +50,11 @@ pub struct Tentative {
 /// What came of giving bytes back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use = "an account that holds nothing is no longer kept alive"]
-pub struct Returned {
+pub struct Credit {
     /// Whether the account still holds something.
-    pub kept: Kept,
+    pub kept: Remainder,
     /// Whether somebody waits for it.
-    pub awaited: Awaited,
+    pub awaited: HasWaiters,
 }
 
 /// Where a request in flight is counted, beside its account.
@@ -64,9 +64,9 @@ enum Source {
     Parent,
 }
 
-impl Returned {
+impl Credit {
     /// The same, and whether somebody waits elsewhere.
-    fn or(self, awaited: Awaited) -> Self {
+    fn or(self, awaited: HasWaiters) -> Self {
         Self { awaited: self.awaited.or(awaited), ..self }
     }
 }
@@ -79,7 +79,7 @@ impl Account {
     /// If `parent` has fewer than `minimum` bytes free.
     pub fn open(parent: &impl Parent, minimum: u64, limit: u64) -> Result<Self, Refused> {
         debug_assert!(minimum <= limit && limit <= parent.limit());
-        parent.begin(minimum, Turn::LAST)?;
+        parent.begin(minimum, QueuePosition::LAST)?;
         parent.settle();
         Ok(Self { minimum: AtomicU64::new(minimum), ..Self::without_minimum(limit) })
     }
@@ -101,25 +101,25 @@ impl Account {
 
     /// Ends the guarantee: the minimum goes back to `parent` at once, or with the last byte that is
     /// held. Nothing may be taken any more.
-    pub fn close(&self, parent: &impl Parent) -> Awaited {
+    pub fn close(&self, parent: &impl Parent) -> HasWaiters {
         // ORDERING: Acquire. Pairs with the Release in `give_back`: the memory of the minimum was
         // given back before, and is passed on with the credit below.
-        let old = self.tally.fetch_or(Tally::closed().into_bits(), Ordering::Acquire);
-        match Tally::from_bits(old).reserved_bytes() {
+        let old = self.tally.fetch_or(AccountWord::closed().into_bits(), Ordering::Acquire);
+        match AccountWord::from_bits(old).reserved_bytes() {
             0 => parent.release(self.minimum()),
-            _ => Awaited::NO,
+            _ => HasWaiters::NO,
         }
     }
 
     /// Lets the allowance of a new account be used, for those who collect it find it from now on.
-    pub fn open_allowance(&self, parent: &impl Parent) -> Awaited {
+    pub fn open_allowance(&self, parent: &impl Parent) -> HasWaiters {
         self.allowance.open(parent)
     }
 
     /// Gives the allowance back to `parent`, from which everything is taken until it is let go of
     /// and there is plenty again.
-    pub fn collect_allowance(&self, parent: &impl Parent) -> Awaited {
-        self.allowance.collect(parent, Purse::held())
+    pub fn collect_allowance(&self, parent: &impl Parent) -> HasWaiters {
+        self.allowance.collect(parent, AllowanceWord::held())
     }
 
     /// Lets the allowance be used again, after the attempt that it was collected for.
@@ -128,8 +128,8 @@ impl Account {
     }
 
     /// Gives the allowance back to `parent`, and has none from now on.
-    pub fn end_allowance(&self, parent: &impl Parent) -> Awaited {
-        self.allowance.collect(parent, Purse::sealed())
+    pub fn end_allowance(&self, parent: &impl Parent) -> HasWaiters {
+        self.allowance.collect(parent, AllowanceWord::sealed())
     }
 
     /// The bytes that it took from its parent and does not use.
@@ -192,9 +192,9 @@ impl Account {
     }
 
     /// Says that somebody waits for what is given back here, or at a level above, or no longer.
-    pub fn set_awaited(&self, parent: &impl Parent, level: u32, awaited: Awaited) {
+    pub fn set_awaited(&self, parent: &impl Parent, level: u32, awaited: HasWaiters) {
         match level.checked_sub(1) {
-            None => tally::set_awaited(&self.tally, awaited),
+            None => account_word::set_awaited(&self.tally, awaited),
             Some(above) => parent.set_awaited(above, awaited),
         }
     }
@@ -212,15 +212,20 @@ impl Account {
     ///
     /// If the limit or the parent does not allow it, others are first in line, or the budget is
     /// closed.
-    pub fn reserve(&self, parent: &impl Parent, bytes: u64, turn: Turn) -> Result<Opened, Refused> {
+    pub fn reserve(
+        &self,
+        parent: &impl Parent,
+        bytes: u64,
+        turn: QueuePosition,
+    ) -> Result<FirstCharge, Refused> {
         let (source, opened) = if self.minimum() > 0 || self.limit() < parent.limit() {
-            self.raise(parent, bytes, turn, Tally::reserved)?
+            self.raise(parent, bytes, turn, AccountWord::reserved)?
         } else {
             // Nothing of our own can refuse.
             let source = self.begin_at(parent, bytes, turn)?;
             // ORDERING: Relaxed. The parent's Acquire found the memory; this is the count.
             let old = self.tally.fetch_add(CHANGE.wrapping_add(bytes), Ordering::Relaxed);
-            (source, opened(Tally::from_bits(old), bytes))
+            (source, opened(AccountWord::from_bits(old), bytes))
         };
         // In flight until here, so that whoever closes the budget knows that it is over.
         self.settle_at(parent, source);
@@ -236,20 +241,20 @@ impl Account {
         &self,
         parent: &impl Parent,
         bytes: u64,
-        turn: Turn,
-    ) -> Result<(Tentative, Opened), Refused> {
-        let (source, opened) = self.raise(parent, bytes, turn, Tally::begun)?;
-        Ok((Tentative { bytes, source }, opened))
+        turn: QueuePosition,
+    ) -> Result<(InFlight, FirstCharge), Refused> {
+        let (source, opened) = self.raise(parent, bytes, turn, AccountWord::begun)?;
+        Ok((InFlight { bytes, source }, opened))
     }
 
     /// The request got what it asked for.
-    pub fn settle(&self, parent: &impl Parent, tentative: Tentative) {
+    pub fn settle(&self, parent: &impl Parent, tentative: InFlight) {
         self.land();
         self.settle_at(parent, tentative.source);
     }
 
     /// The request failed: everything is as if it had not been made.
-    pub fn undo(&self, parent: &impl Parent, tentative: Tentative) -> Returned {
+    pub fn undo(&self, parent: &impl Parent, tentative: InFlight) -> Credit {
         let (share, returned) = self.give_back(tentative.bytes, tentative.bytes + IN_FLIGHT);
         returned.or(self.undo_at(parent, tentative.source, share))
     }
@@ -263,15 +268,15 @@ impl Account {
         &self,
         parent: &impl Parent,
         bytes: u64,
-        turn: Turn,
-    ) -> Result<Opened, Refused> {
+        turn: QueuePosition,
+    ) -> Result<FirstCharge, Refused> {
         // Not from the allowance: what is taken there is undone there, and that would have to be
         // remembered for every level.
         let granted = |share| {
             parent.begin(share, turn.above()).map_err(Refused::by_parent)?;
             Ok(Source::Parent)
         };
-        self.raise_by(parent, bytes, turn, Tally::begun, granted).map(|(_, opened)| opened)
+        self.raise_by(parent, bytes, turn, AccountWord::begun, granted).map(|(_, opened)| opened)
     }
 
     /// The request of a child got what it asked for: as [`Parent::settle`].
@@ -281,33 +286,33 @@ impl Account {
     }
 
     /// The request of a child failed: as [`Parent::undo`].
-    pub fn undo_for_child(&self, parent: &impl Parent, bytes: u64) -> Returned {
+    pub fn undo_for_child(&self, parent: &impl Parent, bytes: u64) -> Credit {
         let (share, returned) = self.give_back(bytes, bytes + IN_FLIGHT);
         returned.or(parent.undo(share))
     }
 
     /// As [`release`](Self::release), but with nothing for the allowance: for a child, and for a
     /// request in flight, which would wait for itself should it have to shut the allowance.
-    pub fn release_past_allowance(&self, parent: &impl Parent, bytes: u64) -> Returned {
+    pub fn release_past_allowance(&self, parent: &impl Parent, bytes: u64) -> Credit {
         let (share, returned) = self.give_back(bytes, bytes);
         returned.or(parent.release(share))
     }
 
     /// Gives `bytes` back to the account and what lies beyond its minimum to `parent`. The caller
     /// keeps both alive, whatever other threads give back meanwhile.
-    pub fn release(&self, parent: &impl Parent, bytes: u64) -> Returned {
+    pub fn release(&self, parent: &impl Parent, bytes: u64) -> Credit {
         let (share, returned) = self.give_back(bytes, bytes);
         returned.or(self.credit(parent, share))
     }
 
     /// Credits `bytes` that the account holds to its allowance or to `parent`.
-    pub fn credit(&self, parent: &impl Parent, bytes: u64) -> Awaited {
+    pub fn credit(&self, parent: &impl Parent, bytes: u64) -> HasWaiters {
         self.allowance.give(parent, bytes)
     }
 
     /// Gives back `bytes` that were credited before, for an account without a minimum, if nobody
     /// waits for it. Once it has, the account may be gone with the next release of another thread.
-    pub fn release_credited_unless_awaited(&self, bytes: u64) -> Option<Kept> {
+    pub fn release_credited_unless_awaited(&self, bytes: u64) -> Option<Remainder> {
         debug_assert_eq!(self.minimum(), 0, "what goes back to the parent is not known yet");
         let mut tally = self.tally();
         while !tally.is_awaited() {
@@ -321,14 +326,14 @@ impl Account {
                 Ordering::Relaxed,
             ) {
                 Ok(_) => return Some(kept(tally, left)),
-                Err(now) => tally = Tally::from_bits(now),
+                Err(now) => tally = AccountWord::from_bits(now),
             }
         }
         None
     }
 
     /// Gives back `bytes` that were credited before. The caller keeps the account alive.
-    pub fn release_credited(&self, bytes: u64) -> Returned {
+    pub fn release_credited(&self, bytes: u64) -> Credit {
         self.give_back(bytes, bytes).1
     }
 
@@ -337,9 +342,9 @@ impl Account {
         &self,
         parent: &impl Parent,
         bytes: u64,
-        turn: Turn,
-        next: impl Fn(Tally, u64) -> Tally,
-    ) -> Result<(Source, Opened), Refused> {
+        turn: QueuePosition,
+        next: impl Fn(AccountWord, u64) -> AccountWord,
+    ) -> Result<(Source, FirstCharge), Refused> {
         self.raise_by(parent, bytes, turn, next, |share| self.begin_at(parent, share, turn))
     }
 
@@ -348,10 +353,10 @@ impl Account {
         &self,
         parent: &impl Parent,
         bytes: u64,
-        turn: Turn,
-        next: impl Fn(Tally, u64) -> Tally,
+        turn: QueuePosition,
+        next: impl Fn(AccountWord, u64) -> AccountWord,
         granted: impl Fn(u64) -> Result<Source, Refused>,
-    ) -> Result<(Source, Opened), Refused> {
+    ) -> Result<(Source, FirstCharge), Refused> {
         let mut patience = Patience::new();
         loop {
             let tally = self.tally();
@@ -398,14 +403,19 @@ impl Account {
                 Ok(_) => return Ok((source, opened(tally, bytes))),
                 Err(_) => {
                     // Whoever waits there waits for requests in flight (Protocol, 7).
-                    let _: Awaited = self.undo_at(parent, source, share);
+                    let _: HasWaiters = self.undo_at(parent, source, share);
                 }
             }
         }
     }
 
     /// Takes `share` from the allowance, or else from the parent, for a request in flight.
-    fn begin_at(&self, parent: &impl Parent, share: u64, turn: Turn) -> Result<Source, Refused> {
+    fn begin_at(
+        &self,
+        parent: &impl Parent,
+        share: u64,
+        turn: QueuePosition,
+    ) -> Result<Source, Refused> {
         if self.allowance.begin(share) {
             return Ok(Source::Allowance);
         }
@@ -417,12 +427,12 @@ impl Account {
 
     /// Takes `bytes` from the parent for a request in flight there, and a quantum for the
     /// allowance; whether it is time for that, and there is as much.
-    fn ask_for_more(&self, parent: &impl Parent, bytes: u64, turn: Turn) -> bool {
+    fn ask_for_more(&self, parent: &impl Parent, bytes: u64, turn: QueuePosition) -> bool {
         let quantum = self.allowance.quantum_of(parent);
         let asked = quantum > 0 && parent.begin(bytes + quantum, turn).is_ok();
         if asked {
             // Should it go back at once: we are in flight there, which those who wait wait for.
-            let _: Awaited = self.allowance.keep(parent, quantum);
+            let _: HasWaiters = self.allowance.keep(parent, quantum);
         }
         asked
     }
@@ -440,11 +450,11 @@ impl Account {
         }
     }
 
-    fn undo_at(&self, parent: &impl Parent, source: Source, share: u64) -> Awaited {
+    fn undo_at(&self, parent: &impl Parent, source: Source, share: u64) -> HasWaiters {
         match source {
             Source::Allowance => {
                 self.allowance.undo(share);
-                Awaited::NO
+                HasWaiters::NO
             }
             Source::Parent => parent.undo(share),
         }
@@ -452,30 +462,30 @@ impl Account {
 
     /// Takes `bytes` off the account, and `off` off its tally; returns what of the bytes is the
     /// parent's.
-    fn give_back(&self, bytes: u64, off: u64) -> (u64, Returned) {
+    fn give_back(&self, bytes: u64, off: u64) -> (u64, Credit) {
         // Read first: the account may be gone after the subtraction.
         let minimum = self.minimum();
         // ORDERING: AcqRel. Release: the memory was given back before, and so were all our other
         // accesses. Acquire: whoever empties the account may let go of it, after everybody
         // else's accesses.
         let old = self.tally.fetch_add(CHANGE.wrapping_sub(off), Ordering::AcqRel);
-        let old = Tally::from_bits(old);
+        let old = AccountWord::from_bits(old);
         let left = old.released(bytes);
         let (used, left_bytes) = (old.reserved_bytes(), left.reserved_bytes());
         let share = beyond(minimum, used) - beyond(minimum, left_bytes);
-        let returned = Returned { kept: kept(old, left), awaited: Awaited::new(old.is_awaited()) };
+        let returned = Credit { kept: kept(old, left), awaited: HasWaiters::new(old.is_awaited()) };
         match returned.kept {
             // Nobody is left for whom it would be guaranteed.
-            Kept::Nothing if old.is_closed() => (share + minimum, returned),
+            Remainder::Nothing if old.is_closed() => (share + minimum, returned),
             _ => (share, returned),
         }
     }
 
-    fn tally(&self) -> Tally {
+    fn tally(&self) -> AccountWord {
         // ORDERING: Acquire. Pairs with the Release in `raise_by`: what the parent had granted by
         // then is seen when the parent is read next. And with the Release in `give_back`: what
         // was given back within the minimum never passed through the parent.
-        Tally::from_bits(read(&self.tally, Ordering::Acquire))
+        AccountWord::from_bits(read(&self.tally, Ordering::Acquire))
     }
 }
 
@@ -484,14 +494,18 @@ const fn beyond(minimum: u64, used: u64) -> u64 {
     used.saturating_sub(minimum)
 }
 
-const fn opened(before: Tally, bytes: u64) -> Opened {
-    if before.reserved_bytes() == 0 && bytes > 0 { Opened::First } else { Opened::Already }
+const fn opened(before: AccountWord, bytes: u64) -> FirstCharge {
+    if before.reserved_bytes() == 0 && bytes > 0 {
+        FirstCharge::First
+    } else {
+        FirstCharge::Already
+    }
 }
 
-const fn kept(before: Tally, after: Tally) -> Kept {
+const fn kept(before: AccountWord, after: AccountWord) -> Remainder {
     match (before.reserved_bytes(), after.reserved_bytes()) {
-        (1.., 0) => Kept::Nothing,
-        _ => Kept::Something,
+        (1.., 0) => Remainder::Nothing,
+        _ => Remainder::Something,
     }
 }
 

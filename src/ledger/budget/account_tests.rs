@@ -14,15 +14,15 @@ fn a_minimum_is_promised_once_and_always_there() {
     let saver = Account::open(&budget, 40, 100).unwrap();
     assert!(matches!(Account::open(&budget, 61, 100), Err(Refused::Budget { free: 60 })));
     let greedy = Account::open(&budget, 0, 100).unwrap();
-    assert_eq!(greedy.reserve(&budget, 61, Turn::LAST), Err(Refused::Budget { free: 60 }));
-    assert_eq!(greedy.reserve(&budget, 60, Turn::LAST), Ok(Opened::First));
-    assert_eq!(saver.reserve(&budget, 40, Turn::LAST), Ok(Opened::First));
-    assert_eq!(saver.reserve(&budget, 1, Turn::LAST), Err(Refused::Budget { free: 0 }));
-    assert_eq!(greedy.release(&budget, 60).kept, Kept::Nothing);
-    assert_eq!(saver.reserve(&budget, 60, Turn::LAST), Ok(Opened::Already));
-    assert_eq!(saver.release(&budget, 60).kept, Kept::Something);
+    assert_eq!(greedy.reserve(&budget, 61, QueuePosition::LAST), Err(Refused::Budget { free: 60 }));
+    assert_eq!(greedy.reserve(&budget, 60, QueuePosition::LAST), Ok(FirstCharge::First));
+    assert_eq!(saver.reserve(&budget, 40, QueuePosition::LAST), Ok(FirstCharge::First));
+    assert_eq!(saver.reserve(&budget, 1, QueuePosition::LAST), Err(Refused::Budget { free: 0 }));
+    assert_eq!(greedy.release(&budget, 60).kept, Remainder::Nothing);
+    assert_eq!(saver.reserve(&budget, 60, QueuePosition::LAST), Ok(FirstCharge::Already));
+    assert_eq!(saver.release(&budget, 60).kept, Remainder::Something);
     assert_eq!(budget.free_bytes(), 60, "what lies beyond the minimum went back");
-    assert_eq!(saver.release(&budget, 40).kept, Kept::Nothing);
+    assert_eq!(saver.release(&budget, 40).kept, Remainder::Nothing);
     assert_eq!(budget.free_bytes(), 60, "the minimum stays reserved");
 }
 
@@ -33,11 +33,11 @@ fn a_minimum_ends_with_the_last_byte_or_with_the_account() {
     let _ = idle.close(&budget);
     assert_eq!((budget.free_bytes(), idle.charged_bytes()), (100, 0));
     let busy = Account::open(&budget, 40, 100).unwrap();
-    assert_eq!(busy.reserve(&budget, 50, Turn::LAST), Ok(Opened::First));
+    assert_eq!(busy.reserve(&budget, 50, QueuePosition::LAST), Ok(FirstCharge::First));
     let _ = busy.close(&budget);
-    assert_eq!(busy.release(&budget, 45).kept, Kept::Something);
+    assert_eq!(busy.release(&budget, 45).kept, Remainder::Something);
     assert_eq!((budget.free_bytes(), busy.charged_bytes()), (60, 40));
-    assert_eq!(busy.release(&budget, 5).kept, Kept::Nothing);
+    assert_eq!(busy.release(&budget, 5).kept, Remainder::Nothing);
     assert_eq!((budget.free_bytes(), busy.charged_bytes()), (100, 0));
 }
 
@@ -46,12 +46,12 @@ fn an_account_stops_at_its_limit() {
     let budget = Budget::new(100);
     let account = Account::open(&budget, 0, 50).unwrap();
     assert_eq!(
-        account.reserve(&budget, 51, Turn::LAST),
+        account.reserve(&budget, 51, QueuePosition::LAST),
         Err(Refused::Account { free: 50, level: 0 })
     );
-    assert_eq!(account.reserve(&budget, 50, Turn::LAST), Ok(Opened::First));
+    assert_eq!(account.reserve(&budget, 50, QueuePosition::LAST), Ok(FirstCharge::First));
     assert_eq!(
-        account.reserve(&budget, 1, Turn::LAST),
+        account.reserve(&budget, 1, QueuePosition::LAST),
         Err(Refused::Account { free: 0, level: 0 })
     );
     assert_eq!(budget.free_bytes(), 50);
@@ -61,11 +61,15 @@ fn an_account_stops_at_its_limit() {
 fn an_undone_request_leaves_no_trace() {
     let budget = Budget::new(100);
     let account = Account::open(&budget, 30, 80).unwrap();
-    let (request, opened) = account.begin(&budget, 70, Turn::LAST).unwrap();
-    assert_eq!((opened, account.used_bytes(), budget.free_bytes()), (Opened::First, 70, 30));
-    assert_eq!(account.undo(&budget, request).kept, Kept::Nothing);
+    let (request, opened) = account.begin(&budget, 70, QueuePosition::LAST).unwrap();
+    assert_eq!((opened, account.used_bytes(), budget.free_bytes()), (FirstCharge::First, 70, 30));
+    assert_eq!(account.undo(&budget, request).kept, Remainder::Nothing);
     assert_eq!((account.used_bytes(), budget.free_bytes()), (0, 70));
-    assert_eq!(account.reserve(&budget, 80, Turn::LAST), Ok(Opened::First), "nothing is in flight");
+    assert_eq!(
+        account.reserve(&budget, 80, QueuePosition::LAST),
+        Ok(FirstCharge::First),
+        "nothing is in flight"
+    );
 }
 
 /// A budget of which there is plenty at the first look, and no more at the second one, before which
@@ -101,7 +105,7 @@ impl Parent for Flickering {
         Parent::is_closed(&self.budget)
     }
 
-    fn begin(&self, bytes: u64, turn: Turn) -> Result<(), Refused> {
+    fn begin(&self, bytes: u64, turn: QueuePosition) -> Result<(), Refused> {
         self.budget.begin(bytes, turn)
     }
 
@@ -109,15 +113,15 @@ impl Parent for Flickering {
         self.budget.settle();
     }
 
-    fn undo(&self, bytes: u64) -> Awaited {
+    fn undo(&self, bytes: u64) -> HasWaiters {
         self.budget.undo(bytes)
     }
 
-    fn release(&self, bytes: u64) -> Awaited {
+    fn release(&self, bytes: u64) -> HasWaiters {
         Parent::release(&self.budget, bytes)
     }
 
-    fn set_awaited(&self, level: u32, awaited: Awaited) {
+    fn set_awaited(&self, level: u32, awaited: HasWaiters) {
         self.budget.set_awaited(level, awaited);
     }
 }
@@ -127,14 +131,14 @@ fn a_request_in_flight_that_gives_part_back_does_not_wait_for_itself() {
     let (looks, meeting) = (AtomicU64::new(0), Barrier::new(2));
     let parent = Arc::new(Flickering { budget: Budget::new(1000), looks, meeting });
     let account = Arc::new(Account::without_minimum(1000).with_allowance(10));
-    assert_eq!(account.reserve(&parent.budget, 30, Turn::LAST), Ok(Opened::First));
+    assert_eq!(account.reserve(&parent.budget, 30, QueuePosition::LAST), Ok(FirstCharge::First));
     let other = {
         let (parent, account) = (Arc::clone(&parent), Arc::clone(&account));
         thread::spawn(move || account.open_allowance(&*parent))
     };
     parent.meeting.wait();
     let _ = account.release(&*parent, 15);
-    let (request, _) = account.begin(&*parent, 10, Turn::LAST).unwrap();
+    let (request, _) = account.begin(&*parent, 10, QueuePosition::LAST).unwrap();
     assert_eq!((request.source, account.allowance_bytes()), (Source::Allowance, 5));
     parent.meeting.wait();
     // The other thread shuts it, and waits for the request.
@@ -153,12 +157,12 @@ fn an_account_takes_from_its_allowance_and_asks_for_more_with_what_it_needs() {
     let budget = Budget::new(1000);
     let account = Account::without_minimum(1000).with_allowance(10);
     let _ = account.open_allowance(&budget);
-    assert_eq!(account.reserve(&budget, 5, Turn::LAST), Ok(Opened::First));
+    assert_eq!(account.reserve(&budget, 5, QueuePosition::LAST), Ok(FirstCharge::First));
     assert_eq!((budget.reserved_bytes(), account.allowance_bytes()), (15, 10));
-    assert_eq!(account.reserve(&budget, 10, Turn::LAST), Ok(Opened::Already));
+    assert_eq!(account.reserve(&budget, 10, QueuePosition::LAST), Ok(FirstCharge::Already));
     assert_eq!((budget.reserved_bytes(), account.allowance_bytes()), (15, 0));
     budget.reserve(1000 - 15 - 159).unwrap();
-    assert_eq!(account.reserve(&budget, 5, Turn::LAST), Ok(Opened::Already));
+    assert_eq!(account.reserve(&budget, 5, QueuePosition::LAST), Ok(FirstCharge::Already));
     assert_eq!((budget.free_bytes(), account.allowance_bytes()), (154, 0), "there is no plenty");
 }
 
@@ -167,7 +171,7 @@ fn an_allowance_that_was_collected_is_used_again_once_it_is_let_go_of() {
     let budget = Budget::new(1000);
     let account = Account::without_minimum(1000).with_allowance(10);
     let _ = account.open_allowance(&budget);
-    assert_eq!(account.reserve(&budget, 40, Turn::LAST), Ok(Opened::First));
+    assert_eq!(account.reserve(&budget, 40, QueuePosition::LAST), Ok(FirstCharge::First));
     let _ = account.collect_allowance(&budget);
     assert_eq!((budget.reserved_bytes(), account.allowance_bytes()), (40, 0));
     for left in [35, 30] {
@@ -186,7 +190,7 @@ fn a_request_beyond_a_limit_is_told_that_the_budget_is_closed() {
     let budget = Budget::new(100);
     let account = Account::open(&budget, 0, 50).unwrap();
     budget.close();
-    assert_eq!(account.reserve(&budget, 51, Turn::LAST), Err(Refused::Closed));
+    assert_eq!(account.reserve(&budget, 51, QueuePosition::LAST), Err(Refused::Closed));
 }
 
 proptest! {
@@ -212,7 +216,7 @@ proptest! {
                 after[who] -= bytes;
                 if bytes > 0 {
                     let kept = mine.release(&budget, bytes).kept;
-                    prop_assert_eq!(kept == Kept::Nothing, after[who] == 0);
+                    prop_assert_eq!(kept == Remainder::Nothing, after[who] == 0);
                 }
                 used = after;
             } else {
@@ -220,12 +224,12 @@ proptest! {
                 let fits = after[who] <= mine.limit() && charged(after) <= 120;
                 prop_assert_eq!(mine.settled_free_bytes(&budget) >= bytes, fits);
                 if what == 1 {
-                    prop_assert_eq!(mine.reserve(&budget, bytes, Turn::LAST).is_ok(), fits);
+                    prop_assert_eq!(mine.reserve(&budget, bytes, QueuePosition::LAST).is_ok(), fits);
                     used = if fits { after } else { used };
-                } else if let Ok((request, _)) = mine.begin(&budget, bytes, Turn::LAST) {
+                } else if let Ok((request, _)) = mine.begin(&budget, bytes, QueuePosition::LAST) {
                     prop_assert!(fits);
                     let kept = mine.undo(&budget, request).kept;
-                    prop_assert_eq!(kept == Kept::Nothing, used[who] == 0);
+                    prop_assert_eq!(kept == Remainder::Nothing, used[who] == 0);
                 }
             }
             prop_assert_eq!(budget.reserved_bytes(), charged(used));

@@ -22,9 +22,9 @@
 
 use crate::base::sync::{AtomicU64, Ordering, Patience, read};
 
+use super::allowance_word::{AllowanceWord, HELD, IN_FLIGHT};
 use super::parent::Parent;
-use super::purse::{HELD, IN_FLIGHT, Purse};
-use super::turn::{Awaited, Turn};
+use super::queue_position::{HasWaiters, QueuePosition};
 
 /// Bytes of its parent's that one account may take without asking.
 pub(crate) struct Allowance {
@@ -39,7 +39,10 @@ const FREE_PER_QUANTUM: u64 = 16;
 
 impl Allowance {
     pub(crate) fn new(quantum: u64) -> Self {
-        Self { purse: AtomicU64::new(Purse::SHUT.into_bits()), quantum: AtomicU64::new(quantum) }
+        Self {
+            purse: AtomicU64::new(AllowanceWord::SHUT.into_bits()),
+            quantum: AtomicU64::new(quantum),
+        }
     }
 
     fn quantum(&self) -> u64 {
@@ -70,7 +73,7 @@ impl Allowance {
     }
 
     /// Gives `bytes` back, to `parent` if they may not be kept here.
-    pub(crate) fn give(&self, parent: &impl Parent, bytes: u64) -> Awaited {
+    pub(crate) fn give(&self, parent: &impl Parent, bytes: u64) -> HasWaiters {
         let quantum = self.quantum();
         if quantum == 0 || bytes > 2 * quantum {
             return parent.release(bytes);
@@ -81,7 +84,7 @@ impl Allowance {
                 awaited.or(self.open(parent))
             }
             Some(purse) if purse.bytes() > 2 * quantum => self.give_surplus(parent),
-            Some(_) => Awaited::NO,
+            Some(_) => HasWaiters::NO,
         }
     }
 
@@ -91,16 +94,16 @@ impl Allowance {
     }
 
     /// Keeps a quantum that `parent` just granted.
-    pub(crate) fn keep(&self, parent: &impl Parent, quantum: u64) -> Awaited {
+    pub(crate) fn keep(&self, parent: &impl Parent, quantum: u64) -> HasWaiters {
         if self.exchange(|purse| purse.given(quantum)).is_none() {
             return parent.release(quantum);
         }
-        Awaited::NO
+        HasWaiters::NO
     }
 
     /// Shuts it and credits `parent` with what is there, for a drainer (Protocol, 2), because the
     /// owner goes, or for want of plenty (Protocol, 4).
-    pub(crate) fn collect(&self, parent: &impl Parent, end: Purse) -> Awaited {
+    pub(crate) fn collect(&self, parent: &impl Parent, end: AllowanceWord) -> HasWaiters {
         // ORDERING: Relaxed. The exchange below acquires; until then nothing is done on the
         // strength of it.
         self.purse.fetch_or(end.into_bits(), Ordering::Relaxed);
@@ -110,7 +113,7 @@ impl Allowance {
             patience.wait();
         }
         // Also if there is nothing: taking it acquires what whoever took it has in flight.
-        match parent.begin(0, Turn::LAST) {
+        match parent.begin(0, QueuePosition::LAST) {
             Ok(()) => parent.undo(self.take_all()),
             // It is closed: nobody is refused for want of these.
             Err(_) => parent.release(self.take_all()),
@@ -136,12 +139,12 @@ impl Allowance {
     }
 
     /// Opens what is new, or was shut for a drainer, if there is plenty (Protocol, 3).
-    pub(crate) fn open(&self, parent: &impl Parent) -> Awaited {
-        let opened = self.has_plenty(parent) && self.exchange(Purse::opened).is_some();
+    pub(crate) fn open(&self, parent: &impl Parent) -> HasWaiters {
+        let opened = self.has_plenty(parent) && self.exchange(AllowanceWord::opened).is_some();
         if opened && !self.has_plenty(parent) {
-            return self.collect(parent, Purse::SHUT);
+            return self.collect(parent, AllowanceWord::SHUT);
         }
-        Awaited::NO
+        HasWaiters::NO
     }
 
     /// Whether so much is free that some of it may be kept here.
@@ -151,10 +154,10 @@ impl Allowance {
     }
 
     /// Gives all but a quantum back to `parent` (Protocol, 4).
-    fn give_surplus(&self, parent: &impl Parent) -> Awaited {
-        if parent.begin(0, Turn::LAST).is_err() {
+    fn give_surplus(&self, parent: &impl Parent) -> HasWaiters {
+        if parent.begin(0, QueuePosition::LAST).is_err() {
             // It is closed, and whoever closed it collects this.
-            return Awaited::NO;
+            return HasWaiters::NO;
         }
         let surplus = self.bytes().saturating_sub(self.quantum());
         let taken = surplus > 0 && self.exchange(|purse| purse.taken(surplus)).is_some();
@@ -162,7 +165,10 @@ impl Allowance {
     }
 
     /// Goes from one state to the `next`, which is returned, unless there is none.
-    fn exchange(&self, next: impl Fn(Purse) -> Option<Purse>) -> Option<Purse> {
+    fn exchange(
+        &self,
+        next: impl Fn(AllowanceWord) -> Option<AllowanceWord>,
+    ) -> Option<AllowanceWord> {
         let mut purse = self.purse();
         loop {
             let after = next(purse)?;
@@ -173,19 +179,19 @@ impl Allowance {
         }
     }
 
-    fn replace(&self, purse: Purse, next: Purse) -> Result<(), Purse> {
+    fn replace(&self, purse: AllowanceWord, next: AllowanceWord) -> Result<(), AllowanceWord> {
         let (from, to) = (purse.into_bits(), next.into_bits());
         // ORDERING: AcqRel, then Relaxed. Acquire for what is taken and Release for what is given
         // (Protocol, 1). On failure the loops try again with the new value only.
         match self.purse.compare_exchange_weak(from, to, Ordering::AcqRel, Ordering::Relaxed) {
             Ok(_) => Ok(()),
-            Err(now) => Err(Purse::from_bits(now)),
+            Err(now) => Err(AllowanceWord::from_bits(now)),
         }
     }
 
-    fn purse(&self) -> Purse {
+    fn purse(&self) -> AllowanceWord {
         // ORDERING: Relaxed. Whoever changes it acquires by that; others show it, or wait.
-        Purse::from_bits(read(&self.purse, Ordering::Relaxed))
+        AllowanceWord::from_bits(read(&self.purse, Ordering::Relaxed))
     }
 }
 
@@ -215,7 +221,7 @@ mod tests {
         let _ = allowance.open(&budget);
         budget.reserve(1000).unwrap();
         let _ = allowance.give(&budget, 10);
-        let _ = allowance.collect(&budget, Purse::held());
+        let _ = allowance.collect(&budget, AllowanceWord::held());
         allowance.let_go();
         assert_eq!((allowance.bytes(), budget.free_bytes()), (0, 10));
         let _ = allowance.give(&budget, 10);
@@ -225,7 +231,7 @@ mod tests {
         let _ = allowance.give(&budget, 10);
         let _ = allowance.give(&budget, 10);
         assert_eq!((allowance.bytes(), budget.free_bytes()), (10, 330), "it was opened");
-        let _ = allowance.collect(&budget, Purse::sealed());
+        let _ = allowance.collect(&budget, AllowanceWord::sealed());
         let _ = allowance.give(&budget, 10);
         let _ = allowance.give(&budget, 10);
         assert_eq!(allowance.bytes(), 0, "it is sealed");
@@ -242,7 +248,7 @@ mod tests {
         allowance.undo(60);
         allowance.settle();
         assert_eq!(allowance.bytes(), 60);
-        let _ = allowance.collect(&budget, Purse::held());
+        let _ = allowance.collect(&budget, AllowanceWord::held());
         assert_eq!(budget.free_bytes(), 1960);
     }
 

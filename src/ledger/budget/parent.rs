@@ -1,7 +1,7 @@
 //! What accounts take their bytes from.
 
+use super::queue_position::{HasWaiters, QueuePosition};
 use super::refused::Refused;
-use super::turn::{Awaited, Turn};
 
 /// What an account takes its bytes from: the budget, or an account that itself has a parent.
 ///
@@ -26,20 +26,20 @@ pub trait Parent {
     /// # Errors
     ///
     /// If there are fewer, or others are first in line for them, or the budget is closed.
-    fn begin(&self, bytes: u64, turn: Turn) -> Result<(), Refused>;
+    fn begin(&self, bytes: u64, turn: QueuePosition) -> Result<(), Refused>;
 
     /// A request in flight keeps its bytes.
     fn settle(&self);
 
     /// A request in flight gives `bytes` back. Those who wait in line wait for that, too, so they
     /// are told of it only if the bytes were given back for another reason.
-    fn undo(&self, bytes: u64) -> Awaited;
+    fn undo(&self, bytes: u64) -> HasWaiters;
 
     /// Gives back `bytes` that were taken.
-    fn release(&self, bytes: u64) -> Awaited;
+    fn release(&self, bytes: u64) -> HasWaiters;
 
     /// Says, at a level, that somebody waits for what is given back there, or no longer.
-    fn set_awaited(&self, level: u32, awaited: Awaited);
+    fn set_awaited(&self, level: u32, awaited: HasWaiters);
 }
 
 impl Refused {

@@ -4,10 +4,10 @@
 
 use crate::base::sync::{AtomicU64, Ordering, Patience, read};
 
+use super::account_word::{AccountWord, IN_FLIGHT, RESERVED_BYTES_MAX, set_awaited};
 use super::parent::Parent;
+use super::queue_position::{HasWaiters, QueuePosition};
 use super::refused::Refused;
-use super::tally::{IN_FLIGHT, RESERVED_BYTES_MAX, Tally, set_awaited};
-use super::turn::{Awaited, Turn};
 use super::watch::Watch;
 
 /// Bytes under a limit.
@@ -59,7 +59,7 @@ impl Budget {
     ///
     /// If fewer are free, or the budget is closed.
     pub fn reserve(&self, bytes: u64) -> Result<(), Refused> {
-        let tally = self.exchange(bytes, Turn::LAST, |tally| tally.reserved(bytes))?;
+        let tally = self.exchange(bytes, QueuePosition::LAST, |tally| tally.reserved(bytes))?;
         self.note_peak(tally);
         Ok(())
     }
@@ -86,7 +86,7 @@ impl Budget {
     pub fn close(&self) {
         // ORDERING: Relaxed. Every reservation is a read-modify-write of this word, so it comes
         // before or after; nothing else is published.
-        self.tally.fetch_or(Tally::closed().into_bits(), Ordering::Relaxed);
+        self.tally.fetch_or(AccountWord::closed().into_bits(), Ordering::Relaxed);
     }
 
     /// Waits until nothing is in flight. Once the budget is closed, and all allowances have ended,
@@ -101,18 +101,18 @@ impl Budget {
         self.tally().is_closed()
     }
 
-    fn tally(&self) -> Tally {
+    fn tally(&self) -> AccountWord {
         // ORDERING: Acquire. Whoever refuses on the strength of it reads an account again
         // (Protocol, 3), and must see what an undone request gave back to it.
-        Tally::from_bits(read(&self.tally, Ordering::Acquire))
+        AccountWord::from_bits(read(&self.tally, Ordering::Acquire))
     }
 
     fn exchange(
         &self,
         bytes: u64,
-        turn: Turn,
-        next: impl Fn(Tally) -> Tally,
-    ) -> Result<Tally, Refused> {
+        turn: QueuePosition,
+        next: impl Fn(AccountWord) -> AccountWord,
+    ) -> Result<AccountWord, Refused> {
         let mut patience = Patience::new();
         let mut tally = self.tally();
         loop {
@@ -142,12 +142,12 @@ impl Budget {
                 Ordering::Acquire,
             ) {
                 Ok(_) => return Ok(reserved),
-                Err(now) => tally = Tally::from_bits(now),
+                Err(now) => tally = AccountWord::from_bits(now),
             }
         }
     }
 
-    fn note_peak(&self, tally: Tally) {
+    fn note_peak(&self, tally: AccountWord) {
         let bytes = tally.reserved_bytes();
         self.watch.look(bytes);
         if bytes > self.peak_bytes() && !tally.has_in_flight() {
@@ -182,7 +182,7 @@ impl Parent for Budget {
         self.tally().is_closed()
     }
 
-    fn begin(&self, bytes: u64, turn: Turn) -> Result<(), Refused> {
+    fn begin(&self, bytes: u64, turn: QueuePosition) -> Result<(), Refused> {
         self.exchange(bytes, turn, |tally| tally.begun(bytes)).map(drop)
     }
 
@@ -190,26 +190,26 @@ impl Parent for Budget {
         // ORDERING: Release. Whoever finds nothing in flight after closing sees what the accounts
         // got (`wait_until_settled`).
         let old = self.tally.fetch_sub(IN_FLIGHT, Ordering::Release);
-        self.note_peak(Tally::from_bits(old - IN_FLIGHT));
+        self.note_peak(AccountWord::from_bits(old - IN_FLIGHT));
     }
 
-    fn undo(&self, bytes: u64) -> Awaited {
+    fn undo(&self, bytes: u64) -> HasWaiters {
         // ORDERING: Release. What it took and gave back, of memory and of its account, happens
         // before the next reservation (Protocol, 1 and 2).
         let old = self.tally.fetch_sub(bytes + IN_FLIGHT, Ordering::Release);
-        self.note_peak(Tally::from_bits(old - bytes - IN_FLIGHT));
-        Awaited::new(Tally::from_bits(old).is_awaited())
+        self.note_peak(AccountWord::from_bits(old - bytes - IN_FLIGHT));
+        HasWaiters::new(AccountWord::from_bits(old).is_awaited())
     }
 
-    fn release(&self, bytes: u64) -> Awaited {
+    fn release(&self, bytes: u64) -> HasWaiters {
         // ORDERING: Release. The memory was given back before (Protocol, 1).
-        let old = Tally::from_bits(self.tally.fetch_sub(bytes, Ordering::Release));
+        let old = AccountWord::from_bits(self.tally.fetch_sub(bytes, Ordering::Release));
         debug_assert!(old.reserved_bytes() >= bytes, "credit beyond the limit");
         self.watch.look(old.reserved_bytes() - bytes);
-        Awaited::new(old.is_awaited())
+        HasWaiters::new(old.is_awaited())
     }
 
-    fn set_awaited(&self, level: u32, awaited: Awaited) {
+    fn set_awaited(&self, level: u32, awaited: HasWaiters) {
         debug_assert_eq!(level, 0, "nothing is above the budget");
         set_awaited(&self.tally, awaited);
         self.watch.tell();
@@ -249,10 +249,10 @@ mod tests {
     #[test]
     fn the_peak_does_not_count_what_was_undone() {
         let budget = Budget::new(100);
-        budget.begin(80, Turn::LAST).unwrap();
+        budget.begin(80, QueuePosition::LAST).unwrap();
         let _ = budget.undo(80);
         assert_eq!((budget.peak_bytes(), budget.free_bytes()), (0, 100));
-        budget.begin(70, Turn::LAST).unwrap();
+        budget.begin(70, QueuePosition::LAST).unwrap();
         budget.settle();
         assert_eq!((budget.peak_bytes(), budget.free_bytes()), (70, 30));
     }
@@ -261,17 +261,17 @@ mod tests {
     fn while_it_is_awaited_it_gives_to_those_whose_turn_it_is() {
         let budget = Budget::new(100);
         budget.reserve(60).unwrap();
-        assert_eq!(budget.release(10), Awaited::NO);
-        budget.set_awaited(0, Awaited::YES);
+        assert_eq!(budget.release(10), HasWaiters::NO);
+        budget.set_awaited(0, HasWaiters::YES);
         assert_eq!(budget.reserve(1), Err(Refused::Turn { level: 0 }));
-        assert_eq!(budget.begin(0, Turn::LAST), Ok(()), "nothing is nobody's turn");
-        assert_eq!(budget.undo(0), Awaited::YES);
+        assert_eq!(budget.begin(0, QueuePosition::LAST), Ok(()), "nothing is nobody's turn");
+        assert_eq!(budget.undo(0), HasWaiters::YES);
         assert_eq!((budget.free_bytes(), Parent::free_bytes(&budget)), (50, None));
-        assert_eq!(budget.begin(50, Turn::FIRST), Ok(()));
+        assert_eq!(budget.begin(50, QueuePosition::FIRST), Ok(()));
         budget.settle();
-        assert_eq!(budget.begin(1, Turn::FIRST), Err(Refused::Budget { free: 0 }));
-        assert_eq!(budget.release(20), Awaited::YES);
-        budget.set_awaited(0, Awaited::NO);
+        assert_eq!(budget.begin(1, QueuePosition::FIRST), Err(Refused::Budget { free: 0 }));
+        assert_eq!(budget.release(20), HasWaiters::YES);
+        budget.set_awaited(0, HasWaiters::NO);
         assert_eq!(budget.reserve(20), Ok(()));
     }
 
@@ -292,10 +292,10 @@ mod tests {
         budget.set_bounds(40, 70);
         budget.reserve(21).unwrap();
         assert_eq!(calls(), 1, "70 bytes are within the bounds");
-        budget.begin(1, Turn::LAST).unwrap();
+        budget.begin(1, QueuePosition::LAST).unwrap();
         budget.settle();
         assert_eq!(calls(), 2);
-        budget.set_awaited(0, Awaited::YES);
+        budget.set_awaited(0, HasWaiters::YES);
         assert_eq!(calls(), 3, "somebody waits");
     }
 }

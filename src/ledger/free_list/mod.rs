@@ -49,6 +49,5 @@ mod runs;
 mod search;
 mod strategy;
 
-pub use crate::ledger::chunks::HeldRun;
 pub use list::FreeList;
 pub use strategy::Strategy;

@@ -81,10 +81,10 @@ impl FreeList {
 
 #[cfg(all(test, not(offheap_loom)))]
 mod tests {
-    use crate::base::units::PageIndex;
-
-    use super::super::{HeldRun, Strategy};
     use super::*;
+    use crate::base::units::PageIndex;
+    use crate::ledger::chunks::HeldRun;
+    use crate::ledger::free_list::Strategy;
 
     #[test]
     fn pages_that_came_within_reach_are_found() {

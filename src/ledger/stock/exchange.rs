@@ -4,8 +4,8 @@ use crate::base::sync::Patience;
 use crate::base::units::{ChunkIndex, PageCount, PageMask, Span, spans};
 use crate::ledger::chunks::{Claim, HeldPages, HeldRun, Lent, Words};
 
+use super::cheapest_run::cheapest_run;
 use super::warm_cold::Stock;
-use super::window::cheapest_run;
 
 /// What an exchange is about to do.
 #[derive(Debug)]

@@ -22,16 +22,16 @@
 //!    9), and an exchange takes no more than that out of the warm list at any moment.
 //! 5. Where the system refuses, all pages go back to where they came from.
 
+mod cheapest_run;
 mod exchange;
 mod page_set;
 mod populate;
 mod residency;
 mod trim;
 mod warm_cold;
-mod window;
 
 pub use exchange::{Exchange, NoExchange};
 #[cfg(not(offheap_loom))]
 pub(crate) use page_set::PageSet;
-pub use residency::{Residency, Units};
+pub use residency::{HugeFrames, Residency};
 pub use warm_cold::Stock;

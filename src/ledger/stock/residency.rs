@@ -28,11 +28,11 @@ pub struct Residency {
     /// The number of marks.
     marked: AtomicU64,
     /// `None` where there are no huge pages.
-    units: Option<Units>,
+    units: Option<HugeFrames>,
 }
 
 /// The pieces of a region that can be a huge page each.
-pub struct Units {
+pub struct HugeFrames {
     /// The pages of a unit: two to the power of this.
     shift: u32,
     /// The pages of the region.
@@ -43,13 +43,13 @@ pub struct Units {
 
 impl Residency {
     /// Nothing is resident.
-    pub(crate) fn new(pages: PageCount, units: Option<Units>) -> Self {
+    pub(crate) fn new(pages: PageCount, units: Option<HugeFrames>) -> Self {
         Self { marks: PageSet::new(pages), marked: AtomicU64::new(0), units }
     }
 
     /// The pieces that can be a huge page each; `None` where there are no huge pages.
     #[must_use]
-    pub fn units(&self) -> Option<&Units> {
+    pub fn units(&self) -> Option<&HugeFrames> {
         self.units.as_ref()
     }
 
@@ -105,7 +105,7 @@ impl Residency {
     }
 }
 
-impl Units {
+impl HugeFrames {
     /// Units of two to the power of `shift` pages, of which those that lie within `huge` entirely
     /// are not small. A region of `pages` pages.
     pub(crate) fn new(pages: PageCount, shift: u32, huge: impl Fn(Range<u32>) -> bool) -> Self {
@@ -224,8 +224,8 @@ mod tests {
 
     const PAGES: PageCount = PageCount::new(256);
 
-    fn units(shift: u32) -> Units {
-        Units::new(PAGES, shift, |_| true)
+    fn units(shift: u32) -> HugeFrames {
+        HugeFrames::new(PAGES, shift, |_| true)
     }
 
     #[test]
@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn units_are_cut_where_a_span_ends_inside_them() {
         let cut = |pages: Range<u32>| units(2).cut(Span::new(pages)).collect::<Vec<_>>();
-        assert_eq!(cut(4..8), []);
+        assert!(cut(4..8).is_empty());
         assert_eq!(cut(4..6), [1]);
         assert_eq!(cut(6..8), [1]);
         assert_eq!(cut(5..7), [1], "once only");

@@ -3,7 +3,7 @@
 use crate::base::units::{ChunkIndex, PageMask};
 use crate::ledger::chunks::{HeldPages, Lent};
 
-use super::residency::Units;
+use super::residency::HugeFrames;
 use super::warm_cold::Stock;
 
 impl Stock {
@@ -77,7 +77,7 @@ impl Stock {
     }
 
     pub(super) fn stride_chunks(&self) -> u32 {
-        self.residency.units().map_or(1, Units::chunks_each)
+        self.residency.units().map_or(1, HugeFrames::chunks_each)
     }
 
     /// The pages of `chunk` that are free and may be resident.
@@ -97,8 +97,8 @@ impl Stock {
 mod tests {
     use crate::base::units::{PageCount, PageMask, Span};
     use crate::ledger::free_list::Strategy;
+    use crate::ledger::stock::HugeFrames;
     use crate::ledger::stock::Stock;
-    use crate::ledger::stock::Units;
 
     #[test]
     fn what_is_free_as_a_whole_is_given_back_before_higher_pages_that_are_not() {
@@ -117,7 +117,7 @@ mod tests {
     fn a_region_is_populated_by_huge_pages_where_these_are_larger_than_a_chunk() {
         for (shift, steps) in [(5, 4), (6, 4), (7, 2), (8, 1)] {
             let pages = PageCount::new(256);
-            let units = Units::new(pages, shift, |_| true);
+            let units = HugeFrames::new(pages, shift, |_| true);
             let stock = Stock::with_units(pages, pages, Strategy::SmallestFit, Some(units));
             assert_eq!(stock.populate_steps(), steps);
         }

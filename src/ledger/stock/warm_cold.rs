@@ -6,7 +6,7 @@ use crate::base::units::{ChunkIndex, PageCount, PageMask, spans};
 use crate::ledger::chunks::{HeldPages, HeldRun, Words};
 use crate::ledger::free_list::{FreeList, Strategy};
 
-use super::residency::{Residency, Units};
+use super::residency::{HugeFrames, Residency};
 
 /// The free pages of a region, and which pages may be resident.
 pub struct Stock {
@@ -34,7 +34,7 @@ impl Stock {
         let one_kind = |unit: std::ops::Range<u32>| {
             !(unit.start < capacity.get() && capacity.get() < unit.end)
         };
-        let units = Units::new(mapped, shift, one_kind);
+        let units = HugeFrames::new(mapped, shift, one_kind);
         Self::with_units(capacity, mapped, Strategy::SmallestFit, Some(units))
     }
 
@@ -43,7 +43,7 @@ impl Stock {
         capacity: PageCount,
         mapped: PageCount,
         strategy: Strategy,
-        units: Option<Units>,
+        units: Option<HugeFrames>,
     ) -> Self {
         debug_assert!(capacity <= mapped);
         let cold = capacity.get()..mapped.get();

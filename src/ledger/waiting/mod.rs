@@ -1,4 +1,4 @@
 //! Waiting in line for memory, and being asked to give it back.
 
-pub(crate) mod ask;
-pub(crate) mod line;
+pub(crate) mod reclaim_request;
+pub(crate) mod wait_queue;

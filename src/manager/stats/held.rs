@@ -25,7 +25,7 @@ impl Held {
         let stats_of = |(owner, used_bytes): (&Arc<OwnerNode>, usize)| {
             let holder = present.holder(owner);
             OwnerStats {
-                name: holder.path,
+                path: holder.path,
                 used_bytes,
                 own_bytes: holder.used_bytes,
                 minimum_bytes: holder.minimum_bytes,

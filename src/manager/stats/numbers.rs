@@ -63,7 +63,7 @@ pub struct ManagerStats {
 #[non_exhaustive]
 pub struct OwnerStats {
     /// Its path.
-    pub name: Arc<str>,
+    pub path: Arc<str>,
     /// The bytes that it and the owners below it hold.
     pub used_bytes: usize,
     /// Those that it holds itself.

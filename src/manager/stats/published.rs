@@ -17,7 +17,7 @@ impl Published {
         // The used, guaranteed and most bytes of a name.
         let mut names: BTreeMap<Arc<str>, [usize; 3]> = BTreeMap::new();
         for owner in owners {
-            let sums = names.entry(Arc::clone(&owner.name)).or_default();
+            let sums = names.entry(Arc::clone(&owner.path)).or_default();
             let more = [owner.used_bytes, owner.minimum_bytes, owner.limit_bytes];
             *sums = std::array::from_fn(|at| sums[at].saturating_add(more[at]));
         }

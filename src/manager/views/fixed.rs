@@ -61,7 +61,7 @@ impl FixedSizeManager {
     /// The pages that could be allocated now.
     #[must_use]
     pub fn available_pages(&self) -> usize {
-        self.owner.available_memory() / self.page_size()
+        self.owner.available_bytes() / self.page_size()
     }
 
     /// Allocates one page.

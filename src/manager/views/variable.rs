@@ -63,9 +63,9 @@ impl VariableSizeManager {
     /// The size of the largest block that could be allocated now, in bytes: within the limits and
     /// the largest hole.
     #[must_use]
-    pub fn largest_free_block(&self) -> usize {
+    pub fn largest_free_block_bytes(&self) -> usize {
         let page_bytes = self.owner.page_size();
-        let within = self.owner.available_memory() / page_bytes * page_bytes;
+        let within = self.owner.available_bytes() / page_bytes * page_bytes;
         self.owner.node().supply().largest_hole_bytes().min(within)
     }
 

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use crate::ledger::budget::Refused;
-use crate::ledger::waiting::line::Waiting;
+use crate::ledger::waiting::wait_queue::Waiting;
 
 use crate::base::bytes::to_usize;
 use crate::owners::node::owner_node::OwnerNode;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::base::units::LevelId;
-use crate::ledger::waiting::line::{Ticket, Waiting};
+use crate::ledger::waiting::wait_queue::{Ticket, Waiting};
 
 use crate::owners::node::owner_node::OwnerNode;
 use crate::owners::sharing::commons::Commons;

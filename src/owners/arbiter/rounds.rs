@@ -13,7 +13,7 @@ use crate::base::panics::catch;
 use crate::base::threads::{Next, Threads, Wakeup};
 use crate::base::units::LevelId;
 use crate::ledger::budget::Refused;
-use crate::ledger::waiting::line::{Ended, Ticket, Waiting};
+use crate::ledger::waiting::wait_queue::{Ticket, WaitEnd, Waiting};
 use crate::owners::node::owner_node::OwnerNode;
 use crate::owners::sharing::commons::Commons;
 use crate::owners::sharing::queue::{WaitMode, Wanted, wake_all};
@@ -35,8 +35,8 @@ const REST_MAX: Duration = Duration::from_millis(100);
 /// What the arbiter remembers from one look to the next.
 #[derive(Default)]
 pub(crate) struct Arbiter {
-    asks: Vec<Ask>,
-    rests: Vec<Rest>,
+    asks: Vec<PendingReclaim>,
+    rests: Vec<Backoff>,
     probe: Option<ReclaimableProbe>,
     /// Polled owners whose flag may be up.
     flagged: Vec<Weak<OwnerNode>>,
@@ -44,7 +44,7 @@ pub(crate) struct Arbiter {
 }
 
 /// An owner that was asked.
-struct Ask {
+struct PendingReclaim {
     owner: Weak<OwnerNode>,
     is_polled: bool,
     used_before: u64,
@@ -56,7 +56,7 @@ struct Ask {
 }
 
 /// An owner that gave nothing when it was asked last.
-struct Rest {
+struct Backoff {
     owner: Weak<OwnerNode>,
     since: Instant,
     until: Instant,
@@ -65,7 +65,7 @@ struct Rest {
 
 /// What there is to hope for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Hope {
+enum Outlook {
     /// Somebody was called, or is about to be.
     Called,
     /// Somebody will find that he was asked, when he looks.
@@ -91,7 +91,7 @@ impl Arbiter {
             return if self.asks.is_empty() { Next::WhenWoken } else { Next::After(LOOK_EVERY) };
         }
         self.forget_rests(&waiting, now);
-        let mut levels: Vec<(LevelId, Hope)> = Vec::new();
+        let mut levels: Vec<(LevelId, Outlook)> = Vec::new();
         let mut next = Next::After(IDLE_LOOK_EVERY);
         for first in &waiting {
             let (_, identity) = first.level();
@@ -101,20 +101,20 @@ impl Arbiter {
                 // Whoever comes after another is next to be asked for, while others have something
                 // to give to that one; but not for ever.
                 let is_late = first.request.waits_for(now) >= commons.options.reclaim_timeout;
-                if is_late || !known.is_some_and(|(_, hope)| *hope == Hope::Called) {
+                if is_late || !known.is_some_and(|(_, hope)| *hope == Outlook::Called) {
                     end_unless_it_waits(commons, first);
                 }
                 continue;
             }
             let hope = self.pursue(commons, first, &waiting, now);
             levels.push((identity, hope));
-            if hope != Hope::Called {
+            if hope != Outlook::Called {
                 // Whoever looks for himself may take his time.
                 end_unless_it_waits(commons, first);
             }
             match hope {
-                Hope::None => self.end_deadlock(commons, first, &waiting, now),
-                Hope::Called | Hope::Flagged => next = Next::After(LOOK_EVERY),
+                Outlook::None => self.end_deadlock(commons, first, &waiting, now),
+                Outlook::Called | Outlook::Flagged => next = Next::After(LOOK_EVERY),
             }
         }
         self.deadlocks.retain(|identity| levels.iter().any(|(known, _)| *known == identity));
@@ -128,8 +128,8 @@ impl Arbiter {
         first: &Waiting<Wanted>,
         waiting: &[Waiting<Wanted>],
         now: Instant,
-    ) -> Hope {
-        let Some(scope) = Scope::of(first) else { return Hope::None };
+    ) -> Outlook {
+        let Some(scope) = Scope::of(first) else { return Outlook::None };
         let mode = first.request.mode();
         let (asked, hope) = self.outstanding(&scope, mode, now);
         let Some(lacking) = scope.lacking_bytes().checked_sub(asked).filter(|bytes| *bytes > 0)
@@ -151,7 +151,7 @@ impl Arbiter {
         if candidates.iter().any(|candidate| !candidate.is_polled) {
             match &self.probe {
                 Some(probe) if !probe.is_over(now, commons.options.patience()) => {
-                    return Hope::Called;
+                    return Outlook::Called;
                 }
                 Some(probe) if probe.has_ended() && probe.covers(&candidates) => {
                     self.probe = None;
@@ -159,14 +159,16 @@ impl Arbiter {
                 _ => {
                     self.probe = ReclaimableProbe::start(commons, &candidates);
                     // Without a thread for it nobody can be called.
-                    return if self.probe.is_some() { Hope::Called } else { hope };
+                    return if self.probe.is_some() { Outlook::Called } else { hope };
                 }
             }
         }
         let is_held_up = self.ask_all(commons, candidates, (lacking, mode), now);
         match self.outstanding(&scope, mode, now).1 {
             // Those who are at work have all of the spill reserve, and will be done.
-            Hope::None if is_held_up && self.asks.iter().any(|ask| !ask.is_polled) => Hope::Called,
+            Outlook::None if is_held_up && self.asks.iter().any(|ask| !ask.is_polled) => {
+                Outlook::Called
+            }
             hope => hope,
         }
     }
@@ -196,7 +198,7 @@ impl Arbiter {
                 self.have_rest(&candidate.owner, now);
                 continue;
             }
-            let ask = Ask {
+            let ask = PendingReclaim {
                 owner: Arc::downgrade(&candidate.owner),
                 is_polled: candidate.is_polled,
                 used_before: candidate.owner.account().used_bytes(),
@@ -223,8 +225,8 @@ impl Arbiter {
     }
 
     /// The bytes that were asked of those in scope, and not given yet, and what to hope for.
-    fn outstanding(&self, scope: &Scope<'_>, mode: WaitMode, now: Instant) -> (u64, Hope) {
-        let (mut bytes, mut hope) = (0, Hope::None);
+    fn outstanding(&self, scope: &Scope<'_>, mode: WaitMode, now: Instant) -> (u64, Outlook) {
+        let (mut bytes, mut hope) = (0, Outlook::None);
         for ask in &self.asks {
             let Some(owner) = ask.owner.upgrade().filter(|owner| scope.includes(owner)) else {
                 continue;
@@ -233,8 +235,8 @@ impl Arbiter {
                 bytes += ask.bytes.saturating_sub(ask.given_bytes(&owner));
             }
             hope = match (ask.is_polled, hope) {
-                (false, _) | (_, Hope::Called) => Hope::Called,
-                (true, _) => Hope::Flagged,
+                (false, _) | (_, Outlook::Called) => Outlook::Called,
+                (true, _) => Outlook::Flagged,
             };
         }
         (bytes, hope)
@@ -280,7 +282,7 @@ impl Arbiter {
             None => REST_MIN,
         };
         let owner = Arc::downgrade(owner);
-        self.rests.push(Rest { owner, since: now, until: now + pause, pause });
+        self.rests.push(Backoff { owner, since: now, until: now + pause, pause });
     }
 
     /// Nobody waits any more.
@@ -301,11 +303,12 @@ impl Arbiter {
         waiting: &[Waiting<Wanted>],
         now: Instant,
     ) {
-        let gives = |ask: &Ask, owner| !ask.is_polled && std::ptr::eq(ask.owner.as_ptr(), owner);
+        let gives =
+            |ask: &PendingReclaim, owner| !ask.is_polled && std::ptr::eq(ask.owner.as_ptr(), owner);
         let is_asked = |owner: &OwnerNode| self.asks.iter().any(|ask| gives(ask, owner));
         let last = self.deadlocks.last_to_come(commons, first, waiting, is_asked, now);
         if let Some(ticket) = last {
-            end(commons, ticket, Ended::Deadlock);
+            end(commons, ticket, WaitEnd::Deadlock);
         }
     }
 }
@@ -321,7 +324,7 @@ fn waits(waiting: &[Waiting<Wanted>], owner: &OwnerNode) -> bool {
     patient.any(|waiting| std::ptr::eq(&**waiting.request.owner(), owner))
 }
 
-impl Rest {
+impl Backoff {
     /// Whether the owner is not asked for a request: nobody is asked twice for one that waits only
     /// until all have been asked.
     fn holds_for(&self, waiting: &Waiting<Wanted>, now: Instant) -> bool {
@@ -329,7 +332,7 @@ impl Rest {
     }
 }
 
-impl Ask {
+impl PendingReclaim {
     /// Whether a request waits for the answer.
     fn counts_for(&self, mode: WaitMode) -> bool {
         !self.is_polled || mode == WaitMode::UntilServed
@@ -364,11 +367,11 @@ impl Ask {
 /// Refuses a request that was to wait only for those who were asked.
 fn end_unless_it_waits(commons: &Commons, waiting: &Waiting<Wanted>) {
     if !waiting.request.is_patient() {
-        end(commons, waiting.ticket, Ended::Refused(waiting.refused));
+        end(commons, waiting.ticket, WaitEnd::Refused(waiting.refused));
     }
 }
 
-fn end(commons: &Commons, ticket: Ticket, why: Ended) {
+fn end(commons: &Commons, ticket: Ticket, why: WaitEnd) {
     wake_all(commons.queue.end(ticket, why));
     // Others may have waited behind.
     commons.serve();

@@ -15,8 +15,8 @@ fn owner() -> Owner {
 }
 
 /// That `owner` was asked for two pages, by a flag or by a call.
-fn ask(owner: &Owner, is_polled: bool, deadline: Instant) -> Ask {
-    Ask {
+fn ask(owner: &Owner, is_polled: bool, deadline: Instant) -> PendingReclaim {
+    PendingReclaim {
         owner: Arc::downgrade(owner.node()),
         is_polled,
         used_before: owner.node().account().used_bytes(),
@@ -32,7 +32,7 @@ fn another(owner: &Owner) -> Owner {
     crate::config::OwnerBuilder::new(common, None, "holder".into()).register().unwrap()
 }
 
-fn requested(owner: &Owner) -> &crate::ledger::waiting::ask::Asked {
+fn requested(owner: &Owner) -> &crate::ledger::waiting::reclaim_request::ReclaimRequest {
     owner.node().sharing().reclaim.asked()
 }
 
@@ -104,7 +104,7 @@ fn the_flag_of_whoever_gave_in_time_goes_down_and_stays_up_where_it_took_too_lon
         pages.truncate(if deadline > now { 2 } else { 4 });
         arbiter.finish_asks(owner.commons(), now);
         assert_eq!(arbiter.asks.len(), 0);
-        owner.reclaim_requested()
+        owner.reclaim_requested_bytes()
     };
     assert_eq!(flag_after(now + SOON), 0);
     assert_eq!(flag_after(now), 2 * PAGE, "it may still look");
@@ -118,7 +118,7 @@ fn once_nobody_waits_all_flags_go_down_and_only_those_who_are_called_are_at_work
     let flags = vec![Arc::downgrade(flagged.node())];
     let mut arbiter = Arbiter { asks, flagged: flags, ..Default::default() };
     arbiter.lower_flags();
-    assert_eq!(flagged.reclaim_requested(), 0);
+    assert_eq!(flagged.reclaim_requested_bytes(), 0);
     assert_eq!(arbiter.asks.iter().map(|ask| ask.is_polled).collect::<Vec<_>>(), [false]);
 }
 
@@ -149,6 +149,6 @@ fn while_somebody_waits_in_line_he_is_known_to_and_others_rest_only_as_long_as_t
     let scope = Scope::of(first).unwrap();
     let (bytes, hope) = arbiter.outstanding(&scope, WaitMode::UntilServed, now);
     assert_eq!(bytes, 4 * PAGE as u64, "two pages of each");
-    assert!(hope == Hope::Called);
+    assert!(hope == Outlook::Called);
     drop(held);
 }

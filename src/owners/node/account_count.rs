@@ -13,7 +13,7 @@
 use std::mem;
 use std::sync::Arc;
 
-use crate::ledger::budget::{Kept, Opened};
+use crate::ledger::budget::{FirstCharge, Remainder};
 
 use super::owner_node::OwnerNode;
 
@@ -80,8 +80,8 @@ impl OwnerPointer {
     ///
     /// 1. The caller took bytes off the account of the owner, and `kept` is what that came to.
     #[inline]
-    pub(super) unsafe fn let_go(self, kept: Kept) {
-        if kept == Kept::Nothing {
+    pub(super) unsafe fn let_go(self, kept: Remainder) {
+        if kept == Remainder::Nothing {
             // SAFETY: it came from an `Arc`, by the type invariant. The account held something
             // until the caller made it hold nothing, by the contract, 1. So it had a count of its
             // own, which is the caller's to give up, by (Protocol, 1).
@@ -92,8 +92,8 @@ impl OwnerPointer {
 
 /// Takes the account's own count if it holds something from now on (Protocol, 1).
 #[inline]
-pub(super) fn keep_if_first(owner: &Arc<OwnerNode>, opened: Opened) {
-    if opened == Opened::First {
+pub(super) fn keep_if_first(owner: &Arc<OwnerNode>, opened: FirstCharge) {
+    if opened == FirstCharge::First {
         mem::forget(Arc::clone(owner));
     }
 }

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use crate::ledger::budget::{Account, Awaited, Kept, Opened, Refused, Returned, Tentative, Turn};
+use crate::ledger::budget::{
+    Account, Credit, FirstCharge, HasWaiters, InFlight, QueuePosition, Refused, Remainder,
+};
 use crate::memory::block::Block;
 
 use super::account_count::{OwnerPointer, keep_if_first};
@@ -32,24 +34,26 @@ pub(crate) struct Charge {
 impl Charge {
     /// Charges `bytes`, at least one, to the owner.
     pub(crate) fn new(owner: &Arc<OwnerNode>, bytes: usize) -> Result<Self, Refused> {
-        Self::in_turn(owner, bytes as u64, Turn::LAST)
+        Self::in_turn(owner, bytes as u64, QueuePosition::LAST)
     }
 
     /// The same for an owner that waited in line.
-    pub(crate) fn in_turn(owner: &Arc<OwnerNode>, bytes: u64, turn: Turn) -> Result<Self, Refused> {
+    pub(crate) fn in_turn(
+        owner: &Arc<OwnerNode>,
+        bytes: u64,
+        turn: QueuePosition,
+    ) -> Result<Self, Refused> {
         debug_assert!(bytes > 0);
         let opened = owner.account().reserve(&owner.upstream(), bytes, turn)?;
         Ok(Self::opened(owner, bytes, opened))
     }
 
     /// Charges `bytes`, at least one, for a request that may still fail.
-    pub(crate) fn begin(
-        owner: &Arc<OwnerNode>,
-        bytes: usize,
-    ) -> Result<(Self, Tentative), Refused> {
+    pub(crate) fn begin(owner: &Arc<OwnerNode>, bytes: usize) -> Result<(Self, InFlight), Refused> {
         let bytes = bytes as u64;
         debug_assert!(bytes > 0);
-        let (tentative, opened) = owner.account().begin(&owner.upstream(), bytes, Turn::LAST)?;
+        let (tentative, opened) =
+            owner.account().begin(&owner.upstream(), bytes, QueuePosition::LAST)?;
         Ok((Self::opened(owner, bytes, opened), tentative))
     }
 
@@ -91,7 +95,7 @@ impl Charge {
         self.owner
     }
 
-    fn opened(owner: &Arc<OwnerNode>, bytes: u64, opened: Opened) -> Self {
+    fn opened(owner: &Arc<OwnerNode>, bytes: u64, opened: FirstCharge) -> Self {
         keep_if_first(owner, opened);
         // INVARIANT: the caller has just charged `bytes` to the account of `owner`.
         Self { owner: OwnerPointer::of(owner), bytes }
@@ -108,7 +112,7 @@ impl Charge {
     }
 
     /// The request failed: the account is as if it had not been made.
-    pub(crate) fn undo(self, tentative: Tentative) {
+    pub(crate) fn undo(self, tentative: InFlight) {
         let keep = self.keep_owner();
         // Those that wait in line wait for requests in flight (`budget`, 7).
         let returned = keep.account().undo(&keep.upstream(), tentative);
@@ -116,12 +120,12 @@ impl Charge {
     }
 
     /// Gives part of the bytes back and keeps the rest, of which there must be some.
-    pub(crate) fn shrink(&mut self, bytes: usize) -> Awaited {
+    pub(crate) fn shrink(&mut self, bytes: usize) -> HasWaiters {
         self.shrink_with(bytes, |account, upstream, bytes| account.release(upstream, bytes))
     }
 
     /// The same for a request in flight.
-    pub(crate) fn shrink_in_flight(&mut self, bytes: usize) -> Awaited {
+    pub(crate) fn shrink_in_flight(&mut self, bytes: usize) -> HasWaiters {
         self.shrink_with(bytes, |account, upstream, bytes| {
             account.release_past_allowance(upstream, bytes)
         })
@@ -130,12 +134,12 @@ impl Charge {
     fn shrink_with(
         &mut self,
         bytes: usize,
-        release: impl Fn(&Account, &Upstream<'_>, u64) -> Returned,
-    ) -> Awaited {
+        release: impl Fn(&Account, &Upstream<'_>, u64) -> Credit,
+    ) -> HasWaiters {
         let bytes = bytes as u64;
         debug_assert!(bytes < self.bytes);
         if bytes == 0 {
-            return Awaited::NO;
+            return HasWaiters::NO;
         }
         let owner = self.owner();
         // The rest keeps the account from holding nothing.
@@ -179,7 +183,7 @@ impl Charge {
             // is to nothing but atomics (see `Account`).
             match owner.account().release_credited_unless_awaited(self.bytes) {
                 Some(kept) => return self.let_go(kept),
-                None => awaited = Awaited::YES,
+                None => awaited = HasWaiters::YES,
             }
         }
         let keep = self.keep_owner();
@@ -189,7 +193,7 @@ impl Charge {
     }
 
     /// Gives all bytes back, for a caller that keeps the owner alive and serves the line itself.
-    pub(crate) fn hand_back(self) -> Awaited {
+    pub(crate) fn hand_back(self) -> HasWaiters {
         let keep = self.keep_owner();
         let returned = keep.account().release(&keep.upstream(), self.bytes);
         self.let_go(returned.kept);
@@ -204,7 +208,7 @@ impl Charge {
 
     /// Gives up the account's own count if it holds nothing any more.
     #[inline]
-    fn let_go(self, kept: Kept) {
+    fn let_go(self, kept: Remainder) {
         // SAFETY: 1: the callers took the bytes off that the account held for this value.
         unsafe { self.owner.let_go(kept) };
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use crate::ledger::budget::{Account, Awaited, Budget};
+use crate::ledger::budget::{Account, Budget, HasWaiters};
 use crate::memory::block::Block;
 
 use super::page_source::OwnerPages;
@@ -123,7 +123,7 @@ impl OwnerNode {
     }
 
     /// Serves those that wait, if anybody waits for what was just given back.
-    pub(crate) fn serve_if(&self, awaited: Awaited) {
+    pub(crate) fn serve_if(&self, awaited: HasWaiters) {
         if awaited.is_yes() {
             self.above.serve();
         }

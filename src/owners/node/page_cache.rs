@@ -7,8 +7,8 @@ use crate::base::seeded::{Bug, is_planted};
 use crate::base::sync::thread_number;
 use crate::base::units::PageCount;
 use crate::ledger::at_hand::depot::{Depot, Locked};
-use crate::ledger::budget::{Awaited, Kept};
-use crate::ledger::free_list::HeldRun;
+use crate::ledger::budget::{HasWaiters, Remainder};
+use crate::ledger::chunks::HeldRun;
 use crate::memory::arena::ZeroPolicy;
 use crate::memory::block::Block;
 
@@ -77,11 +77,11 @@ impl OwnerNode {
     }
 
     /// Gives pages back that were kept at hand: memory first, then the bytes.
-    pub(crate) fn give_back(self: &Arc<Self>, pages: impl Iterator<Item = HeldRun>) -> Awaited {
+    pub(crate) fn give_back(self: &Arc<Self>, pages: impl Iterator<Item = HeldRun>) -> HasWaiters {
         let mut runs: Vec<_> = pages.collect();
         let bytes = runs.len() * self.supply().page_size.bytes();
         if bytes == 0 {
-            return Awaited::NO;
+            return HasWaiters::NO;
         }
         self.release_sorted(&mut runs);
         // SAFETY: 1: the callers took the pages from where they were kept; the owner was
@@ -114,7 +114,7 @@ impl OwnerNode {
 
     /// Gives back what is kept at hand, and keeps no more: without a handle on the owner, nobody
     /// would take it from there, and no drainer finds an owner that is about to be gone.
-    pub(crate) fn close_caches(self: &Arc<Self>) -> Awaited {
+    pub(crate) fn close_caches(self: &Arc<Self>) -> HasWaiters {
         let mut awaited = self.account().end_allowance(&self.upstream());
         for shelf in self.pages().depot().iter().flat_map(|depot| depot.shelves()) {
             let shelf = shelf.lock();
@@ -179,9 +179,9 @@ impl OwnerNode {
 
     /// Takes bytes off the account that were left on it for pages at hand, and credits them. The
     /// account holds more than that, and so keeps the owner alive.
-    fn credit_cached(&self, bytes: usize) -> Awaited {
+    fn credit_cached(&self, bytes: usize) -> HasWaiters {
         let returned = self.account().release(&self.upstream(), bytes as u64);
-        debug_assert_eq!(returned.kept, Kept::Something, "nobody would let go of the owner");
+        debug_assert_eq!(returned.kept, Remainder::Something, "nobody would let go of the owner");
         returned.awaited
     }
 

@@ -7,7 +7,7 @@ use std::thread;
 use crate::base::seeded::{Bug, is_planted};
 use crate::base::units::PageSize;
 use crate::ledger::at_hand::depot::{Depot, SHELF_PAGES};
-use crate::ledger::free_list::HeldRun;
+use crate::ledger::chunks::HeldRun;
 use crate::memory::arena::{Arena, ZeroPolicy};
 use crate::memory::block::Block;
 use crate::memory::region::PageFrames;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::base::bytes::to_usize;
 use crate::base::sync::{AtomicU64, Ordering};
-use crate::ledger::waiting::ask::Asked;
+use crate::ledger::waiting::reclaim_request::ReclaimRequest;
 
 /// A call that has an owner give memory back: of about so many bytes.
 pub(crate) type ReclaimCall = Box<dyn FnOnce(u64) + Send>;
@@ -49,7 +49,7 @@ pub(crate) struct ReclaimState {
     mode: Mutex<ReclaimMode>,
     /// Whether it is asked also for requests of its own.
     pub(crate) includes_own: bool,
-    asked: Asked,
+    asked: ReclaimRequest,
     /// The bytes that it gave when it was at work on it last, as its account said right then.
     given: AtomicU64,
 }
@@ -87,7 +87,7 @@ impl SharingState {
 impl ReclaimState {
     pub(crate) fn new(mode: ReclaimMode, includes_own: bool) -> Self {
         let told_bytes = if let ReclaimMode::Polled = mode { u64::MAX } else { 0 };
-        let (asked, given) = (Asked::new(told_bytes), AtomicU64::new(0));
+        let (asked, given) = (ReclaimRequest::new(told_bytes), AtomicU64::new(0));
         Self { mode: Mutex::new(mode), includes_own, asked, given }
     }
 
@@ -103,7 +103,7 @@ impl ReclaimState {
 
     /// What is asked of it, and who is at work on that.
     #[inline]
-    pub(crate) fn asked(&self) -> &Asked {
+    pub(crate) fn asked(&self) -> &ReclaimRequest {
         &self.asked
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::ledger::budget::{Awaited, Budget, Parent, Refused, Returned, Turn};
+use crate::ledger::budget::{Budget, Credit, HasWaiters, Parent, QueuePosition, Refused};
 
 use super::account_count::{OwnerPointer, keep_if_first};
 use super::owner_node::OwnerNode;
@@ -33,7 +33,7 @@ impl OwnerNode {
 }
 
 /// A child has made the account of `owner` hold less.
-fn after_child(owner: &Arc<OwnerNode>, returned: Returned) -> Awaited {
+fn after_child(owner: &Arc<OwnerNode>, returned: Credit) -> HasWaiters {
     // SAFETY: 1: the callers took the bytes off that a child had taken. `owner` lives on by itself.
     unsafe { OwnerPointer::of(owner).let_go(returned.kept) };
     returned.awaited
@@ -68,7 +68,7 @@ impl Parent for Upstream<'_> {
         }
     }
 
-    fn begin(&self, bytes: u64, turn: Turn) -> Result<(), Refused> {
+    fn begin(&self, bytes: u64, turn: QueuePosition) -> Result<(), Refused> {
         match self {
             Self::Budget(budget) => budget.begin(bytes, turn),
             Self::Owner(owner) => {
@@ -86,7 +86,7 @@ impl Parent for Upstream<'_> {
         }
     }
 
-    fn undo(&self, bytes: u64) -> Awaited {
+    fn undo(&self, bytes: u64) -> HasWaiters {
         match self {
             Self::Budget(budget) => budget.undo(bytes),
             Self::Owner(owner) => {
@@ -96,7 +96,7 @@ impl Parent for Upstream<'_> {
         }
     }
 
-    fn release(&self, bytes: u64) -> Awaited {
+    fn release(&self, bytes: u64) -> HasWaiters {
         match self {
             Self::Budget(budget) => Parent::release(*budget, bytes),
             Self::Owner(owner) => {
@@ -106,7 +106,7 @@ impl Parent for Upstream<'_> {
         }
     }
 
-    fn set_awaited(&self, level: u32, awaited: Awaited) {
+    fn set_awaited(&self, level: u32, awaited: HasWaiters) {
         match self {
             Self::Budget(budget) => budget.set_awaited(level, awaited),
             Self::Owner(owner) => {

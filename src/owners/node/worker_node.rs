@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::base::sync::thread_number;
 use crate::ledger::at_hand::magazine::{Entered, FIRST_ROOM_PAGES, Magazine};
-use crate::ledger::budget::Awaited;
-use crate::ledger::free_list::HeldRun;
+use crate::ledger::budget::HasWaiters;
+use crate::ledger::chunks::HeldRun;
 
 use super::charge::Grant;
 use super::owner_node::OwnerNode;
@@ -97,7 +97,7 @@ impl WorkerNode {
 
     /// Gives back all that the magazine has. For the worker's thread alone, which is about to drop
     /// it.
-    pub(crate) fn empty(&self) -> Awaited {
+    pub(crate) fn empty(&self) -> HasWaiters {
         let magazine = self.magazine.enter();
         self.owner.give_back(magazine.pop_many(usize::MAX))
     }
@@ -111,11 +111,11 @@ impl WorkerNode {
     }
 
     /// Puts `page` into a magazine that is full after all, or gives it back if that is shut.
-    fn make_room(&self, magazine: &Entered<'_>, page: HeldRun) -> Awaited {
+    fn make_room(&self, magazine: &Entered<'_>, page: HeldRun) -> HasWaiters {
         if !self.reopen(magazine) {
             return self.owner.give_back([page].into_iter());
         }
-        let mut awaited = Awaited::NO;
+        let mut awaited = HasWaiters::NO;
         if !magazine.grow(self.owner.supply().cache_limits.magazine_pages) {
             awaited = self.flush(magazine);
         }
@@ -127,7 +127,7 @@ impl WorkerNode {
 
     /// Takes a batch out of the magazine: to the depot, as far as there is room, and otherwise back
     /// to the free list.
-    fn flush(&self, magazine: &Entered<'_>) -> Awaited {
+    fn flush(&self, magazine: &Entered<'_>) -> HasWaiters {
         let depot = self.owner.pages().depot();
         let mut batch = magazine.pop_many(BATCH_PAGES);
         let mut left_over = None;

@@ -3,7 +3,7 @@
 use crate::base::bytes::to_usize;
 use crate::base::error::{AllocationError, Reason};
 use crate::base::units::PageCount;
-use crate::ledger::budget::{Awaited, Refused};
+use crate::ledger::budget::{HasWaiters, Refused};
 use crate::memory::arena::{Arena, NoMemory};
 use crate::memory::block::Block;
 use crate::memory::mode::MemoryMode;
@@ -21,7 +21,7 @@ struct Found {
     block: Block,
     charge: Charge,
     /// Whether somebody waits for what it did not take of what was asked for.
-    awaited: Awaited,
+    awaited: HasWaiters,
 }
 
 impl Requester<'_> {

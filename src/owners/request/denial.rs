@@ -2,7 +2,7 @@
 
 use crate::base::error::Reason;
 use crate::ledger::budget::Refused;
-use crate::ledger::waiting::line::Ended;
+use crate::ledger::waiting::wait_queue::WaitEnd;
 
 /// Why a request is denied.
 pub(crate) enum Denial {
@@ -32,12 +32,12 @@ impl From<Refused> for Denial {
     }
 }
 
-impl From<Ended> for Denial {
-    fn from(ended: Ended) -> Self {
+impl From<WaitEnd> for Denial {
+    fn from(ended: WaitEnd) -> Self {
         match ended {
-            Ended::Closed => Self::Refused(Refused::Closed),
-            Ended::Refused(refused) => Self::Refused(refused),
-            Ended::Deadlock => Self::Reason(Reason::Deadlock),
+            WaitEnd::Closed => Self::Refused(Refused::Closed),
+            WaitEnd::Refused(refused) => Self::Refused(refused),
+            WaitEnd::Deadlock => Self::Reason(Reason::Deadlock),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::base::error::Reason;
 use crate::ledger::budget::Refused;
-use crate::ledger::waiting::line::Ticket;
+use crate::ledger::waiting::wait_queue::Ticket;
 use crate::owners::node::charge::Charge;
 use crate::owners::node::owner_node::OwnerNode;
 use crate::owners::sharing::commons::Commons;

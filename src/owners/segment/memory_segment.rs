@@ -64,7 +64,7 @@ impl MemorySegment {
 
     /// The path of the owner that it was allocated for: its name, after those of the owners above.
     #[must_use]
-    pub fn owner_name(&self) -> &str {
+    pub fn owner_path(&self) -> &str {
         // SAFETY: 1: by the type invariant, as long as `self` lives.
         unsafe { self.owner.get() }.path()
     }
@@ -172,7 +172,7 @@ impl fmt::Debug for MemorySegment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemorySegment")
             .field("size", &self.size())
-            .field("owner", &self.owner_name())
+            .field("owner", &self.owner_path())
             .finish_non_exhaustive()
     }
 }

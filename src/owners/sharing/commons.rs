@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use crate::base::sync::{AtomicU64, Ordering};
 use crate::base::threads::{OnDemand, Wakeup};
-use crate::ledger::budget::Awaited;
-use crate::ledger::waiting::line::Line;
+use crate::ledger::budget::HasWaiters;
+use crate::ledger::waiting::wait_queue::WaitQueue;
 use crate::owners::node::owner_node::OwnerNode;
 use crate::owners::node::supply::Supply;
 use crate::owners::node::worker_node::WorkerNode;
@@ -27,7 +27,7 @@ pub(crate) struct Commons {
     /// All owners and workers.
     pub(crate) registry: Registry,
     /// Those that wait for memory.
-    pub(crate) queue: Line<Wanted>,
+    pub(crate) queue: WaitQueue<Wanted>,
     /// What became of asking.
     pub(crate) reclaims: ReclaimCounts,
     arbiter: OnDemand,
@@ -66,7 +66,7 @@ impl Commons {
             registry: Registry::new(&supply),
             supply,
             options,
-            queue: Line::new(),
+            queue: WaitQueue::new(),
             reclaims: ReclaimCounts::default(),
             arbiter: OnDemand::default(),
             start_arbiter: OnceLock::new(),
@@ -104,7 +104,7 @@ impl Commons {
     }
 
     /// Serves the queue if somebody waits for what was just given back.
-    pub(crate) fn serve_if(&self, awaited: Awaited) {
+    pub(crate) fn serve_if(&self, awaited: HasWaiters) {
         if awaited.is_yes() {
             self.serve();
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::base::sync::full_fence;
 use crate::ledger::at_hand::depot::Locked;
 use crate::ledger::at_hand::magazine::{Drained, Fences};
-use crate::ledger::budget::Awaited;
+use crate::ledger::budget::HasWaiters;
 use crate::memory::os;
 use crate::owners::node::owner_node::OwnerNode;
 use crate::owners::node::supply::Supply;
@@ -36,7 +36,7 @@ struct Collected<'a>(&'a OwnerNode);
 impl<'a> Collected<'a> {
     fn new(owner: &'a OwnerNode, reopen: Reopen) -> Self {
         // The drainer serves those that wait, in the end.
-        let _: Awaited = match reopen {
+        let _: HasWaiters = match reopen {
             Reopen::Later => owner.account().collect_allowance(&owner.upstream()),
             Reopen::Never => owner.account().end_allowance(&owner.upstream()),
         };
@@ -89,13 +89,13 @@ pub(super) fn drain<T>(
             .flat_map(|(owner, depot)| depot.shelves().map(move |shelf| (owner, shelf.lock())))
             .collect();
         for (worker, magazine) in &magazines {
-            let _: Awaited = worker.owner().give_back(magazine.take_all());
+            let _: HasWaiters = worker.owner().give_back(magazine.take_all());
             if reopen == Reopen::Never {
                 magazine.seal();
             }
         }
         for (owner, shelf) in &shelves {
-            let _: Awaited = owner.give_back(shelf.take_all());
+            let _: HasWaiters = owner.give_back(shelf.take_all());
             if reopen == Reopen::Never {
                 shelf.seal();
             }

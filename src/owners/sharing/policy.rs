@@ -16,15 +16,15 @@ pub trait Policy: Debug + Send + Sync {
     /// Called on a thread of the manager's, with nothing locked: that thread is the one that asks
     /// others for memory, so nobody is asked for what this takes. Whoever gets no share, or all if
     /// this panics, is treated as under [`Greedy`].
-    fn shares(&self, total_bytes: usize, claims: &[Claim]) -> Vec<Share>;
+    fn shares(&self, total_bytes: usize, sharers: &[Sharer]) -> Vec<Share>;
 }
 
 /// Somebody among those who share, in numbers.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Claim {
-    /// His path.
-    pub name: Arc<str>,
+pub struct Sharer {
+    /// Its path.
+    pub path: Arc<str>,
     /// The bytes that he and those below him hold.
     pub used_bytes: usize,
     /// The bytes that he is guaranteed.
@@ -55,8 +55,8 @@ impl Share {
 pub struct Greedy;
 
 impl Policy for Greedy {
-    fn shares(&self, _total_bytes: usize, claims: &[Claim]) -> Vec<Share> {
-        vec![Share::OPEN; claims.len()]
+    fn shares(&self, _total_bytes: usize, sharers: &[Sharer]) -> Vec<Share> {
+        vec![Share::OPEN; sharers.len()]
     }
 }
 
@@ -67,11 +67,11 @@ impl Policy for Greedy {
 pub struct FairShare;
 
 impl Policy for FairShare {
-    fn shares(&self, total_bytes: usize, claims: &[Claim]) -> Vec<Share> {
+    fn shares(&self, total_bytes: usize, sharers: &[Sharer]) -> Vec<Share> {
         let at = |level: usize| {
             let clamped =
-                move |claim: &Claim| level.min(claim.limit_bytes).max(claim.minimum_bytes);
-            claims.iter().map(clamped)
+                move |sharer: &Sharer| level.min(sharer.limit_bytes).max(sharer.minimum_bytes);
+            sharers.iter().map(clamped)
         };
         let fits = |level| at(level).fold(0, usize::saturating_add) <= total_bytes;
         // The highest level that fits: the bits of it from the top.
@@ -85,35 +85,35 @@ impl Policy for FairShare {
 mod tests {
     use super::*;
 
-    fn claim(minimum_bytes: usize, limit_bytes: usize) -> Claim {
-        Claim { name: "x".into(), used_bytes: 1, minimum_bytes, limit_bytes, priority: 0 }
+    fn sharer(minimum_bytes: usize, limit_bytes: usize) -> Sharer {
+        Sharer { path: "x".into(), used_bytes: 1, minimum_bytes, limit_bytes, priority: 0 }
     }
 
-    fn shares(total_bytes: usize, claims: &[Claim]) -> Vec<usize> {
-        let shares = FairShare.shares(total_bytes, claims);
+    fn shares(total_bytes: usize, sharers: &[Sharer]) -> Vec<usize> {
+        let shares = FairShare.shares(total_bytes, sharers);
         assert!(shares.iter().all(|share| share.first_bytes == share.keeps_bytes));
         shares.iter().map(|share| share.first_bytes).collect()
     }
 
     #[test]
-    fn equal_claims_have_equal_shares() {
-        assert_eq!(shares(100, &[claim(0, 100), claim(0, 100)]), [50, 50]);
-        assert_eq!(shares(100, &[claim(0, 100), claim(0, 100), claim(0, 100)]), [33, 33, 33]);
-        assert_eq!(shares(100, &[claim(0, 100)]), [100]);
+    fn equal_sharers_have_equal_shares() {
+        assert_eq!(shares(100, &[sharer(0, 100), sharer(0, 100)]), [50, 50]);
+        assert_eq!(shares(100, &[sharer(0, 100), sharer(0, 100), sharer(0, 100)]), [33, 33, 33]);
+        assert_eq!(shares(100, &[sharer(0, 100)]), [100]);
         assert!(shares(100, &[]).is_empty());
     }
 
     #[test]
     fn what_one_may_not_take_is_shared_among_the_others() {
-        assert_eq!(shares(100, &[claim(0, 10), claim(0, 100), claim(0, 100)]), [10, 45, 45]);
-        assert_eq!(shares(100, &[claim(80, 100), claim(0, 100), claim(0, 100)]), [80, 10, 10]);
-        assert_eq!(shares(100, &[claim(0, 30), claim(0, 30)]), [30, 30]);
+        assert_eq!(shares(100, &[sharer(0, 10), sharer(0, 100), sharer(0, 100)]), [10, 45, 45]);
+        assert_eq!(shares(100, &[sharer(80, 100), sharer(0, 100), sharer(0, 100)]), [80, 10, 10]);
+        assert_eq!(shares(100, &[sharer(0, 30), sharer(0, 30)]), [30, 30]);
     }
 
     #[test]
     fn minimums_hold_whatever_is_left() {
-        assert_eq!(shares(10, &[claim(20, 100), claim(0, 100)]), [20, 0]);
-        assert_eq!(shares(0, &[claim(0, usize::MAX)]), [0]);
-        assert_eq!(shares(usize::MAX, &[claim(0, usize::MAX)]), [usize::MAX]);
+        assert_eq!(shares(10, &[sharer(20, 100), sharer(0, 100)]), [20, 0]);
+        assert_eq!(shares(0, &[sharer(0, usize::MAX)]), [0]);
+        assert_eq!(shares(usize::MAX, &[sharer(0, usize::MAX)]), [usize::MAX]);
     }
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::base::panics::catch;
 use crate::base::units::LevelId;
-use crate::ledger::budget::{Awaited, Refused, Turn};
-use crate::ledger::waiting::line::Request;
+use crate::ledger::budget::{HasWaiters, QueuePosition, Refused};
+use crate::ledger::waiting::wait_queue::Request;
 use crate::owners::node::charge::Charge;
 use crate::owners::node::owner_node::OwnerNode;
 
@@ -64,7 +64,7 @@ impl Wanted {
 impl Request for Wanted {
     type Grant = Charge;
 
-    fn attempt(&self, turn: Turn) -> Result<Charge, Refused> {
+    fn attempt(&self, turn: QueuePosition) -> Result<Charge, Refused> {
         Charge::in_turn(&self.owner, self.bytes, turn)
     }
 
@@ -76,7 +76,7 @@ impl Request for Wanted {
         self.owner.ancestor(level).map_or(LevelId::BUDGET, LevelId::at)
     }
 
-    fn set_awaited(&self, level: u32, awaited: Awaited) {
+    fn set_awaited(&self, level: u32, awaited: HasWaiters) {
         self.owner.account().set_awaited(&self.owner.upstream(), level, awaited);
     }
 

@@ -7,7 +7,7 @@ use crate::base::panics::catch;
 use crate::owners::node::owner_node::OwnerNode;
 
 use super::commons::Commons;
-use super::policy::{Claim, Share};
+use super::policy::{Share, Sharer};
 use super::registry::Snapshot;
 
 /// Those who share what they take from the same parent.
@@ -15,7 +15,7 @@ struct Siblings {
     parent: Option<Arc<OwnerNode>>,
     /// Those who hold something or wait for it.
     active: Vec<Arc<OwnerNode>>,
-    claims: Vec<Claim>,
+    sharers: Vec<Sharer>,
     /// The bytes that are promised to the others.
     promised_bytes: usize,
 }
@@ -25,7 +25,7 @@ pub(crate) fn share_out(commons: &Commons, waits: impl Fn(&OwnerNode) -> bool) {
     let Some(policy) = &commons.options.policy else { return };
     // Parents come before their children, so the share of a parent is known in its turn.
     for siblings in commons.snapshot(|present| siblings(present, waits)) {
-        let Siblings { parent, active, claims, promised_bytes } = siblings;
+        let Siblings { parent, active, sharers, promised_bytes } = siblings;
         let all = match &parent {
             None => to_usize(commons.supply.budget.limit()),
             Some(parent) => {
@@ -35,7 +35,7 @@ pub(crate) fn share_out(commons: &Commons, waits: impl Fn(&OwnerNode) -> bool) {
         };
         let total = all.saturating_sub(promised_bytes);
         // One that panics gives no shares.
-        let shares = catch(|| policy.shares(total, &claims));
+        let shares = catch(|| policy.shares(total, &sharers));
         let shares = shares.unwrap_or_default().into_iter().chain(std::iter::repeat(Share::OPEN));
         for (owner, share) in active.iter().zip(shares) {
             owner.sharing().set_share(share.first_bytes as u64, share.keeps_bytes as u64);
@@ -50,7 +50,7 @@ fn siblings(present: &Snapshot, waits: impl Fn(&OwnerNode) -> bool) -> Vec<Sibli
     let parents = present.owners.iter().map(|owner| Some(Arc::clone(owner)));
     let siblings = std::iter::once(None).chain(parents).map(|parent| {
         let mut siblings =
-            Siblings { parent, active: Vec::new(), claims: Vec::new(), promised_bytes: 0 };
+            Siblings { parent, active: Vec::new(), sharers: Vec::new(), promised_bytes: 0 };
         for (index, owner) in present.owners.iter().enumerate() {
             if !siblings.has(owner) {
                 continue;
@@ -60,8 +60,8 @@ fn siblings(present: &Snapshot, waits: impl Fn(&OwnerNode) -> bool) -> Vec<Sibli
                 siblings.promised_bytes += minimum_bytes;
                 continue;
             }
-            siblings.claims.push(Claim {
-                name: Arc::clone(owner.path()),
+            siblings.sharers.push(Sharer {
+                path: Arc::clone(owner.path()),
                 used_bytes: used[index],
                 minimum_bytes,
                 limit_bytes: to_usize(owner.account().limit()),

@@ -45,7 +45,7 @@ fn assert_refused(owner: &Owner, dir: &Path, errno: i32, action: &str) {
     assert_eq!(source.kind(), io::Error::from_raw_os_error(errno).kind(), "{error}");
     let text = error.to_string();
     assert!(text.contains(&dir.display().to_string()) && text.contains(action), "{text}");
-    assert_eq!(owner.used_memory(), 0);
+    assert_eq!(owner.used_bytes(), 0);
 }
 
 fn folder(name: &str) -> PathBuf {
@@ -250,7 +250,8 @@ fn what_a_child_does_after_a_fork_its_parent_does_not_see() {
         fill(&mut held, 1);
         fill(&mut kept, 2);
         (0..5).for_each(|_| worker.release(held.pop().unwrap()));
-        let before = (manager.available_memory(), one.used_memory(), manager.map().free_pages());
+        let before =
+            (manager.available_bytes(), one.used_bytes(), manager.occupancy().free_pages());
         let right = in_a_child(|| {
             let was_there = are_filled(&held, 1) && are_filled(&kept, 2);
             fill(&mut held, 3);
@@ -269,7 +270,7 @@ fn what_a_child_does_after_a_fork_its_parent_does_not_see() {
         });
         assert!(right, "the child may use its copy");
         assert!(are_filled(&held, 1) && are_filled(&kept, 2), "written by the child");
-        let after = (manager.available_memory(), one.used_memory(), manager.map().free_pages());
+        let after = (manager.available_bytes(), one.used_bytes(), manager.occupancy().free_pages());
         assert_eq!(after, before);
         manager.check_consistency().unwrap();
         let mut all = two.allocate_pages(PAGES - held.len() - kept.len()).unwrap();

@@ -161,7 +161,7 @@ fn without_mappings_to_spare_nothing_is_lost() {
             let manager = builder().build().unwrap();
             let owner = owner(&manager);
             let teeth = comb(&owner, manager.total_pages());
-            let before = owner.used_memory();
+            let before = owner.used_bytes();
             {
                 let _many = ManyMappings::but_for(left)?;
                 match builder().build() {
@@ -179,7 +179,7 @@ fn without_mappings_to_spare_nothing_is_lost() {
                     }
                 }
                 manager.trim();
-                assert_eq!(owner.used_memory(), before, "a refused call changes nothing");
+                assert_eq!(owner.used_bytes(), before, "a refused call changes nothing");
                 assert!(manager.resident_bytes().unwrap() <= manager.capacity());
                 manager.check_consistency().unwrap();
             }

@@ -67,7 +67,7 @@ fn check_refused(faults: &Faults, error: &SortError) {
 
 /// Nothing is out, nothing is left on disk, and the next sort works with what there is.
 fn assert_sorts_again(manager: &MemoryManager, owner: &Owner, count: u32) {
-    assert_eq!(owner.used_memory(), 0);
+    assert_eq!(owner.used_bytes(), 0);
     assert_eq!(fs::read_dir(spill_dir()).unwrap().count(), 0, "a file is left");
     assert!(sort(owner, count).unwrap() > 0);
     manager.verify_empty().unwrap();
@@ -132,7 +132,7 @@ fn given_way(faults: &Faults) {
     assert_eq!(first.key, expected[0]);
     let mut waits = pin!(other.acquire_pages(24));
     assert!(waits.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-    while owner.reclaim_requested() == 0 {
+    while owner.reclaim_requested_bytes() == 0 {
         thread::yield_now();
     }
     let looked = faults.armed(|| sorted.look());

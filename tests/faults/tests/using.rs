@@ -78,13 +78,13 @@ fn exchange_with(faults: &Faults, builder: &MemoryManagerBuilder) {
     fill(&mut pages, 7);
     pages.sort_by_key(|page| page.as_ptr().addr());
     let teeth: Vec<_> = pages.into_iter().step_by(2).collect();
-    let before = (manager.available_memory(), owner.used_memory(), owner.available_memory());
+    let before = (manager.available_bytes(), owner.used_bytes(), owner.available_bytes());
     match faults.armed(|| owner.allocate(12 * PAGE)) {
         Ok(block) => fill(&mut [block], 9),
         Err(error) => {
             assert!(matches!(error.reason(), Reason::Fragmented { .. }), "{error}");
             faults.refused(&error, &[&(12 * PAGE), &"free"]);
-            let after = (manager.available_memory(), owner.used_memory(), owner.available_memory());
+            let after = (manager.available_bytes(), owner.used_bytes(), owner.available_bytes());
             assert_eq!(after, before, "a refused call changes nothing");
         }
     }
@@ -170,7 +170,7 @@ fn release_with_a_policy(faults: &Faults) {
     let mut pages = owner.allocate_pages(PAGES).unwrap();
     fill(&mut pages, 7);
     faults.armed(|| owner.release_all(pages));
-    assert_eq!(owner.used_memory(), 0);
+    assert_eq!(owner.used_bytes(), 0);
     assert_sound(&manager);
     let mut pages = owner.allocate_pages(PAGES).unwrap();
     fill(&mut pages, 7);
@@ -258,7 +258,7 @@ fn ask_at_first(faults: &Faults) {
         Err(error) => {
             assert!(error.is_for_want_of_memory(), "{error}");
             faults.refused(&error, &[&(8 * PAGE), &"giver", &(PAGES * PAGE)]);
-            assert_eq!(asks.used_memory(), 0);
+            assert_eq!(asks.used_bytes(), 0);
         }
     }
     let pages = asks.allocate_pages(16).unwrap();

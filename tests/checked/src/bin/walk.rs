@@ -68,12 +68,12 @@ fn pages_and_blocks(owner: &Owner, policy: ZeroPolicy) -> Outcome {
     held.push(owner.allocate(66 * PAGE)?);
     held.push(owner.allocate_up_to(9 * PAGE)?);
     // No hole is that long while every other page is held: the block takes spare address space.
-    let rest = owner.available_memory() / PAGE;
+    let rest = owner.available_bytes() / PAGE;
     let (kept, gone): (Vec<_>, Vec<_>) = odd_and_even(owner.allocate_pages(rest)?);
     drop(gone);
     held.push(owner.allocate(40 * PAGE)?);
     held.extend(kept);
-    held.extend(owner.allocate_scattered(owner.available_memory())?);
+    held.extend(owner.allocate_scattered(owner.available_bytes())?);
     held.iter_mut().try_for_each(|segment| use_all(segment, policy))?;
     let (some, others) = odd_and_even(held);
     owner.release_all(some);

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use offheap::MemoryManager;
 
 fn misuse(manager: &MemoryManager) {
-    let lease = manager.share("cache", 4096, |_| Ok::<_, Infallible>(Rc::new(1)));
+    let lease = manager.lease("cache", 4096, |_| Ok::<_, Infallible>(Rc::new(1)));
 }
 
 fn main() {}

@@ -4,9 +4,9 @@
 /// line, once it has let go of everything.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use = "those who wait in line are to be served"]
-pub struct Awaited(bool);
+pub struct HasWaiters(bool);
 
-impl Awaited {
+impl HasWaiters {
     /// Nobody waits.
     pub const NO: Self = Self(false);
     /// Somebody waits.
@@ -30,7 +30,7 @@ impl Awaited {
 
 /// Whose turn it is to make a request: at which levels others are first in line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Turn {
+pub struct QueuePosition {
     /// Bit `n` is set if level `n` is left to others while it is awaited.
     yields: u32,
 }
@@ -40,7 +40,7 @@ pub const LEVELS_MAX: u32 = 16;
 
 const _: () = assert!(LEVELS_MAX < u32::BITS);
 
-impl Turn {
+impl QueuePosition {
     /// That of a request that does not wait in line: after all that do.
     pub const LAST: Self = Self { yields: u32::MAX };
 
@@ -72,15 +72,15 @@ mod tests {
 
     #[test]
     fn a_turn_yields_at_the_levels_it_was_told() {
-        let turn = Turn::FIRST.after_others_at(2).after_others_at(0);
+        let turn = QueuePosition::FIRST.after_others_at(2).after_others_at(0);
         let levels = [turn, turn.above(), turn.above().above(), turn.above().above().above()];
-        assert_eq!(levels.map(Turn::yields), [true, false, true, false]);
+        assert_eq!(levels.map(QueuePosition::yields), [true, false, true, false]);
         assert_eq!(turn.after_others_at(2), turn, "it was told that already");
     }
 
     #[test]
     fn the_last_turn_yields_at_every_level() {
-        let mut turn = Turn::LAST;
+        let mut turn = QueuePosition::LAST;
         for _ in 0..2 * u32::BITS {
             assert!(turn.yields());
             turn = turn.above();

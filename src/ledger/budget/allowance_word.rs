@@ -1,6 +1,6 @@
 //! The state of an allowance as a pure value, in one word.
 
-use super::tally::RESERVED_BYTES_MAX;
+use super::account_word::RESERVED_BYTES_MAX;
 
 /// Bytes at hand, requests in flight, and whether it is shut, for now, for as long as a drainer is
 /// at work, or for good.
@@ -10,7 +10,7 @@ use super::tally::RESERVED_BYTES_MAX;
 /// |  0    | held | sealed | shut | in flight |   bytes at hand   |
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Purse(u64);
+pub(crate) struct AllowanceWord(u64);
 
 const BYTES_BITS: u32 = 47;
 const BYTES_MASK: u64 = (1 << BYTES_BITS) - 1;
@@ -24,7 +24,7 @@ pub(crate) const IN_FLIGHT: u64 = 1 << BYTES_BITS;
 
 const _: () = assert!(BYTES_MASK == RESERVED_BYTES_MAX);
 
-impl Purse {
+impl AllowanceWord {
     /// Empty and shut; also what to set to shut one.
     pub(crate) const SHUT: Self = Self(SHUT);
 
@@ -96,10 +96,10 @@ impl Purse {
 mod tests {
     use super::*;
 
-    const EMPTY: Purse = Purse(0);
+    const EMPTY: AllowanceWord = AllowanceWord(0);
 
-    fn with(purse: Purse, bits: Purse) -> Purse {
-        Purse::from_bits(purse.into_bits() | bits.into_bits())
+    fn with(purse: AllowanceWord, bits: AllowanceWord) -> AllowanceWord {
+        AllowanceWord::from_bits(purse.into_bits() | bits.into_bits())
     }
 
     #[test]
@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(purse.taken(100), Some(EMPTY));
         let begun = purse.begun(60).unwrap();
         assert_eq!((begun.bytes(), begun.has_in_flight(), begun.is_shut()), (40, true, false));
-        assert_eq!(Purse::from_bits(begun.into_bits() + 60 - IN_FLIGHT), purse);
+        assert_eq!(AllowanceWord::from_bits(begun.into_bits() + 60 - IN_FLIGHT), purse);
         let most = EMPTY.given(RESERVED_BYTES_MAX).unwrap();
         assert_eq!((most.bytes(), most.has_in_flight()), (RESERVED_BYTES_MAX, false));
     }
@@ -118,12 +118,12 @@ mod tests {
     fn what_is_shut_neither_gives_nor_takes_until_it_is_opened() {
         let open = EMPTY.given(100).unwrap();
         assert_eq!(open.opened(), None, "it is open");
-        let shut = with(open, Purse::SHUT);
+        let shut = with(open, AllowanceWord::SHUT);
         assert_eq!((shut.taken(1), shut.begun(1), shut.given(1)), (None, None, None));
         assert_eq!(shut.opened(), Some(open));
-        assert_eq!(shut.emptied(), Purse::SHUT);
-        assert_eq!(with(open, Purse::held()).opened(), None);
-        let sealed = with(open, Purse::sealed());
+        assert_eq!(shut.emptied(), AllowanceWord::SHUT);
+        assert_eq!(with(open, AllowanceWord::held()).opened(), None);
+        let sealed = with(open, AllowanceWord::sealed());
         assert!(sealed.is_shut());
         assert_eq!(sealed.opened(), None);
     }

@@ -22,7 +22,7 @@ use std::task::{Poll, Waker};
 
 use crate::base::sync::{Mutex, MutexGuard};
 use crate::base::units::LevelId;
-use crate::ledger::budget::{Awaited, Refused, Turn};
+use crate::ledger::budget::{HasWaiters, QueuePosition, Refused};
 
 /// What is waited for.
 pub trait Request {
@@ -34,7 +34,7 @@ pub trait Request {
     /// # Errors
     ///
     /// If there is too little, with the level that says so.
-    fn attempt(&self, turn: Turn) -> Result<Self::Grant, Refused>;
+    fn attempt(&self, turn: QueuePosition) -> Result<Self::Grant, Refused>;
 
     /// The number of levels below the budget, whose level that is.
     fn levels(&self) -> u32;
@@ -43,7 +43,7 @@ pub trait Request {
     fn identity(&self, level: u32) -> LevelId;
 
     /// Says at a level that somebody waits for it, or no longer.
-    fn set_awaited(&self, level: u32, awaited: Awaited);
+    fn set_awaited(&self, level: u32, awaited: HasWaiters);
 
     /// The lower ones are served first.
     fn rank(&self) -> u32;
@@ -60,13 +60,13 @@ pub trait Request {
 pub struct Ticket(u64);
 
 /// Requests that wait.
-pub struct Line<R: Request> {
+pub struct WaitQueue<R: Request> {
     state: Mutex<State<R>>,
 }
 
 /// Why a request that waited is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Ended {
+pub enum WaitEnd {
     /// The budget was closed.
     Closed,
     /// Nobody has anything to give, and the request was not to wait longer than that.
@@ -120,7 +120,7 @@ struct Place<R: Request> {
 enum Outcome<G> {
     /// What it was refused for, once it was attempted.
     Waits(Option<Refused>),
-    Has(Result<G, Ended>),
+    Has(Result<G, WaitEnd>),
 }
 
 struct Level<R> {
@@ -130,13 +130,13 @@ struct Level<R> {
     level: u32,
 }
 
-impl<R: Request> Default for Line<R> {
+impl<R: Request> Default for WaitQueue<R> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<R: Request> Line<R> {
+impl<R: Request> WaitQueue<R> {
     /// An empty line.
     #[must_use]
     pub fn new() -> Self {
@@ -156,7 +156,7 @@ impl<R: Request> Line<R> {
 
     /// What the request came to, and if that is not known yet, whom to wake then. A place that has
     /// come to something is left.
-    pub fn poll(&self, ticket: Ticket, waker: &Waker) -> Poll<Result<R::Grant, Ended>> {
+    pub fn poll(&self, ticket: Ticket, waker: &Waker) -> Poll<Result<R::Grant, WaitEnd>> {
         let waker = waker.clone();
         let mut state = self.lock();
         if let Some(place) = state.places.get_mut(&ticket)
@@ -177,7 +177,7 @@ impl<R: Request> Line<R> {
 
     /// Leaves the line; returns what the request came to, if that was known. The line is to be
     /// served then.
-    pub fn leave(&self, ticket: Ticket) -> Option<Result<R::Grant, Ended>> {
+    pub fn leave(&self, ticket: Ticket) -> Option<Result<R::Grant, WaitEnd>> {
         let place = self.lock().places.remove(&ticket);
         match place.map(|place| place.outcome) {
             Some(Outcome::Has(outcome)) => Some(outcome),
@@ -187,7 +187,7 @@ impl<R: Request> Line<R> {
     }
 
     /// Ends a wait without success, unless it has come to something; returns whom to wake.
-    pub fn end(&self, ticket: Ticket, why: Ended) -> Option<Waker> {
+    pub fn end(&self, ticket: Ticket, why: WaitEnd) -> Option<Waker> {
         let mut state = self.lock();
         let place = state.places.get_mut(&ticket)?;
         if !matches!(place.outcome, Outcome::Waits(_)) {
@@ -248,7 +248,7 @@ impl<R: Request> State<R> {
         self.awaited.retain(|level| {
             let stays = refusing.contains(&level.identity);
             if !stays {
-                level.request.set_awaited(level.level, Awaited::NO);
+                level.request.set_awaited(level.level, HasWaiters::NO);
             }
             stays
         });
@@ -276,7 +276,7 @@ fn attempt<R: Request>(
     loop {
         let refused = match request.attempt(turn(&**request, refusing)) {
             Ok(grant) => return Outcome::Has(Ok(grant)),
-            Err(Refused::Closed) => return Outcome::Has(Err(Ended::Closed)),
+            Err(Refused::Closed) => return Outcome::Has(Err(WaitEnd::Closed)),
             Err(refused) => refused,
         };
         let level = refused.level(request.levels());
@@ -287,17 +287,17 @@ fn attempt<R: Request>(
             }
             return Outcome::Waits(Some(refused));
         }
-        request.set_awaited(level, Awaited::YES);
+        request.set_awaited(level, HasWaiters::YES);
         awaited.push(Level { identity, request: Arc::clone(request), level });
     }
 }
 
 /// The turn of a request after those who were refused at `refusing` levels.
-fn turn<R: Request>(request: &R, refusing: &[LevelId]) -> Turn {
+fn turn<R: Request>(request: &R, refusing: &[LevelId]) -> QueuePosition {
     let others_are_first = |level: &u32| refusing.contains(&request.identity(*level));
     (0..=request.levels())
         .filter(others_are_first)
-        .fold(Turn::FIRST, |turn, level| turn.after_others_at(level))
+        .fold(QueuePosition::FIRST, |turn, level| turn.after_others_at(level))
 }
 
 #[cfg(all(test, not(offheap_loom)))]
@@ -314,7 +314,7 @@ mod tests {
     impl<const PROMISED: bool> Request for Refusing<PROMISED> {
         type Grant = ();
 
-        fn attempt(&self, _: Turn) -> Result<(), Refused> {
+        fn attempt(&self, _: QueuePosition) -> Result<(), Refused> {
             *self.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
             Err(Refused::Budget { free: 0 })
         }
@@ -327,7 +327,7 @@ mod tests {
             LevelId::BUDGET
         }
 
-        fn set_awaited(&self, _: u32, _: Awaited) {}
+        fn set_awaited(&self, _: u32, _: HasWaiters) {}
 
         fn rank(&self) -> u32 {
             0
@@ -341,7 +341,7 @@ mod tests {
     impl Request for Plain {
         type Grant = ();
 
-        fn attempt(&self, turn: Turn) -> Result<(), Refused> {
+        fn attempt(&self, turn: QueuePosition) -> Result<(), Refused> {
             self.0.attempt(turn)
         }
 
@@ -353,7 +353,7 @@ mod tests {
             self.0.identity(level)
         }
 
-        fn set_awaited(&self, _: u32, _: Awaited) {}
+        fn set_awaited(&self, _: u32, _: HasWaiters) {}
 
         fn rank(&self) -> u32 {
             self.0.rank()
@@ -362,7 +362,7 @@ mod tests {
 
     /// How often each of two is attempted in the second round of serving.
     fn attempts<R: Request>(new: impl Fn() -> R, count: impl Fn(&R) -> u32) -> [u32; 2] {
-        let line = Line::new();
+        let line = WaitQueue::new();
         let requests = [new(), new()].map(Arc::new);
         for request in &requests {
             line.join(Arc::clone(request));

@@ -14,7 +14,7 @@
 use crate::base::sync::{AtomicU64, Ordering};
 
 /// What is asked of an owner, and what it says it can give.
-pub struct Asked {
+pub struct ReclaimRequest {
     /// The bytes that it was asked for and has not given; 0 if it was not asked.
     requested: AtomicU64,
     /// The bytes that it said it could give.
@@ -23,7 +23,7 @@ pub struct Asked {
     busy: AtomicU64,
 }
 
-impl Asked {
+impl ReclaimRequest {
     /// An owner that was not asked for anything, and says it can give `told_bytes`.
     #[must_use]
     pub fn new(told_bytes: u64) -> Self {
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn one_is_at_work_at_a_time() {
-        let asked = Asked::new(7);
+        let asked = ReclaimRequest::new(7);
         assert!(asked.try_begin() && asked.is_busy() && !asked.try_begin());
         asked.end();
         assert!(!asked.is_busy() && asked.try_begin());
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn it_remembers_what_was_asked_and_told() {
-        let asked = Asked::new(7);
+        let asked = ReclaimRequest::new(7);
         assert_eq!((asked.requested_bytes(), asked.told_bytes()), (0, 7));
         asked.request(3);
         asked.tell(5);

@@ -2,7 +2,7 @@
 
 use crate::base::sync::{AtomicU64, Ordering};
 
-use super::turn::Awaited;
+use super::queue_position::HasWaiters;
 
 /// Bytes reserved, requests in flight, whether it is closed, whether somebody waits for it, and a
 /// number that tells one state from the next.
@@ -16,7 +16,7 @@ use super::turn::Awaited;
 /// nothing happened in between. It wraps around after 64 changes, and is on top, where a wrap is
 /// lost instead of carried on. A budget leaves it at 0.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Tally(u64);
+pub(crate) struct AccountWord(u64);
 
 const RESERVED_BITS: u32 = 47;
 const RESERVED_MASK: u64 = (1 << RESERVED_BITS) - 1;
@@ -33,7 +33,7 @@ pub(crate) const RESERVED_BYTES_MAX: u64 = RESERVED_MASK;
 
 const _: () = assert!(crate::base::limits::CAPACITY_BYTES_MAX as u64 <= RESERVED_BYTES_MAX);
 
-impl Tally {
+impl AccountWord {
     pub(crate) const fn from_bits(bits: u64) -> Self {
         Self(bits)
     }
@@ -107,8 +107,8 @@ impl Tally {
 
 /// Says in a tally that somebody waits in line for it, or no longer. For whoever has the line
 /// locked (`budget`, Protocol, 7).
-pub(super) fn set_awaited(tally: &AtomicU64, awaited: Awaited) {
-    let bits = Tally::awaited().into_bits();
+pub(super) fn set_awaited(tally: &AtomicU64, awaited: HasWaiters) {
+    let bits = AccountWord::awaited().into_bits();
     // ORDERING: Relaxed. Who waits is found under the lock of the line: whoever reads this bit
     // locks it later than we did. And our next look at this word finds what was given back to it
     // before.
@@ -125,17 +125,19 @@ mod tests {
     #[test]
     fn the_parts_do_not_touch_each_other() {
         for bytes in [0, 1, 1 << 20, RESERVED_BYTES_MAX - 1, RESERVED_BYTES_MAX] {
-            let tally = Tally::from_bits(0).reserved(bytes);
+            let tally = AccountWord::from_bits(0).reserved(bytes);
             assert_eq!(tally.reserved_bytes(), bytes);
             assert!(!tally.has_in_flight() && !tally.is_closed());
-            let begun = Tally::from_bits(0).begun(bytes);
+            let begun = AccountWord::from_bits(0).begun(bytes);
             assert_eq!(begun.reserved_bytes(), bytes);
             assert!(begun.has_in_flight() && !begun.is_closed() && !begun.is_crowded());
-            let closed = Tally::from_bits(begun.into_bits() | Tally::closed().into_bits());
+            let closed =
+                AccountWord::from_bits(begun.into_bits() | AccountWord::closed().into_bits());
             assert_eq!(closed.reserved_bytes(), bytes);
             assert!(closed.has_in_flight() && closed.is_closed());
             assert_eq!(closed.into_bits() - IN_FLIGHT, tally.into_bits() | CLOSED);
-            let awaited = Tally::from_bits(begun.into_bits() | Tally::awaited().into_bits());
+            let awaited =
+                AccountWord::from_bits(begun.into_bits() | AccountWord::awaited().into_bits());
             assert!(awaited.is_awaited() && !awaited.is_closed() && !begun.is_awaited());
             assert_eq!(awaited.reserved_bytes(), bytes);
             assert_eq!(awaited.changed().into_bits() - CHANGE, awaited.into_bits());
@@ -144,7 +146,7 @@ mod tests {
 
     #[test]
     fn the_last_request_that_can_be_counted_makes_it_crowded() {
-        let mut tally = Tally::from_bits(0);
+        let mut tally = AccountWord::from_bits(0);
         for _ in 0..(1 << 9) - 1 {
             assert!(!tally.is_crowded());
             tally = tally.begun(1);
@@ -154,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_version_differs_from_the_next_ones_and_wraps_around() {
-        let tally = Tally::from_bits(0).begun(RESERVED_BYTES_MAX);
+        let tally = AccountWord::from_bits(0).begun(RESERVED_BYTES_MAX);
         let mut next = tally.changed();
         for _ in 1..64 {
             assert_ne!(next, tally);
@@ -168,16 +170,16 @@ mod tests {
 
     #[test]
     fn giving_back_is_an_addition_that_wraps() {
-        let tally = Tally::from_bits(0).begun(100).changed();
+        let tally = AccountWord::from_bits(0).begun(100).changed();
         let back = CHANGE.wrapping_sub(60 + IN_FLIGHT);
-        let left = Tally::from_bits(tally.into_bits().wrapping_add(back));
-        assert_eq!(left, Tally::from_bits(0).reserved(40).changed().changed());
+        let left = AccountWord::from_bits(tally.into_bits().wrapping_add(back));
+        assert_eq!(left, AccountWord::from_bits(0).reserved(40).changed().changed());
     }
 
     #[test]
     fn free_bytes_stop_at_zero() {
-        assert_eq!(Tally::from_bits(0).reserved(40).free_bytes(100), 60);
-        assert_eq!(Tally::from_bits(0).reserved(100).free_bytes(100), 0);
-        assert_eq!(Tally::from_bits(0).reserved(100).free_bytes(99), 0);
+        assert_eq!(AccountWord::from_bits(0).reserved(40).free_bytes(100), 60);
+        assert_eq!(AccountWord::from_bits(0).reserved(100).free_bytes(100), 0);
+        assert_eq!(AccountWord::from_bits(0).reserved(100).free_bytes(99), 0);
     }
 }

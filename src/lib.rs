@@ -156,7 +156,7 @@ pub mod config {
 pub mod error {
     pub use crate::base::error::{
         AllocationKind, AllocationSite, ConfigError, FractionError, Holder, LeakError, LeaseError,
-        OutOfBounds, OwnerError, Reason, Refusal, ReservationError, UnknownWord,
+        OutOfBounds, OwnerError, Reason, ReclaimStatus, Refusal, ReservationError, UnknownWord,
     };
 }
 

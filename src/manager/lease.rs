@@ -71,11 +71,11 @@ impl MemoryManager {
     #[track_caller]
     pub fn lease<T: Send + Sync + 'static, E>(
         &self,
-        name: impl Into<Arc<str>>,
+        name: impl AsRef<str>,
         bytes: usize,
         initialize: impl FnOnce(usize) -> Result<T, E>,
     ) -> Result<Lease<T>, LeaseError<E>> {
-        self.lease_from(name.into(), bytes, Memory::Managed, initialize)
+        self.lease_from(name.as_ref().into(), bytes, Memory::Managed, initialize)
     }
 
     /// Like [`lease`](Self::lease), with `fraction` of the capacity as the size, rounded down: see
@@ -87,7 +87,7 @@ impl MemoryManager {
     #[track_caller]
     pub fn lease_fraction<T: Send + Sync + 'static, E>(
         &self,
-        name: impl Into<Arc<str>>,
+        name: impl AsRef<str>,
         fraction: f64,
         initialize: impl FnOnce(usize) -> Result<T, E>,
     ) -> Result<Lease<T>, LeaseError<E>> {
@@ -105,11 +105,11 @@ impl MemoryManager {
     /// As [`lease`](Self::lease), but for the budget.
     pub fn lease_external<T: Send + Sync + 'static, E>(
         &self,
-        name: impl Into<Arc<str>>,
+        name: impl AsRef<str>,
         bytes: usize,
         initialize: impl FnOnce(usize) -> Result<T, E>,
     ) -> Result<Lease<T>, LeaseError<E>> {
-        self.lease_from(name.into(), bytes, Memory::External, initialize)
+        self.lease_from(name.as_ref().into(), bytes, Memory::External, initialize)
     }
 
     /// The resources that are leased, by name.

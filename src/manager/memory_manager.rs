@@ -147,8 +147,8 @@ impl MemoryManager {
 
     /// Starts the registration of an owner. The name is for errors and statistics; it need not be
     /// unique.
-    pub fn owner(&self, name: impl Into<Arc<str>>) -> OwnerBuilder {
-        OwnerBuilder::new(self.common(), None, name.into())
+    pub fn owner(&self, name: impl AsRef<str>) -> OwnerBuilder {
+        OwnerBuilder::new(self.common(), None, name.as_ref().into())
     }
 
     /// An owner of all there is, for a manager that has just been built for it.

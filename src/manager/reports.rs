@@ -23,6 +23,7 @@ impl MemoryManager {
             capacity_bytes: self.capacity(),
             page_bytes: self.page_size(),
             total_pages: self.total_pages(),
+            used_bytes: held.owners.iter().map(|owner| owner.own_bytes).sum(),
             reserved_bytes: held.reserved_bytes,
             cached_bytes: held.cached_bytes,
             available_bytes: held.available_bytes,

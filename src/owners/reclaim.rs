@@ -259,7 +259,7 @@ impl Owner {
     pub fn set_reclaimable(&self, bytes: usize) {
         let reclaim = &self.node().sharing().reclaim;
         if reclaim.is_polled() {
-            reclaim.asked().tell(bytes as u64);
+            reclaim.tell(bytes as u64);
         }
     }
 

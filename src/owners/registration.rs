@@ -169,8 +169,8 @@ impl Owner {
     /// guaranteed, counts as held by this one, too, and so by all above.
     ///
     /// A child keeps its parent registered. There are 16 levels at most.
-    pub fn child(&self, name: impl Into<Arc<str>>) -> OwnerBuilder {
+    pub fn child(&self, name: impl AsRef<str>) -> OwnerBuilder {
         let common = (Arc::clone(self.commons()), Arc::clone(self.node().above()));
-        OwnerBuilder::new(common, Some(self.clone()), name.into())
+        OwnerBuilder::new(common, Some(self.clone()), name.as_ref().into())
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::base::error::ReclaimStatus;
+
 /// A manager in numbers, at one moment. Numbers that change while they are read need not agree.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -13,6 +15,8 @@ pub struct ManagerStats {
     pub page_bytes: usize,
     /// The pages that the capacity holds.
     pub total_pages: usize,
+    /// The bytes that owners hold.
+    pub used_bytes: usize,
     /// The bytes that owners hold, are promised, or keep at hand as free pages.
     pub reserved_bytes: usize,
     /// The bytes of free pages at hand, in depots and magazines: whoever needs them gets them.
@@ -74,6 +78,8 @@ pub struct OwnerStats {
     pub limit_bytes: usize,
     /// The bytes that it could give back if it were asked, as far as it says.
     pub reclaimable_bytes: usize,
+    /// How it gives memory back, and whether it is at work on that.
+    pub reclaim: ReclaimStatus,
     /// Its priority: those of the lowest are asked first.
     pub priority: i32,
 }

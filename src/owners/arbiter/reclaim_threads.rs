@@ -98,7 +98,7 @@ fn ask(owner: &Arc<OwnerNode>) {
     }
     // One that panics is taken to have nothing.
     let said = reclaim.reclaimable().and_then(|reclaimable| reclaimable.reclaimable());
-    reclaim.asked().tell(said.unwrap_or(0) as u64);
+    reclaim.tell(said.unwrap_or(0) as u64);
     reclaim.asked().end();
 }
 

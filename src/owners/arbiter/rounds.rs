@@ -38,6 +38,8 @@ pub(crate) struct Arbiter {
     asks: Vec<PendingReclaim>,
     rests: Vec<Backoff>,
     probe: Option<ReclaimableProbe>,
+    /// Probes that took so long that others were begun beside them.
+    late_probes: Vec<ReclaimableProbe>,
     /// Polled owners whose flag may be up.
     flagged: Vec<Weak<OwnerNode>>,
     deadlocks: Deadlocks,
@@ -157,6 +159,7 @@ impl Arbiter {
                     self.probe = None;
                 }
                 _ => {
+                    self.late_probes.extend(self.probe.take());
                     self.probe = ReclaimableProbe::start(commons, &candidates);
                     // Without a thread for it nobody can be called.
                     return if self.probe.is_some() { Outlook::Called } else { hope };
@@ -169,8 +172,17 @@ impl Arbiter {
             Outlook::None if is_held_up && self.asks.iter().any(|ask| !ask.is_polled) => {
                 Outlook::Called
             }
+            Outlook::None if self.is_an_answer_due(commons, now) => Outlook::Called,
             hope => hope,
         }
+    }
+
+    /// Whether somebody has not said yet what it could give, and may still be waited for.
+    fn is_an_answer_due(&mut self, commons: &Commons, now: Instant) -> bool {
+        let timeout = commons.options.reclaim_timeout;
+        self.late_probes.retain(|probe| !probe.is_over(now, timeout));
+        let mut probes = self.late_probes.iter().chain(&self.probe);
+        probes.any(|probe| !probe.is_over(now, timeout))
     }
 
     /// Whether `owner` is being asked how much it could give.
@@ -292,6 +304,7 @@ impl Arbiter {
         }
         self.asks.retain(|ask| !ask.is_polled);
         self.probe = None;
+        self.late_probes.clear();
         self.deadlocks.retain(|_| false);
     }
 

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::base::bytes::to_usize;
+use crate::base::error::ReclaimStatus;
 use crate::base::sync::{AtomicU64, Ordering};
 use crate::ledger::waiting::reclaim_request::ReclaimRequest;
 
@@ -50,6 +51,8 @@ pub(crate) struct ReclaimState {
     /// Whether it is asked also for requests of its own.
     pub(crate) includes_own: bool,
     asked: ReclaimRequest,
+    /// 1 once it said what it could give back, in the way that it gives back now.
+    has_told: AtomicU64,
     /// The bytes that it gave when it was at work on it last, as its account said right then.
     given: AtomicU64,
 }
@@ -86,9 +89,10 @@ impl SharingState {
 
 impl ReclaimState {
     pub(crate) fn new(mode: ReclaimMode, includes_own: bool) -> Self {
-        let told_bytes = if let ReclaimMode::Polled = mode { u64::MAX } else { 0 };
-        let (asked, given) = (ReclaimRequest::new(told_bytes), AtomicU64::new(0));
-        Self { mode: Mutex::new(mode), includes_own, asked, given }
+        let is_polled = matches!(mode, ReclaimMode::Polled);
+        let asked = ReclaimRequest::new(if is_polled { u64::MAX } else { 0 });
+        let [has_told, given] = [u64::from(is_polled), 0].map(AtomicU64::new);
+        Self { mode: Mutex::new(mode), includes_own, asked, has_told, given }
     }
 
     pub(crate) fn given_bytes(&self) -> u64 {
@@ -113,6 +117,28 @@ impl ReclaimState {
         let last = std::mem::replace(&mut *self.mode(), mode);
         drop(last);
         self.asked.tell(0);
+        // ORDERING: Relaxed. A word to show.
+        self.has_told.store(0, Ordering::Relaxed);
+    }
+
+    /// It says how many bytes it could give back.
+    pub(crate) fn tell(&self, bytes: u64) {
+        self.asked.tell(bytes);
+        // ORDERING: Relaxed. A word to show.
+        self.has_told.store(1, Ordering::Relaxed);
+    }
+
+    /// How it gives back, and whether it is at work on that.
+    pub(crate) fn status(&self) -> ReclaimStatus {
+        // ORDERING: Relaxed. A word to show.
+        let has_told = self.has_told.load(Ordering::Relaxed) != 0;
+        match &*self.mode() {
+            ReclaimMode::Never => ReclaimStatus::Never,
+            ReclaimMode::Called(reclaimable) if !reclaimable.is_there() => ReclaimStatus::Gone,
+            _ if self.asked.is_busy() => ReclaimStatus::AtWork,
+            _ if has_told => ReclaimStatus::Idle,
+            _ => ReclaimStatus::Unasked,
+        }
     }
 
     pub(crate) fn is_polled(&self) -> bool {

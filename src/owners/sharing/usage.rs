@@ -121,6 +121,7 @@ impl Snapshot {
             minimum_bytes: to_usize(owner.account().minimum()),
             limit_bytes: to_usize(owner.account().limit()),
             reclaimable_bytes: owner.sharing().reclaim.reclaimable_bytes(used_bytes),
+            reclaim: owner.sharing().reclaim.status(),
         }
     }
 

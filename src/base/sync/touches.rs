@@ -1,4 +1,4 @@
-//! Atomic words that count who touches them: what they are under `cfg(offheap_count)`.
+//! Atomic words that count which thread touches them: what they are under `cfg(offheap_count)`.
 //!
 //! A cache line is where the last thread that wrote to it has it, alone, or wherever it was read
 //! since. A touch by any other thread moves it, which is what keeps threads from scaling. So many

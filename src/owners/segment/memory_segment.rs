@@ -16,9 +16,9 @@ use crate::owners::node::page_cache;
 
 /// A page or a block that is held by a caller.
 ///
-/// Goes back to where it came from when dropped, on whatever thread. Dereferences to its bytes;
-/// typed access at any byte offset, aligned or not, is checked and returns [`OutOfBounds`] where
-/// it does not fit.
+/// Goes back to where it came from when dropped, on whatever thread. Dereferences to its bytes.
+/// Typed access is at any byte offset, aligned or not. It is checked, and returns
+/// [`OutOfBounds`](crate::error::OutOfBounds) where it does not fit.
 ///
 /// What a fresh segment contains is up to the [`ZeroPolicy`](crate::config::ZeroPolicy); it is
 /// never uninitialized.

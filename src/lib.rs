@@ -241,9 +241,9 @@ pub mod reclaim {
 
 /// Resources that are sized once and leased by several.
 ///
-/// [`MemoryManager::lease`] opens a resource for the first caller that asks for its name, and shares
-/// it with all others. With the last [`Lease`](resources::Lease) it is closed, and its bytes go
-/// back.
+/// [`MemoryManager::lease`] opens a resource for the first caller that asks for its name, and
+/// shares it with all others. With the last [`Lease`](resources::Lease) it is closed, and its bytes
+/// go back.
 #[cfg(not(offheap_loom))]
 pub mod resources {
     pub use crate::manager::{Lease, SharedResourceStats};
@@ -295,8 +295,8 @@ pub mod stats {
 
 /// Plain views for pages only, and for blocks only.
 ///
-/// Each is an [`Owner`] that shows one kind of memory, on a manager of its own or on one that others
-/// share. Flink's users know them as the fixed-size and the variable-size manager.
+/// Each is an [`Owner`] that shows one kind of memory, on a manager of its own or on one that
+/// others share. Flink's users know them as the fixed-size and the variable-size manager.
 #[cfg(not(offheap_loom))]
 pub mod views {
     pub use crate::manager::{FixedSizeManager, VariableSizeManager};

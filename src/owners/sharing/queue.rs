@@ -1,4 +1,4 @@
-//! Who waits for memory, and how that is served.
+//! The requests that wait for memory, and how they are served.
 
 use std::sync::Arc;
 use std::task::Waker;

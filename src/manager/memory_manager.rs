@@ -29,15 +29,14 @@ use super::stats::published::Published;
 /// A `MemoryManager` is a handle: clones share one budget. The memory lives until the last
 /// handle, owner, segment and reservation is gone, in whatever order and on whatever thread.
 ///
+/// The counterpart of Flink's `org.apache.flink.runtime.memory.MemoryManager`.
+///
 /// # Blocking
 ///
-/// What goes last gives the region back to the system, and joins the manager's own threads. It
-/// waits for what they are just doing: a step of populating or trimming, the pass of a
-/// [`Policy`](crate::sharing::Policy), or a callback of
-/// [`on_pressure`](Self::on_pressure). It does not wait for a reclaim. On a thread of the manager's
-/// it does not wait for that thread.
-///
-/// The counterpart of Flink's `org.apache.flink.runtime.memory.MemoryManager`.
+/// What goes last gives the region back to the system, and joins the manager's own threads, which
+/// have nothing to do by then. A thread of the manager's that calls a policy or a callback, trims
+/// or populates, keeps the manager until it is done. So dropping a handle waits for no foreign
+/// code. If such a thread is the last to keep the manager, the region goes there.
 ///
 /// # After a fork
 ///

@@ -103,14 +103,14 @@ impl Commons {
         self.seal_if_closed();
     }
 
-    /// Serves the queue if a request waits for what was just given back.
+    /// Serves the line if a request waits for what was just given back.
     pub(crate) fn serve_if(&self, awaited: HasWaiters) {
         if awaited.is_yes() {
             self.serve();
         }
     }
 
-    /// Serves the queue, and wakes those that were served. Not for a caller that has anything
+    /// Serves the line, and wakes those that were served. Not for a caller that has anything
     /// locked or in hand.
     pub(crate) fn serve(&self) {
         loop {
@@ -124,7 +124,7 @@ impl Commons {
         }
     }
 
-    /// Makes `attempt` while nothing is kept at hand: see [`drain`]. Then serves the queue, since
+    /// Makes `attempt` while nothing is kept at hand: see [`drain`]. Then serves the line, since
     /// what was brought back may be waited for.
     pub(crate) fn drained<T>(
         &self,

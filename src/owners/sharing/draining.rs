@@ -65,7 +65,7 @@ impl DrainScope<'_> {
 /// an owner does not use is free, or is just being released by a caller that was not done with it
 /// when the attempt was made.
 ///
-/// What is brought back may be waited for, so the queue is to be served afterwards.
+/// What is brought back may be waited for, so the line is to be served afterwards.
 ///
 /// Not for a worker that has its own magazine in hand. Not for a caller that has a shelf locked, or
 /// a request in flight, which a worker may wait for. And not within the attempt of another drain,

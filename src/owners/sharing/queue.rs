@@ -50,7 +50,7 @@ impl Wanted {
         self.mode == WaitMode::UntilServed
     }
 
-    /// When it joined the queue.
+    /// When it joined the line.
     pub(crate) fn since(&self) -> Instant {
         self.since
     }

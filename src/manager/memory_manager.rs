@@ -164,6 +164,8 @@ impl MemoryManager {
     }
 
     /// The capacity in bytes.
+    ///
+    /// Flink: `MemoryManager.getMemorySize`.
     #[must_use]
     pub fn capacity(&self) -> usize {
         to_usize(self.supply().budget.limit())
@@ -176,6 +178,8 @@ impl MemoryManager {
     }
 
     /// The size of a page in bytes.
+    ///
+    /// Flink: `MemoryManager.getPageSize`.
     #[must_use]
     pub fn page_size(&self) -> usize {
         self.supply().page_size.bytes()
@@ -195,6 +199,8 @@ impl MemoryManager {
 
     /// The bytes that are neither held by an owner nor promised to one as its minimum. What is
     /// kept at hand counts as free. Looks at all owners and workers.
+    ///
+    /// Flink: `MemoryManager.availableMemory`.
     ///
     /// # Blocking
     ///
@@ -228,6 +234,8 @@ impl MemoryManager {
     }
 
     /// Gives a segment back: the same as dropping it.
+    ///
+    /// Flink: `MemoryManager.release`.
     pub fn release(&self, segment: MemorySegment) {
         drop(segment);
     }

@@ -60,7 +60,7 @@ impl Holdings {
         Ok(self.hold(page))
     }
 
-    /// Allocates `count` pages and keeps them.
+    /// Allocates `count` pages, all or none, and keeps them.
     ///
     /// # Blocking
     ///

@@ -164,6 +164,8 @@ impl Owner {
     }
 
     /// Gives a segment back: the same as dropping it.
+    ///
+    /// Flink: `MemoryManager.release`.
     pub fn release(&self, segment: MemorySegment) {
         drop(segment);
     }

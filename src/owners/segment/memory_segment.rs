@@ -23,6 +23,12 @@ use crate::owners::node::page_cache;
 /// What a fresh segment contains is up to the [`ZeroPolicy`](crate::config::ZeroPolicy); it is
 /// never uninitialized.
 ///
+/// # Blocking
+///
+/// Dropping one waits for no memory. While requests wait in line, it serves them, under the lock of
+/// the line. With [`IdleMemory::ReturnOnRelease`](crate::config::IdleMemory::ReturnOnRelease) it
+/// may first give idle memory back to the system.
+///
 /// The counterpart of Flink's `org.apache.flink.core.memory.MemorySegment`. Use after free, and
 /// freeing twice, do not compile:
 ///

@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_never_gives_or_whose_reclaimer_is_gone_cannot_be_asked() {
+    fn an_owner_that_never_gives_or_whose_reclaimer_is_gone_cannot_be_asked() {
         struct Willing;
         impl Reclaimer for Willing {
             fn reclaimable(&self) -> usize {

@@ -4,7 +4,7 @@
 //! A [`MemoryManager`] maps one region and keeps it under a hard budget. An [`Owner`] is an
 //! operator, a task or a query. It has a limit and a guaranteed minimum, and allocates
 //! [`MemorySegment`]s. When nothing is left, others are asked to give back, a request waits in
-//! turn, or it is refused with the numbers and the names of those who hold the most.
+//! turn, or it is refused with the numbers and the names of the largest holders.
 //!
 //! ```
 //! use offheap::MemoryManager;
@@ -52,7 +52,7 @@
 //! | call | asks others | waits |
 //! |---|---|---|
 //! | `try_allocate_*`, `try_reserve_memory` | no | never |
-//! | `allocate_*`, `reserve_memory` | yes | for those who are asked, [`reclaim_timeout`] at most |
+//! | `allocate_*`, `reserve_memory` | yes | for the owners that are asked, [`reclaim_timeout`] at most |
 //! | `acquire_*_timeout` | yes | in turn, as long as it is told |
 //! | `acquire_*` | yes | in turn, as a future: no thread is blocked |
 //!
@@ -72,7 +72,8 @@
 //! | `c-abi` | the functions that `include/offheap.h` declares; no Rust interface |
 //!
 //! Events have the target `offheap`. Should the last handle of a manager go while memory is out,
-//! they tell who has it. Without the feature, [`MemoryManager::leaks`] says so when it is called.
+//! they tell which owners have it. Without the feature, [`MemoryManager::leaks`] says so when it is
+//! called.
 //!
 //! # More
 //!

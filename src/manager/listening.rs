@@ -128,6 +128,10 @@ impl Drop for PressureChanges {
 impl PressureChanges {
     /// The next level that differs from the last one that was seen; `None` once the manager has
     /// been shut down. A level that lasts for a moment only may be passed over. Cancel-safe.
+    ///
+    /// # Blocking
+    ///
+    /// The future blocks no thread. It waits as long as the level stays.
     pub async fn next(&mut self) -> Option<Pressure> {
         let next = std::future::poll_fn(|context| {
             let gauge = &self.manager.inner().gauge;

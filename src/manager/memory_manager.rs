@@ -320,6 +320,7 @@ impl MemoryManager {
     }
 }
 
+/// In numbers. Costs and blocks as [`available_bytes`](MemoryManager::available_bytes).
 impl fmt::Debug for MemoryManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryManager")

@@ -32,8 +32,8 @@ impl MemoryManager {
     /// Gives free memory back to the system until at most `idle_bytes` of what is left may be
     /// resident; returns how many bytes. Whole huge pages go first, the highest ones.
     ///
-    /// It can be a little more than asked for, as memory goes in whole pages and huge pages, and
-    /// less where the system refuses, which it does for memory that was locked.
+    /// It can be a little more than asked for, as memory goes in whole pages and huge pages. It is
+    /// less where the system refuses, as it does for memory that was locked.
     ///
     /// # Blocking
     ///

@@ -193,6 +193,7 @@ impl Owner {
     }
 }
 
+/// In numbers. Costs and blocks as [`used_bytes`](Owner::used_bytes).
 impl fmt::Debug for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Owner")

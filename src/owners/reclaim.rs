@@ -8,8 +8,8 @@
 //! 2. The caller of an owner has marked it as busy before, and it stays so until that returns
 //!    (`reclaim_request`). So no owner is called twice at once.
 //! 3. What an owner gave back is what its account says, not what the owner says.
-//! 4. Within a reclaim nobody is asked and nobody waits: it has the spill reserve, and is refused
-//!    beyond that.
+//! 4. Within a reclaim no owner is asked, and no request waits: it has the spill reserve, and is
+//!    refused beyond that.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -82,7 +82,7 @@ impl Reclaimable for Called {
 }
 
 /// Memory that only an owner within its own reclaim may use, so that spilling does not fail for
-/// want of the pages it spills through. It never waits. See
+/// want of the pages it spills through. It waits for no memory. See
 /// [`spill_reserve`](crate::config::MemoryManagerBuilder::spill_reserve).
 pub struct SpillReserve<'a> {
     owner: Option<Owner>,

@@ -56,7 +56,7 @@ impl OwnerBuilder {
         }
     }
 
-    /// Bytes that the owner can always have; promised to nobody else from registration on, and
+    /// Bytes that the owner can always have; promised to no other from registration on, and
     /// taken from its parent then, if it has one. 0 by default.
     pub fn minimum(mut self, bytes: usize) -> Self {
         self.minimum_bytes = bytes;
@@ -113,8 +113,8 @@ impl OwnerBuilder {
     ///
     /// # Errors
     ///
-    /// If the minimum is above the limit or above what is left of the budget or of the parent, the
-    /// tree has too many levels, or the manager has been shut down.
+    /// If the minimum is above the limit, or above what is left of the budget or of the parent.
+    /// Also if the tree has too many levels, or the manager has been shut down.
     pub fn register(self) -> Result<Owner, OwnerError> {
         let Self { commons, above, parent, name, minimum_bytes, limit_bytes, .. } = self;
         let parent_node = parent.as_ref().map(Owner::node);

@@ -441,7 +441,7 @@ impl Account {
         let share = beyond(minimum, used) - beyond(minimum, left_bytes);
         let returned = Credit { kept: kept(old, left), awaited: HasWaiters::new(old.is_awaited()) };
         match returned.kept {
-            // Nobody is left for whom it would be guaranteed.
+            // No handle is left that it would be guaranteed to.
             Remainder::Nothing if old.is_closed() => (share + minimum, returned),
             _ => (share, returned),
         }

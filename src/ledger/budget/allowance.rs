@@ -5,7 +5,7 @@
 //!
 //! 1. As with an account, giving is Release and taking is Acquire on the same word. So a thread
 //!    that takes bytes finds the memory for them. A request that may still fail is in flight.
-//! 2. Before anybody is refused, a drainer shuts the allowance, waits until nothing is in flight,
+//! 2. Before a request is refused, a drainer shuts the allowance, waits until nothing is in flight,
 //!    and credits the parent with what is there. While it is shut nothing is given or taken; what
 //!    comes back goes to the parent. So the parent then says what is free. Nobody opens it before
 //!    the drainer lets go of it.

@@ -115,7 +115,7 @@ impl Words {
     /// Reads a word with a read-modify-write. That has a place in the order of the word's changes:
     /// a thread that changes the word later sees what was done before.
     pub(in crate::ledger) fn reread(&self, chunk: ChunkIndex) -> ChunkWord {
-        // ORDERING: Release. Pairs with the Acquire of those who change the word.
+        // ORDERING: Release. Pairs with the Acquire of threads that change the word.
         ChunkWord::from_bits(self.chunk(chunk).fetch_or(0, Ordering::Release))
     }
 

@@ -4,7 +4,7 @@
 //!
 //! 1. The call that has a slot alone puts a value in and opens its gate, for the next generation.
 //! 2. A call enters while the gate is open for the generation of its handle, and leaves again.
-//!    While somebody is inside, the value stays.
+//!    While a call is inside, the value stays.
 //! 3. One attempt to shut a gate that is open for a generation succeeds. Nobody enters afterwards.
 //! 4. The call that shuts a gate with nobody inside has the slot alone, and otherwise the last one
 //!    to leave. That one takes the value out. So the call that ends a handle waits for nobody.
@@ -85,7 +85,7 @@ impl Gate {
     ///
     /// # Errors
     ///
-    /// If the gate is not open for that generation, or somebody is inside.
+    /// If the gate is not open for that generation, or a call is inside.
     #[inline]
     pub fn enter_alone(&self, generation: Generation) -> Result<(), NotEntered> {
         let alone = |word: GateWord| match word.inside() {

@@ -22,7 +22,7 @@ struct Alone(Gate);
 /// The gates of a slot.
 pub struct Gates<const N: usize> {
     gates: [Alone; N],
-    /// The number of gates that are not done yet: somebody is inside, or may yet enter.
+    /// The number of gates that are not done yet: a call is inside, or may yet enter.
     left: AtomicU64,
 }
 
@@ -75,7 +75,7 @@ impl<const N: usize> Gates<N> {
     ///
     /// # Errors
     ///
-    /// If it is not open for that generation, or somebody is inside.
+    /// If it is not open for that generation, or a call is inside.
     #[inline]
     pub fn enter_alone(&self, generation: Generation) -> Result<(), NotEntered> {
         const { assert!(N == 1) };

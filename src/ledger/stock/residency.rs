@@ -3,7 +3,7 @@
 //! # Protocol
 //!
 //! 1. **A page that is resident is marked.** A thread that takes a page out of the free list
-//!    marks it before anybody can write to it. Only the holder of a page clears its mark.
+//!    marks it before any thread can write to it. Only the holder of a page clears its mark.
 //! 2. A huge page becomes resident as a whole, with the pages of others in it. A *unit* is an
 //!    aligned piece of the region as large as a huge page; it is *small* once the system has been
 //!    told to use no huge page there. The first one to mark a page of a unit that is not small

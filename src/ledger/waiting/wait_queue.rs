@@ -42,7 +42,7 @@ pub trait Request {
     /// Which account or budget a level is: the same for all that depend on it.
     fn identity(&self, level: u32) -> LevelId;
 
-    /// Says at a level that somebody waits for it, or no longer.
+    /// Says at a level that a request waits for it, or no longer.
     fn set_awaited(&self, level: u32, awaited: HasWaiters);
 
     /// The lower ones are served first.
@@ -69,7 +69,7 @@ pub struct WaitQueue<R: Request> {
 pub enum WaitEnd {
     /// The budget was closed.
     Closed,
-    /// Nobody has anything to give, and the request was to wait only as long as somebody has.
+    /// No owner has anything to give, and the request was to wait only as long as one has.
     Refused(Refused),
     /// All that hold memory wait for more, and this request came last.
     Deadlock,
@@ -125,7 +125,7 @@ enum Outcome<G> {
 
 struct Level<R> {
     identity: LevelId,
-    /// Somebody whose level it is, and which one.
+    /// A request that has this level, and which of its levels it is.
     request: Arc<R>,
     level: u32,
 }
@@ -185,7 +185,7 @@ impl<R: Request> WaitQueue<R> {
         }
     }
 
-    /// Ends a wait without success, unless it has ended already; returns whom to wake.
+    /// Ends a wait without success, unless it has ended already; returns its waker.
     pub fn end(&self, ticket: Ticket, why: WaitEnd) -> Option<Waker> {
         let mut state = self.lock();
         let place = state.places.get_mut(&ticket)?;

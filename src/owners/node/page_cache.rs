@@ -112,8 +112,8 @@ impl OwnerNode {
         self.pages().depot()
     }
 
-    /// Gives back what is kept at hand, and keeps no more: without a handle on the owner, nobody
-    /// would take it from there, and no drainer finds an owner that is about to be gone.
+    /// Gives back what is kept at hand, and keeps no more. For without a handle on the owner,
+    /// nothing takes it from there, and no drainer finds an owner that is about to be gone.
     pub(crate) fn close_caches(self: &Arc<Self>) -> HasWaiters {
         let mut awaited = self.account().end_allowance(&self.upstream());
         for shelf in self.pages().depot().iter().flat_map(|depot| depot.shelves()) {
@@ -194,8 +194,8 @@ impl OwnerNode {
     }
 }
 
-/// Gives back a block and what was charged for it: a page to the depot of its owner, if that keeps
-/// pages at hand, and everything else to where it came from.
+/// Gives back a block and what was charged for it. A page goes to the depot of its owner, if that
+/// keeps pages at hand. Everything else goes to where it came from.
 #[inline]
 pub(crate) fn release(Grant { block, charge }: Grant) {
     if is_planted(Bug::Leak) {

@@ -52,8 +52,8 @@
 //! | call | asks others | waits |
 //! |---|---|---|
 //! | `try_allocate_*`, `try_reserve_memory` | no | never |
-//! | `allocate_*`, `reserve_memory` | yes | for the owners that are asked, [`reclaim_timeout`] at most |
-//! | `acquire_*_timeout` | yes | in turn, as long as it is told |
+//! | `allocate_*`, `reserve_memory` | yes | while owners give back, [`reclaim_timeout`] at most |
+//! | `acquire_*_timeout` | yes | in turn, for its timeout at most |
 //! | `acquire_*` | yes | in turn, as a future: no thread is blocked |
 //!
 //! What fails has changed nothing. Nobody is asked under a lock, and no foreign code runs under

@@ -265,7 +265,7 @@ fn two_who_do_not_wait_both_have_what_another_one_gives() {
         while manager.stats().waiting_requests < 2 && !second.is_finished() {
             thread::yield_now();
         }
-        assert!(!second.is_finished(), "he is next to be asked for");
+        assert!(!second.is_finished(), "it is next to be asked for");
         held.truncate(8);
         assert_eq!(first.join().unwrap(), 4);
         assert_eq!(second.join().unwrap().unwrap().len(), 4);
@@ -390,7 +390,7 @@ impl Reclaimer for Spiller {
         let block = reserve.allocate(PAGE).unwrap();
         assert!(reserve.allocate_page().is_none());
         self.reserved.add(1 + block.size() / PAGE);
-        // Nobody is asked on behalf of whoever gives back, and he does not wait.
+        // None is asked on behalf of an owner that gives back, and it does not wait.
         let refused = self.owner.acquire_pages_timeout(1, LONG).unwrap_err().reason();
         *self.refused.lock().unwrap() = Some(refused);
         drop((page, block));

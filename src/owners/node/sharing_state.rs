@@ -11,12 +11,12 @@ use crate::ledger::waiting::reclaim_request::ReclaimRequest;
 /// A call that has an owner give memory back: of about so many bytes.
 pub(crate) type ReclaimCall = Box<dyn FnOnce(u64) + Send>;
 
-/// Whom to call for memory that an owner holds.
+/// What to call for memory that an owner holds.
 pub(crate) trait Reclaimable: Send + Sync {
-    /// Whether there is still somebody to call.
+    /// Whether there is still a reclaimer to call.
     fn is_there(&self) -> bool;
 
-    /// The bytes that could be given back now; `None` if nobody is there, or the call panics.
+    /// The bytes that could be given back now; `None` if it is gone, or the call panics.
     fn reclaimable(&self) -> Option<usize>;
 
     /// Takes what a call needs; `None` if all of the spill reserve is in use.
@@ -29,7 +29,7 @@ pub(crate) enum ReclaimMode {
     /// It does not.
     #[default]
     Never,
-    /// When it is called, as long as there is somebody to call.
+    /// When it is called, as long as there is a reclaimer to call.
     Called(Arc<dyn Reclaimable>),
     /// When it looks, and finds that it was asked.
     Polled,
@@ -105,7 +105,7 @@ impl ReclaimState {
         self.given.store(bytes, Ordering::Relaxed);
     }
 
-    /// What is asked of it, and who is at work on that.
+    /// What is asked of it, and whether it is at work on that.
     #[inline]
     pub(crate) fn asked(&self) -> &ReclaimRequest {
         &self.asked
@@ -145,7 +145,7 @@ impl ReclaimState {
         matches!(*self.mode(), ReclaimMode::Polled)
     }
 
-    /// Whom to call.
+    /// What to call.
     pub(crate) fn reclaimable(&self) -> Option<Arc<dyn Reclaimable>> {
         match &*self.mode() {
             ReclaimMode::Called(reclaimable) => Some(Arc::clone(reclaimable)),

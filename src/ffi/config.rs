@@ -11,10 +11,10 @@ use crate::memory::os;
 use crate::sharing::{FairShare, Greedy};
 
 use super::Config;
-use super::failure::{Failure, call};
-use super::pointers::{Out, handle, pointer};
-use super::status::Status;
-use super::table::LoneTable;
+use super::convert::failure::{Failure, call};
+use super::convert::pointers::{Out, handle, pointer};
+use super::convert::status::Status;
+use super::tables::table::LoneTable;
 
 pub(super) static CONFIGS: LoneTable<MemoryManagerBuilder> = LoneTable::new(Kind::Config);
 

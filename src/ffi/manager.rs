@@ -8,11 +8,11 @@ use crate::base::error::Holder;
 use crate::ledger::handles::Kind;
 
 use super::config::CONFIGS;
-use super::failure::{Failure, call};
-use super::pointers::{Out, OutRecord, handle, pointer, write_text};
-use super::records::ManagerStats;
-use super::status::Status;
-use super::table::Table;
+use super::convert::failure::{Failure, call};
+use super::convert::pointers::{Out, OutRecord, handle, pointer, write_text};
+use super::convert::records::ManagerStats;
+use super::convert::status::Status;
+use super::tables::table::Table;
 use super::{Config, Manager, OFFHEAP_UNKNOWN};
 
 pub(super) static MANAGERS: Table<MemoryManager, 1> = Table::new(Kind::Manager);

@@ -10,27 +10,19 @@
 //! most once in 32. Calls hold no lock while they run in the library, so that what they call may
 //! call back.
 
-mod callback;
 mod config;
-mod failure;
+mod convert;
 mod manager;
 mod owner;
-mod pointers;
 mod pressure;
 mod problem;
 mod reclaim;
-mod records;
 mod reservation;
 mod segment;
-mod segment_table;
-mod slots;
-mod status;
-mod table;
-mod types;
+mod tables;
 mod waiting;
 mod worker;
 
-pub use callback::FreeFn;
 pub use config::{
     CoreDumps, HugePages, Mode, Policy, Populate, Strategy, ZeroPolicy, offheap_config_free,
     offheap_config_new, offheap_config_set_address_space_factor, offheap_config_set_capacity,
@@ -42,6 +34,12 @@ pub use config::{
     offheap_config_set_populate, offheap_config_set_populate_threads,
     offheap_config_set_pressure_thresholds, offheap_config_set_reclaim_timeout,
     offheap_config_set_spill_reserve, offheap_config_set_strategy, offheap_config_set_zero_policy,
+};
+pub use convert::records::{ManagerStats, OwnerOptions, OwnerStats, RefusalInfo};
+pub use convert::status::Status;
+pub use convert::types::{
+    Config, Manager, OFFHEAP_ABI_VERSION, OFFHEAP_FOR_EVER, OFFHEAP_NO_LIMIT, OFFHEAP_UNKNOWN,
+    Owner, Reservation, Segment, SpillReserve, Subscription, Worker,
 };
 pub use manager::{
     offheap_manager_check, offheap_manager_free, offheap_manager_get_stats,
@@ -67,7 +65,6 @@ pub use reclaim::{
     offheap_owner_clear_reclaimer, offheap_owner_reclaim_requested, offheap_owner_set_reclaimable,
     offheap_owner_set_reclaimer, offheap_spill_reserve_allocate, offheap_spill_reserve_available,
 };
-pub use records::{ManagerStats, OwnerOptions, OwnerStats, RefusalInfo};
 pub use reservation::{
     offheap_reservation_free, offheap_reservation_grow, offheap_reservation_release,
     offheap_reservation_size, offheap_reserve_memory,
@@ -76,11 +73,7 @@ pub use segment::{
     offheap_release, offheap_release_many, offheap_segment_address, offheap_segment_range,
     offheap_segment_size,
 };
-pub use status::Status;
-pub use types::{
-    Config, Manager, OFFHEAP_ABI_VERSION, OFFHEAP_FOR_EVER, OFFHEAP_NO_LIMIT, OFFHEAP_UNKNOWN,
-    Owner, Reservation, Segment, SpillReserve, Subscription, Worker,
-};
+pub use tables::callback::FreeFn;
 pub use waiting::{offheap_acquire, offheap_acquire_memory, offheap_acquire_pages};
 pub use worker::{
     offheap_worker_allocate_page, offheap_worker_free, offheap_worker_new, offheap_worker_release,

@@ -8,14 +8,15 @@ use crate::config::OwnerBuilder;
 use crate::ledger::handles::{Handle, Kind};
 use crate::owners::segment::gathered;
 
-use super::failure::{Failure, call};
+use super::convert::failure::{Failure, call};
+use super::convert::pointers::{Out, OutArray, OutRecord, handle, pointer, record, text};
+use super::convert::records::{OwnerOptions, OwnerStats};
+use super::convert::status::Status;
 use super::manager::MANAGERS;
-use super::pointers::{Out, OutArray, OutRecord, handle, pointer, record, text};
 use super::reclaim::Reclaims;
-use super::records::{OwnerOptions, OwnerStats};
-use super::status::Status;
-use super::table::Table;
-use super::{Manager, Owner, Segment, segment_table};
+use super::tables::segment_table;
+use super::tables::table::Table;
+use super::{Manager, Owner, Segment};
 
 /// With these options the priority counts; otherwise it is that of the owner above, or 0.
 pub const OFFHEAP_OWNER_HAS_PRIORITY: u32 = 1;

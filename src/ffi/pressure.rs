@@ -6,12 +6,12 @@ use std::sync::Arc;
 use crate::ledger::handles::Kind;
 use crate::pressure::PressureSubscription;
 
-use super::callback::{Context, FreeFn};
-use super::failure::{Failure, call};
+use super::convert::failure::{Failure, call};
+use super::convert::pointers::{Out, handle, pointer};
+use super::convert::status::Status;
 use super::manager::MANAGERS;
-use super::pointers::{Out, handle, pointer};
-use super::status::Status;
-use super::table::Table;
+use super::tables::callback::{Context, FreeFn};
+use super::tables::table::Table;
 use super::{Manager, Subscription};
 
 /// How short memory is. A level is left only well below where it is reached, so that it does not

@@ -4,10 +4,10 @@ use std::ffi::{CStr, c_char};
 
 use crate::base::error::{Reason, Refusal};
 
-use super::failure::{Failure, call, last_message, last_refusal};
-use super::pointers::OutRecord;
-use super::records::RefusalInfo;
-use super::status::Status;
+use super::convert::failure::{Failure, call, last_message, last_refusal};
+use super::convert::pointers::OutRecord;
+use super::convert::records::RefusalInfo;
+use super::convert::status::Status;
 use super::{OFFHEAP_ABI_VERSION, OFFHEAP_UNKNOWN};
 
 const VERSION: &CStr =

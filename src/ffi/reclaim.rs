@@ -9,13 +9,14 @@ use crate::ledger::handles::{Handle, Kind};
 use crate::owners::reclaim::LentReserve;
 use crate::reclaim::{ReclaimGuard, Reclaimer};
 
-use super::callback::{Context, FreeFn};
-use super::failure::{Failure, call};
+use super::convert::failure::{Failure, call};
+use super::convert::pointers::{Out, handle, pointer};
+use super::convert::status::Status;
 use super::owner::{OWNERS, Registered};
-use super::pointers::{Out, handle, pointer};
-use super::status::Status;
-use super::table::Table;
-use super::{Owner, Segment, SpillReserve, segment_table};
+use super::tables::callback::{Context, FreeFn};
+use super::tables::segment_table;
+use super::tables::table::Table;
+use super::{Owner, Segment, SpillReserve};
 
 /// Says how many bytes an owner could give back now, about. Who can give the most is asked first.
 pub type ReclaimableFn = Option<unsafe extern "C" fn(context: *mut c_void) -> usize>;

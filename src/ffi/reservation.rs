@@ -2,11 +2,11 @@
 
 use crate::ledger::handles::Kind;
 
-use super::failure::call;
+use super::convert::failure::call;
+use super::convert::pointers::{Out, handle, pointer};
+use super::convert::status::Status;
 use super::owner::OWNERS;
-use super::pointers::{Out, handle, pointer};
-use super::status::Status;
-use super::table::LoneTable;
+use super::tables::table::LoneTable;
 use super::{Owner, Reservation};
 
 pub(super) static RESERVATIONS: LoneTable<crate::Reservation> = LoneTable::new(Kind::Reservation);

@@ -4,10 +4,11 @@ use std::ffi::c_void;
 
 use crate::owners::segment::gathered;
 
-use super::failure::call;
-use super::pointers::{Out, array, handle};
-use super::status::Status;
-use super::{Segment, segment_table};
+use super::Segment;
+use super::convert::failure::call;
+use super::convert::pointers::{Out, array, handle};
+use super::convert::status::Status;
+use super::tables::segment_table;
 
 /// The address of a segment's first byte. It is aligned to 4096 bytes, and good until the segment
 /// is released: afterwards the memory belongs to somebody else.

@@ -2,12 +2,13 @@
 
 use crate::ledger::handles::Kind;
 
-use super::failure::call;
+use super::convert::failure::call;
+use super::convert::pointers::{Out, handle, pointer};
+use super::convert::status::Status;
 use super::owner::OWNERS;
-use super::pointers::{Out, handle, pointer};
-use super::status::Status;
-use super::table::LoneTable;
-use super::{Owner, Segment, Worker, segment_table};
+use super::tables::segment_table;
+use super::tables::table::LoneTable;
+use super::{Owner, Segment, Worker};
 
 static WORKERS: LoneTable<crate::Worker> = LoneTable::new(Kind::Worker);
 

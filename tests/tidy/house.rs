@@ -71,9 +71,9 @@ const HOUSE: &[Floor] = &[
     Floor {
         folder: "ffi",
         rooms: &[
-            "types status problem records slots pointers failure",
-            "table segment_table callback",
-            "config manager owner pressure reclaim reservation segment waiting worker",
+            "convert",
+            "tables",
+            "config manager pressure problem owner reclaim reservation segment waiting worker",
         ],
     },
 ];

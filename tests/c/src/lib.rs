@@ -6,12 +6,12 @@ use cbindgen::{Builder, DocumentationStyle, EnumConfig, Language, RenameRule, St
 
 /// The files that declare something, in the order of the header.
 const FILES: [&str; 14] = [
-    "types",
-    "status",
+    "convert/types",
+    "convert/status",
     "problem",
     "config",
-    "callback",
-    "records",
+    "tables/callback",
+    "convert/records",
     "manager",
     "owner",
     "segment",

@@ -6,11 +6,11 @@ use std::ops::{Deref, DerefMut};
 use crate::base::sync::thread_number;
 use crate::ledger::handles::{Gates, Generation, Handle, Kind, NotEntered, Spares};
 
-use super::failure::Failure;
 use super::slots::Slots;
+use crate::ffi::convert::failure::Failure;
 
 /// Values of one kind. Calls enter a slot by one of `N` gates, by the number of their thread.
-pub(super) struct Table<T, const N: usize> {
+pub(crate) struct Table<T, const N: usize> {
     kind: Kind,
     slots: Slots<Slot<T, N>>,
     spares: Spares,
@@ -50,12 +50,12 @@ impl<T, const N: usize> Slot<T, N> {
 }
 
 impl<T, const N: usize> Table<T, N> {
-    pub(super) const fn new(kind: Kind) -> Self {
+    pub(crate) const fn new(kind: Kind) -> Self {
         Self { kind, slots: Slots::new(), spares: Spares::new() }
     }
 
     /// Keeps a value; returns its handle.
-    pub(super) fn insert(&self, value: T) -> Result<Handle, Failure> {
+    pub(crate) fn insert(&self, value: T) -> Result<Handle, Failure> {
         let Some(index) = self.spares.take_one() else {
             return Err(Failure::table_full(self.kind));
         };
@@ -71,7 +71,7 @@ impl<T, const N: usize> Table<T, N> {
 
     /// The value of a handle, which stays while it is in use, also if the handle is ended.
     #[inline]
-    pub(super) fn get(&self, handle: Handle) -> Result<InUse<'_, T, N>, Failure> {
+    pub(crate) fn get(&self, handle: Handle) -> Result<InUse<'_, T, N>, Failure> {
         let thread = thread_number();
         let (slot, generation) = self.slot(handle)?;
         match slot.gates.enter(thread, generation) {
@@ -81,7 +81,7 @@ impl<T, const N: usize> Table<T, N> {
     }
 
     /// Ends a handle. Its value is dropped: by us, or by the last of the calls that use it.
-    pub(super) fn remove(&self, handle: Handle) -> Result<(), Failure> {
+    pub(crate) fn remove(&self, handle: Handle) -> Result<(), Failure> {
         let (slot, generation) = self.slot(handle)?;
         match slot.gates.shut(generation) {
             Ok(is_ours) => {
@@ -121,26 +121,26 @@ impl<T, const N: usize> Table<T, N> {
 }
 
 /// Values of one kind, each of which one call at a time uses.
-pub(super) struct LoneTable<T>(Table<T, 1>);
+pub(crate) struct LoneTable<T>(Table<T, 1>);
 
 impl<T> LoneTable<T> {
-    pub(super) const fn new(kind: Kind) -> Self {
+    pub(crate) const fn new(kind: Kind) -> Self {
         Self(Table::new(kind))
     }
 
     /// Keeps a value; returns its handle.
-    pub(super) fn insert(&self, value: T) -> Result<Handle, Failure> {
+    pub(crate) fn insert(&self, value: T) -> Result<Handle, Failure> {
         self.0.insert(value)
     }
 
     /// Ends a handle. Its value is dropped: by us, or by the call that uses it.
-    pub(super) fn remove(&self, handle: Handle) -> Result<(), Failure> {
+    pub(crate) fn remove(&self, handle: Handle) -> Result<(), Failure> {
         self.0.remove(handle)
     }
 
     /// The value of a handle. While it is in use no other call gets it.
     #[inline]
-    pub(super) fn get(&self, handle: Handle) -> Result<Alone<'_, T>, Failure> {
+    pub(crate) fn get(&self, handle: Handle) -> Result<Alone<'_, T>, Failure> {
         let table = &self.0;
         let (slot, generation) = table.slot(handle)?;
         match slot.gates.enter_alone(generation) {
@@ -156,7 +156,7 @@ impl<T> LoneTable<T> {
 /// # Invariants
 ///
 /// - The call is inside the slot, by the gate of `thread`.
-pub(super) struct InUse<'a, T, const N: usize> {
+pub(crate) struct InUse<'a, T, const N: usize> {
     table: &'a Table<T, N>,
     index: u32,
     slot: &'a Slot<T, N>,
@@ -193,7 +193,7 @@ impl<T, const N: usize> Drop for InUse<'_, T, N> {
 /// # Invariants
 ///
 /// - The call is inside alone: it is a slot of a [`LoneTable`], where all enter alone.
-pub(super) struct Alone<'a, T>(InUse<'a, T, 1>);
+pub(crate) struct Alone<'a, T>(InUse<'a, T, 1>);
 
 impl<T> Deref for Alone<'_, T> {
     type Target = T;
@@ -220,8 +220,8 @@ impl<T> DerefMut for Alone<'_, T> {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::status::Status;
     use super::*;
+    use crate::ffi::convert::status::Status;
 
     fn status<T>(answer: Result<T, Failure>) -> Status {
         answer.err().map_or(Status::Ok, |failure| failure.status())

@@ -15,7 +15,7 @@ use super::status::Status;
 
 /// Why a call failed. A pointer wide, so that results of calls stay small.
 #[derive(Debug)]
-pub(super) struct Failure(Box<Cause>);
+pub(crate) struct Failure(Box<Cause>);
 
 /// What stood against a call.
 #[derive(Debug)]
@@ -51,18 +51,18 @@ enum Cause {
 
 impl Failure {
     #[cold]
-    pub(super) fn null(name: &'static str) -> Self {
+    pub(crate) fn null(name: &'static str) -> Self {
         Self(Box::new(Cause::Null(name)))
     }
 
     /// A sentence about an argument and the rule that it breaks.
     #[cold]
-    pub(super) fn invalid(sentence: String) -> Self {
+    pub(crate) fn invalid(sentence: String) -> Self {
         Self(Box::new(Cause::Invalid(sentence)))
     }
 
     #[cold]
-    pub(super) fn handle(kind: Kind, handle: Handle, why: NotEntered) -> Self {
+    pub(crate) fn handle(kind: Kind, handle: Handle, why: NotEntered) -> Self {
         if handle.into_bits() == 0 {
             return Self::null(kind.name());
         }
@@ -70,23 +70,23 @@ impl Failure {
     }
 
     #[cold]
-    pub(super) fn buffer_too_small(needed: usize, capacity: usize) -> Self {
+    pub(crate) fn buffer_too_small(needed: usize, capacity: usize) -> Self {
         Self(Box::new(Cause::BufferTooSmall { needed, capacity }))
     }
 
     #[cold]
-    pub(super) fn table_full(kind: Kind) -> Self {
+    pub(crate) fn table_full(kind: Kind) -> Self {
         Self(Box::new(Cause::TableFull(kind)))
     }
 
     #[cold]
-    pub(super) fn no_reserve(bytes: usize) -> Self {
+    pub(crate) fn no_reserve(bytes: usize) -> Self {
         Self(Box::new(Cause::NoReserve(bytes)))
     }
 
     /// A sentence about what does not agree.
     #[cold]
-    pub(super) fn inconsistent(sentence: String) -> Self {
+    pub(crate) fn inconsistent(sentence: String) -> Self {
         Self(Box::new(Cause::Inconsistent(sentence)))
     }
 
@@ -97,14 +97,14 @@ impl Failure {
 
     /// The same failure, of the handle at that position.
     #[cold]
-    pub(super) fn at(mut self, at: usize) -> Self {
+    pub(crate) fn at(mut self, at: usize) -> Self {
         if let Cause::Handle { position, .. } = &mut *self.0 {
             *position = Some(at);
         }
         self
     }
 
-    pub(super) fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> Status {
         match &*self.0 {
             Cause::Null(_) => Status::NullArgument,
             Cause::Invalid(_) => Status::InvalidArgument,
@@ -208,7 +208,7 @@ thread_local! {
 
 /// Runs the body of a call: what it returns becomes a status, and a panic does too.
 #[inline]
-pub(super) fn call(body: impl FnOnce() -> Result<(), Failure>) -> Status {
+pub(crate) fn call(body: impl FnOnce() -> Result<(), Failure>) -> Status {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => Status::Ok,
         Ok(Err(failure)) => fail(failure),
@@ -238,7 +238,7 @@ fn message_of(payload: Box<dyn Any + Send>) -> String {
 }
 
 /// The sentence of this thread's last failure; empty if there was none.
-pub(super) fn last_message() -> *const c_char {
+pub(crate) fn last_message() -> *const c_char {
     let message = LAST.try_with(|last| {
         let Last { failure, text } = &mut *last.borrow_mut();
         match failure {
@@ -250,7 +250,7 @@ pub(super) fn last_message() -> *const c_char {
 }
 
 /// Looks at the numbers of this thread's last failure, which are there if it was a refusal.
-pub(super) fn last_refusal<T>(look: impl FnOnce(Option<&Refusal>) -> T) -> T {
+pub(crate) fn last_refusal<T>(look: impl FnOnce(Option<&Refusal>) -> T) -> T {
     let mut look = Some(look);
     let looked = LAST.try_with(|last| {
         let last = last.borrow();
@@ -264,7 +264,7 @@ pub(super) fn last_refusal<T>(look: impl FnOnce(Option<&Refusal>) -> T) -> T {
 }
 
 /// A text for C, which ends at its first NUL.
-pub(super) fn c_string(text: &str) -> CString {
+pub(crate) fn c_string(text: &str) -> CString {
     let text = text.split('\0').next().unwrap_or_default();
     CString::new(text).unwrap_or_default()
 }

@@ -26,7 +26,7 @@ thread_local! {
 ///
 /// - The functions that get it, and the one that frees it, may be called with it on any thread,
 ///   until it was freed.
-pub(super) struct Context {
+pub(crate) struct Context {
     pointer: *mut c_void,
     state: Mutex<State>,
     no_calls: Condvar,
@@ -48,7 +48,7 @@ impl Context {
     ///
     /// 1. The functions that the caller calls with the context, and `free`, may be called with it
     ///    on any thread, until `free` was.
-    pub(super) unsafe fn new(pointer: *mut c_void, free: FreeFn) -> Self {
+    pub(crate) unsafe fn new(pointer: *mut c_void, free: FreeFn) -> Self {
         let state = Mutex::new(State { calls: 0, is_over: false, free });
         // INVARIANT: by the caller's contract, 1.
         Self { pointer, state, no_calls: Condvar::new() }
@@ -59,7 +59,7 @@ impl Context {
     }
 
     /// Begins a call; `None` if the context is over.
-    pub(super) fn enter(&self) -> Option<Call<'_>> {
+    pub(crate) fn enter(&self) -> Option<Call<'_>> {
         let mut state = self.state();
         if state.is_over {
             return None;
@@ -70,7 +70,7 @@ impl Context {
     }
 
     /// Has no call begin any more, and waits for those that are under way (Protocol, 2).
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         let mut state = self.state();
         state.is_over = true;
         if state.calls == 0 {
@@ -83,7 +83,7 @@ impl Context {
     }
 
     /// Leaves the context to the caller, who was not let have what he wanted.
-    pub(super) fn hand_back(&self) {
+    pub(crate) fn hand_back(&self) {
         let mut state = self.state();
         state.is_over = true;
         state.free = None;
@@ -117,10 +117,10 @@ impl Drop for Context {
 }
 
 /// A call that is under way.
-pub(super) struct Call<'a>(&'a Context);
+pub(crate) struct Call<'a>(&'a Context);
 
 impl Call<'_> {
-    pub(super) fn context(&self) -> *mut c_void {
+    pub(crate) fn context(&self) -> *mut c_void {
         self.0.pointer
     }
 }

@@ -11,13 +11,13 @@ use super::records::Record;
 
 /// The handle that C has as a pointer.
 #[inline]
-pub(super) fn handle<T>(pointer: *mut T) -> Handle {
+pub(crate) fn handle<T>(pointer: *mut T) -> Handle {
     Handle::from_bits(pointer.addr() as u64)
 }
 
 /// The pointer that C gets for a handle. It points nowhere.
 #[inline]
-pub(super) fn pointer<T>(handle: Handle) -> *mut T {
+pub(crate) fn pointer<T>(handle: Handle) -> *mut T {
     // A handle has as many bits as an address.
     ptr::without_provenance_mut(usize::try_from(handle.into_bits()).unwrap_or(0))
 }
@@ -27,20 +27,20 @@ pub(super) fn pointer<T>(handle: Handle) -> *mut T {
 /// # Invariants
 ///
 /// - It may be written to while the value exists.
-pub(super) struct Out<T>(NonNull<T>);
+pub(crate) struct Out<T>(NonNull<T>);
 
 impl<T> Out<T> {
     /// # Safety
     ///
     /// 1. `to` is NULL, or a `T` may be written to it until the value is gone.
     #[inline]
-    pub(super) unsafe fn new(to: *mut T, name: &'static str) -> Result<Self, Failure> {
+    pub(crate) unsafe fn new(to: *mut T, name: &'static str) -> Result<Self, Failure> {
         // INVARIANT: by the caller's contract, 1.
         NonNull::new(to).map(Self).ok_or_else(|| Failure::null(name))
     }
 
     #[inline]
-    pub(super) fn write(self, value: T) {
+    pub(crate) fn write(self, value: T) {
         // SAFETY: by the type invariant.
         unsafe { self.0.write(value) };
     }
@@ -51,7 +51,7 @@ impl<T> Out<T> {
 /// # Invariants
 ///
 /// - `capacity` values may be written from `to` on while the value exists.
-pub(super) struct OutArray<T> {
+pub(crate) struct OutArray<T> {
     to: NonNull<T>,
     capacity: usize,
 }
@@ -60,7 +60,7 @@ impl<T> OutArray<T> {
     /// # Safety
     ///
     /// 1. `to` is NULL, or `capacity` values may be written from it on until the value is gone.
-    pub(super) unsafe fn new(
+    pub(crate) unsafe fn new(
         to: *mut T,
         capacity: usize,
         name: &'static str,
@@ -74,12 +74,12 @@ impl<T> OutArray<T> {
         }
     }
 
-    pub(super) fn capacity(&self) -> usize {
+    pub(crate) fn capacity(&self) -> usize {
         self.capacity
     }
 
     /// Writes as many values as there is room for.
-    pub(super) fn write(self, values: impl IntoIterator<Item = T>) {
+    pub(crate) fn write(self, values: impl IntoIterator<Item = T>) {
         for (index, value) in values.into_iter().take(self.capacity).enumerate() {
             // SAFETY: `index` is below the capacity, so by the type invariant it is within what
             // may be written.
@@ -95,7 +95,7 @@ impl<T> OutArray<T> {
 /// # Invariants
 ///
 /// - `size` bytes may be written from `to` on while the value exists.
-pub(super) struct OutRecord<T> {
+pub(crate) struct OutRecord<T> {
     to: NonNull<T>,
     size: usize,
 }
@@ -105,7 +105,7 @@ impl<T: Record> OutRecord<T> {
     ///
     /// 1. `to` is NULL, or begins with a `size_t` that can be read.
     /// 2. As many bytes as that says may be written from `to` on until the value is gone.
-    pub(super) unsafe fn new(to: *mut T, name: &'static str) -> Result<Self, Failure> {
+    pub(crate) unsafe fn new(to: *mut T, name: &'static str) -> Result<Self, Failure> {
         let to = NonNull::new(to).ok_or_else(|| Failure::null(name))?;
         // SAFETY: by the caller's contract, 1.
         let size = unsafe { to.cast::<usize>().read() };
@@ -119,7 +119,7 @@ impl<T: Record> OutRecord<T> {
     }
 
     /// Writes what there is room for, and how much that is.
-    pub(super) fn write(self, mut record: T) {
+    pub(crate) fn write(self, mut record: T) {
         let size = self.size.min(size_of::<T>());
         *record.size_mut() = size;
         let (from, to) = (ptr::from_ref(&record).cast::<u8>(), self.to.cast::<u8>().as_ptr());
@@ -130,14 +130,22 @@ impl<T: Record> OutRecord<T> {
 }
 
 /// Checks at compile time that a record begins with its size.
-pub(super) const fn begins_with_size<T: Record>(offset: usize) {
+pub(crate) const fn begins_with_size<T: Record>(offset: usize) {
     assert!(offset == 0 && T::FIRST_SIZE <= size_of::<T>());
 }
-const _: () = begins_with_size::<super::ManagerStats>(offset_of!(super::ManagerStats, size));
-const _: () = begins_with_size::<super::OwnerStats>(offset_of!(super::OwnerStats, size));
-const _: () = begins_with_size::<super::RefusalInfo>(offset_of!(super::RefusalInfo, size));
+const _: () = begins_with_size::<super::records::ManagerStats>(offset_of!(
+    super::records::ManagerStats,
+    size
+));
+const _: () =
+    begins_with_size::<super::records::OwnerStats>(offset_of!(super::records::OwnerStats, size));
+const _: () =
+    begins_with_size::<super::records::RefusalInfo>(offset_of!(super::records::RefusalInfo, size));
 
-const _: () = begins_with_size::<super::OwnerOptions>(offset_of!(super::OwnerOptions, size));
+const _: () = begins_with_size::<super::records::OwnerOptions>(offset_of!(
+    super::records::OwnerOptions,
+    size
+));
 
 /// No record is larger, nor will be: a size beyond it was never set.
 const RECORD_BYTES_MAX: usize = 4096;
@@ -149,7 +157,7 @@ const RECORD_BYTES_MAX: usize = 4096;
 ///
 /// 1. `from` is NULL, or begins with a `size_t` that can be read.
 /// 2. As many bytes as that says can be read from `from` on.
-pub(super) unsafe fn record<T: Record + Default>(
+pub(crate) unsafe fn record<T: Record + Default>(
     from: *const T,
     name: &'static str,
 ) -> Result<T, Failure> {
@@ -181,7 +189,7 @@ pub(super) unsafe fn record<T: Record + Default>(
 /// # Safety
 ///
 /// 1. `text` is NULL or a C string.
-pub(super) unsafe fn text(text: *const c_char, name: &'static str) -> Result<String, Failure> {
+pub(crate) unsafe fn text(text: *const c_char, name: &'static str) -> Result<String, Failure> {
     if text.is_null() {
         return Err(Failure::null(name));
     }
@@ -195,7 +203,7 @@ pub(super) unsafe fn text(text: *const c_char, name: &'static str) -> Result<Str
 /// # Safety
 ///
 /// 1. `from` is NULL, or `count` pointers can be read from it on while the slice is in use.
-pub(super) unsafe fn array<'a, T>(
+pub(crate) unsafe fn array<'a, T>(
     from: *const *mut T,
     count: usize,
     name: &'static str,
@@ -216,7 +224,7 @@ pub(super) unsafe fn array<'a, T>(
 /// # Safety
 ///
 /// 1. `capacity` bytes may be written from `to` on, or it is NULL and `capacity` is 0.
-pub(super) unsafe fn write_text(
+pub(crate) unsafe fn write_text(
     to: *mut c_char,
     capacity: usize,
     text: &str,

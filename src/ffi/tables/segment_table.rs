@@ -10,8 +10,8 @@ use std::ptr;
 use crate::MemorySegment;
 use crate::ledger::handles::{Generation, Handle, Kind, LabelledGate, NotEntered, Spares};
 
-use super::failure::Failure;
 use super::slots::Slots;
+use crate::ffi::convert::failure::Failure;
 
 /// The spare slots that a thread keeps at most.
 const KEPT_MAX: usize = 64;
@@ -120,7 +120,7 @@ fn put_spare(slot: u32) {
 
 /// Keeps a segment; returns its handle.
 #[inline]
-pub(super) fn insert(segment: MemorySegment) -> Result<Handle, Failure> {
+pub(crate) fn insert(segment: MemorySegment) -> Result<Handle, Failure> {
     let Some(index) = take_spare() else { return Err(Failure::table_full(Kind::Segment)) };
     let slot = SLOTS.get_or_make(index);
     let label = [segment.as_ptr().expose_provenance() as u64, segment.size() as u64];
@@ -135,7 +135,7 @@ pub(super) fn insert(segment: MemorySegment) -> Result<Handle, Failure> {
 
 /// The address and the size of a segment.
 #[inline]
-pub(super) fn range(handle: Handle) -> Result<(*mut u8, usize), Failure> {
+pub(crate) fn range(handle: Handle) -> Result<(*mut u8, usize), Failure> {
     let (slot, generation) = slot(handle)?;
     match slot.gate.read(generation) {
         Ok([address, size]) => {
@@ -147,13 +147,13 @@ pub(super) fn range(handle: Handle) -> Result<(*mut u8, usize), Failure> {
 
 /// Ends a handle and takes its segment out.
 #[inline]
-pub(super) fn remove(handle: Handle) -> Result<MemorySegment, Failure> {
+pub(crate) fn remove(handle: Handle) -> Result<MemorySegment, Failure> {
     Ok(end(handle)?.take())
 }
 
 /// Ends all of these handles, or none, and takes their segments out. Those that are NULL are left
 /// out.
-pub(super) fn remove_all(
+pub(crate) fn remove_all(
     handles: impl ExactSizeIterator<Item = Handle>,
 ) -> Result<impl Iterator<Item = MemorySegment>, Failure> {
     let mut ended = Vec::with_capacity(handles.len());

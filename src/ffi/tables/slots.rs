@@ -10,25 +10,25 @@ const FIRST_BUCKET_SLOTS: u32 = 16;
 const BUCKETS: usize = (SLOTS_MAX / FIRST_BUCKET_SLOTS).ilog2() as usize + 1;
 
 /// The slots of a table by their indices.
-pub(super) struct Slots<S> {
+pub(crate) struct Slots<S> {
     buckets: [OnceLock<Box<[S]>>; BUCKETS],
 }
 
 impl<S: Default> Slots<S> {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { buckets: [const { OnceLock::new() }; BUCKETS] }
     }
 
     /// The slot at `index`, if it was made.
     #[inline]
-    pub(super) fn get(&self, index: u32) -> Option<&S> {
+    pub(crate) fn get(&self, index: u32) -> Option<&S> {
         let (bucket, offset) = place(index);
         self.buckets.get(bucket)?.get()?.get(offset)
     }
 
     /// The slot at `index`, which is below [`SLOTS_MAX`], after making it if need be.
     #[inline]
-    pub(super) fn get_or_make(&self, index: u32) -> &S {
+    pub(crate) fn get_or_make(&self, index: u32) -> &S {
         match self.get(index) {
             Some(slot) => slot,
             None => self.make(index),

@@ -1,7 +1,7 @@
 //! What C reads: records in numbers, which later versions may add to.
 
 /// A record that begins with its size in bytes. It is made of numbers, so that any bytes are one.
-pub(super) trait Record: Copy {
+pub(crate) trait Record: Copy {
     /// The size that it had in the first version.
     const FIRST_SIZE: usize;
 

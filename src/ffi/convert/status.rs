@@ -68,7 +68,7 @@ pub enum Status {
 
 impl Status {
     /// The name of a code in the header, with its terminator; `None` for a number that is no code.
-    pub(super) fn name_of(code: i32) -> Option<&'static std::ffi::CStr> {
+    pub(crate) fn name_of(code: i32) -> Option<&'static std::ffi::CStr> {
         NAMES.iter().find(|(status, _)| *status as i32 == code).map(|(_, name)| *name)
     }
 }

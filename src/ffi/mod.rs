@@ -1,15 +1,27 @@
-//! The C ABI: what `include/offheap.h` declares.
+//! Floor 5, the C ABI: what `include/offheap.h` declares.
 //!
-//! A call converts its arguments, calls one function of the library, and converts the result.
+//! A call converts its arguments, calls one function of the library, and converts the result. The
+//! rooms, the lowest last:
+//!
+//! ```text
+//! (here)     owner      allocating  waiting   reservation     what an owner is and holds    unsafe
+//!            segment    worker      reclaim                   and how it gives it back      unsafe
+//!            config     manager     pressure                  what comes before owners      unsafe
+//!            problem                                          what went wrong; versions     unsafe
+//! tables/    what handles stand for: the values, and which calls use them                   unsafe
+//! convert/   from what C passes to what the library takes, and back                         unsafe
+//! ```
 //!
 //! Handles look like pointers to C and are none: a handle is an index into a table and a
-//! generation, and no two values ever have the same one. Every call looks its handles up, so one
-//! that was freed, freed twice, or never given out is refused, on whatever thread, and nothing is
-//! touched. To use a handle of an owner costs two atomic steps on a word that few threads share;
-//! a segment's handle costs one when it is released, none when it is made or read, and a lock at
-//! most once in 32. Calls hold no lock while they run in the library, so that what they call may
-//! call back.
+//! generation, and no two values ever have the same one. Every call looks its handles up. So a
+//! handle that was freed, freed twice, or never given out is refused, on every thread, and nothing
+//! is touched.
+//!
+//! To use a handle of an owner costs two atomic steps on a word that few threads share. A segment's
+//! handle costs one step when it is released, none when it is made or read, and a lock at most once
+//! in 32. Calls hold no lock while they run in the library, so what they call may call back.
 
+mod allocating;
 mod config;
 mod convert;
 mod manager;
@@ -23,6 +35,10 @@ mod tables;
 mod waiting;
 mod worker;
 
+pub use allocating::{
+    offheap_allocate, offheap_allocate_page, offheap_allocate_pages, offheap_allocate_scattered,
+    offheap_allocate_up_to,
+};
 pub use config::{
     CoreDumps, HugePages, Mode, Policy, Populate, Strategy, ZeroPolicy, offheap_config_free,
     offheap_config_new, offheap_config_set_address_space_factor, offheap_config_set_capacity,
@@ -48,8 +64,7 @@ pub use manager::{
 };
 pub use owner::{
     OFFHEAP_OWNER_HAS_PRIORITY, OFFHEAP_OWNER_POLLED_RECLAIM, OFFHEAP_OWNER_SELF_RECLAIM,
-    offheap_allocate, offheap_allocate_page, offheap_allocate_pages, offheap_allocate_scattered,
-    offheap_allocate_up_to, offheap_owner_free, offheap_owner_get_stats, offheap_owner_register,
+    offheap_owner_free, offheap_owner_get_stats, offheap_owner_register,
     offheap_owner_register_child, offheap_owner_register_child_with, offheap_owner_register_with,
 };
 pub use pressure::{

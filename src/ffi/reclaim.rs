@@ -3,19 +3,16 @@
 use std::cell::RefCell;
 use std::ffi::c_void;
 use std::ptr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::ledger::handles::{Handle, Kind};
-use crate::owners::reclaim::LentReserve;
-use crate::reclaim::{ReclaimGuard, Reclaimer};
+use crate::ledger::handles::Handle;
+use crate::reclaim::ReclaimGuard;
 
 use super::convert::failure::{Failure, call};
 use super::convert::pointers::{Out, handle, pointer};
 use super::convert::status::Status;
-use super::owner::{OWNERS, Registered};
 use super::tables::callback::{Context, FreeFn};
-use super::tables::segment_table;
-use super::tables::table::Table;
+use super::tables::registered::{Functions, OWNERS};
+use super::tables::reserves::{OpenReserve, RESERVES};
 use super::{Owner, Segment, SpillReserve};
 
 /// Says how many bytes an owner could give back now, about. Who can give the most is asked first.
@@ -27,116 +24,6 @@ pub type ReclaimableFn = Option<unsafe extern "C" fn(context: *mut c_void) -> us
 pub type ReclaimFn = Option<
     unsafe extern "C" fn(context: *mut c_void, target_bytes: usize, reserve: *mut SpillReserve),
 >;
-
-static RESERVES: Table<Reserve, 1> = Table::new(Kind::SpillReserve);
-
-/// The spill reserve of one reclaim, and the segments that were taken of it.
-struct Reserve {
-    memory: LentReserve,
-    segments: Mutex<Vec<Handle>>,
-}
-
-impl Reserve {
-    fn segments(&self) -> MutexGuard<'_, Vec<Handle>> {
-        self.segments.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn allocate(&self, bytes: usize) -> Result<Handle, Failure> {
-        let segment = self.memory.allocate(bytes).ok_or_else(|| Failure::no_reserve(bytes))??;
-        let segment = segment_table::insert(segment)?;
-        let mut segments = self.segments();
-        if segments.len() == segments.capacity() {
-            segments.retain(|segment| segment_table::range(*segment).is_ok());
-        }
-        segments.push(segment);
-        Ok(segment)
-    }
-}
-
-impl Drop for Reserve {
-    fn drop(&mut self) {
-        for segment in self.segments().drain(..) {
-            // Those that were released before are not ours any more.
-            drop(segment_table::remove(segment));
-        }
-    }
-}
-
-/// A spill reserve that has a handle. What was not given back of it by the end is taken back.
-struct Opened(Handle);
-
-impl Opened {
-    fn new(memory: LentReserve) -> Result<Self, Failure> {
-        Ok(Self(RESERVES.insert(Reserve { memory, segments: Mutex::default() })?))
-    }
-}
-
-impl Drop for Opened {
-    fn drop(&mut self) {
-        // Nobody else ends the handle.
-        let _ = RESERVES.remove(self.0);
-    }
-}
-
-/// Functions to call for an owner.
-struct Functions {
-    context: Context,
-    reclaimable: unsafe extern "C" fn(*mut c_void) -> usize,
-    reclaim: unsafe extern "C" fn(*mut c_void, usize, *mut SpillReserve),
-}
-
-impl Reclaimer for Functions {
-    fn reclaimable(&self) -> usize {
-        let Some(call) = self.context.enter() else { return 0 };
-        // SAFETY: by the contract of `offheap_owner_set_reclaimer`, 1; the context is not over
-        // while the call is under way.
-        unsafe { (self.reclaimable)(call.context()) }
-    }
-
-    fn reclaim(&self, target_bytes: usize, reserve: &crate::reclaim::SpillReserve<'_>) {
-        let Some(call) = self.context.enter() else { return };
-        let Ok(reserve) = Opened::new(reserve.lend()) else { return };
-        // SAFETY: as above.
-        unsafe { (self.reclaim)(call.context(), target_bytes, pointer(reserve.0)) };
-    }
-}
-
-/// Whom to call for an owner. This keeps it, since the owner does not.
-#[derive(Default)]
-pub(super) struct Reclaims(Mutex<Option<Arc<Functions>>>);
-
-impl Reclaims {
-    fn functions(&self) -> MutexGuard<'_, Option<Arc<Functions>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Registered {
-    fn set_reclaimer(&self, functions: Functions) {
-        let functions = Arc::new(functions);
-        let before = {
-            let mut current = self.reclaims.functions();
-            self.owner.set_reclaimer(&functions);
-            current.replace(functions)
-        };
-        if let Some(before) = before {
-            before.context.end();
-        }
-    }
-
-    pub(super) fn take_reclaimer_off(&self) {
-        let before = {
-            let mut current = self.reclaims.functions();
-            if current.is_some() {
-                self.owner.clear_reclaimer();
-            }
-            current.take()
-        };
-        if let Some(before) = before {
-            before.context.end();
-        }
-    }
-}
 
 /// Has `reclaim` called when others need memory that the owner has above its minimum, before they
 /// are refused it, and `reclaimable` to know what to expect. In place of a reclaimer that was set
@@ -172,7 +59,8 @@ pub unsafe extern "C" fn offheap_owner_set_reclaimer(
         let owner = OWNERS.get(handle(owner))?;
         // SAFETY: 1: by the caller's contract, 1.
         let context = unsafe { Context::new(context, free_context) };
-        owner.set_reclaimer(Functions { context, reclaimable, reclaim });
+        // SAFETY: 1: by the caller's contract, 1.
+        owner.begin_reclaimer(unsafe { Functions::new(context, reclaimable, reclaim) });
         Ok(())
     })
 }
@@ -186,7 +74,7 @@ pub unsafe extern "C" fn offheap_owner_set_reclaimer(
 #[unsafe(no_mangle)]
 pub extern "C" fn offheap_owner_clear_reclaimer(owner: *mut Owner) -> Status {
     call(|| {
-        OWNERS.get(handle(owner))?.take_reclaimer_off();
+        OWNERS.get(handle(owner))?.end_reclaimer();
         Ok(())
     })
 }
@@ -266,7 +154,7 @@ pub extern "C" fn offheap_owner_answer_end(reserve: *mut SpillReserve) -> Status
         drop(RESERVES.get(reserve)?);
         let own = ANSWERS.try_with(|answers| {
             let mut answers = answers.borrow_mut();
-            let own = answers.iter().position(|answer| answer.reserve.0 == reserve)?;
+            let own = answers.iter().position(|answer| answer.reserve.handle() == reserve)?;
             Some(answers.swap_remove(own))
         });
         match own {
@@ -316,14 +204,14 @@ pub unsafe extern "C" fn offheap_spill_reserve_available(
     call(|| {
         // SAFETY: 1: by the caller's contract, 1.
         let out = unsafe { Out::new(out_bytes, "out_bytes") }?;
-        out.write(RESERVES.get(handle(reserve))?.memory.available_bytes());
+        out.write(RESERVES.get(handle(reserve))?.available_bytes());
         Ok(())
     })
 }
 
 /// An answer that is under way. Its reserve ends first.
 struct Answering {
-    reserve: Opened,
+    reserve: OpenReserve,
     _answer: ReclaimGuard<'static>,
 }
 
@@ -334,8 +222,8 @@ thread_local! {
 
 /// Keeps an answer; returns the handle of its reserve.
 fn keep(answer: ReclaimGuard<'static>) -> Result<Handle, Failure> {
-    let reserve = Opened::new(answer.reserve().lend())?;
-    let handle = reserve.0;
+    let reserve = OpenReserve::new(answer.reserve().lend())?;
+    let handle = reserve.handle();
     let answering = Answering { reserve, _answer: answer };
     let kept = ANSWERS.try_with(|answers| answers.borrow_mut().push(answering));
     kept.map_err(|_| Failure::invalid("a thread that is about to end cannot answer".to_owned()))?;

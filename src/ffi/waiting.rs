@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use super::allocating::{allocate_one, insert_all};
 use super::convert::failure::call;
 use super::convert::pointers::{Out, OutArray, handle, pointer};
 use super::convert::status::Status;
-use super::owner::{OWNERS, allocate_one, insert_all};
 use super::reservation::RESERVATIONS;
+use super::tables::registered::OWNERS;
 use super::{OFFHEAP_FOR_EVER, Owner, Reservation, Segment};
 
 /// As offheap_allocate_pages, but waits in line for what others give back, first come, first

@@ -5,7 +5,7 @@ use crate::ledger::handles::Kind;
 use super::convert::failure::call;
 use super::convert::pointers::{Out, handle, pointer};
 use super::convert::status::Status;
-use super::owner::OWNERS;
+use super::tables::registered::OWNERS;
 use super::tables::segment_table;
 use super::tables::table::LoneTable;
 use super::{Owner, Segment, Worker};

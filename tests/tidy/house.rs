@@ -73,7 +73,8 @@ const HOUSE: &[Floor] = &[
         rooms: &[
             "convert",
             "tables",
-            "config manager pressure problem owner reclaim reservation segment waiting worker",
+            "problem config manager pressure",
+            "owner allocating waiting reservation segment worker reclaim",
         ],
     },
 ];
@@ -82,7 +83,7 @@ const HOUSE: &[Floor] = &[
 const CLIMBING: &[&str] = &[];
 
 /// Rooms that are still to be divided.
-const CROWDED: &[&str] = &["src/ffi/"];
+const CROWDED: &[&str] = &[];
 
 const ROOM_FILES_MAX: usize = 10;
 /// Without unit tests.

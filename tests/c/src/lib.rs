@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use cbindgen::{Builder, DocumentationStyle, EnumConfig, Language, RenameRule, Style};
 
 /// The files that declare something, in the order of the header.
-const FILES: [&str; 14] = [
+const FILES: [&str; 15] = [
     "convert/types",
     "convert/status",
     "problem",
@@ -14,6 +14,7 @@ const FILES: [&str; 14] = [
     "convert/records",
     "manager",
     "owner",
+    "allocating",
     "segment",
     "worker",
     "reservation",

@@ -14,25 +14,33 @@ pub const OFFHEAP_FOR_EVER: u64 = u64::MAX;
 pub const OFFHEAP_ABI_VERSION: u32 = 0;
 
 /// The configuration of a manager. For one thread at a time.
+#[derive(Debug)]
 pub struct Config;
 
 /// A memory manager.
+#[derive(Debug)]
 pub struct Manager;
 
 /// Who holds memory: an operator, a task, a query.
+#[derive(Debug)]
 pub struct Owner;
 
 /// A page or a block that is held by the caller.
+#[derive(Debug)]
 pub struct Segment;
 
 /// Bytes of the budget for memory that is held elsewhere. For one thread at a time.
+#[derive(Debug)]
 pub struct Reservation;
 
 /// One thread's fast path to the pages of an owner. For one thread at a time.
+#[derive(Debug)]
 pub struct Worker;
 
 /// Memory to spill through, for an owner that gives memory back. It ends with that by itself.
+#[derive(Debug)]
 pub struct SpillReserve;
 
 /// That somebody is told of the pressure.
+#[derive(Debug)]
 pub struct Subscription;

@@ -12,7 +12,7 @@
 //! convert/   from what C passes to what the library takes, and back                         unsafe
 //! ```
 //!
-//! Handles look like pointers to C and are none: a handle is an index into a table and a
+//! Handles look like pointers to C and are none. A handle is an index into a table and a
 //! generation, and no two values ever have the same one. Every call looks its handles up. So a
 //! handle that was freed, freed twice, or never given out is refused, on every thread, and nothing
 //! is touched.
@@ -37,7 +37,8 @@ mod worker;
 
 pub use allocating::{
     offheap_allocate, offheap_allocate_page, offheap_allocate_pages, offheap_allocate_scattered,
-    offheap_allocate_up_to,
+    offheap_allocate_up_to, offheap_try_allocate, offheap_try_allocate_page,
+    offheap_try_allocate_pages,
 };
 pub use config::{
     CoreDumps, HugePages, Mode, Policy, Populate, Strategy, ZeroPolicy, offheap_config_free,
@@ -82,7 +83,7 @@ pub use reclaim::{
 };
 pub use reservation::{
     offheap_reservation_free, offheap_reservation_grow, offheap_reservation_release,
-    offheap_reservation_size, offheap_reserve_memory,
+    offheap_reservation_size, offheap_reserve_memory, offheap_try_reserve_memory,
 };
 pub use segment::{
     offheap_release, offheap_release_many, offheap_segment_address, offheap_segment_range,
@@ -92,4 +93,5 @@ pub use tables::callback::FreeFn;
 pub use waiting::{offheap_acquire, offheap_acquire_memory, offheap_acquire_pages};
 pub use worker::{
     offheap_worker_allocate_page, offheap_worker_free, offheap_worker_new, offheap_worker_release,
+    offheap_worker_try_allocate_page,
 };

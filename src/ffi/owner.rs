@@ -13,14 +13,14 @@ use super::manager::MANAGERS;
 use super::tables::registered::{OWNERS, Registered};
 use super::{Manager, Owner};
 
-/// With these options the priority counts; otherwise it is that of the owner above, or 0.
+/// With this flag the priority counts; otherwise it is that of the owner above, or 0.
 pub const OFFHEAP_OWNER_HAS_PRIORITY: u32 = 1;
 
-/// With these options the owner is asked to give memory back by a number that it reads with
+/// With this flag the owner is asked to give memory back by a number, which it reads with
 /// offheap_owner_reclaim_requested.
 pub const OFFHEAP_OWNER_POLLED_RECLAIM: u32 = 2;
 
-/// With these options the owner is asked also for requests of its own.
+/// With this flag the owner is asked also for requests of its own.
 pub const OFFHEAP_OWNER_SELF_RECLAIM: u32 = 4;
 
 /// Registers an owner; returns its handle.
@@ -44,9 +44,9 @@ fn with_options(owner: OwnerBuilder, options: &OwnerOptions) -> Result<OwnerBuil
     Ok(if has(OFFHEAP_OWNER_SELF_RECLAIM) { owner.self_reclaim() } else { owner })
 }
 
-/// Registers an owner. It can always have `minimum` bytes, which are promised to nobody else, and
-/// never more than `limit` bytes; OFFHEAP_NO_LIMIT for all there is. The name is copied; it is for
-/// messages and need not be unique.
+/// Registers an owner. It can always have `minimum` bytes, which are promised to no other owner. It
+/// never has more than `limit` bytes; OFFHEAP_NO_LIMIT is for all there is. The name is copied. It
+/// is for messages and need not be unique.
 ///
 /// # Safety
 ///
@@ -72,8 +72,8 @@ pub unsafe extern "C" fn offheap_owner_register(
     })
 }
 
-/// Registers an owner below another one: what it holds, or is promised, counts there as well, and
-/// is never more than that one's limit. It keeps the owner above it.
+/// Registers an owner below another one. What it holds, or is promised, counts there as well, and
+/// is never more than the limit there. It keeps the owner above it.
 ///
 /// # Safety
 ///
@@ -153,8 +153,10 @@ pub unsafe extern "C" fn offheap_owner_register_child_with(
 }
 
 /// Frees the handle of an owner. What it holds stays valid, and counts, until it is released; its
-/// minimum is kept as long. Its reclaimer is taken off first, as by offheap_owner_clear_reclaimer,
-/// which may have to wait for a call that is under way. NULL is fine.
+/// minimum is kept as long. NULL is fine.
+///
+/// Its reclaimer is taken off first, as by offheap_owner_clear_reclaimer. So it may wait for a call
+/// that is under way, for as long as that takes.
 #[unsafe(no_mangle)]
 pub extern "C" fn offheap_owner_free(owner: *mut Owner) -> Status {
     if owner.is_null() {

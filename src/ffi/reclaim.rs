@@ -15,36 +15,40 @@ use super::tables::registered::{Functions, OWNERS};
 use super::tables::reserves::{OpenReserve, RESERVES};
 use super::{Owner, Segment, SpillReserve};
 
-/// Says how many bytes an owner could give back now, about. Who can give the most is asked first.
+/// Says how many bytes an owner could give back now, about. The owner that can give the most is
+/// asked first.
 pub type ReclaimableFn = Option<unsafe extern "C" fn(context: *mut c_void) -> usize>;
 
-/// Gives about `target_bytes` of an owner back, by releasing segments and reservations, or more, or
-/// less. What was given back shows by itself. The reserve is memory to spill through; its handle
-/// ends when the function returns.
+/// Gives about `target_bytes` of an owner back, or more, or less, by releasing segments and
+/// reservations. What was given back shows by itself. The reserve is memory to spill through; its
+/// handle ends when the function returns.
 pub type ReclaimFn = Option<
     unsafe extern "C" fn(context: *mut c_void, target_bytes: usize, reserve: *mut SpillReserve),
 >;
 
 /// Has `reclaim` called when others need memory that the owner has above its minimum, before they
-/// are refused it, and `reclaimable` to know what to expect. In place of a reclaimer that was set
-/// before, which is taken off as by offheap_owner_clear_reclaimer, and of polling.
+/// are refused it. `reclaimable` says what to expect. It takes the place of polling, and of a
+/// reclaimer that was set before, which is taken off as by offheap_owner_clear_reclaimer.
 ///
-/// The functions are called on threads of the library's, which a runtime may have to be told about
-/// (a JVM attaches them); never two of them at once for the same owner, and never while the library
-/// has anything locked, so that they may call everything in this header. Within them nobody is
-/// asked for memory and nobody waits for it: a request that does not fit is refused, and the
-/// reserve is there for that. They do not end by an exception or a longjmp. One that does not
-/// return within the reclaim timeout is no longer waited for, and not called again before it has
-/// returned.
+/// The functions are called on threads of the library's. A runtime may have to be told about these:
+/// a JVM attaches them. No two run at once for the same owner. The library has nothing locked
+/// meanwhile, so they may call everything in this header.
 ///
-/// The context is the caller's, until `free_context`, which may be NULL, is called with it: once,
-/// when the reclaimer was taken off and no call is under way, on whatever thread that shows. If
-/// this call fails, nothing gets the context.
+/// Within them no owner is asked for memory, and no call waits for it. A request that does not fit
+/// is refused, and the reserve is there for that. They do not end by an exception or a longjmp. One
+/// that does not return within the reclaim timeout is no longer waited for, and not called again
+/// before it has returned.
+///
+/// The context is the library's until `free_context`, which may be NULL, is called with it. That
+/// happens once, when the reclaimer was taken off and no call is under way, on any thread. If this
+/// call fails, nothing gets the context, and it stays the caller's.
+///
+/// It waits for a call of the reclaimer before it, for as long as that takes.
 ///
 /// # Safety
 ///
-/// 1. The functions may be called with `context` on any thread, also after this returns, until the
-///    reclaimer is off and no call is under way; `free_context` after that.
+/// 1. The functions may be called with `context` on any thread, also after this returns. That ends
+///    when the reclaimer is off and no call is under way; `free_context` may be called then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn offheap_owner_set_reclaimer(
     owner: *mut Owner,
@@ -66,11 +70,12 @@ pub unsafe extern "C" fn offheap_owner_set_reclaimer(
 }
 
 /// Takes the reclaimer of an owner off, if it has one: it is not called any more. Waits for a call
-/// that is under way, so once this has returned none is, none begins, and the context was freed.
+/// that is under way, for as long as that takes. So once this has returned none is, none begins,
+/// and the context was freed. The caller has nothing locked that such a call takes.
 ///
-/// Within a function that the library calls, whichever that is, this does not wait, since others
-/// could wait for that one: then no call begins any more, and the context is freed when the one
-/// that is under way ends. The caller has nothing locked that such a call takes.
+/// Within any function that the library calls, this does not wait, since others could wait for that
+/// function. No call begins any more then, and the context is freed when the one that is under way
+/// ends.
 #[unsafe(no_mangle)]
 pub extern "C" fn offheap_owner_clear_reclaimer(owner: *mut Owner) -> Status {
     call(|| {
@@ -79,10 +84,10 @@ pub extern "C" fn offheap_owner_clear_reclaimer(owner: *mut Owner) -> Status {
     })
 }
 
-/// The bytes that others ask an owner to give back; 0 if nobody does. For an owner that was
-/// registered with OFFHEAP_OWNER_POLLED_RECLAIM: it looks here at its safe points, and answers, or
-/// just releases memory, which is noticed, too. Those who wait with a timeout wait for it; others
-/// are refused at once.
+/// The bytes that others ask an owner to give back; 0 if none do. It is for an owner that was
+/// registered with OFFHEAP_OWNER_POLLED_RECLAIM. The owner looks here at its safe points, and
+/// answers, or just releases memory, which is noticed, too. Requests with a timeout wait for it;
+/// others are refused at once.
 ///
 /// # Safety
 ///
@@ -100,7 +105,7 @@ pub unsafe extern "C" fn offheap_owner_reclaim_requested(
     })
 }
 
-/// Says how many bytes an owner could give back if it were asked: all it uses, if it never says.
+/// Says how many bytes an owner could give back if it were asked. Without it that is all it uses.
 /// For an owner with OFFHEAP_OWNER_POLLED_RECLAIM; with others it changes nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn offheap_owner_set_reclaimable(owner: *mut Owner, bytes: usize) -> Status {
@@ -111,12 +116,14 @@ pub extern "C" fn offheap_owner_set_reclaimable(owner: *mut Owner, bytes: usize)
 }
 
 /// Answers what others ask of an owner: says how many bytes that is, and hands out memory to spill
-/// through. Until offheap_owner_answer_end the owner is at work on it and is not asked again, and
-/// on this thread it and the owners below it are refused what does not fit instead of waiting for
-/// it. The answer ends on the same thread, and with it at the latest.
+/// through. The answer ends with offheap_owner_answer_end, on the same thread, and with the thread
+/// at the latest.
 ///
-/// If nobody asks, or all of the spill reserve is in use just now, there is nothing to answer: then
-/// both results are 0, and nothing is to be ended.
+/// Until then the owner is at work on it and is not asked again. On this thread it and the owners
+/// below it do not wait for memory: what does not fit is refused.
+///
+/// If none ask, or all of the spill reserve is in use just now, there is nothing to answer. Then
+/// both results are 0, and nothing is to be ended. It never waits.
 ///
 /// # Safety
 ///
@@ -171,8 +178,10 @@ pub extern "C" fn offheap_owner_answer_end(reserve: *mut SpillReserve) -> Status
 }
 
 /// Allocates a block of the spill reserve, rounded up to pages. It is released as any other segment
-/// is, on any thread; what was not by the end of the reclaim is taken back then, and its handle is
-/// stale. Refused beyond the size of the reserve, and if the manager has none.
+/// is, on any thread. What is still out at the end of the reclaim is taken back then, and its
+/// handle is stale.
+///
+/// Refused beyond the size of the reserve, and if the manager has none. It never waits.
 ///
 /// # Safety
 ///

@@ -1,4 +1,4 @@
-//! Why a call failed, and how the caller learns of it: a status now, a sentence when he asks.
+//! Why a call failed, and how the caller learns of it: a status now, a sentence when it asks.
 
 use std::any::Any;
 use std::cell::RefCell;

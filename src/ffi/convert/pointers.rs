@@ -150,8 +150,8 @@ const _: () = begins_with_size::<super::records::OwnerOptions>(offset_of!(
 /// No record is larger, nor will be: a size beyond it was never set.
 const RECORD_BYTES_MAX: usize = 4096;
 
-/// A record of the caller. What he leaves off is zero; what he has more, of a later version, must
-/// be.
+/// A record of the caller. What an earlier version does not have is zero; what a later one has more
+/// must be zero.
 ///
 /// # Safety
 ///

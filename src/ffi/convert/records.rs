@@ -43,7 +43,7 @@ pub struct ManagerStats {
     pub total_pages: usize,
     /// The bytes that owners hold, are promised, or keep at hand as free pages.
     pub reserved_bytes: usize,
-    /// The bytes of free pages at hand: whoever needs them gets them.
+    /// The bytes of free pages at hand. A request that needs them gets them.
     pub cached_bytes: usize,
     /// The bytes that are neither held nor promised.
     pub available_bytes: usize,
@@ -85,22 +85,22 @@ pub struct OwnerStats {
     pub limit_bytes: usize,
 }
 
-/// How an owner is registered. Set `size` to the size of the record, and the rest to 0 but for what
-/// is wanted; the limit has to be said.
+/// How an owner is registered. Set `size` to the size of the record, and the limit. What is
+/// 0 of the rest is the default.
 #[derive(Clone, Copy, Default, Debug)]
 #[repr(C)]
 pub struct OwnerOptions {
     /// The size of the record in bytes.
     pub size: usize,
-    /// The bytes that it can always have, which are promised to nobody else.
+    /// The bytes that it can always have, which are promised to no other owner.
     pub minimum_bytes: usize,
     /// The most bytes it may hold; OFFHEAP_NO_LIMIT for all there is.
     pub limit_bytes: usize,
-    /// Who is asked first when others need memory: those of the lowest priority. It counts with
+    /// Owners of the lowest priority are asked first when others need memory. It counts with
     /// OFFHEAP_OWNER_HAS_PRIORITY.
     pub priority: i32,
-    /// Of OFFHEAP_OWNER_HAS_PRIORITY, OFFHEAP_OWNER_POLLED_RECLAIM and OFFHEAP_OWNER_SELF_RECLAIM
-    /// those that are wanted, added up.
+    /// The flags that are wanted, added up: OFFHEAP_OWNER_HAS_PRIORITY,
+    /// OFFHEAP_OWNER_POLLED_RECLAIM, OFFHEAP_OWNER_SELF_RECLAIM.
     pub flags: u32,
 }
 

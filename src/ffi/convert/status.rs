@@ -45,7 +45,7 @@ pub enum Status {
     OthersWait = 28,
     /// It waited in line as long as it was to.
     TimedOut = 29,
-    /// Everybody who holds memory waits for more, and this request came last.
+    /// Every owner that holds memory waits for more, and this request came last.
     Deadlock = 30,
     /// The minimum of an owner is above its limit.
     MinimumAboveLimit = 40,
@@ -59,8 +59,8 @@ pub enum Status {
     Config = 60,
     /// The operating system refused the region, its huge pages or a thread.
     System = 61,
-    /// The manager does not agree with itself: a fault in the library, or somebody wrote to its
-    /// memory.
+    /// The manager does not agree with itself: a fault in the library, or its memory was
+    /// written to.
     Inconsistent = 98,
     /// A fault in the library. What the call was about may be half done.
     Panic = 99,

@@ -21,7 +21,7 @@ pub struct Config;
 #[derive(Debug)]
 pub struct Manager;
 
-/// Who holds memory: an operator, a task, a query.
+/// A holder of memory: an operator, a task, a query.
 #[derive(Debug)]
 pub struct Owner;
 
@@ -41,6 +41,6 @@ pub struct Worker;
 #[derive(Debug)]
 pub struct SpillReserve;
 
-/// That somebody is told of the pressure.
+/// A function of the program is told of the pressure.
 #[derive(Debug)]
 pub struct Subscription;

@@ -1,12 +1,12 @@
-//! Contexts of the caller's: what he wants handed to the functions that the library calls.
+//! Contexts of the caller's: what is handed to the functions that the library calls.
 //!
 //! # Protocol
 //!
 //! 1. A call begins unless the context is over, and is counted until it ends.
-//! 2. Who ends a context waits until no call is under way, unless he is within a call of the
-//!    library's himself: then others might wait for him.
-//! 3. The context is freed once, when it is over and no call is under way: by who ends it, or by
-//!    the last call. That counts as a call, so who waits finds it freed.
+//! 2. A thread that ends a context waits until no call is under way. It does not if it is within
+//!    a call of the library's itself, since others might wait for that one.
+//! 3. The context is freed once, when it is over and no call is under way. The thread that ends it
+//!    does that, or the last call. It counts as a call, so a thread that waits finds it freed.
 
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -82,7 +82,7 @@ impl Context {
         }
     }
 
-    /// Leaves the context to the caller, who was not let have what he wanted.
+    /// Leaves the context to the caller, whose request failed.
     pub(crate) fn hand_back(&self) {
         let mut state = self.state();
         state.is_over = true;
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn who_ends_a_context_waits_for_the_call_that_is_under_way() {
+    fn a_thread_that_ends_a_context_waits_for_the_call_that_is_under_way() {
         let freed = counter();
         let context = context(freed);
         let (begun, has_begun) = channel();

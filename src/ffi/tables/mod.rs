@@ -1,4 +1,4 @@
-//! What handles stand for: the values, and who uses them.
+//! What handles stand for: the values, and which calls use them.
 //!
 //! ```text
 //! registered      owners, and the functions to call for each

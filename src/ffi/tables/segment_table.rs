@@ -21,7 +21,7 @@ const BATCH: usize = KEPT_MAX / 2;
 /// # Invariants
 ///
 /// - While the gate is open there is a segment, and the label is about it.
-/// - Otherwise the slot is somebody's to himself, or spare.
+/// - Otherwise the slot is one thread's alone, or spare.
 #[derive(Default)]
 struct Slot {
     /// Its label is the address of the segment's first byte, with its provenance exposed, and its
@@ -36,8 +36,8 @@ const _: () = {
 };
 const _: () = assert!(size_of::<Slot>() == 48);
 
-// SAFETY: a segment in a slot is put in and taken out, perhaps by different threads, and nobody
-// has a reference to it meanwhile. It is `Send` (checked above).
+// SAFETY: a segment in a slot is put in and taken out, perhaps by different threads, and none has a
+// reference to it meanwhile. It is `Send` (checked above).
 unsafe impl Sync for Slot {}
 
 impl Slot {
@@ -45,7 +45,7 @@ impl Slot {
     ///
     /// # Safety
     ///
-    /// 1. The caller has the slot to himself, for as long as he uses the reference.
+    /// 1. The caller has the slot alone, for as long as it uses the reference.
     #[inline]
     #[expect(clippy::mut_from_ref, reason = "by the contract it is the only one")]
     unsafe fn segment_alone(&self) -> &mut Option<MemorySegment> {

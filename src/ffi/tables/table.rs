@@ -18,16 +18,16 @@ pub(crate) struct Table<T, const N: usize> {
 
 /// # Invariants
 ///
-/// - While the gates are open, and while somebody is inside, there is a value. It is changed only
-///   by who entered alone, by the only gate.
-/// - Otherwise the slot is somebody's to himself, as the protocol of the gates says, or spare.
+/// - While the gates are open, and while a call is inside, there is a value. It is changed only by
+///   a call that entered alone, by the only gate.
+/// - Otherwise the slot is one thread's alone, as the protocol of the gates says, or spare.
 struct Slot<T, const N: usize> {
     gates: Gates<N>,
     value: UnsafeCell<Option<T>>,
 }
 
-// SAFETY: whoever uses a slot gets a shared reference to its value from several threads at a time,
-// or takes it out on another thread than put it in: `T` is both `Sync` and `Send`.
+// SAFETY: several threads at a time get a shared reference to the value of a slot: `T` is `Sync`.
+// Another thread may take it out than put it in: `T` is `Send`.
 unsafe impl<T: Send + Sync, const N: usize> Sync for Slot<T, N> {}
 
 impl<T, const N: usize> Default for Slot<T, N> {
@@ -37,14 +37,14 @@ impl<T, const N: usize> Default for Slot<T, N> {
 }
 
 impl<T, const N: usize> Slot<T, N> {
-    /// The value, for who has the slot to himself.
+    /// The value, for a caller that has the slot alone.
     ///
     /// # Safety
     ///
-    /// 1. The caller has the slot to himself, for as long as he uses the reference.
+    /// 1. The caller has the slot alone, for as long as it uses the reference.
     #[expect(clippy::mut_from_ref, reason = "by the contract it is the only one")]
     unsafe fn value_alone(&self) -> &mut Option<T> {
-        // SAFETY: by the caller's contract, 1, nobody else has a reference to the value.
+        // SAFETY: by the caller's contract, 1, nothing else has a reference to the value.
         unsafe { &mut *self.value.get() }
     }
 }
@@ -108,7 +108,7 @@ impl<T, const N: usize> Table<T, N> {
     ///
     /// # Safety
     ///
-    /// 1. The caller has the slot to himself, and gives it up.
+    /// 1. The caller has the slot alone, and gives it up.
     #[cold]
     unsafe fn clear(&self, index: u32, slot: &Slot<T, N>) {
         // SAFETY: 1: by the caller's contract, 1.
@@ -144,7 +144,7 @@ impl<T> LoneTable<T> {
         let table = &self.0;
         let (slot, generation) = table.slot(handle)?;
         match slot.gates.enter_alone(generation) {
-            // INVARIANT: nobody enters a slot of this table another way.
+            // INVARIANT: no call enters a slot of this table another way.
             Ok(()) => Ok(Alone(InUse { table, index: handle.index(), slot, thread: 0 })),
             Err(why) => Err(Failure::handle(table.kind, handle, why)),
         }
@@ -168,12 +168,12 @@ impl<T, const N: usize> Deref for InUse<'_, T, N> {
 
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: we are inside, so the value stays, and only who is inside alone changes it, which
-        // nobody is but perhaps we, with `&self` shared.
+        // SAFETY: we are inside, so the value stays. Only a call that is inside alone changes it:
+        // that is none but perhaps this one, with `&self` shared.
         let value = unsafe { &*self.slot.value.get() };
         match value {
             Some(value) => value,
-            None => unreachable!("there is a value while somebody is inside"),
+            None => unreachable!("there is a value while a call is inside"),
         }
     }
 }
@@ -211,7 +211,7 @@ impl<T> DerefMut for Alone<'_, T> {
         // way to the value.
         match unsafe { self.0.slot.value_alone() } {
             Some(value) => value,
-            None => unreachable!("there is a value while somebody is inside"),
+            None => unreachable!("there is a value while a call is inside"),
         }
     }
 }

@@ -45,8 +45,8 @@
  * OWNERSHIP. The caller that got a handle frees or releases it, once: a segment with
  * offheap_release, offheap_release_many or offheap_worker_release, the others with their
  * offheap_..._free. The order is up to the caller. An owner keeps its manager until it is gone,
- * too; so does a segment, a reservation or a worker its owner. Strings, arrays and records of the
- * caller are copied. A spill reserve ends by itself, with what was allocated of it.
+ * too. In the same way a segment, a reservation and a worker keep their owner. Strings, arrays and
+ * records of the caller are copied. A spill reserve ends by itself, with what was allocated of it.
  *
  * THREADS. All calls may be made from any thread, and any thread may release what any other
  * allocated. Calls with a configuration, a reservation or a worker are for one thread at a time: a
@@ -539,7 +539,7 @@ typedef struct offheap_segment offheap_segment;
 typedef struct offheap_spill_reserve offheap_spill_reserve;
 
 /**
- * A function of the program is told of the pressure.
+ * A subscription of a function to the pressure.
  */
 typedef struct offheap_subscription offheap_subscription;
 
@@ -1309,7 +1309,7 @@ offheap_status offheap_acquire_memory(offheap_owner *owner,
  * that does not return within the reclaim timeout is no longer waited for, and not called again
  * before it has returned.
  *
- * The context is the library's until `free_context`, which may be NULL, is called with it. That
+ * The library uses the context until it calls `free_context` with it, which may be NULL. That
  * happens once, when the reclaimer was taken off and no call is under way, on any thread. If this
  * call fails, nothing gets the context, and it stays the caller's.
  *

@@ -771,7 +771,7 @@ private:
     }
 };
 
-/// A function of the program is told of the pressure. It ends in its destructor, which waits for a call that is
+/// A subscription of a function to the pressure. It ends in its destructor, which waits for a call that is
 /// under way, but not within one.
 class subscription : public detail::handle<offheap_subscription, offheap_subscription_free> {
 public:

@@ -39,7 +39,7 @@ pub type ReclaimFn = Option<
 /// that does not return within the reclaim timeout is no longer waited for, and not called again
 /// before it has returned.
 ///
-/// The context is the library's until `free_context`, which may be NULL, is called with it. That
+/// The library uses the context until it calls `free_context` with it, which may be NULL. That
 /// happens once, when the reclaimer was taken off and no call is under way, on any thread. If this
 /// call fails, nothing gets the context, and it stays the caller's.
 ///

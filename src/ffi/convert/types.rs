@@ -41,6 +41,6 @@ pub struct Worker;
 #[derive(Debug)]
 pub struct SpillReserve;
 
-/// A function of the program is told of the pressure.
+/// A subscription of a function to the pressure.
 #[derive(Debug)]
 pub struct Subscription;

@@ -25,51 +25,60 @@
  * offheap_manager_new. For C++ there is offheap.hpp, with destructors, exceptions and containers.
  *
  * RESULTS. A call returns a status and writes its results through pointers named out_..., which it
- * leaves untouched if it fails. A call that fails has changed nothing, unless it says otherwise,
- * and offheap_last_error_message() says why, for the thread that made it. A pointer of the caller
- * is NULL, which is refused, or good for what the call reads or writes through it. Where a dropped
- * status loses memory or hides a failure, the compiler warns (OFFHEAP_MUST_USE). Calls that give
- * something back are without: they fail only for a handle that is not good, and harm nothing then.
+ * leaves untouched if it fails. A call that fails has changed nothing, unless it says otherwise.
+ * offheap_last_error_message() says why it failed, for the thread that made it. A pointer of the
+ * caller is NULL, which is refused, or good for what the call reads or writes through it. Where a
+ * dropped status loses memory or hides a failure, the compiler warns (OFFHEAP_MUST_USE). Calls that
+ * give something back are without: they fail only for a handle that is not good, and harm nothing
+ * then.
  *
  * HANDLES. offheap_config, _manager, _owner, _segment, _reservation, _worker, _spill_reserve and
- * _subscription are handles. They look like pointers, so that a compiler tells them apart, but point
- * nowhere. No two ever have the same value. Every call looks its handles up: one that was released
- * or freed before is refused with OFFHEAP_STATUS_STALE_HANDLE, and one that was never given out, or
- * is of another kind, with OFFHEAP_STATUS_FOREIGN_HANDLE. NULL is refused with
+ * _subscription are handles. They look like pointers, so that a compiler tells them apart, but
+ * point nowhere. No two ever have the same value. Every call looks its handles up. One that was
+ * released or freed before is refused with OFFHEAP_STATUS_STALE_HANDLE. One that was never given
+ * out, or is of another kind, is refused with OFFHEAP_STATUS_FOREIGN_HANDLE. NULL is refused with
  * OFFHEAP_STATUS_NULL_ARGUMENT, but to free or release NULL is fine. So a double release does no
  * harm, also if other threads hold the memory by now. What no library can see is an access to the
  * memory itself after its release. Handles can be guessed: they guard against mistakes, not against
  * an enemy in the same process.
  *
- * OWNERSHIP. Who got a handle frees or releases it, once: a segment with offheap_release,
- * offheap_release_many or offheap_worker_release, the others with their offheap_..._free. The order
- * is up to the caller: an owner keeps its manager, and a segment, a reservation and a worker keep
- * their owner, until they are gone too. Strings, arrays and records of the caller are copied. A
- * spill reserve ends by itself, with what was allocated of it.
+ * OWNERSHIP. The caller that got a handle frees or releases it, once: a segment with
+ * offheap_release, offheap_release_many or offheap_worker_release, the others with their
+ * offheap_..._free. The order is up to the caller. An owner keeps its manager until it is gone,
+ * too. In the same way a segment, a reservation and a worker keep their owner. Strings, arrays and
+ * records of the caller are copied. A spill reserve ends by itself, with what was allocated of it.
  *
  * THREADS. All calls may be made from any thread, and any thread may release what any other
  * allocated. Calls with a configuration, a reservation or a worker are for one thread at a time: a
  * second one is refused with OFFHEAP_STATUS_BUSY. A handle may be freed while other threads use it:
  * calls that are under way go on, and the last of them drops the value.
  *
- * WHEN MEMORY RUNS OUT. Owners that can give memory back are asked before anybody is refused: they
- * are called (offheap_owner_set_reclaimer), or look for themselves at their safe points
- * (offheap_owner_reclaim_requested). Calls with a timeout wait in line for what these give back.
+ * WAITING. The comment of a call says what it may wait for, and how long at most. There are three
+ * ways to ask for memory. The offheap_try_... calls never wait and ask nobody. The
+ * offheap_allocate_... calls and those that reserve memory wait only if it does not fit, while
+ * owners that were asked give some back. That takes the reclaim timeout at most, which is 5 seconds
+ * by default (offheap_config_set_reclaim_timeout). The offheap_acquire_... calls wait in line, as
+ * long as they are told to. All other calls wait for no memory; those that end a callback wait for
+ * it.
  *
- * CALLBACKS. The library calls on threads of its own, which a runtime may have to be told about, and
- * with nothing locked, so a callback may call everything here. It does not end by an exception or a
- * longjmp. What ends callbacks waits for one that is under way, unless it is called within a
- * callback itself: so its caller has nothing locked that the callback takes.
+ * WHEN MEMORY RUNS OUT. Owners that can give memory back are asked before a request is refused.
+ * They are called (offheap_owner_set_reclaimer), or look for themselves at their safe points
+ * (offheap_owner_reclaim_requested).
  *
- * PROCESSES. A child of fork has none of the library's threads, and perhaps a lock that nobody opens
- * any more. Until it calls exec or _exit it may use the memory that was held, of which it has a
- * copy, but calls nothing here: it could wait for ever. Neither does a signal handler. A thread is
+ * CALLBACKS. The library calls on threads of its own, which a runtime may have to be told about. It
+ * has nothing locked meanwhile, so a callback may call everything here. It does not end by an
+ * exception or a longjmp. What ends callbacks waits for one that is under way, unless it is called
+ * within a callback itself. So its caller has nothing locked that the callback takes.
+ *
+ * PROCESSES. A child of fork has none of the library's threads, and perhaps a lock that no thread
+ * opens any more. Until it calls exec or _exit it may use the memory that was held, of which it has
+ * a copy. It calls nothing here: it could wait for ever. Neither does a signal handler. A thread is
  * not cancelled or ended by others within a call, and the library stays loaded while a manager
  * lives. Where the process allocator has no more memory for what the library keeps to itself, the
  * process ends.
  *
  * WHAT IT COSTS. A call looks its handles up in a table, without a lock. For an owner that takes
- * two atomic steps on a word that few threads share, and for a segment one when it is released: so
+ * two atomic steps on a word that few threads share, and for a segment one when it is released. So
  * a page that comes and goes takes three atomic steps, and about 300 instructions, more than in
  * Rust. offheap_segment_range only reads, in about 60 instructions. A thread keeps up to 64 spare
  * handles of segments, so that it takes a lock at most once in 32 of them. offheap_allocate_pages
@@ -132,18 +141,18 @@
 #define OFFHEAP_ABI_VERSION 0
 
 /**
- * With these options the priority counts; otherwise it is that of the owner above, or 0.
+ * With this flag the priority counts; otherwise it is that of the owner above, or 0.
  */
 #define OFFHEAP_OWNER_HAS_PRIORITY 1
 
 /**
- * With these options the owner is asked to give memory back by a number that it reads with
+ * With this flag the owner is asked to give memory back by a number, which it reads with
  * offheap_owner_reclaim_requested.
  */
 #define OFFHEAP_OWNER_POLLED_RECLAIM 2
 
 /**
- * With these options the owner is asked also for requests of its own.
+ * With this flag the owner is asked also for requests of its own.
  */
 #define OFFHEAP_OWNER_SELF_RECLAIM 4
 
@@ -231,7 +240,7 @@ enum offheap_status
    */
   OFFHEAP_STATUS_TIMED_OUT = 29,
   /**
-   * Everybody who holds memory waits for more, and this request came last.
+   * Every owner that holds memory waits for more, and this request came last.
    */
   OFFHEAP_STATUS_DEADLOCK = 30,
   /**
@@ -259,8 +268,8 @@ enum offheap_status
    */
   OFFHEAP_STATUS_SYSTEM = 61,
   /**
-   * The manager does not agree with itself: a fault in the library, or somebody wrote to its
-   * memory.
+   * The manager does not agree with itself: a fault in the library, or its memory was
+   * written to.
    */
   OFFHEAP_STATUS_INCONSISTENT = 98,
   /**
@@ -318,8 +327,7 @@ enum offheap_huge_pages
    */
   OFFHEAP_HUGE_PAGES_NEVER = 1,
   /**
-   * Those that the system keeps for who asks for them by name (vm.nr_hugepages); the manager
-   * cannot be built without.
+   * Those that the system sets aside (vm.nr_hugepages). The manager cannot be built without.
    */
   OFFHEAP_HUGE_PAGES_HUGE_TLB = 2,
 };
@@ -370,7 +378,8 @@ enum offheap_policy
    */
   OFFHEAP_POLICY_GREEDY = 0,
   /**
-   * Equal shares for all who hold memory or wait for some: who holds more is asked for the rest.
+   * Equal shares for all owners that hold memory or wait for some. One that holds more is asked
+   * for the rest.
    */
   OFFHEAP_POLICY_FAIR_SHARE = 1,
 };
@@ -433,7 +442,7 @@ enum offheap_pressure
    */
   OFFHEAP_PRESSURE_HIGH = 2,
   /**
-   * From 95 % on, by default, or somebody waits: it is time to give back.
+   * From 95 % on, by default, or a request waits: it is time to give back.
    */
   OFFHEAP_PRESSURE_CRITICAL = 3,
 };
@@ -510,7 +519,7 @@ typedef struct offheap_config offheap_config;
 typedef struct offheap_manager offheap_manager;
 
 /**
- * Who holds memory: an operator, a task, a query.
+ * A holder of memory: an operator, a task, a query.
  */
 typedef struct offheap_owner offheap_owner;
 
@@ -530,7 +539,7 @@ typedef struct offheap_segment offheap_segment;
 typedef struct offheap_spill_reserve offheap_spill_reserve;
 
 /**
- * That somebody is told of the pressure.
+ * A subscription of a function to the pressure.
  */
 typedef struct offheap_subscription offheap_subscription;
 
@@ -601,7 +610,7 @@ typedef struct {
    */
   size_t reserved_bytes;
   /**
-   * The bytes of free pages at hand: whoever needs them gets them.
+   * The bytes of free pages at hand. A request that needs them gets them.
    */
   size_t cached_bytes;
   /**
@@ -649,8 +658,8 @@ typedef struct {
 } offheap_manager_stats;
 
 /**
- * How an owner is registered. Set `size` to the size of the record, and the rest to 0 but for what
- * is wanted; the limit has to be said.
+ * How an owner is registered. Set `size` to the size of the record, and the limit. What is
+ * 0 of the rest is the default.
  */
 typedef struct {
   /**
@@ -658,7 +667,7 @@ typedef struct {
    */
   size_t size;
   /**
-   * The bytes that it can always have, which are promised to nobody else.
+   * The bytes that it can always have, which are promised to no other owner.
    */
   size_t minimum_bytes;
   /**
@@ -666,13 +675,13 @@ typedef struct {
    */
   size_t limit_bytes;
   /**
-   * Who is asked first when others need memory: those of the lowest priority. It counts with
+   * Owners of the lowest priority are asked first when others need memory. It counts with
    * OFFHEAP_OWNER_HAS_PRIORITY.
    */
   int32_t priority;
   /**
-   * Of OFFHEAP_OWNER_HAS_PRIORITY, OFFHEAP_OWNER_POLLED_RECLAIM and OFFHEAP_OWNER_SELF_RECLAIM
-   * those that are wanted, added up.
+   * The flags that are wanted, added up: OFFHEAP_OWNER_HAS_PRIORITY,
+   * OFFHEAP_OWNER_POLLED_RECLAIM, OFFHEAP_OWNER_SELF_RECLAIM.
    */
   uint32_t flags;
 } offheap_owner_options;
@@ -704,14 +713,15 @@ typedef struct {
 } offheap_owner_stats;
 
 /**
- * Says how many bytes an owner could give back now, about. Who can give the most is asked first.
+ * Says how many bytes an owner could give back now, about. The owner that can give the most is
+ * asked first.
  */
 typedef size_t (*offheap_reclaimable_fn)(void *context);
 
 /**
- * Gives about `target_bytes` of an owner back, by releasing segments and reservations, or more, or
- * less. What was given back shows by itself. The reserve is memory to spill through; its handle
- * ends when the function returns.
+ * Gives about `target_bytes` of an owner back, or more, or less, by releasing segments and
+ * reservations. What was given back shows by itself. The reserve is memory to spill through; its
+ * handle ends when the function returns.
  */
 typedef void (*offheap_reclaim_fn)(void *context,
                                    size_t target_bytes,
@@ -747,16 +757,17 @@ const char *offheap_version(void);
 const char *offheap_status_name(int32_t status);
 
 /**
- * A sentence about the last call that failed on this thread: what was wanted, the number or the
- * rule that stood against it, and who holds the most. Empty if none failed; a call that succeeds
- * leaves it as it is. It is valid until the next call that fails on this thread, and until the
- * thread ends.
+ * A sentence about the last call that failed on this thread. It says what was wanted, which number
+ * or rule stood against it, and which owners hold the most. Empty if none failed; a call that
+ * succeeds leaves it as it is. It is valid until the next call that fails on this thread, and
+ * until the thread ends.
  */
 const char *offheap_last_error_message(void);
 
 /**
  * The numbers of the last call that failed on this thread, if that was a request for memory that
- * was refused; otherwise OFFHEAP_STATUS_INVALID_ARGUMENT, and what failed before is forgotten.
+ * was refused. Otherwise it fails with OFFHEAP_STATUS_INVALID_ARGUMENT, and what failed before is
+ * forgotten.
  */
 OFFHEAP_MUST_USE
 offheap_status offheap_last_refusal(offheap_refusal_info *out_refusal);
@@ -781,7 +792,7 @@ offheap_status offheap_config_set_capacity(offheap_config *config, size_t bytes)
 
 /**
  * The budget as a fraction of the memory that is available: what the container allows, or else
- * what the machine has. In place of a capacity; above 0 and at most 1.
+ * what the machine has. It takes the place of a capacity, and is above 0 and at most 1.
  */
 OFFHEAP_MUST_USE
 offheap_status offheap_config_set_fraction_of_available(offheap_config *config, double fraction);
@@ -830,7 +841,8 @@ OFFHEAP_MUST_USE
 offheap_status offheap_config_set_populate(offheap_config *config, uint32_t populate);
 
 /**
- * How many threads populate the region: 1 at least and 64 at most, whatever is said.
+ * How many threads populate the region: from 1 to 64. Other numbers are taken as the nearest of
+ * these.
  */
 OFFHEAP_MUST_USE
 offheap_status offheap_config_set_populate_threads(offheap_config *config, uint32_t threads);
@@ -848,14 +860,14 @@ OFFHEAP_MUST_USE
 offheap_status offheap_config_set_depot_pages(offheap_config *config, size_t pages);
 
 /**
- * Keeps memory that is free and still resident for the next who asks. The default.
+ * Keeps memory that is free and still resident for the next request. The default.
  */
 OFFHEAP_MUST_USE
 offheap_status offheap_config_set_idle_keep(offheap_config *config);
 
 /**
- * Has whoever releases memory return free resident memory to the system: down to `down_to_bytes`,
- * once there are more than `above_bytes`.
+ * Has the calls that release memory return free resident memory to the system: down to
+ * `down_to_bytes`, once there are more than `above_bytes`.
  */
 OFFHEAP_MUST_USE
 offheap_status offheap_config_set_idle_return_on_release(offheap_config *config,
@@ -863,8 +875,8 @@ offheap_status offheap_config_set_idle_return_on_release(offheap_config *config,
                                                          size_t down_to_bytes);
 
 /**
- * Has a thread of the manager return free resident memory to the system: it looks after every
- * pause of that many milliseconds.
+ * Has a thread of the manager return free resident memory to the system, as
+ * offheap_config_set_idle_return_on_release. It looks after every pause of that many milliseconds.
  */
 OFFHEAP_MUST_USE
 offheap_status offheap_config_set_idle_return_in_background(offheap_config *config,
@@ -879,24 +891,28 @@ OFFHEAP_MUST_USE
 offheap_status offheap_config_set_policy(offheap_config *config, uint32_t policy);
 
 /**
- * Bytes that are set aside, for each of two reclaims at a time: only an owner that gives memory
- * back may use them, so that it does not fail for want of the pages that it spills through. At
- * least a page, and with a page to spare of the capacity; 0 by default, for none. With a reserve,
- * no more than two owners are called to give memory back at a time.
+ * Bytes that are set aside, for each of two reclaims at a time. Only an owner that gives memory
+ * back may use them, within its reclaim. So it does not fail for want of the pages that it spills
+ * through.
+ *
+ * At least a page, and with a page to spare of the capacity; 0 by default, for none. With a
+ * reserve, no more than two owners are called to give memory back at a time.
  */
 OFFHEAP_MUST_USE
 offheap_status offheap_config_set_spill_reserve(offheap_config *config, size_t bytes);
 
 /**
- * How long an owner that was asked to give memory back is waited for, before the next one is
- * asked: 5000 milliseconds by default.
+ * How long an offheap_allocate_... call or a reservation waits while owners that were asked give
+ * memory back: 5000 milliseconds by default. It is the bound for all of them together. An owner
+ * that was asked is waited for as long, and others are asked beside it after a quarter of this
+ * time.
  */
 OFFHEAP_MUST_USE
 offheap_status offheap_config_set_reclaim_timeout(offheap_config *config, uint64_t milliseconds);
 
 /**
- * How long those who wait for each other do so before the last of them to come is refused with
- * OFFHEAP_STATUS_DEADLOCK: 1000 milliseconds by default. An owner whose threads take longer than
+ * How long requests that wait for each other do so: 1000 milliseconds by default. Then the last of
+ * them to come is refused with OFFHEAP_STATUS_DEADLOCK. An owner whose threads take longer than
  * this without a change, while one of them waits, is better registered as several.
  */
 OFFHEAP_MUST_USE
@@ -914,7 +930,9 @@ offheap_status offheap_config_set_pressure_thresholds(offheap_config *config,
 
 /**
  * Builds a manager, which maps its region unless it is in heap mode. The configuration stays the
- * caller's, for more of the same, or to be freed.
+ * caller's: for more of the same, or to be freed.
+ *
+ * With OFFHEAP_POPULATE_EAGER it returns when all of the capacity is resident.
  */
 OFFHEAP_MUST_USE
 offheap_status offheap_manager_new(offheap_config *config, offheap_manager **out_manager);
@@ -926,16 +944,17 @@ offheap_status offheap_manager_new(offheap_config *config, offheap_manager **out
 offheap_status offheap_manager_free(offheap_manager *manager);
 
 /**
- * The manager in numbers. Looks at every chunk of 64 pages, and asks the kernel what is resident:
- * for reports, not for decisions.
+ * The manager in numbers. It looks at every chunk of 64 pages, and asks the kernel what is
+ * resident: it is for reports, not for decisions.
  */
 OFFHEAP_MUST_USE
 offheap_status offheap_manager_get_stats(offheap_manager *manager,
                                          offheap_manager_stats *out_stats);
 
 /**
- * Who holds memory, as a text with a line for each owner, the largest holder first:
- * "`query/sort`: 65536 bytes (minimum 0, limit 1048576, reclaimable 0)". Empty if nobody does.
+ * The owners that hold memory, as a text with a line for each, the largest holder first. A line is
+ * "`query/sort`: 65536 bytes (minimum 0, limit 1048576, reclaimable 0)". The text is empty if none
+ * does.
  *
  * Writes as much as fits into `capacity` bytes, with a terminator, and says how long the whole
  * text is without it. With a capacity of 0, the buffer may be NULL.
@@ -947,16 +966,16 @@ offheap_status offheap_manager_holders(offheap_manager *manager,
                                        size_t *out_length);
 
 /**
- * Checks that no owner holds memory: no page, no block and no reservation.
- * OFFHEAP_STATUS_LEAK if one does; the message says who.
+ * Checks that no owner holds memory: no page, no block and no reservation. OFFHEAP_STATUS_LEAK if
+ * one does; the message says which.
  */
 OFFHEAP_MUST_USE
 offheap_status offheap_manager_verify_empty(offheap_manager *manager);
 
 /**
- * Refuses every allocation, reservation and registration from now on. What is out stays valid and
- * goes back as usual. OFFHEAP_STATUS_LEAK if somebody still holds memory; the manager is shut down
- * all the same.
+ * Refuses every allocation, reservation and registration from now on, and those that wait. What is
+ * out stays valid and goes back as usual. OFFHEAP_STATUS_LEAK if an owner still holds memory; the
+ * manager is shut down all the same.
  */
 OFFHEAP_MUST_USE
 offheap_status offheap_manager_shutdown(offheap_manager *manager);
@@ -971,17 +990,17 @@ offheap_status offheap_manager_trim(offheap_manager *manager,
                                     size_t *out_given_back_bytes);
 
 /**
- * Checks the manager against itself, for tests and soaks, in a quiet moment: while memory comes
- * and goes, parts of a change can be under way. OFFHEAP_STATUS_INCONSISTENT if something does not
- * agree; the message says what.
+ * Checks the manager against itself, for tests and soaks. It wants a quiet moment: while memory
+ * comes and goes, parts of a change can be under way. OFFHEAP_STATUS_INCONSISTENT if something
+ * does not agree; the message says what.
  */
 OFFHEAP_MUST_USE
 offheap_status offheap_manager_check(offheap_manager *manager);
 
 /**
- * Registers an owner. It can always have `minimum` bytes, which are promised to nobody else, and
- * never more than `limit` bytes; OFFHEAP_NO_LIMIT for all there is. The name is copied; it is for
- * messages and need not be unique.
+ * Registers an owner. It can always have `minimum` bytes, which are promised to no other owner. It
+ * never has more than `limit` bytes; OFFHEAP_NO_LIMIT is for all there is. The name is copied. It
+ * is for messages and need not be unique.
  */
 OFFHEAP_MUST_USE
 offheap_status offheap_owner_register(offheap_manager *manager,
@@ -991,8 +1010,8 @@ offheap_status offheap_owner_register(offheap_manager *manager,
                                       offheap_owner **out_owner);
 
 /**
- * Registers an owner below another one: what it holds, or is promised, counts there as well, and
- * is never more than that one's limit. It keeps the owner above it.
+ * Registers an owner below another one. What it holds, or is promised, counts there as well, and
+ * is never more than the limit there. It keeps the owner above it.
  */
 OFFHEAP_MUST_USE
 offheap_status offheap_owner_register_child(offheap_owner *owner,
@@ -1021,8 +1040,10 @@ offheap_status offheap_owner_register_child_with(offheap_owner *owner,
 
 /**
  * Frees the handle of an owner. What it holds stays valid, and counts, until it is released; its
- * minimum is kept as long. Its reclaimer is taken off first, as by offheap_owner_clear_reclaimer,
- * which may have to wait for a call that is under way. NULL is fine.
+ * minimum is kept as long. NULL is fine.
+ *
+ * Its reclaimer is taken off first, as by offheap_owner_clear_reclaimer. So it may wait for a call
+ * that is under way, for as long as that takes.
  */
 offheap_status offheap_owner_free(offheap_owner *owner);
 
@@ -1034,13 +1055,25 @@ offheap_status offheap_owner_get_stats(offheap_owner *owner, offheap_owner_stats
 
 /**
  * Allocates one page. If it fits the limits, it succeeds.
+ *
+ * If it does not fit, it waits while owners that are asked give memory back. That takes the
+ * reclaim timeout of the manager at most, however many owners there are. Where none can be asked,
+ * it does not wait.
  */
 OFFHEAP_MUST_USE
 offheap_status offheap_allocate_page(offheap_owner *owner, offheap_segment **out_segment);
 
 /**
+ * Allocates one page of what is free. Never waits for memory, and asks nobody to give some back.
+ */
+OFFHEAP_MUST_USE
+offheap_status offheap_try_allocate_page(offheap_owner *owner, offheap_segment **out_segment);
+
+/**
  * Allocates `count` pages, all or none, and writes their handles to an array of that many. If they
  * fit the limits, it succeeds. Cheaper than one by one.
+ *
+ * It may wait for the reclaim timeout, as offheap_allocate_page.
  */
 OFFHEAP_MUST_USE
 offheap_status offheap_allocate_pages(offheap_owner *owner,
@@ -1048,15 +1081,38 @@ offheap_status offheap_allocate_pages(offheap_owner *owner,
                                       offheap_segment **out_segments);
 
 /**
- * Allocates one block of contiguous memory, rounded up to pages, from the hole that the manager's
- * strategy picks, or from spare address space if there is none.
+ * Allocates `count` pages of what is free, all or none, as offheap_allocate_pages. Never waits for
+ * memory, and asks nobody to give some back.
+ */
+OFFHEAP_MUST_USE
+offheap_status offheap_try_allocate_pages(offheap_owner *owner,
+                                          size_t count,
+                                          offheap_segment **out_segments);
+
+/**
+ * Allocates one block of contiguous memory, rounded up to pages. It comes from the hole that the
+ * manager's strategy picks, or from spare address space if there is no hole.
+ *
+ * It may wait for the reclaim timeout, as offheap_allocate_page. It waits for bytes, not for a
+ * hole: it can still be refused with OFFHEAP_STATUS_FRAGMENTED.
  */
 OFFHEAP_MUST_USE
 offheap_status offheap_allocate(offheap_owner *owner, size_t bytes, offheap_segment **out_segment);
 
 /**
+ * Allocates one block of what is free, as offheap_allocate. Never waits for memory, and asks
+ * nobody to give some back.
+ */
+OFFHEAP_MUST_USE
+offheap_status offheap_try_allocate(offheap_owner *owner,
+                                    size_t bytes,
+                                    offheap_segment **out_segment);
+
+/**
  * Allocates one block of at least a page and at most `bytes`, rounded up to pages: what the limits
  * and the strategy find. Its size says how much that is.
+ *
+ * If there is not even one page, it may wait for the reclaim timeout, as offheap_allocate_page.
  */
 OFFHEAP_MUST_USE
 offheap_status offheap_allocate_up_to(offheap_owner *owner,
@@ -1065,9 +1121,12 @@ offheap_status offheap_allocate_up_to(offheap_owner *owner,
 
 /**
  * Allocates `bytes`, rounded up to pages, in as many blocks as it takes, all or none, and says how
- * many these are. If they fit the limits, it succeeds. `capacity` is how many handles the array
- * has room for: as many as there are pages are always enough; with less the call can be refused
- * with OFFHEAP_STATUS_BUFFER_TOO_SMALL.
+ * many these are. If they fit the limits, it succeeds.
+ *
+ * `capacity` is how many handles the array has room for. As many as there are pages are always
+ * enough. With less the call can be refused with OFFHEAP_STATUS_BUFFER_TOO_SMALL.
+ *
+ * It may wait for the reclaim timeout, as offheap_allocate_page.
  */
 OFFHEAP_MUST_USE
 offheap_status offheap_allocate_scattered(offheap_owner *owner,
@@ -1078,7 +1137,7 @@ offheap_status offheap_allocate_scattered(offheap_owner *owner,
 
 /**
  * The address of a segment's first byte. It is aligned to 4096 bytes, and good until the segment
- * is released: afterwards the memory belongs to somebody else.
+ * is released: afterwards the memory belongs to another owner.
  */
 OFFHEAP_MUST_USE
 offheap_status offheap_segment_address(offheap_segment *segment, void **out_address);
@@ -1100,22 +1159,25 @@ offheap_status offheap_segment_range(offheap_segment *segment,
 
 /**
  * Gives a segment back to where it came from, on any thread. NULL is fine. A segment that was
- * released before is refused with OFFHEAP_STATUS_STALE_HANDLE, also if its memory is in other
- * hands by now, which stay untouched.
+ * released before is refused with OFFHEAP_STATUS_STALE_HANDLE. That is so, too, if its memory is
+ * in other hands by now, which stay untouched.
  */
 offheap_status offheap_release(offheap_segment *segment);
 
 /**
- * Gives many segments back, all or none: cheaper than one by one, where neighbours follow each
- * other. They may be of several owners and managers. NULLs among them are fine. If one of them was
- * released before, or is in the array twice, none is released; while the call finds that out,
- * other calls with these segments can be refused as stale.
+ * Gives many segments back, all or none. It is cheaper than one by one, where neighbours follow
+ * each other. They may be of several owners and managers. NULLs among them are fine.
+ *
+ * If one of them was released before, or is in the array twice, none is released. While the call
+ * finds that out, other calls with these segments can be refused as stale.
  */
 offheap_status offheap_release_many(offheap_segment *const *segments, size_t count);
 
 /**
  * Makes a worker of an owner: the fast path to pages for one thread, which keeps some at hand.
- * They are not lost to others: whoever would be refused gets them first. A worker keeps its owner.
+ * They are not lost to others: a request that would be refused gets them first. A worker keeps its
+ * owner.
+ *
  * It may be handed to another thread, but two calls at a time are refused with
  * OFFHEAP_STATUS_BUSY.
  */
@@ -1123,14 +1185,21 @@ OFFHEAP_MUST_USE
 offheap_status offheap_worker_new(offheap_owner *owner, offheap_worker **out_worker);
 
 /**
- * Allocates a page, as offheap_allocate_page does.
+ * Allocates a page, as offheap_allocate_page, and may wait as that does.
  */
 OFFHEAP_MUST_USE
 offheap_status offheap_worker_allocate_page(offheap_worker *worker, offheap_segment **out_segment);
 
 /**
- * Gives a segment back: to the pages that the worker keeps at hand if it is a page of its owner,
- * and otherwise to where it came from. NULL is fine for the segment.
+ * Allocates a page of what is free, as offheap_try_allocate_page. Never waits for memory.
+ */
+OFFHEAP_MUST_USE
+offheap_status offheap_worker_try_allocate_page(offheap_worker *worker,
+                                                offheap_segment **out_segment);
+
+/**
+ * Gives a segment back. A page of the worker's owner goes to the pages that the worker keeps at
+ * hand, anything else to where it came from. NULL is fine for the segment.
  */
 offheap_status offheap_worker_release(offheap_worker *worker, offheap_segment *segment);
 
@@ -1142,6 +1211,8 @@ offheap_status offheap_worker_free(offheap_worker *worker);
 /**
  * Reserves bytes of the budget for memory that is held elsewhere: accounting only. A reservation
  * keeps its owner. Two calls at a time with one reservation are refused with OFFHEAP_STATUS_BUSY.
+ *
+ * It may wait for the reclaim timeout, as offheap_allocate_page.
  */
 OFFHEAP_MUST_USE
 offheap_status offheap_reserve_memory(offheap_owner *owner,
@@ -1149,7 +1220,17 @@ offheap_status offheap_reserve_memory(offheap_owner *owner,
                                       offheap_reservation **out_reservation);
 
 /**
- * Reserves more bytes. If it is refused, the reservation is as before.
+ * Reserves bytes of what is free, as offheap_reserve_memory. Never waits for memory, and asks
+ * nobody to give some back.
+ */
+OFFHEAP_MUST_USE
+offheap_status offheap_try_reserve_memory(offheap_owner *owner,
+                                          size_t bytes,
+                                          offheap_reservation **out_reservation);
+
+/**
+ * Reserves more bytes. If it is refused, the reservation is as before. It may wait for the reclaim
+ * timeout, as offheap_allocate_page.
  */
 OFFHEAP_MUST_USE
 offheap_status offheap_reservation_grow(offheap_reservation *reservation, size_t bytes);
@@ -1175,15 +1256,18 @@ offheap_status offheap_reservation_free(offheap_reservation *reservation);
 
 /**
  * As offheap_allocate_pages, but waits in line for what others give back, first come, first
- * served, for `timeout_milliseconds` at most; OFFHEAP_FOR_EVER for no end. Owners that can give
- * memory back are asked meanwhile. With a timeout of 0 it takes what there is and waits
- * for nobody; offheap_allocate_pages waits for those who are asked.
+ * served. Owners that can give memory back are asked meanwhile.
  *
- * OFFHEAP_STATUS_TIMED_OUT if the time is up; OFFHEAP_STATUS_DEADLOCK if everybody who holds
- * memory waits for more and this call came last; OFFHEAP_STATUS_SHUT_DOWN if somebody shuts the
- * manager down meanwhile. What could never be granted is refused at once, and so is what does not
- * fit within a function that the library calls to get memory back. Handles may be freed meanwhile:
- * the call goes on.
+ * It waits for `timeout_milliseconds` at most; OFFHEAP_FOR_EVER is for no end. With a timeout of 0
+ * it takes what there is, and waits for nobody.
+ *
+ * - OFFHEAP_STATUS_TIMED_OUT: the time is up.
+ * - OFFHEAP_STATUS_DEADLOCK: every owner that holds memory waits for more, and this call came
+ *   last.
+ * - OFFHEAP_STATUS_SHUT_DOWN: the manager was shut down meanwhile.
+ *
+ * What could never be granted is refused at once. So is what does not fit within a function that
+ * the library calls to get memory back. Handles may be freed meanwhile: the call goes on.
  */
 OFFHEAP_MUST_USE
 offheap_status offheap_acquire_pages(offheap_owner *owner,
@@ -1192,8 +1276,8 @@ offheap_status offheap_acquire_pages(offheap_owner *owner,
                                      offheap_segment **out_segments);
 
 /**
- * As offheap_allocate, but waits, as offheap_acquire_pages does. It waits for bytes, not for a
- * hole: it can still be refused with OFFHEAP_STATUS_FRAGMENTED.
+ * As offheap_allocate, but waits for `timeout_milliseconds` at most, as offheap_acquire_pages. It
+ * waits for bytes, not for a hole: it can still be refused with OFFHEAP_STATUS_FRAGMENTED.
  */
 OFFHEAP_MUST_USE
 offheap_status offheap_acquire(offheap_owner *owner,
@@ -1202,7 +1286,8 @@ offheap_status offheap_acquire(offheap_owner *owner,
                                offheap_segment **out_segment);
 
 /**
- * As offheap_reserve_memory, but waits, as offheap_acquire_pages does.
+ * As offheap_reserve_memory, but waits for `timeout_milliseconds` at most, as
+ * offheap_acquire_pages.
  */
 OFFHEAP_MUST_USE
 offheap_status offheap_acquire_memory(offheap_owner *owner,
@@ -1212,20 +1297,23 @@ offheap_status offheap_acquire_memory(offheap_owner *owner,
 
 /**
  * Has `reclaim` called when others need memory that the owner has above its minimum, before they
- * are refused it, and `reclaimable` to know what to expect. In place of a reclaimer that was set
- * before, which is taken off as by offheap_owner_clear_reclaimer, and of polling.
+ * are refused it. `reclaimable` says what to expect. It takes the place of polling, and of a
+ * reclaimer that was set before, which is taken off as by offheap_owner_clear_reclaimer.
  *
- * The functions are called on threads of the library's, which a runtime may have to be told about
- * (a JVM attaches them); never two of them at once for the same owner, and never while the library
- * has anything locked, so that they may call everything in this header. Within them nobody is
- * asked for memory and nobody waits for it: a request that does not fit is refused, and the
- * reserve is there for that. They do not end by an exception or a longjmp. One that does not
- * return within the reclaim timeout is no longer waited for, and not called again before it has
- * returned.
+ * The functions are called on threads of the library's. A runtime may have to be told about these:
+ * a JVM attaches them. No two run at once for the same owner. The library has nothing locked
+ * meanwhile, so they may call everything in this header.
  *
- * The context is the caller's, until `free_context`, which may be NULL, is called with it: once,
- * when the reclaimer was taken off and no call is under way, on whatever thread that shows. If
- * this call fails, nothing gets the context.
+ * Within them no owner is asked for memory, and no call waits for it. A request that does not fit
+ * is refused, and the reserve is there for that. They do not end by an exception or a longjmp. One
+ * that does not return within the reclaim timeout is no longer waited for, and not called again
+ * before it has returned.
+ *
+ * The library uses the context until it calls `free_context` with it, which may be NULL. That
+ * happens once, when the reclaimer was taken off and no call is under way, on any thread. If this
+ * call fails, nothing gets the context, and it stays the caller's.
+ *
+ * It waits for a call of the reclaimer before it, for as long as that takes.
  */
 OFFHEAP_MUST_USE
 offheap_status offheap_owner_set_reclaimer(offheap_owner *owner,
@@ -1236,37 +1324,40 @@ offheap_status offheap_owner_set_reclaimer(offheap_owner *owner,
 
 /**
  * Takes the reclaimer of an owner off, if it has one: it is not called any more. Waits for a call
- * that is under way, so once this has returned none is, none begins, and the context was freed.
+ * that is under way, for as long as that takes. So once this has returned none is, none begins,
+ * and the context was freed. The caller has nothing locked that such a call takes.
  *
- * Within a function that the library calls, whichever that is, this does not wait, since others
- * could wait for that one: then no call begins any more, and the context is freed when the one
- * that is under way ends. The caller has nothing locked that such a call takes.
+ * Within any function that the library calls, this does not wait, since others could wait for that
+ * function. No call begins any more then, and the context is freed when the one that is under way
+ * ends.
  */
 offheap_status offheap_owner_clear_reclaimer(offheap_owner *owner);
 
 /**
- * The bytes that others ask an owner to give back; 0 if nobody does. For an owner that was
- * registered with OFFHEAP_OWNER_POLLED_RECLAIM: it looks here at its safe points, and answers, or
- * just releases memory, which is noticed, too. Those who wait with a timeout wait for it; others
- * are refused at once.
+ * The bytes that others ask an owner to give back; 0 if none do. It is for an owner that was
+ * registered with OFFHEAP_OWNER_POLLED_RECLAIM. The owner looks here at its safe points, and
+ * answers, or just releases memory, which is noticed, too. Requests with a timeout wait for it;
+ * others are refused at once.
  */
 OFFHEAP_MUST_USE
 offheap_status offheap_owner_reclaim_requested(offheap_owner *owner, size_t *out_bytes);
 
 /**
- * Says how many bytes an owner could give back if it were asked: all it uses, if it never says.
+ * Says how many bytes an owner could give back if it were asked. Without it that is all it uses.
  * For an owner with OFFHEAP_OWNER_POLLED_RECLAIM; with others it changes nothing.
  */
 offheap_status offheap_owner_set_reclaimable(offheap_owner *owner, size_t bytes);
 
 /**
  * Answers what others ask of an owner: says how many bytes that is, and hands out memory to spill
- * through. Until offheap_owner_answer_end the owner is at work on it and is not asked again, and
- * on this thread it and the owners below it are refused what does not fit instead of waiting for
- * it. The answer ends on the same thread, and with it at the latest.
+ * through. The answer ends with offheap_owner_answer_end, on the same thread, and with the thread
+ * at the latest.
  *
- * If nobody asks, or all of the spill reserve is in use just now, there is nothing to answer: then
- * both results are 0, and nothing is to be ended.
+ * Until then the owner is at work on it and is not asked again. On this thread it and the owners
+ * below it do not wait for memory: what does not fit is refused.
+ *
+ * If none ask, or all of the spill reserve is in use just now, there is nothing to answer. Then
+ * both results are 0, and nothing is to be ended. It never waits.
  */
 OFFHEAP_MUST_USE
 offheap_status offheap_owner_answer_begin(offheap_owner *owner,
@@ -1280,8 +1371,10 @@ offheap_status offheap_owner_answer_end(offheap_spill_reserve *reserve);
 
 /**
  * Allocates a block of the spill reserve, rounded up to pages. It is released as any other segment
- * is, on any thread; what was not by the end of the reclaim is taken back then, and its handle is
- * stale. Refused beyond the size of the reserve, and if the manager has none.
+ * is, on any thread. What is still out at the end of the reclaim is taken back then, and its
+ * handle is stale.
+ *
+ * Refused beyond the size of the reserve, and if the manager has none. It never waits.
  */
 OFFHEAP_MUST_USE
 offheap_status offheap_spill_reserve_allocate(offheap_spill_reserve *reserve,
@@ -1301,10 +1394,12 @@ OFFHEAP_MUST_USE
 offheap_status offheap_manager_pressure(offheap_manager *manager, uint32_t *out_pressure);
 
 /**
- * Has `on_pressure` called with every new level, until the subscription is freed: on a thread of
- * the library's, one call after the other, with nothing locked, so that it may call everything in
- * this header. A level that lasts for a moment only may be passed over. The rules are those of
- * offheap_owner_set_reclaimer, also for the context. A subscription does not keep its manager.
+ * Has `on_pressure` called with every new level, until the subscription is freed. A level that
+ * lasts for a moment only may be passed over. A subscription does not keep its manager.
+ *
+ * It is called on a thread of the library's, one call after the other, with nothing locked. So it
+ * may call everything in this header. The rules are those of offheap_owner_set_reclaimer, also for
+ * the context.
  */
 OFFHEAP_MUST_USE
 offheap_status offheap_manager_on_pressure(offheap_manager *manager,
@@ -1314,9 +1409,10 @@ offheap_status offheap_manager_on_pressure(offheap_manager *manager,
                                            offheap_subscription **out_subscription);
 
 /**
- * Ends a subscription, whether or not its manager still lives. Waits for a call that is under way,
- * but not within a function that the library calls, as offheap_owner_clear_reclaimer. NULL is
- * fine.
+ * Ends a subscription, whether or not its manager still lives. NULL is fine.
+ *
+ * Waits for a call that is under way, for as long as that takes. Within a function that the
+ * library calls it does not wait, as offheap_owner_clear_reclaimer.
  */
 offheap_status offheap_subscription_free(offheap_subscription *subscription);
 

@@ -17,7 +17,7 @@
  * answer holds one handle and frees it in its destructor. Values move and do not copy. The order of
  * their ends is free: a segment keeps its owner alive inside the library, and an owner its manager.
  * A value that was moved from, or is empty, may be destroyed, assigned and asked whether it is
- * empty; its other calls throw `call_error` with OFFHEAP_STATUS_NULL_ARGUMENT. `get` lends the
+ * empty. Its other calls throw `call_error` with OFFHEAP_STATUS_NULL_ARGUMENT. `get` lends the
  * handle to calls of C, `detach` hands it over, and the constructor from a handle takes one.
  * Destructors throw nothing: they fail only if the handle was freed behind the value's back, which
  * the library refuses without harm.
@@ -136,7 +136,7 @@ enum class pressure : std::uint32_t {
 /// What every exception of this file is, beside a std::exception.
 class error {
 public:
-    /// The sentence of the library: what was wanted, what stood against it, who holds the most.
+    /// The sentence of the library: what was wanted, what stood against it, which owners hold most.
     virtual const char *what() const noexcept = 0;
 
     /// Why the call failed.
@@ -176,7 +176,7 @@ public:
 
     const char *what() const noexcept override { return told_->sentence.c_str(); }
 
-    /// The numbers of the refusal, valid as long as the exception; null where there are none: a
+    /// The numbers of the refusal, valid as long as the exception. Null where there are none: a
     /// refusal by the reserve of a reclaim has a sentence alone.
     const offheap_refusal_info *numbers() const noexcept {
         return told_->numbers ? &*told_->numbers : nullptr;
@@ -427,6 +427,12 @@ public:
         detail::check(offheap_worker_allocate_page(get(), &raw));
         return segment(raw);
     }
+    /// Never waits, as owner::try_allocate_page.
+    segment try_allocate_page() {
+        offheap_segment *raw = nullptr;
+        detail::check(offheap_worker_try_allocate_page(get(), &raw));
+        return segment(raw);
+    }
 
     /// Gives a segment back: to the pages that the worker keeps at hand if it is one of its owner.
     void release(segment released) noexcept {
@@ -441,12 +447,12 @@ public:
 
 /// How an owner is registered.
 struct owner_options {
-    /// The bytes that it can always have, which are promised to nobody else.
+    /// The bytes that it can always have, which are promised to no other owner.
     std::size_t minimum_bytes = 0;
     /// The most bytes it may hold.
     std::size_t limit_bytes = no_limit;
-    /// Who is asked first when others need memory: those of the lowest. By default the priority of
-    /// the owner above, or 0.
+    /// Owners of the lowest priority are asked first when others need memory. By default it is the
+    /// priority of the owner above, or 0.
     std::optional<std::int32_t> priority = std::nullopt;
     /// Whether it is asked by a number that it reads (`reclaim_requested`).
     bool polled_reclaim = false;
@@ -527,7 +533,7 @@ struct listener {
 
 } // namespace detail
 
-/// Who holds memory: an operator, a task, a query. All threads may use it at once.
+/// A holder of memory: an operator, a task, a query. All threads may use it at once.
 ///
 /// What it holds stays valid, and counts, after the owner's value is gone, until it is released.
 class owner : public detail::handle<offheap_owner, offheap_owner_free> {
@@ -542,8 +548,9 @@ public:
         return owner(child);
     }
 
-    // Allocating. Owners that can give memory back are asked before anybody is refused, for at
-    // most the reclaim timeout of the manager each; nobody waits in line. Throws out_of_memory.
+    // Allocating. What does not fit waits while owners that were asked give memory back, for the
+    // reclaim timeout of the manager at most. The calls that begin with `try_` take what is free:
+    // they never wait, and ask nobody. All of them throw out_of_memory, the latter too.
 
     segment allocate_page() const {
         offheap_segment *raw = nullptr;
@@ -556,11 +563,29 @@ public:
         return offheap_allocate_page(get(), &raw) == OFFHEAP_STATUS_OK ? segment(raw) : segment();
     }
 
+    segment try_allocate_page() const {
+        offheap_segment *raw = nullptr;
+        detail::check(offheap_try_allocate_page(get(), &raw));
+        return segment(raw);
+    }
+    /// Empty where memory is refused, or the owner is.
+    [[nodiscard]] segment try_allocate_page(std::nothrow_t) const noexcept {
+        offheap_segment *raw = nullptr;
+        return offheap_try_allocate_page(get(), &raw) == OFFHEAP_STATUS_OK ? segment(raw)
+                                                                           : segment();
+    }
+
     /// All of `count` pages, or none.
     std::vector<segment> allocate_pages(std::size_t count) const {
         return many(count, [&](offheap_segment **out, std::size_t *made) {
             *made = count;
             return offheap_allocate_pages(get(), count, out);
+        });
+    }
+    std::vector<segment> try_allocate_pages(std::size_t count) const {
+        return many(count, [&](offheap_segment **out, std::size_t *made) {
+            *made = count;
+            return offheap_try_allocate_pages(get(), count, out);
         });
     }
 
@@ -574,6 +599,17 @@ public:
     [[nodiscard]] segment allocate(std::size_t bytes, std::nothrow_t) const noexcept {
         offheap_segment *raw = nullptr;
         return offheap_allocate(get(), bytes, &raw) == OFFHEAP_STATUS_OK ? segment(raw) : segment();
+    }
+    segment try_allocate(std::size_t bytes) const {
+        offheap_segment *raw = nullptr;
+        detail::check(offheap_try_allocate(get(), bytes, &raw));
+        return segment(raw);
+    }
+    /// Empty where memory is refused, or the owner or the size is.
+    [[nodiscard]] segment try_allocate(std::size_t bytes, std::nothrow_t) const noexcept {
+        offheap_segment *raw = nullptr;
+        return offheap_try_allocate(get(), bytes, &raw) == OFFHEAP_STATUS_OK ? segment(raw)
+                                                                             : segment();
     }
 
     /// One block of at least a page and at most `bytes`, rounded up to pages; its size says how
@@ -597,6 +633,11 @@ public:
     reservation reserve_memory(std::size_t bytes) const {
         offheap_reservation *raw = nullptr;
         detail::check(offheap_reserve_memory(get(), bytes, &raw));
+        return reservation(raw);
+    }
+    reservation try_reserve_memory(std::size_t bytes) const {
+        offheap_reservation *raw = nullptr;
+        detail::check(offheap_try_reserve_memory(get(), bytes, &raw));
         return reservation(raw);
     }
 
@@ -638,7 +679,7 @@ public:
     /// Has `reclaim` called when others need memory that the owner has above its minimum, and
     /// `reclaimable` to know how many bytes to expect. In place of a reclaimer that was set before.
     ///
-    /// They are called on threads of the library's, one at a time for an owner, until
+    /// They are called on threads of the library's, one at a time for an owner. That ends when
     /// clear_reclaimer or the end of the owner has returned: what they refer to lives that long.
     /// `reclaim` gives memory back by releasing it. An exception of `reclaimable` counts as 0
     /// bytes, and one of `reclaim` as its end. `on_exception`, if there is one, is told of both.
@@ -730,7 +771,7 @@ private:
     }
 };
 
-/// That somebody is told of the pressure. It ends in its destructor, which waits for a call that is
+/// A subscription of a function to the pressure. It ends in its destructor, which waits for a call that is
 /// under way, but not within one.
 class subscription : public detail::handle<offheap_subscription, offheap_subscription_free> {
 public:
@@ -759,7 +800,7 @@ public:
         return stats;
     }
 
-    /// Who holds memory: a line for each owner, the largest holder first.
+    /// The owners that hold memory, a line for each, the largest holder first.
     std::string holders() const {
         std::string text;
         std::size_t length = 0;
@@ -773,7 +814,7 @@ public:
         return text;
     }
 
-    /// Throws call_error with OFFHEAP_STATUS_LEAK if an owner holds memory; the sentence says who.
+    /// Throws call_error with OFFHEAP_STATUS_LEAK if an owner holds memory; the sentence says which.
     void verify_empty() const { detail::check(offheap_manager_verify_empty(get())); }
 
     /// Refuses every request from now on. Throws call_error with OFFHEAP_STATUS_LEAK if an owner
@@ -916,7 +957,7 @@ private:
 
 /// A std::pmr::memory_resource over an owner: containers whose memory counts, and is limited.
 ///
-/// What is small, up to half a page, is pooled: a page is cut into cells of one size, and goes back
+/// What is small, up to half a page, is pooled. A page is cut into cells of one size, and goes back
 /// to the owner when its last cell does. What is larger is a block of its own, rounded up to pages.
 /// So once the containers are gone, the owner holds nothing for them. From 32 bytes on, a cell is
 /// at most about half larger than what was asked for. Each size of cell in use holds a page at
@@ -1023,9 +1064,9 @@ private:
         return number & (~number + 1);
     }
 
-    /// The size of a page, which the first one tells, and the sizes of cells that go with it: in
-    /// steps of 16 to 128, then four to each power of two up to a quarter of a page, and in the end
-    /// a third and a half of one.
+    /// The size of a page, which the first one tells, and the sizes of cells that go with it. They
+    /// grow in steps of 16 to 128, then four to each power of two up to a quarter of a page. The
+    /// last ones are a third and a half of a page.
     void learn(std::size_t page_bytes) {
         if (page_bytes_ != 0) return;
         std::vector<std::size_t> sizes;

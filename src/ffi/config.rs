@@ -11,10 +11,10 @@ use crate::memory::os;
 use crate::sharing::{FairShare, Greedy};
 
 use super::Config;
-use super::failure::{Failure, call};
-use super::pointers::{Out, handle, pointer};
-use super::status::Status;
-use super::table::LoneTable;
+use super::convert::failure::{Failure, call};
+use super::convert::pointers::{Out, handle, pointer};
+use super::convert::status::Status;
+use super::tables::table::LoneTable;
 
 pub(super) static CONFIGS: LoneTable<MemoryManagerBuilder> = LoneTable::new(Kind::Config);
 
@@ -58,8 +58,7 @@ pub enum HugePages {
     Transparent = 0,
     /// None: resident bytes grow by 4 KiB at a time.
     Never = 1,
-    /// Those that the system keeps for who asks for them by name (vm.nr_hugepages); the manager
-    /// cannot be built without.
+    /// Those that the system sets aside (vm.nr_hugepages). The manager cannot be built without.
     HugeTlb = 2,
 }
 
@@ -92,7 +91,8 @@ pub enum Policy {
     /// First come, first served: others are asked for all they hold above their minimums. The
     /// default.
     Greedy = 0,
-    /// Equal shares for all who hold memory or wait for some: who holds more is asked for the rest.
+    /// Equal shares for all owners that hold memory or wait for some. One that holds more is asked
+    /// for the rest.
     FairShare = 1,
 }
 
@@ -128,7 +128,7 @@ pub extern "C" fn offheap_config_set_capacity(config: *mut Config, bytes: usize)
 }
 
 /// The budget as a fraction of the memory that is available: what the container allows, or else
-/// what the machine has. In place of a capacity; above 0 and at most 1.
+/// what the machine has. It takes the place of a capacity, and is above 0 and at most 1.
 #[unsafe(no_mangle)]
 pub extern "C" fn offheap_config_set_fraction_of_available(
     config: *mut Config,
@@ -204,7 +204,8 @@ pub extern "C" fn offheap_config_set_populate(config: *mut Config, populate: u32
     set(config, |builder| Ok(builder.populate(choice("populate", populate, &CHOICES)?)))
 }
 
-/// How many threads populate the region: 1 at least and 64 at most, whatever is said.
+/// How many threads populate the region: from 1 to 64. Other numbers are taken as the nearest of
+/// these.
 #[unsafe(no_mangle)]
 pub extern "C" fn offheap_config_set_populate_threads(config: *mut Config, threads: u32) -> Status {
     set(config, |builder| Ok(builder.populate_threads(threads)))
@@ -226,14 +227,14 @@ pub extern "C" fn offheap_config_set_depot_pages(config: *mut Config, pages: usi
     set(config, |builder| Ok(builder.depot_pages(pages)))
 }
 
-/// Keeps memory that is free and still resident for the next who asks. The default.
+/// Keeps memory that is free and still resident for the next request. The default.
 #[unsafe(no_mangle)]
 pub extern "C" fn offheap_config_set_idle_keep(config: *mut Config) -> Status {
     set(config, |builder| Ok(builder.idle_memory(IdleMemory::Keep)))
 }
 
-/// Has whoever releases memory return free resident memory to the system: down to `down_to_bytes`,
-/// once there are more than `above_bytes`.
+/// Has the calls that release memory return free resident memory to the system: down to
+/// `down_to_bytes`, once there are more than `above_bytes`.
 #[unsafe(no_mangle)]
 pub extern "C" fn offheap_config_set_idle_return_on_release(
     config: *mut Config,
@@ -244,8 +245,8 @@ pub extern "C" fn offheap_config_set_idle_return_on_release(
     set(config, |builder| Ok(builder.idle_memory(policy)))
 }
 
-/// Has a thread of the manager return free resident memory to the system: it looks after every
-/// pause of that many milliseconds.
+/// Has a thread of the manager return free resident memory to the system, as
+/// offheap_config_set_idle_return_on_release. It looks after every pause of that many milliseconds.
 #[unsafe(no_mangle)]
 pub extern "C" fn offheap_config_set_idle_return_in_background(
     config: *mut Config,
@@ -271,17 +272,21 @@ pub extern "C" fn offheap_config_set_policy(config: *mut Config, policy: u32) ->
     })
 }
 
-/// Bytes that are set aside, for each of two reclaims at a time: only an owner that gives memory
-/// back may use them, so that it does not fail for want of the pages that it spills through. At
-/// least a page, and with a page to spare of the capacity; 0 by default, for none. With a reserve,
-/// no more than two owners are called to give memory back at a time.
+/// Bytes that are set aside, for each of two reclaims at a time. Only an owner that gives memory
+/// back may use them, within its reclaim. So it does not fail for want of the pages that it spills
+/// through.
+///
+/// At least a page, and with a page to spare of the capacity; 0 by default, for none. With a
+/// reserve, no more than two owners are called to give memory back at a time.
 #[unsafe(no_mangle)]
 pub extern "C" fn offheap_config_set_spill_reserve(config: *mut Config, bytes: usize) -> Status {
     set(config, |builder| Ok(builder.spill_reserve(bytes)))
 }
 
-/// How long an owner that was asked to give memory back is waited for, before the next one is
-/// asked: 5000 milliseconds by default.
+/// How long an offheap_allocate_... call or a reservation waits while owners that were asked give
+/// memory back: 5000 milliseconds by default. It is the bound for all of them together. An owner
+/// that was asked is waited for as long, and others are asked beside it after a quarter of this
+/// time.
 #[unsafe(no_mangle)]
 pub extern "C" fn offheap_config_set_reclaim_timeout(
     config: *mut Config,
@@ -290,8 +295,8 @@ pub extern "C" fn offheap_config_set_reclaim_timeout(
     set(config, |builder| Ok(builder.reclaim_timeout(span(milliseconds))))
 }
 
-/// How long those who wait for each other do so before the last of them to come is refused with
-/// OFFHEAP_STATUS_DEADLOCK: 1000 milliseconds by default. An owner whose threads take longer than
+/// How long requests that wait for each other do so: 1000 milliseconds by default. Then the last of
+/// them to come is refused with OFFHEAP_STATUS_DEADLOCK. An owner whose threads take longer than
 /// this without a change, while one of them waits, is better registered as several.
 #[unsafe(no_mangle)]
 pub extern "C" fn offheap_config_set_deadlock_timeout(

@@ -8,17 +8,19 @@ use crate::base::error::Holder;
 use crate::ledger::handles::Kind;
 
 use super::config::CONFIGS;
-use super::failure::{Failure, call};
-use super::pointers::{Out, OutRecord, handle, pointer, write_text};
-use super::records::ManagerStats;
-use super::status::Status;
-use super::table::Table;
+use super::convert::failure::{Failure, call};
+use super::convert::pointers::{Out, OutRecord, handle, pointer, write_text};
+use super::convert::records::ManagerStats;
+use super::convert::status::Status;
+use super::tables::table::Table;
 use super::{Config, Manager, OFFHEAP_UNKNOWN};
 
 pub(super) static MANAGERS: Table<MemoryManager, 1> = Table::new(Kind::Manager);
 
 /// Builds a manager, which maps its region unless it is in heap mode. The configuration stays the
-/// caller's, for more of the same, or to be freed.
+/// caller's: for more of the same, or to be freed.
+///
+/// With OFFHEAP_POPULATE_EAGER it returns when all of the capacity is resident.
 ///
 /// # Safety
 ///
@@ -47,8 +49,8 @@ pub extern "C" fn offheap_manager_free(manager: *mut Manager) -> Status {
     call(|| MANAGERS.remove(handle(manager)))
 }
 
-/// The manager in numbers. Looks at every chunk of 64 pages, and asks the kernel what is resident:
-/// for reports, not for decisions.
+/// The manager in numbers. It looks at every chunk of 64 pages, and asks the kernel what is
+/// resident: it is for reports, not for decisions.
 ///
 /// # Safety
 ///
@@ -87,8 +89,9 @@ fn record(stats: &crate::stats::ManagerStats) -> ManagerStats {
     }
 }
 
-/// Who holds memory, as a text with a line for each owner, the largest holder first:
-/// "`query/sort`: 65536 bytes (minimum 0, limit 1048576, reclaimable 0)". Empty if nobody does.
+/// The owners that hold memory, as a text with a line for each, the largest holder first. A line is
+/// "`query/sort`: 65536 bytes (minimum 0, limit 1048576, reclaimable 0)". The text is empty if none
+/// does.
 ///
 /// Writes as much as fits into `capacity` bytes, with a terminator, and says how long the whole
 /// text is without it. With a capacity of 0, the buffer may be NULL.
@@ -126,16 +129,16 @@ fn lines(holders: &[Holder]) -> String {
     })
 }
 
-/// Checks that no owner holds memory: no page, no block and no reservation.
-/// OFFHEAP_STATUS_LEAK if one does; the message says who.
+/// Checks that no owner holds memory: no page, no block and no reservation. OFFHEAP_STATUS_LEAK if
+/// one does; the message says which.
 #[unsafe(no_mangle)]
 pub extern "C" fn offheap_manager_verify_empty(manager: *mut Manager) -> Status {
     call(|| Ok(MANAGERS.get(handle(manager))?.verify_empty()?))
 }
 
-/// Refuses every allocation, reservation and registration from now on. What is out stays valid and
-/// goes back as usual. OFFHEAP_STATUS_LEAK if somebody still holds memory; the manager is shut down
-/// all the same.
+/// Refuses every allocation, reservation and registration from now on, and those that wait. What is
+/// out stays valid and goes back as usual. OFFHEAP_STATUS_LEAK if an owner still holds memory; the
+/// manager is shut down all the same.
 #[unsafe(no_mangle)]
 pub extern "C" fn offheap_manager_shutdown(manager: *mut Manager) -> Status {
     call(|| Ok(MANAGERS.get(handle(manager))?.shutdown()?))
@@ -161,9 +164,9 @@ pub unsafe extern "C" fn offheap_manager_trim(
     })
 }
 
-/// Checks the manager against itself, for tests and soaks, in a quiet moment: while memory comes
-/// and goes, parts of a change can be under way. OFFHEAP_STATUS_INCONSISTENT if something does not
-/// agree; the message says what.
+/// Checks the manager against itself, for tests and soaks. It wants a quiet moment: while memory
+/// comes and goes, parts of a change can be under way. OFFHEAP_STATUS_INCONSISTENT if something
+/// does not agree; the message says what.
 #[unsafe(no_mangle)]
 pub extern "C" fn offheap_manager_check(manager: *mut Manager) -> Status {
     call(|| {

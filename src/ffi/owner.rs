@@ -1,55 +1,31 @@
-//! Owners, and what they allocate.
+//! Owners: how they come, go, and are described in numbers.
 
 use std::ffi::c_char;
-use std::ops::Deref;
 
-use crate::MemorySegment;
 use crate::config::OwnerBuilder;
-use crate::ledger::handles::{Handle, Kind};
-use crate::owners::segment::gathered;
+use crate::ledger::handles::Handle;
 
-use super::failure::{Failure, call};
+use super::convert::failure::{Failure, call};
+use super::convert::pointers::{Out, OutRecord, handle, pointer, record, text};
+use super::convert::records::{OwnerOptions, OwnerStats};
+use super::convert::status::Status;
 use super::manager::MANAGERS;
-use super::pointers::{Out, OutArray, OutRecord, handle, pointer, record, text};
-use super::reclaim::Reclaims;
-use super::records::{OwnerOptions, OwnerStats};
-use super::status::Status;
-use super::table::Table;
-use super::{Manager, Owner, Segment, segment_table};
+use super::tables::registered::{OWNERS, Registered};
+use super::{Manager, Owner};
 
-/// With these options the priority counts; otherwise it is that of the owner above, or 0.
+/// With this flag the priority counts; otherwise it is that of the owner above, or 0.
 pub const OFFHEAP_OWNER_HAS_PRIORITY: u32 = 1;
 
-/// With these options the owner is asked to give memory back by a number that it reads with
+/// With this flag the owner is asked to give memory back by a number, which it reads with
 /// offheap_owner_reclaim_requested.
 pub const OFFHEAP_OWNER_POLLED_RECLAIM: u32 = 2;
 
-/// With these options the owner is asked also for requests of its own.
+/// With this flag the owner is asked also for requests of its own.
 pub const OFFHEAP_OWNER_SELF_RECLAIM: u32 = 4;
-
-/// An owner's handle is used by many threads, for every page: so they are spread over gates.
-const GATES: usize = 8;
-
-pub(super) static OWNERS: Table<Registered, GATES> = Table::new(Kind::Owner);
-
-/// An owner, and whom to call for it.
-pub(super) struct Registered {
-    pub(super) owner: crate::Owner,
-    pub(super) reclaims: Reclaims,
-}
-
-impl Deref for Registered {
-    type Target = crate::Owner;
-
-    #[inline]
-    fn deref(&self) -> &crate::Owner {
-        &self.owner
-    }
-}
 
 /// Registers an owner; returns its handle.
 fn register(owner: OwnerBuilder) -> Result<Handle, Failure> {
-    OWNERS.insert(Registered { owner: owner.register()?, reclaims: Reclaims::default() })
+    Registered::insert(owner.register()?)
 }
 
 /// The registration with these options.
@@ -68,9 +44,9 @@ fn with_options(owner: OwnerBuilder, options: &OwnerOptions) -> Result<OwnerBuil
     Ok(if has(OFFHEAP_OWNER_SELF_RECLAIM) { owner.self_reclaim() } else { owner })
 }
 
-/// Registers an owner. It can always have `minimum` bytes, which are promised to nobody else, and
-/// never more than `limit` bytes; OFFHEAP_NO_LIMIT for all there is. The name is copied; it is for
-/// messages and need not be unique.
+/// Registers an owner. It can always have `minimum` bytes, which are promised to no other owner. It
+/// never has more than `limit` bytes; OFFHEAP_NO_LIMIT is for all there is. The name is copied. It
+/// is for messages and need not be unique.
 ///
 /// # Safety
 ///
@@ -96,8 +72,8 @@ pub unsafe extern "C" fn offheap_owner_register(
     })
 }
 
-/// Registers an owner below another one: what it holds, or is promised, counts there as well, and
-/// is never more than that one's limit. It keeps the owner above it.
+/// Registers an owner below another one. What it holds, or is promised, counts there as well, and
+/// is never more than the limit there. It keeps the owner above it.
 ///
 /// # Safety
 ///
@@ -177,15 +153,17 @@ pub unsafe extern "C" fn offheap_owner_register_child_with(
 }
 
 /// Frees the handle of an owner. What it holds stays valid, and counts, until it is released; its
-/// minimum is kept as long. Its reclaimer is taken off first, as by offheap_owner_clear_reclaimer,
-/// which may have to wait for a call that is under way. NULL is fine.
+/// minimum is kept as long. NULL is fine.
+///
+/// Its reclaimer is taken off first, as by offheap_owner_clear_reclaimer. So it may wait for a call
+/// that is under way, for as long as that takes.
 #[unsafe(no_mangle)]
 pub extern "C" fn offheap_owner_free(owner: *mut Owner) -> Status {
     if owner.is_null() {
         return Status::Ok;
     }
     call(|| {
-        OWNERS.get(handle(owner))?.take_reclaimer_off();
+        OWNERS.get(handle(owner))?.end_reclaimer();
         OWNERS.remove(handle(owner))
     })
 }
@@ -213,140 +191,4 @@ pub unsafe extern "C" fn offheap_owner_get_stats(
         });
         Ok(())
     })
-}
-
-/// Allocates one page. If it fits the limits, it succeeds.
-///
-/// # Safety
-///
-/// 1. `out_segment` is NULL or may be written to.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn offheap_allocate_page(
-    owner: *mut Owner,
-    out_segment: *mut *mut Segment,
-) -> Status {
-    // SAFETY: 1: by the caller's contract, 1.
-    unsafe { allocate_one(owner, out_segment, |owner| Ok(owner.allocate_page()?)) }
-}
-
-/// Allocates `count` pages, all or none, and writes their handles to an array of that many. If they
-/// fit the limits, it succeeds. Cheaper than one by one.
-///
-/// # Safety
-///
-/// 1. `out_segments` is NULL, or `count` handles may be written from there on.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn offheap_allocate_pages(
-    owner: *mut Owner,
-    count: usize,
-    out_segments: *mut *mut Segment,
-) -> Status {
-    call(|| {
-        // SAFETY: 1: by the caller's contract, 1.
-        let out = unsafe { OutArray::new(out_segments, count, "out_segments") }?;
-        let pages = OWNERS.get(handle(owner))?.allocate_pages(count)?;
-        out.write(insert_all(pages)?.into_iter().map(pointer));
-        Ok(())
-    })
-}
-
-/// Allocates one block of contiguous memory, rounded up to pages, from the hole that the manager's
-/// strategy picks, or from spare address space if there is none.
-///
-/// # Safety
-///
-/// 1. `out_segment` is NULL or may be written to.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn offheap_allocate(
-    owner: *mut Owner,
-    bytes: usize,
-    out_segment: *mut *mut Segment,
-) -> Status {
-    // SAFETY: 1: by the caller's contract, 1.
-    unsafe { allocate_one(owner, out_segment, |owner| Ok(owner.allocate(bytes)?)) }
-}
-
-/// Allocates one block of at least a page and at most `bytes`, rounded up to pages: what the limits
-/// and the strategy find. Its size says how much that is.
-///
-/// # Safety
-///
-/// 1. `out_segment` is NULL or may be written to.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn offheap_allocate_up_to(
-    owner: *mut Owner,
-    bytes: usize,
-    out_segment: *mut *mut Segment,
-) -> Status {
-    // SAFETY: 1: by the caller's contract, 1.
-    unsafe { allocate_one(owner, out_segment, |owner| Ok(owner.allocate_up_to(bytes)?)) }
-}
-
-/// Allocates `bytes`, rounded up to pages, in as many blocks as it takes, all or none, and says how
-/// many these are. If they fit the limits, it succeeds. `capacity` is how many handles the array
-/// has room for: as many as there are pages are always enough; with less the call can be refused
-/// with OFFHEAP_STATUS_BUFFER_TOO_SMALL.
-///
-/// # Safety
-///
-/// 1. `out_segments` is NULL, or `capacity` handles may be written from there on.
-/// 2. `out_count` is NULL or may be written to.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn offheap_allocate_scattered(
-    owner: *mut Owner,
-    bytes: usize,
-    out_segments: *mut *mut Segment,
-    capacity: usize,
-    out_count: *mut usize,
-) -> Status {
-    call(|| {
-        // SAFETY: 1: by the caller's contract, 1.
-        let out = unsafe { OutArray::new(out_segments, capacity, "out_segments") }?;
-        // SAFETY: 1: by the caller's contract, 2.
-        let out_count = unsafe { Out::new(out_count, "out_count") }?;
-        let blocks = OWNERS.get(handle(owner))?.allocate_scattered(bytes)?;
-        if blocks.len() > out.capacity() {
-            return Err(Failure::buffer_too_small(blocks.len(), out.capacity()));
-        }
-        let blocks = insert_all(blocks)?;
-        out_count.write(blocks.len());
-        out.write(blocks.into_iter().map(pointer));
-        Ok(())
-    })
-}
-
-/// A call that allocates one segment.
-///
-/// # Safety
-///
-/// 1. `out_segment` is NULL or may be written to.
-#[inline]
-pub(super) unsafe fn allocate_one(
-    owner: *mut Owner,
-    out_segment: *mut *mut Segment,
-    allocate: impl FnOnce(&crate::Owner) -> Result<MemorySegment, Failure>,
-) -> Status {
-    call(|| {
-        // SAFETY: 1: by the caller's contract, 1.
-        let out = unsafe { Out::new(out_segment, "out_segment") }?;
-        let segment = allocate(&*OWNERS.get(handle(owner))?)?;
-        out.write(pointer(segment_table::insert(segment)?));
-        Ok(())
-    })
-}
-
-/// Handles for all of these segments, or none.
-pub(super) fn insert_all(segments: Vec<MemorySegment>) -> Result<Vec<Handle>, Failure> {
-    let mut handles = Vec::with_capacity(segments.len());
-    for segment in segments {
-        match segment_table::insert(segment) {
-            Ok(handle) => handles.push(handle),
-            Err(failure) => {
-                // Nobody else knows these handles.
-                gathered::release_all(segment_table::remove_all(handles.into_iter())?);
-                return Err(failure);
-            }
-        }
-    }
-    Ok(handles)
 }

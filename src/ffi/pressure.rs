@@ -6,12 +6,12 @@ use std::sync::Arc;
 use crate::ledger::handles::Kind;
 use crate::pressure::PressureSubscription;
 
-use super::callback::{Context, FreeFn};
-use super::failure::{Failure, call};
+use super::convert::failure::{Failure, call};
+use super::convert::pointers::{Out, handle, pointer};
+use super::convert::status::Status;
 use super::manager::MANAGERS;
-use super::pointers::{Out, handle, pointer};
-use super::status::Status;
-use super::table::Table;
+use super::tables::callback::{Context, FreeFn};
+use super::tables::table::Table;
 use super::{Manager, Subscription};
 
 /// How short memory is. A level is left only well below where it is reached, so that it does not
@@ -25,7 +25,7 @@ pub enum Pressure {
     Elevated = 1,
     /// From 85 % on, by default: it is time to take on nothing new.
     High = 2,
-    /// From 95 % on, by default, or somebody waits: it is time to give back.
+    /// From 95 % on, by default, or a request waits: it is time to give back.
     Critical = 3,
 }
 
@@ -68,15 +68,17 @@ fn code(pressure: crate::pressure::Pressure) -> u32 {
     pressure as u32
 }
 
-/// Has `on_pressure` called with every new level, until the subscription is freed: on a thread of
-/// the library's, one call after the other, with nothing locked, so that it may call everything in
-/// this header. A level that lasts for a moment only may be passed over. The rules are those of
-/// offheap_owner_set_reclaimer, also for the context. A subscription does not keep its manager.
+/// Has `on_pressure` called with every new level, until the subscription is freed. A level that
+/// lasts for a moment only may be passed over. A subscription does not keep its manager.
+///
+/// It is called on a thread of the library's, one call after the other, with nothing locked. So it
+/// may call everything in this header. The rules are those of offheap_owner_set_reclaimer, also for
+/// the context.
 ///
 /// # Safety
 ///
-/// 1. `on_pressure` may be called with `context` on any thread, also after this returns, until the
-///    subscription is freed and no call is under way; `free_context` after that.
+/// 1. `on_pressure` may be called with `context` on any thread, also after this returns. That ends
+///    when the subscription is freed and no call is under way; `free_context` may be called then.
 /// 2. `out_subscription` is NULL or may be written to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn offheap_manager_on_pressure(
@@ -109,9 +111,10 @@ pub unsafe extern "C" fn offheap_manager_on_pressure(
     })
 }
 
-/// Ends a subscription, whether or not its manager still lives. Waits for a call that is under way,
-/// but not within a function that the library calls, as offheap_owner_clear_reclaimer. NULL is
-/// fine.
+/// Ends a subscription, whether or not its manager still lives. NULL is fine.
+///
+/// Waits for a call that is under way, for as long as that takes. Within a function that the
+/// library calls it does not wait, as offheap_owner_clear_reclaimer.
 #[unsafe(no_mangle)]
 pub extern "C" fn offheap_subscription_free(subscription: *mut Subscription) -> Status {
     if subscription.is_null() {

@@ -4,10 +4,10 @@ use std::ffi::{CStr, c_char};
 
 use crate::base::error::{Reason, Refusal};
 
-use super::failure::{Failure, call, last_message, last_refusal};
-use super::pointers::OutRecord;
-use super::records::RefusalInfo;
-use super::status::Status;
+use super::convert::failure::{Failure, call, last_message, last_refusal};
+use super::convert::pointers::OutRecord;
+use super::convert::records::RefusalInfo;
+use super::convert::status::Status;
 use super::{OFFHEAP_ABI_VERSION, OFFHEAP_UNKNOWN};
 
 const VERSION: &CStr =
@@ -34,17 +34,18 @@ pub extern "C" fn offheap_status_name(status: i32) -> *const c_char {
     Status::name_of(status).unwrap_or(c"unknown").as_ptr()
 }
 
-/// A sentence about the last call that failed on this thread: what was wanted, the number or the
-/// rule that stood against it, and who holds the most. Empty if none failed; a call that succeeds
-/// leaves it as it is. It is valid until the next call that fails on this thread, and until the
-/// thread ends.
+/// A sentence about the last call that failed on this thread. It says what was wanted, which number
+/// or rule stood against it, and which owners hold the most. Empty if none failed; a call that
+/// succeeds leaves it as it is. It is valid until the next call that fails on this thread, and
+/// until the thread ends.
 #[unsafe(no_mangle)]
 pub extern "C" fn offheap_last_error_message() -> *const c_char {
     last_message()
 }
 
 /// The numbers of the last call that failed on this thread, if that was a request for memory that
-/// was refused; otherwise OFFHEAP_STATUS_INVALID_ARGUMENT, and what failed before is forgotten.
+/// was refused. Otherwise it fails with OFFHEAP_STATUS_INVALID_ARGUMENT, and what failed before is
+/// forgotten.
 ///
 /// # Safety
 ///

@@ -2,17 +2,19 @@
 
 use crate::ledger::handles::Kind;
 
-use super::failure::call;
-use super::owner::OWNERS;
-use super::pointers::{Out, handle, pointer};
-use super::status::Status;
-use super::table::LoneTable;
+use super::convert::failure::{Failure, call};
+use super::convert::pointers::{Out, handle, pointer};
+use super::convert::status::Status;
+use super::tables::registered::OWNERS;
+use super::tables::table::LoneTable;
 use super::{Owner, Reservation};
 
-pub(super) static RESERVATIONS: LoneTable<crate::Reservation> = LoneTable::new(Kind::Reservation);
+static RESERVATIONS: LoneTable<crate::Reservation> = LoneTable::new(Kind::Reservation);
 
 /// Reserves bytes of the budget for memory that is held elsewhere: accounting only. A reservation
 /// keeps its owner. Two calls at a time with one reservation are refused with OFFHEAP_STATUS_BUSY.
+///
+/// It may wait for the reclaim timeout, as offheap_allocate_page.
 ///
 /// # Safety
 ///
@@ -23,16 +25,28 @@ pub unsafe extern "C" fn offheap_reserve_memory(
     bytes: usize,
     out_reservation: *mut *mut Reservation,
 ) -> Status {
-    call(|| {
-        // SAFETY: 1: by the caller's contract, 1.
-        let out = unsafe { Out::new(out_reservation, "out_reservation") }?;
-        let reservation = OWNERS.get(handle(owner))?.reserve_memory(bytes)?;
-        out.write(pointer(RESERVATIONS.insert(reservation)?));
-        Ok(())
-    })
+    // SAFETY: 1: by the caller's contract, 1.
+    unsafe { reserve_one(owner, out_reservation, |owner| Ok(owner.reserve_memory(bytes)?)) }
 }
 
-/// Reserves more bytes. If it is refused, the reservation is as before.
+/// Reserves bytes of what is free, as offheap_reserve_memory. Never waits for memory, and asks
+/// nobody to give some back.
+///
+/// # Safety
+///
+/// 1. `out_reservation` is NULL or may be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn offheap_try_reserve_memory(
+    owner: *mut Owner,
+    bytes: usize,
+    out_reservation: *mut *mut Reservation,
+) -> Status {
+    // SAFETY: 1: by the caller's contract, 1.
+    unsafe { reserve_one(owner, out_reservation, |owner| Ok(owner.try_reserve_memory(bytes)?)) }
+}
+
+/// Reserves more bytes. If it is refused, the reservation is as before. It may wait for the reclaim
+/// timeout, as offheap_allocate_page.
 #[unsafe(no_mangle)]
 pub extern "C" fn offheap_reservation_grow(reservation: *mut Reservation, bytes: usize) -> Status {
     call(|| Ok(RESERVATIONS.get(handle(reservation))?.grow(bytes)?))
@@ -82,4 +96,23 @@ pub extern "C" fn offheap_reservation_free(reservation: *mut Reservation) -> Sta
         return Status::Ok;
     }
     call(|| RESERVATIONS.remove(handle(reservation)))
+}
+
+/// A call that makes one reservation.
+///
+/// # Safety
+///
+/// 1. `out_reservation` is NULL or may be written to.
+pub(super) unsafe fn reserve_one(
+    owner: *mut Owner,
+    out_reservation: *mut *mut Reservation,
+    reserve: impl FnOnce(&crate::Owner) -> Result<crate::Reservation, Failure>,
+) -> Status {
+    call(|| {
+        // SAFETY: 1: by the caller's contract, 1.
+        let out = unsafe { Out::new(out_reservation, "out_reservation") }?;
+        let reservation = reserve(&*OWNERS.get(handle(owner))?)?;
+        out.write(pointer(RESERVATIONS.insert(reservation)?));
+        Ok(())
+    })
 }

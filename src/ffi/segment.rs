@@ -4,13 +4,14 @@ use std::ffi::c_void;
 
 use crate::owners::segment::gathered;
 
-use super::failure::call;
-use super::pointers::{Out, array, handle};
-use super::status::Status;
-use super::{Segment, segment_table};
+use super::Segment;
+use super::convert::failure::call;
+use super::convert::pointers::{Out, array, handle};
+use super::convert::status::Status;
+use super::tables::segment_table;
 
 /// The address of a segment's first byte. It is aligned to 4096 bytes, and good until the segment
-/// is released: afterwards the memory belongs to somebody else.
+/// is released: afterwards the memory belongs to another owner.
 ///
 /// # Safety
 ///
@@ -74,8 +75,8 @@ pub unsafe extern "C" fn offheap_segment_range(
 }
 
 /// Gives a segment back to where it came from, on any thread. NULL is fine. A segment that was
-/// released before is refused with OFFHEAP_STATUS_STALE_HANDLE, also if its memory is in other
-/// hands by now, which stay untouched.
+/// released before is refused with OFFHEAP_STATUS_STALE_HANDLE. That is so, too, if its memory is
+/// in other hands by now, which stay untouched.
 #[unsafe(no_mangle)]
 pub extern "C" fn offheap_release(segment: *mut Segment) -> Status {
     if segment.is_null() {
@@ -87,10 +88,11 @@ pub extern "C" fn offheap_release(segment: *mut Segment) -> Status {
     })
 }
 
-/// Gives many segments back, all or none: cheaper than one by one, where neighbours follow each
-/// other. They may be of several owners and managers. NULLs among them are fine. If one of them was
-/// released before, or is in the array twice, none is released; while the call finds that out,
-/// other calls with these segments can be refused as stale.
+/// Gives many segments back, all or none. It is cheaper than one by one, where neighbours follow
+/// each other. They may be of several owners and managers. NULLs among them are fine.
+///
+/// If one of them was released before, or is in the array twice, none is released. While the call
+/// finds that out, other calls with these segments can be refused as stale.
 ///
 /// # Safety
 ///

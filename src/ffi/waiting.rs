@@ -2,23 +2,24 @@
 
 use std::time::Duration;
 
-use super::failure::call;
-use super::owner::{OWNERS, allocate_one, insert_all};
-use super::pointers::{Out, OutArray, handle, pointer};
-use super::reservation::RESERVATIONS;
-use super::status::Status;
+use super::allocating::{allocate_many, allocate_one};
+use super::convert::status::Status;
+use super::reservation::reserve_one;
 use super::{OFFHEAP_FOR_EVER, Owner, Reservation, Segment};
 
 /// As offheap_allocate_pages, but waits in line for what others give back, first come, first
-/// served, for `timeout_milliseconds` at most; OFFHEAP_FOR_EVER for no end. Owners that can give
-/// memory back are asked meanwhile. With a timeout of 0 it takes what there is and waits
-/// for nobody; offheap_allocate_pages waits for those who are asked.
+/// served. Owners that can give memory back are asked meanwhile.
 ///
-/// OFFHEAP_STATUS_TIMED_OUT if the time is up; OFFHEAP_STATUS_DEADLOCK if everybody who holds
-/// memory waits for more and this call came last; OFFHEAP_STATUS_SHUT_DOWN if somebody shuts the
-/// manager down meanwhile. What could never be granted is refused at once, and so is what does not
-/// fit within a function that the library calls to get memory back. Handles may be freed meanwhile:
-/// the call goes on.
+/// It waits for `timeout_milliseconds` at most; OFFHEAP_FOR_EVER is for no end. With a timeout of 0
+/// it takes what there is, and waits for nobody.
+///
+/// - OFFHEAP_STATUS_TIMED_OUT: the time is up.
+/// - OFFHEAP_STATUS_DEADLOCK: every owner that holds memory waits for more, and this call came
+///   last.
+/// - OFFHEAP_STATUS_SHUT_DOWN: the manager was shut down meanwhile.
+///
+/// What could never be granted is refused at once. So is what does not fit within a function that
+/// the library calls to get memory back. Handles may be freed meanwhile: the call goes on.
 ///
 /// # Safety
 ///
@@ -30,18 +31,14 @@ pub unsafe extern "C" fn offheap_acquire_pages(
     timeout_milliseconds: u64,
     out_segments: *mut *mut Segment,
 ) -> Status {
-    call(|| {
-        // SAFETY: 1: by the caller's contract, 1.
-        let out = unsafe { OutArray::new(out_segments, count, "out_segments") }?;
-        let owner = OWNERS.get(handle(owner))?;
-        let pages = owner.acquire_pages_timeout(count, timeout(timeout_milliseconds))?;
-        out.write(insert_all(pages)?.into_iter().map(pointer));
-        Ok(())
-    })
+    let timeout = timeout(timeout_milliseconds);
+    let acquire = |owner: &crate::Owner| Ok(owner.acquire_pages_timeout(count, timeout)?);
+    // SAFETY: 1: by the caller's contract, 1.
+    unsafe { allocate_many(owner, count, out_segments, acquire) }
 }
 
-/// As offheap_allocate, but waits, as offheap_acquire_pages does. It waits for bytes, not for a
-/// hole: it can still be refused with OFFHEAP_STATUS_FRAGMENTED.
+/// As offheap_allocate, but waits for `timeout_milliseconds` at most, as offheap_acquire_pages. It
+/// waits for bytes, not for a hole: it can still be refused with OFFHEAP_STATUS_FRAGMENTED.
 ///
 /// # Safety
 ///
@@ -58,7 +55,8 @@ pub unsafe extern "C" fn offheap_acquire(
     unsafe { allocate_one(owner, out_segment, |owner| Ok(owner.acquire_timeout(bytes, timeout)?)) }
 }
 
-/// As offheap_reserve_memory, but waits, as offheap_acquire_pages does.
+/// As offheap_reserve_memory, but waits for `timeout_milliseconds` at most, as
+/// offheap_acquire_pages.
 ///
 /// # Safety
 ///
@@ -70,14 +68,10 @@ pub unsafe extern "C" fn offheap_acquire_memory(
     timeout_milliseconds: u64,
     out_reservation: *mut *mut Reservation,
 ) -> Status {
-    call(|| {
-        // SAFETY: 1: by the caller's contract, 1.
-        let out = unsafe { Out::new(out_reservation, "out_reservation") }?;
-        let owner = OWNERS.get(handle(owner))?;
-        let reservation = owner.acquire_memory_timeout(bytes, timeout(timeout_milliseconds))?;
-        out.write(pointer(RESERVATIONS.insert(reservation)?));
-        Ok(())
-    })
+    let timeout = timeout(timeout_milliseconds);
+    let acquire = |owner: &crate::Owner| Ok(owner.acquire_memory_timeout(bytes, timeout)?);
+    // SAFETY: 1: by the caller's contract, 1.
+    unsafe { reserve_one(owner, out_reservation, acquire) }
 }
 
 fn timeout(milliseconds: u64) -> Duration {

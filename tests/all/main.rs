@@ -71,6 +71,8 @@ mod tree;
 mod trimming;
 mod turns;
 #[cfg(test)]
+mod unanswered;
+#[cfg(test)]
 mod waiting;
 #[cfg(test)]
 mod words;

@@ -9,7 +9,7 @@ use crate::resolve::Use;
 use crate::source::{is_under, sources};
 
 /// What is still to be untangled.
-const TANGLED: &[&str] = &["src/ffi/"];
+const TANGLED: &[&str] = &[];
 
 /// The crates of the repository, read once.
 pub fn repository() -> &'static [Crate] {

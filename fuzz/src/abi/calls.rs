@@ -176,9 +176,19 @@ pub(super) fn page(owner: usize) -> Result<usize, Status> {
     handle_from(|out| unsafe { ffi::offheap_allocate_page(handle(owner), out) })
 }
 
+pub(super) fn try_page(owner: usize) -> Result<usize, Status> {
+    // SAFETY: 1: the place is good.
+    handle_from(|out| unsafe { ffi::offheap_try_allocate_page(handle(owner), out) })
+}
+
 pub(super) fn block(owner: usize, bytes: usize) -> Result<usize, Status> {
     // SAFETY: 1: the place is good.
     handle_from(|out| unsafe { ffi::offheap_allocate(handle(owner), bytes, out) })
+}
+
+pub(super) fn try_block(owner: usize, bytes: usize) -> Result<usize, Status> {
+    // SAFETY: 1: the place is good.
+    handle_from(|out| unsafe { ffi::offheap_try_allocate(handle(owner), bytes, out) })
 }
 
 pub(super) fn acquire_block(owner: usize, bytes: usize) -> Result<usize, Status> {
@@ -191,15 +201,26 @@ pub(super) fn up_to(owner: usize, bytes: usize) -> Result<usize, Status> {
     handle_from(|out| unsafe { ffi::offheap_allocate_up_to(handle(owner), bytes, out) })
 }
 
-/// Allocates pages, or acquires them without waiting.
-pub(super) fn pages(owner: usize, count: usize, acquire: bool) -> Result<Vec<usize>, Status> {
+/// How memory is asked for. Here none of these waits: no owner can be asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Manner {
+    Allocate,
+    Try,
+    /// In line, for no time.
+    Acquire,
+}
+
+/// Asks for pages.
+pub(super) fn pages(owner: usize, count: usize, manner: Manner) -> Result<Vec<usize>, Status> {
     let mut out = vec![handle(BEFORE); count];
     let (owner, places) = (handle(owner), out.as_mut_ptr());
-    let status = match acquire {
+    let status = match manner {
         // SAFETY: 1: there are as many places.
-        false => unsafe { ffi::offheap_allocate_pages(owner, count, places) },
+        Manner::Allocate => unsafe { ffi::offheap_allocate_pages(owner, count, places) },
         // SAFETY: 1: as above.
-        true => unsafe { ffi::offheap_acquire_pages(owner, count, 0, places) },
+        Manner::Try => unsafe { ffi::offheap_try_allocate_pages(owner, count, places) },
+        // SAFETY: 1: as above.
+        Manner::Acquire => unsafe { ffi::offheap_acquire_pages(owner, count, 0, places) },
     };
     let before = out.iter().filter(|page| page.addr() == BEFORE).count();
     assert_eq!(before, if status == Status::Ok { 0 } else { count });
@@ -226,6 +247,11 @@ fn bits(handles: &[*mut ffi::Segment]) -> Vec<usize> {
 pub(super) fn reserve(owner: usize, bytes: usize) -> Result<usize, Status> {
     // SAFETY: 1: the place is good.
     handle_from(|out| unsafe { ffi::offheap_reserve_memory(handle(owner), bytes, out) })
+}
+
+pub(super) fn try_reserve(owner: usize, bytes: usize) -> Result<usize, Status> {
+    // SAFETY: 1: the place is good.
+    handle_from(|out| unsafe { ffi::offheap_try_reserve_memory(handle(owner), bytes, out) })
 }
 
 pub(super) fn acquire_memory(owner: usize, bytes: usize) -> Result<usize, Status> {
@@ -257,6 +283,11 @@ pub(super) fn worker_page(worker: usize) -> Result<usize, Status> {
     handle_from(|out| unsafe { ffi::offheap_worker_allocate_page(handle(worker), out) })
 }
 
+pub(super) fn worker_try_page(worker: usize) -> Result<usize, Status> {
+    // SAFETY: 1: the place is good.
+    handle_from(|out| unsafe { ffi::offheap_worker_try_allocate_page(handle(worker), out) })
+}
+
 pub(super) fn worker_release(worker: usize, segment: usize) -> Status {
     ffi::offheap_worker_release(handle(worker), handle(segment))
 }
@@ -271,6 +302,16 @@ pub(super) fn address(segment: usize) -> Result<*mut c_void, Status> {
     // SAFETY: 1: the place is good.
     let status = unsafe { ffi::offheap_segment_address(handle(segment), &raw mut out) };
     answer(status, out.addr()).map(|_| out)
+}
+
+/// The address and the size in one call, of which none is written if it fails.
+pub(super) fn range(segment: usize) -> Result<(usize, usize), Status> {
+    let (mut address, mut bytes) = (handle(BEFORE), BEFORE);
+    // SAFETY: 1 and 2: the places are good.
+    let status =
+        unsafe { ffi::offheap_segment_range(handle(segment), &raw mut address, &raw mut bytes) };
+    let address = answer(status, address.addr());
+    Ok((address?, answer(status, bytes)?))
 }
 
 /// The bytes of a held segment.

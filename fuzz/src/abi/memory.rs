@@ -2,7 +2,7 @@
 
 use offheap::ffi::Status;
 
-use super::calls::{self, Kind, PAGE};
+use super::calls::{self, Kind, Manner, PAGE};
 use super::ops::Pick;
 use super::run::{Bad, Picked, Run, Value};
 
@@ -45,27 +45,31 @@ impl Run {
         }
     }
 
-    /// A request for pages that waits for no time.
-    pub(super) fn acquire(&mut self, pick: Pick, pages: usize) {
+    /// A request for as many pages.
+    pub(super) fn pages(&mut self, pick: Pick, count: usize, manner: Manner) {
         let owner = self.pick(pick, Kind::Owner);
-        let reasons = self.timed_out(owner, pages * PAGE);
-        self.allocated(owner, pages, calls::pages(owner.bits, pages, true), &reasons);
+        let reasons = self.timed_out(owner, count * PAGE, manner);
+        self.allocated(owner, count, calls::pages(owner.bits, count, manner), &reasons);
     }
 
     /// What a request that waits for no time may come to, if it does not fit.
-    fn timed_out(&self, owner: Picked, bytes: usize) -> Vec<Status> {
+    fn timed_out(&self, owner: Picked, bytes: usize, manner: Manner) -> Vec<Status> {
         let Ok(Value::Owner(manager, owner)) = owner.value else { return Vec::new() };
+        if manner != Manner::Acquire {
+            return Vec::new();
+        }
         let is_refused = !self.managers[manager].refusals(owner, bytes).is_empty();
         if is_refused { vec![Status::TimedOut] } else { Vec::new() }
     }
 
-    pub(super) fn block(&mut self, pick: Pick, bytes: usize, waits: bool) {
+    pub(super) fn block(&mut self, pick: Pick, bytes: usize, manner: Manner) {
         let owner = self.pick(pick, Kind::Owner);
-        let mut reasons = match waits {
-            true => self.timed_out(owner, bytes.next_multiple_of(PAGE)),
-            false => Vec::new(),
+        let mut reasons = self.timed_out(owner, bytes.next_multiple_of(PAGE), manner);
+        let call = match manner {
+            Manner::Allocate => calls::block,
+            Manner::Try => calls::try_block,
+            Manner::Acquire => calls::acquire_block,
         };
-        let call = if waits { calls::acquire_block } else { calls::block };
         let answer = call(owner.bits, bytes).map(|block| vec![block]);
         match owner.value {
             _ if bytes == 0 => reasons.push(Status::NoBytes),
@@ -108,10 +112,14 @@ impl Run {
         self.allocated(owner, pages, answer, reasons);
     }
 
-    pub(super) fn reserve(&mut self, pick: Pick, bytes: usize, waits: bool) {
+    pub(super) fn reserve(&mut self, pick: Pick, bytes: usize, manner: Manner) {
         let picked = self.pick(pick, Kind::Owner);
-        let reasons = if waits { self.timed_out(picked, bytes) } else { Vec::new() };
-        let call = if waits { calls::acquire_memory } else { calls::reserve };
+        let reasons = self.timed_out(picked, bytes, manner);
+        let call = match manner {
+            Manner::Allocate => calls::reserve,
+            Manner::Try => calls::try_reserve,
+            Manner::Acquire => calls::acquire_memory,
+        };
         let answer = call(picked.bits, bytes);
         let Ok(Value::Owner(manager, owner)) = picked.value else {
             let Err(status) = answer else { unreachable!("bytes of {picked:?}") };
@@ -184,9 +192,9 @@ impl Run {
         }
     }
 
-    pub(super) fn worker_page(&mut self, pick: Pick) {
+    pub(super) fn worker_page(&mut self, pick: Pick, call: fn(usize) -> Result<usize, Status>) {
         let worker = self.pick(pick, Kind::Worker);
-        let answer = calls::worker_page(worker.bits).map(|page| vec![page]);
+        let answer = call(worker.bits).map(|page| vec![page]);
         self.allocated(worker, 1, answer, &[]);
     }
 
@@ -217,6 +225,19 @@ impl Run {
                     segment.expect(status);
                 }
             }
+        }
+    }
+
+    /// Address and size in one call are those that two calls tell.
+    pub(super) fn range(&mut self, pick: Pick) {
+        let segment = self.pick(pick, Kind::Segment);
+        match (calls::range(segment.bits), segment.value) {
+            (Ok((address, bytes)), Ok(_)) => {
+                assert_eq!(calls::address(segment.bits).map(|it| it.addr()), Ok(address));
+                assert_eq!(calls::size(segment.bits), Ok(bytes));
+            }
+            (Err(status), _) => segment.expect(status),
+            (Ok(_), _) => unreachable!("the range of {segment:?}"),
         }
     }
 

@@ -14,9 +14,9 @@ use std::sync::{Mutex, PoisonError};
 
 use offheap::ffi::Status;
 
-use calls::{Kind, Options, PAGE};
+use calls::{Kind, Manner, Options, PAGE};
 use model::{ConfigModel, ManagerModel};
-pub use ops::{Input, Op, Pick};
+pub use ops::{Input, Op, Pick, Try};
 use run::{Picked, Run, Value};
 
 /// More managers than this are not built at a time.
@@ -68,23 +68,26 @@ impl Run {
                 self.allocate(owner, 1, |owner| calls::page(owner).map(|page| vec![page]));
             }
             Op::Pages { owner, count } => {
-                let count = usize::from(count % 80);
-                self.allocate(owner, count, |owner| calls::pages(owner, count, false));
+                self.pages(owner, usize::from(count % 80), Manner::Allocate);
             }
-            Op::AcquirePages { owner, count } => self.acquire(owner, usize::from(count % 80)),
-            Op::Block { owner, bytes } => self.block(owner, bytes as usize % (70 * PAGE), false),
+            Op::AcquirePages { owner, count } => {
+                self.pages(owner, usize::from(count % 80), Manner::Acquire);
+            }
+            Op::Block { owner, bytes } => {
+                self.block(owner, bytes as usize % (70 * PAGE), Manner::Allocate);
+            }
             Op::AcquireBlock { owner, bytes } => {
-                self.block(owner, bytes as usize % (70 * PAGE), true);
+                self.block(owner, bytes as usize % (70 * PAGE), Manner::Acquire);
             }
             Op::UpTo { owner, bytes } => self.up_to(owner, bytes as usize % (70 * PAGE)),
             Op::Scattered { owner, bytes, capacity } => {
                 self.scattered(owner, bytes as usize % (70 * PAGE), usize::from(capacity));
             }
             Op::Reserve { owner, bytes } => {
-                self.reserve(owner, bytes as usize % (70 * PAGE), false);
+                self.reserve(owner, bytes as usize % (70 * PAGE), Manner::Allocate);
             }
             Op::AcquireMemory { owner, bytes } => {
-                self.reserve(owner, bytes as usize % (70 * PAGE), true);
+                self.reserve(owner, bytes as usize % (70 * PAGE), Manner::Acquire);
             }
             Op::ReclaimGuard { owner, bytes } => self.answer(owner, usize::from(bytes)),
             Op::SpillLate { reserve, bytes } => self.spill_late(reserve, usize::from(bytes)),
@@ -93,7 +96,7 @@ impl Run {
             Op::Grow { reservation, bytes } => self.grow(reservation, bytes as usize % (9 * PAGE)),
             Op::Shrink { reservation, bytes } => self.shrink(reservation, bytes as usize),
             Op::Worker { owner } => self.worker(owner),
-            Op::WorkerPage { worker } => self.worker_page(worker),
+            Op::WorkerPage { worker } => self.worker_page(worker, calls::worker_page),
             Op::WorkerRelease { worker, segment } => self.worker_release(worker, segment),
             Op::Look { segment } => self.look(segment),
             Op::Release { segment } => self.release(segment),
@@ -101,6 +104,26 @@ impl Run {
             Op::Free { handle, kind } => self.free(handle, kind),
             Op::Check { manager } => self.check(manager),
             Op::ShutDown { manager } => self.shut_down(manager),
+            Op::Try(op) => self.try_step(op),
+            Op::Range { segment } => self.range(segment),
+        }
+    }
+
+    fn try_step(&mut self, op: Try) {
+        match op {
+            Try::Page { owner } => {
+                self.allocate(owner, 1, |owner| calls::try_page(owner).map(|page| vec![page]));
+            }
+            Try::Pages { owner, count } => {
+                self.pages(owner, usize::from(count % 80), Manner::Try);
+            }
+            Try::Block { owner, bytes } => {
+                self.block(owner, bytes as usize % (70 * PAGE), Manner::Try);
+            }
+            Try::Reserve { owner, bytes } => {
+                self.reserve(owner, bytes as usize % (70 * PAGE), Manner::Try);
+            }
+            Try::WorkerPage { worker } => self.worker_page(worker, calls::worker_try_page),
         }
     }
 

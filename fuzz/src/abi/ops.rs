@@ -63,4 +63,17 @@ pub enum Op {
     SpillLate { reserve: Pick, bytes: u16 },
     SetReclaimer { owner: Pick, again: bool },
     Pressure { manager: Pick, subscribes: bool },
+    Range { segment: Pick },
+    Try(Try),
+}
+
+/// A call that never waits.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "named after the calls that they stand for")]
+pub enum Try {
+    Page { owner: Pick },
+    Pages { owner: Pick, count: u8 },
+    Block { owner: Pick, bytes: u32 },
+    Reserve { owner: Pick, bytes: u32 },
+    WorkerPage { worker: Pick },
 }

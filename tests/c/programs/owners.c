@@ -86,6 +86,57 @@ static void limits(void) {
     EXPECT(OK, offheap_owner_free(join));
 }
 
+/* The calls that never wait take what is free, and are refused as the others are. */
+static void without_waiting(void) {
+    offheap_manager *manager = new_manager(10);
+    offheap_owner *owner;
+    offheap_segment *page, *pages[3], *block, *none = NULL;
+    offheap_reservation *reservation, *no_reservation = NULL;
+    offheap_worker *worker;
+    void *address;
+    size_t bytes;
+    EXPECT(OK, offheap_owner_register(manager, "owner", 0, 8 * PAGE_BYTES, &owner));
+    EXPECT(OK, offheap_try_allocate_page(owner, &page));
+    EXPECT(OK, offheap_try_allocate_pages(owner, 3, pages));
+    EXPECT(OK, offheap_try_allocate(owner, 2 * PAGE_BYTES - 1, &block));
+    EXPECT(OK, offheap_segment_range(block, &address, &bytes));
+    CHECK(bytes == 2 * PAGE_BYTES);
+    memset(address, 1, bytes);
+    EXPECT(OK, offheap_try_reserve_memory(owner, PAGE_BYTES, &reservation));
+    EXPECT(OK, offheap_reservation_size(reservation, &bytes));
+    CHECK(bytes == PAGE_BYTES);
+
+    EXPECT(OWNER_LIMIT, offheap_try_allocate_pages(owner, 2, &none));
+    EXPECT(CAPACITY, offheap_try_allocate(owner, 11 * PAGE_BYTES, &none));
+    EXPECT(NO_BYTES, offheap_try_allocate(owner, 0, &none));
+    EXPECT(OK, offheap_worker_new(owner, &worker));
+    EXPECT(OK, offheap_worker_try_allocate_page(worker, &none));
+    EXPECT(OK, offheap_worker_release(worker, none));
+    none = NULL;
+    EXPECT(OWNER_LIMIT, offheap_try_reserve_memory(owner, PAGE_BYTES + 1, &no_reservation));
+    /* What the worker keeps at hand is free. */
+    EXPECT(OK, offheap_reservation_grow(reservation, PAGE_BYTES));
+    EXPECT(OWNER_LIMIT, offheap_try_allocate_page(owner, &none));
+    CHECK(SAYS("it holds 262144 bytes of its limit of 262144 bytes"));
+    EXPECT(OWNER_LIMIT, offheap_worker_try_allocate_page(worker, &none));
+    EXPECT(NULL_ARGUMENT, offheap_try_allocate_page(owner, NULL));
+    EXPECT(NULL_ARGUMENT, offheap_try_allocate_pages(owner, 1, NULL));
+    EXPECT(NULL_ARGUMENT, offheap_try_allocate(NULL, 1, &none));
+    EXPECT(NULL_ARGUMENT, offheap_try_reserve_memory(owner, 1, NULL));
+    EXPECT(NULL_ARGUMENT, offheap_worker_try_allocate_page(NULL, &none));
+    CHECK(none == NULL && no_reservation == NULL);
+
+    EXPECT(OK, offheap_release(page));
+    EXPECT(OK, offheap_release_many(pages, 3));
+    EXPECT(OK, offheap_release(block));
+    EXPECT(OK, offheap_reservation_free(reservation));
+    EXPECT(OK, offheap_worker_free(worker));
+    EXPECT(OK, offheap_owner_free(owner));
+    EXPECT(STALE_HANDLE, offheap_try_allocate_page(owner, &none));
+    EXPECT(OK, offheap_manager_verify_empty(manager));
+    EXPECT(OK, offheap_manager_free(manager));
+}
+
 static void tree(void) {
     offheap_manager *manager = new_manager(10);
     offheap_owner *query, *sort, *join;
@@ -177,6 +228,7 @@ int main(void) {
     CHECK(strcmp(offheap_status_name(OFFHEAP_STATUS_LEAK), "OFFHEAP_STATUS_LEAK") == 0);
     CHECK(strcmp(offheap_status_name(12345), "unknown") == 0);
     limits();
+    without_waiting();
     tree();
     bad_handles();
     return 0;

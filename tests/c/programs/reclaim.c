@@ -176,6 +176,22 @@ static void end(void *context) {
     unlock(state);
 }
 
+/* What the calls that never wait are refused while the cache has all there is. */
+static void never_waits(offheap_owner *query) {
+    offheap_segment *pages[2] = {NULL, NULL};
+    offheap_reservation *bytes = NULL;
+    offheap_worker *worker;
+    EXPECT(BUDGET, offheap_try_allocate_page(query, pages));
+    CHECK(SAYS("held by `cache`"));
+    EXPECT(BUDGET, offheap_try_allocate_pages(query, 2, pages));
+    EXPECT(BUDGET, offheap_try_allocate(query, 1, pages));
+    EXPECT(BUDGET, offheap_try_reserve_memory(query, 1, &bytes));
+    EXPECT(OK, offheap_worker_new(query, &worker));
+    EXPECT(BUDGET, offheap_worker_try_allocate_page(worker, pages));
+    EXPECT(OK, offheap_worker_free(worker));
+    CHECK(pages[0] == NULL && pages[1] == NULL && bytes == NULL);
+}
+
 /* The cache is asked while others want its pages, and takes them back when it can. */
 static void called(void) {
     offheap_manager *manager = new_manager(OFFHEAP_POLICY_GREEDY);
@@ -192,10 +208,14 @@ static void called(void) {
     EXPECT(OK, offheap_owner_clear_reclaimer(cache));
     EXPECT(OK, offheap_owner_set_reclaimer(cache, reclaimable, reclaim, &state, end));
 
-    /* Who does not wait waits for those who are asked. */
+    /* A call that never waits asks nobody; the others wait for those that are asked. */
     lock(&state);
     take_all(&state);
     CHECK(state.count == PAGES);
+    unlock(&state);
+    never_waits(query);
+    lock(&state);
+    CHECK(state.spills == 0 && state.count == PAGES);
     unlock(&state);
     EXPECT(OK, offheap_allocate_pages(query, PAGES, pages));
     EXPECT(OK, offheap_release_many(pages, PAGES));

@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 use cbindgen::{Builder, DocumentationStyle, EnumConfig, Language, RenameRule, Style};
 
 /// The files that declare something, in the order of the header.
-const FILES: [&str; 14] = [
-    "types",
-    "status",
+const FILES: [&str; 15] = [
+    "convert/types",
+    "convert/status",
     "problem",
     "config",
-    "callback",
-    "records",
+    "tables/callback",
+    "convert/records",
     "manager",
     "owner",
+    "allocating",
     "segment",
     "worker",
     "reservation",
@@ -51,8 +52,8 @@ const TYPES: [(&str, &str); 25] = [
     ("ZeroPolicy", "offheap_zero_policy"),
 ];
 
-/// What the generator cannot tell: the version of the package, what a compiler calls a result that
-/// has to be looked at, and constants without a value that C reads.
+/// What the generator cannot tell: the version of the package, the mark of a result that has to be
+/// looked at, and constants without a value that C reads.
 const CONSTANTS: &str = concat!(
     "
 /**
@@ -165,8 +166,8 @@ pub fn declared(line: &str) -> Option<&str> {
     Some(name)
 }
 
-/// The header without what only Rust needs to be told, C has the rules for pointers at the top;
-/// with one empty line where there are several; and with a mark where a status has to be looked at.
+/// The header without what only Rust needs to be told: for C the rules for pointers are at the top.
+/// One empty line is left where there are several. A mark says where a status has to be looked at.
 fn tidied(header: &str) -> String {
     let mut text = String::new();
     let mut in_safety = false;

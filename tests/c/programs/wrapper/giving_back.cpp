@@ -48,6 +48,21 @@ struct cache {
     }
 };
 
+// The calls that never wait are refused while others hold all there is, and ask nobody.
+static void never_waits(const offheap::owner &query) {
+    THROWS(offheap::out_of_memory, (void)query.try_allocate_page(),
+           says(caught.what(), "held by `cache`: 32768 bytes"));
+    THROWS(offheap::out_of_memory, (void)query.try_allocate_pages(2),
+           caught.status() == OFFHEAP_STATUS_BUDGET);
+    THROWS(offheap::out_of_memory, (void)query.try_allocate(1),
+           caught.status() == OFFHEAP_STATUS_BUDGET);
+    THROWS(offheap::out_of_memory, (void)query.try_reserve_memory(1),
+           caught.status() == OFFHEAP_STATUS_BUDGET);
+    THROWS(offheap::out_of_memory, (void)query.make_worker().try_allocate_page(),
+           caught.status() == OFFHEAP_STATUS_BUDGET);
+    CHECK(!query.try_allocate_page(std::nothrow) && !query.try_allocate(1, std::nothrow));
+}
+
 static void called() {
     const offheap::manager manager = new_manager_with_reserve(8);
     const offheap::owner caching = manager.register_owner("cache");
@@ -66,6 +81,8 @@ static void called() {
             });
     }
     cache.fill(caching, 8);
+    never_waits(query);
+    CHECK(cache.spilled == 0);
     CHECK(query.allocate_pages(3).size() == 3);
     cache.fill(caching, 8);
     CHECK(query.acquire(2 * page_bytes, 10min).size() == 2 * page_bytes);

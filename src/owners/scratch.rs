@@ -3,8 +3,7 @@
 use std::alloc::Layout;
 use std::cell::RefCell;
 use std::fmt;
-use std::num::NonZeroUsize;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 
 use bumpalo::Bump;
 
@@ -160,8 +159,9 @@ impl Scratch {
     /// As [`alloc`](Self::alloc).
     #[track_caller]
     pub fn alloc_layout(&self, layout: Layout) -> Result<NonNull<u8>, AllocationError> {
-        if let (0, Some(aligned)) = (layout.size(), NonZeroUsize::new(layout.align())) {
-            return Ok(NonNull::without_provenance(aligned));
+        let aligned = NonNull::new(ptr::without_provenance_mut(layout.align()));
+        if let (0, Some(aligned)) = (layout.size(), aligned) {
+            return Ok(aligned);
         }
         let mut extents = self.extents.borrow_mut();
         if let Some(place) = extents.last_mut().and_then(|extent| extent.place(layout)) {

@@ -178,11 +178,12 @@ pub mod resources {
     pub use crate::manager::{Lease, SharedResourceStats};
 }
 
-/// Segments that are kept together, and small objects.
+/// What segments become: kept together, or raw parts; and small objects.
 #[cfg(not(offheap_loom))]
 pub mod segments {
     pub use crate::owners::holdings::Holdings;
     pub use crate::owners::scratch::Scratch;
+    pub use crate::owners::segment::raw_segment::RawSegment;
 }
 
 /// How owners share a budget when there is not enough for all.

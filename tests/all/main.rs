@@ -48,6 +48,8 @@ mod populating;
 #[cfg(test)]
 mod pressure;
 #[cfg(test)]
+mod raw_segments;
+#[cfg(test)]
 mod reclaimers;
 #[cfg(test)]
 mod reclaiming;

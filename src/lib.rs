@@ -178,10 +178,11 @@ pub mod resources {
     pub use crate::manager::{Lease, SharedResourceStats};
 }
 
-/// What segments become: kept together, or raw parts; and small objects.
+/// What segments become: kept together, a stream over pages, raw parts; and small objects.
 #[cfg(not(offheap_loom))]
 pub mod segments {
     pub use crate::owners::holdings::Holdings;
+    pub use crate::owners::paged::{ConsumingReader, PageReader, PageWriter};
     pub use crate::owners::scratch::Scratch;
     pub use crate::owners::segment::raw_segment::RawSegment;
 }

@@ -41,6 +41,8 @@ mod metered;
 #[cfg(test)]
 mod owners;
 #[cfg(test)]
+mod paged;
+#[cfg(test)]
 mod payloads;
 #[cfg(test)]
 #[cfg(all(target_os = "linux", not(offheap_portable)))]

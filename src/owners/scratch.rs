@@ -3,6 +3,7 @@
 use std::alloc::Layout;
 use std::cell::RefCell;
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::{self, NonNull};
 
 use bumpalo::Bump;
@@ -86,6 +87,12 @@ struct HeapExtent {
     reservation: Reservation,
     zero_policy: ZeroPolicy,
 }
+
+/// Objects are moved in after their place was found, so a panic leaves neither a place that is half
+/// taken nor an object that is half there.
+impl UnwindSafe for Scratch {}
+/// As above: what is behind the `RefCell` is whole whenever foreign code could panic.
+impl RefUnwindSafe for Scratch {}
 
 impl Owner {
     /// A bump arena for short-lived small objects, which holds at most `limit_bytes`.

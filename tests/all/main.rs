@@ -69,6 +69,8 @@ mod strategies;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod traits;
+#[cfg(test)]
 mod tree;
 #[cfg(test)]
 #[cfg(all(target_os = "linux", not(offheap_portable)))]

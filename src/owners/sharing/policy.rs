@@ -19,6 +19,27 @@ pub trait Policy: Debug + Send + Sync {
     fn shares(&self, total_bytes: usize, sharers: &[Sharer]) -> Vec<Share>;
 }
 
+/// A policy that is chosen while the program runs, as `Box<dyn Policy>`.
+impl<P: Policy + ?Sized> Policy for Box<P> {
+    fn shares(&self, total_bytes: usize, sharers: &[Sharer]) -> Vec<Share> {
+        (**self).shares(total_bytes, sharers)
+    }
+}
+
+/// A policy that several managers have, or that the caller keeps a handle on to change it.
+impl<P: Policy + ?Sized> Policy for Arc<P> {
+    fn shares(&self, total_bytes: usize, sharers: &[Sharer]) -> Vec<Share> {
+        (**self).shares(total_bytes, sharers)
+    }
+}
+
+/// A policy that lives elsewhere, in a `static` perhaps.
+impl<P: Policy + ?Sized> Policy for &P {
+    fn shares(&self, total_bytes: usize, sharers: &[Sharer]) -> Vec<Share> {
+        (**self).shares(total_bytes, sharers)
+    }
+}
+
 /// Somebody among those who share, in numbers.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -37,6 +58,7 @@ pub struct Sharer {
 
 /// What somebody may claim when there is not enough for all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Share {
     /// As long as he holds fewer bytes than this he is served before those who hold more than
     /// theirs; and for a request up to this, others are asked to give back.
@@ -48,6 +70,12 @@ pub struct Share {
 impl Share {
     /// Everything is open to him, and he is asked for all he holds above his minimum.
     pub const OPEN: Self = Self { first_bytes: usize::MAX, keeps_bytes: 0 };
+
+    /// A share of these two numbers.
+    #[must_use]
+    pub const fn new(first_bytes: usize, keeps_bytes: usize) -> Self {
+        Self { first_bytes, keeps_bytes }
+    }
 }
 
 /// First come, first served: whoever asks has others asked for all they hold above their minimums.

@@ -1,7 +1,8 @@
 //! Configuring a manager.
 
+use std::io;
 use std::num::NonZero;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -355,11 +356,15 @@ impl MemoryManagerBuilder {
             published: super::stats::published::Published::default(),
             threads: Threads::default(),
         });
-        let (commons, manager) = (Arc::downgrade(&inner.commons), Arc::downgrade(&inner));
-        inner.commons.set_arbiter(Box::new(move || match manager.upgrade() {
-            Some(manager) => rounds::start(&commons, &manager.threads),
-            // Nobody is left to be asked.
-            None => Err(std::io::ErrorKind::NotFound.into()),
+        let weak = Arc::downgrade(&inner);
+        inner.commons.set_arbiter(Box::new(move || {
+            // Without a manager nobody is left to be asked.
+            let manager = weak.upgrade().ok_or(io::ErrorKind::NotFound)?;
+            let weak = Weak::clone(&weak);
+            rounds::start(&manager.threads, move || {
+                let manager = weak.upgrade()?;
+                Some((Arc::clone(&manager.commons), manager))
+            })
         }));
         MemoryManager::new(inner)
     }

@@ -54,7 +54,13 @@ impl MemoryManager {
 
     fn listen(&self) -> Result<(), ConfigError> {
         let inner = self.inner();
-        inner.gauge.listen(&inner.threads).map_err(|source| ConfigError::Thread { source })
+        let weak = Arc::downgrade(inner);
+        let look_at = move || {
+            let inner = weak.upgrade()?;
+            Some((Arc::clone(&inner.gauge), inner))
+        };
+        let listens = inner.gauge.listen(&inner.threads, look_at);
+        listens.map_err(|source| ConfigError::Thread { source })
     }
 }
 

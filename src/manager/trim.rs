@@ -75,8 +75,9 @@ impl MemoryManager {
         first: Next,
         mut work: impl FnMut(&Supply) -> Next + Send + 'static,
     ) -> Result<(), ConfigError> {
-        let supply = Arc::downgrade(&self.inner().commons.supply);
-        let work = move || supply.upgrade().map(|supply| work(&supply));
+        // The manager is kept while the thread works, so that nobody who drops it waits for that.
+        let manager = Arc::downgrade(self.inner());
+        let work = move || manager.upgrade().map(|manager| work(manager.supply()));
         let started = self.inner().threads.start(name, first, work);
         started.map(drop).map_err(|source| ConfigError::Thread { source })
     }

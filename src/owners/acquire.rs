@@ -70,7 +70,7 @@ impl Owner {
     ) -> impl Future<Output = Result<MemorySegment, AllocationError>> + Send + 'static + use<> {
         let (owner, place) = (self.clone(), Place::caller());
         async move {
-            let (bytes, pages) = whole_pages(owner.requester(Effort::AskOthers), bytes)?;
+            let (bytes, pages) = whole_pages(&owner.requester(Effort::AskOthers), bytes)?;
             let charge = owner.charge(bytes).await;
             let segment = owner.block_of(charge, bytes, pages)?;
             segment.allocated_at(place);
@@ -140,7 +140,7 @@ impl Owner {
         timeout: Duration,
     ) -> Result<MemorySegment, AllocationError> {
         let requester = self.requester(Effort::AskOthers);
-        let (bytes, pages) = whole_pages(requester, bytes)?;
+        let (bytes, pages) = whole_pages(&requester, bytes)?;
         let charge = requester.acquire_timeout(bytes, timeout);
         self.block_of(charge, bytes, pages)
     }
@@ -180,7 +180,7 @@ impl Owner {
         let bytes = count.saturating_mul(self.page_size());
         match bytes {
             0 => Ok(None),
-            _ => whole_pages(self.requester(Effort::AskOthers), bytes).map(Some),
+            _ => whole_pages(&self.requester(Effort::AskOthers), bytes).map(Some),
         }
     }
 

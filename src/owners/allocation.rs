@@ -122,7 +122,7 @@ impl Owner {
         let requester = self.requester(Effort::AskOthers);
         let supply = self.node().supply();
         let wanted = bytes.min(supply.page_size.bytes_of(supply.pages));
-        let (wanted, _) = whole_pages(requester, wanted)?;
+        let (wanted, _) = whole_pages(&requester, wanted)?;
         Ok(MemorySegment::new(requester.allocate_up_to(wanted)?))
     }
 
@@ -146,7 +146,7 @@ impl Owner {
             return Ok(Vec::new());
         }
         let requester = self.requester(Effort::AskOthers);
-        let (bytes, pages) = whole_pages(requester, bytes)?;
+        let (bytes, pages) = whole_pages(&requester, bytes)?;
         let (blocks, charge) = requester.allocate_many(bytes, |arena| arena.pieces(pages))?;
         Ok(split(blocks, charge))
     }
@@ -213,7 +213,7 @@ impl Owner {
     #[track_caller]
     pub fn allocate_zeroed(&self, bytes: usize) -> Result<MemorySegment, AllocationError> {
         let requester = self.requester(Effort::AskOthers);
-        let (bytes, pages) = whole_pages(requester, bytes)?;
+        let (bytes, pages) = whole_pages(&requester, bytes)?;
         let stale = Stale::default();
         let search = |arena: &Arena| arena.block_noting(pages, &stale);
         let mut block = MemorySegment::new(requester.allocate_one(bytes, search)?);
@@ -243,7 +243,7 @@ impl Owner {
             return Ok(Vec::new());
         }
         let requester = self.requester(effort);
-        let (bytes, pages) = whole_pages(requester, count.saturating_mul(self.page_size()))?;
+        let (bytes, pages) = whole_pages(&requester, count.saturating_mul(self.page_size()))?;
         let (blocks, charge) = requester.allocate_many(bytes, |arena| search(arena, pages))?;
         Ok(split(blocks, charge))
     }
@@ -251,14 +251,14 @@ impl Owner {
     #[track_caller]
     fn block(&self, bytes: usize, effort: Effort) -> Result<MemorySegment, AllocationError> {
         let requester = self.requester(effort);
-        let (bytes, pages) = whole_pages(requester, bytes)?;
+        let (bytes, pages) = whole_pages(&requester, bytes)?;
         Ok(MemorySegment::new(requester.allocate_one(bytes, |arena| arena.block(pages))?))
     }
 }
 
 /// The pages that hold `bytes`, and their bytes.
 pub(super) fn whole_pages(
-    requester: Requester<'_>,
+    requester: &Requester<'_>,
     bytes: usize,
 ) -> Result<(usize, PageCount), AllocationError> {
     let pages = requester.pages_for(bytes)?;

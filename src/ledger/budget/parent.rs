@@ -1,7 +1,7 @@
 //! What accounts take their bytes from.
 
+use super::outcome::Refused;
 use super::queue_position::{HasWaiters, QueuePosition};
-use super::refused::Refused;
 
 /// What an account takes its bytes from: the budget, or an account that itself has a parent.
 ///

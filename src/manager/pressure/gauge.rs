@@ -120,10 +120,13 @@ impl Gauge {
     }
 
     /// Starts the thread that tells, once.
-    fn start_telling(self: &Arc<Self>, threads: &Threads) -> io::Result<&Arc<Wakeup>> {
+    fn start_telling<M>(
+        &self,
+        threads: &Threads,
+        look_at: impl Fn() -> Option<(Arc<Self>, M)> + Send + 'static,
+    ) -> io::Result<&Arc<Wakeup>> {
         let start = || {
-            let gauge = Arc::downgrade(self);
-            let tell = move || gauge.upgrade().map(|gauge| gauge.tell_pressure());
+            let tell = move || look_at().map(|(gauge, _manager)| gauge.tell_pressure());
             let wakeup = threads.start("offheap-pressure", Next::WhenWoken, tell)?;
             let wakes = Arc::clone(&wakeup);
             self.supply.budget.watch(move || wakes.wake());
@@ -132,9 +135,15 @@ impl Gauge {
         self.thread.start(start)
     }
 
-    /// Has listeners told from now on; they are told the level that there is.
-    pub(in crate::manager) fn listen(self: &Arc<Self>, threads: &Threads) -> io::Result<()> {
-        self.start_telling(threads)?.wake();
+    /// Has listeners told from now on; they are told the level that there is. `look_at` finds this
+    /// gauge again, and keeps the manager while listeners are told, so that nobody who drops a
+    /// manager waits for foreign code.
+    pub(in crate::manager) fn listen<M>(
+        &self,
+        threads: &Threads,
+        look_at: impl Fn() -> Option<(Arc<Self>, M)> + Send + 'static,
+    ) -> io::Result<()> {
+        self.start_telling(threads, look_at)?.wake();
         Ok(())
     }
 

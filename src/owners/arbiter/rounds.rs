@@ -377,13 +377,16 @@ fn end(commons: &Commons, ticket: Ticket, why: WaitEnd) {
     commons.serve();
 }
 
-/// Starts the arbiter of a manager on one of `threads`, and returns what wakes it. It ends once
-/// `commons` is gone.
-pub(crate) fn start(commons: &Weak<Commons>, threads: &Threads) -> io::Result<Arc<Wakeup>> {
+/// Starts the arbiter of a manager on one of `threads`, and returns what wakes it. `look_at` says
+/// whose owners they are, and keeps the manager while the arbiter looks at them, so that nobody who
+/// drops a manager waits for foreign code. It ends once there are none.
+pub(crate) fn start<M>(
+    threads: &Threads,
+    look_at: impl Fn() -> Option<(Arc<Commons>, M)> + Send + 'static,
+) -> io::Result<Arc<Wakeup>> {
     let mut arbiter = Arbiter::default();
-    let commons = Weak::clone(commons);
     threads.start("offheap-arbiter", Next::WhenWoken, move || {
-        let commons = commons.upgrade()?;
+        let (commons, _manager) = look_at()?;
         become_arbiter();
         // What panics is foreign. Those that wait need the arbiter all the same.
         Some(catch(|| arbiter.look(&commons)).unwrap_or(Next::After(IDLE_LOOK_EVERY)))

@@ -46,6 +46,11 @@ impl Registry {
         look(&snapshot)
     }
 
+    /// Whether there is an owner of which this is true.
+    pub(crate) fn any_owner(&self, is_true: impl FnMut(Arc<OwnerNode>) -> bool) -> bool {
+        self.members().owners.iter().filter_map(Weak::upgrade).any(is_true)
+    }
+
     /// Makes what drainers look for, while none is at work.
     pub(crate) fn while_nobody_drains(&self, make: &mut dyn FnMut()) {
         let _members = self.members();

@@ -28,6 +28,8 @@ const BUMP_OVERHEAD_BYTES: usize = 64;
 /// A bump arena for the short-lived small objects of one task: values are placed one after the
 /// other and go all at once. Destructors of what is placed here do not run.
 ///
+/// It is `Send`, but not `Sync`: objects are placed through a shared reference, without a lock.
+///
 /// It takes memory from its owner in pages, or in blocks for larger objects; in heap mode it takes
 /// it from the process allocator through [`bumpalo`], under the same budget. It never holds more
 /// than its limit, and all it holds is counted.

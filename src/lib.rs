@@ -81,6 +81,10 @@
 //!    does not is refused once nobody has anything to give, with an error that names the holders.
 
 #![cfg_attr(offheap_loom, expect(dead_code, reason = "the models use the lower floors only"))]
+#![cfg_attr(
+    offheap_loom,
+    expect(missing_debug_implementations, reason = "the models see what users do not")
+)]
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("offheap counts bytes in 64 bits: it needs a 64-bit target");

@@ -269,9 +269,9 @@ impl MemoryManagerBuilder {
         self
     }
 
-    /// Where the levels of [`Pressure`] above normal begin, as shares of the capacity: 0.7, 0.85
-    /// and
-    /// 0.95 by default. Each is above 0, at most 1, and not below the one before.
+    /// Where the levels of [`Pressure`](crate::pressure::Pressure) above normal begin, as shares of
+    /// the capacity: 0.7, 0.85 and 0.95 by default. Each is above 0, at most 1, and not below the
+    /// one before.
     pub fn pressure_thresholds(mut self, elevated: f64, high: f64, critical: f64) -> Self {
         self.pressure_shares = [elevated, high, critical];
         self

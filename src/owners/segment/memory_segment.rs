@@ -17,8 +17,8 @@ use crate::owners::node::page_cache;
 /// A page or a block that is held by a caller.
 ///
 /// Goes back to where it came from when dropped, on whatever thread. Dereferences to its bytes;
-/// typed access at any byte offset, aligned or not, is checked and returns [`OutOfBounds`] where
-/// it does not fit.
+/// typed access at any byte offset, aligned or not, is checked and returns
+/// [`OutOfBounds`](crate::error::OutOfBounds) where it does not fit.
 ///
 /// Its first byte is aligned to the size of a page in off-heap mode, whatever the size of the
 /// segment, and to 4 KiB at least in both modes. [`as_ptr`](slice::as_ptr) and

@@ -19,24 +19,25 @@ use super::segment::memory_segment::MemorySegment;
 /// Waiting in turn: first come, first served, so that a large request is not starved by small ones.
 /// A request that waits goes before all that do not wait, and a policy may put some before others.
 ///
-/// The futures need no runtime of their own, and borrow nothing. They take their place in the queue
-/// when they are first polled. Dropping one leaves the queue, and loses neither a page nor
-/// anybody's turn. Owners that can give memory back are asked meanwhile.
+/// The futures need no runtime of their own, and borrow nothing. They take their place in the line
+/// when they are first polled. Dropping one leaves the line, and loses neither a page nor the turn
+/// of another request. Owners that can give memory back are asked meanwhile.
 ///
-/// A request that could never be granted, whatever the others give back, is refused at once. So is
-/// one that is made within a [`Reclaimer`](crate::reclaim::Reclaimer)'s own reclaim, which others
-/// wait for.
+/// A request that could never be granted, whatever others give back, is refused at once. So is one
+/// that is made within a [`Reclaimer`](crate::reclaim::Reclaimer)'s own reclaim, which others wait
+/// for.
 impl Owner {
     /// Waits until it has `count` pages: all or none, as [`allocate_pages`](Self::allocate_pages).
     ///
     /// # Blocking
     ///
-    /// The future blocks no thread. It waits as long as it is polled.
+    /// The future blocks no thread. It waits until it is served, however long that takes; drop it
+    /// to give up.
     ///
     /// # Errors
     ///
-    /// If it is more than the limits or the capacity allow, everybody who holds memory waits for
-    /// more and this request came last, or the manager has been shut down.
+    /// If it is more than the limits or the capacity allow, or the manager has been shut down. Also
+    /// if it is a deadlock: all that hold memory wait for more, and this request came last.
     #[track_caller]
     pub fn acquire_pages(
         &self,

@@ -83,8 +83,8 @@ impl Owner {
     ///
     /// # Errors
     ///
-    /// If the budget or the limit has less left, no free block was large enough while it looked,
-    /// not even with the spare address space, or the manager has been shut down.
+    /// If the budget or the limit has less left, or the manager has been shut down. Also if no free
+    /// block was large enough while it looked, not even with the spare address space.
     #[track_caller]
     pub fn allocate(&self, bytes: usize) -> Result<MemorySegment, AllocationError> {
         self.block(bytes, Effort::AskOthers)
@@ -104,10 +104,10 @@ impl Owner {
     /// Allocates one block of at least a page and at most `bytes`, rounded up to pages: what the
     /// limits and the strategy find.
     ///
-    /// With [`Strategy::SmallestFit`](crate::Strategy::SmallestFit) that is all of `bytes` if
-    /// there is such a block, or spare address space to make one of, and otherwise, as always with
-    /// [`Strategy::LargestFit`](crate::Strategy::LargestFit), the largest there is. The largest
-    /// there is never costs a system call.
+    /// With [`Strategy::SmallestFit`](crate::Strategy::SmallestFit) that is all of `bytes`, if
+    /// there is such a block, or spare address space to make one of. Otherwise it is the largest
+    /// there is, as always with [`Strategy::LargestFit`](crate::Strategy::LargestFit). That one
+    /// never costs a system call.
     ///
     /// # Blocking
     ///

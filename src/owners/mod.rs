@@ -1,4 +1,4 @@
-//! Floor 3: who holds memory, and how it is shared.
+//! Floor 3: the owners of memory, and how they share it.
 //!
 //! ```text
 //! paged/     a stream of bytes over pages, written and read again
@@ -6,9 +6,9 @@
 //! reclaim  registration          giving memory back; how an owner comes to be
 //! owner  allocation  acquire     what users hold: an owner, and how it gets memory
 //! reservation  worker  holdings  and what else it holds
-//! arbiter/   who is asked to give memory back, in what order; who waits in vain
+//! arbiter/   which owners are asked to give back, in what order; which requests wait in vain
 //! request/   from bytes to memory: charge, find, ask, refuse
-//! sharing/   all owners together: who is there, what they hold, who is served next
+//! sharing/   all owners together: which are there, what they hold, which is served next
 //! segment/   what a caller holds: bytes, with checked access at any offset      unsafe
 //! node/      one owner inside: its account, its place in the tree, its pages    unsafe
 //! ```

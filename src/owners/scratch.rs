@@ -119,6 +119,10 @@ impl Scratch {
 
     /// Places a value.
     ///
+    /// # Blocking
+    ///
+    /// Only if a new extent is needed: as [`Owner::allocate`].
+    ///
     /// # Errors
     ///
     /// If the scratch's limit, the owner's limit or the budget has less left.
@@ -133,6 +137,10 @@ impl Scratch {
     }
 
     /// Places a copy of a slice.
+    ///
+    /// # Blocking
+    ///
+    /// As [`alloc`](Self::alloc).
     ///
     /// # Errors
     ///
@@ -150,6 +158,10 @@ impl Scratch {
 
     /// Places a copy of a string.
     ///
+    /// # Blocking
+    ///
+    /// As [`alloc`](Self::alloc).
+    ///
     /// # Errors
     ///
     /// As [`alloc`](Self::alloc).
@@ -161,7 +173,11 @@ impl Scratch {
         Ok(unsafe { std::str::from_utf8_unchecked_mut(bytes) })
     }
 
-    /// Memory of this layout, which nobody else has until `reset` or drop.
+    /// Memory of this layout, which nothing else has until `reset` or drop.
+    ///
+    /// # Blocking
+    ///
+    /// As [`alloc`](Self::alloc).
     ///
     /// # Errors
     ///
@@ -187,7 +203,8 @@ impl Scratch {
         }
     }
 
-    /// Forgets all objects, and keeps the memory of the last extent for the next ones.
+    /// Forgets all objects, and keeps the memory of the last extent for the next ones. The other
+    /// extents go back.
     pub fn reset(&mut self) {
         let extents = self.extents.get_mut();
         if let Some(mut last) = extents.pop() {
@@ -302,7 +319,7 @@ impl Drop for PageExtent {
     fn drop(&mut self) {
         checker::use_again(self.segment.base(), 0..self.segment.size());
         // SAFETY: so many bytes lie within the segment, and are ours alone, by the type invariant.
-        // From here on they are initialized, as whoever gets the pages next expects.
+        // From here on they are initialized, as the next holder of the pages expects.
         unsafe { self.segment.base().write_bytes(0, self.touched_bytes) };
     }
 }

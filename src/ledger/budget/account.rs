@@ -75,7 +75,7 @@ impl Account {
         }
     }
 
-    /// Lets the allowance of a new account be used, for those who collect it find it from now on.
+    /// Lets the allowance of a new account be used, since drainers find it from now on.
     pub fn open_allowance(&self, parent: &impl Parent) -> HasWaiters {
         self.allowance.open(parent)
     }
@@ -148,14 +148,14 @@ impl Account {
         (guaranteed + parent_bytes).min(self.limit().saturating_sub(used))
     }
 
-    /// The bytes it could take now; `None` while somebody waits for them, here or above.
+    /// The bytes it could take now; `None` while a request waits for them, here or above.
     #[must_use]
     pub fn free_bytes(&self, parent: &impl Parent) -> Option<u64> {
         let free = self.free_bytes_with(parent.free_bytes()?, 0);
         if self.word().is_awaited() { None } else { Some(free) }
     }
 
-    /// Says that somebody waits for what is given back here, or at a level above, or no longer.
+    /// Says that a request waits for what is given back here, or at a level above, or no longer.
     pub fn set_awaited(&self, parent: &impl Parent, level: u32, awaited: HasWaiters) {
         match level.checked_sub(1) {
             None => account_word::set_awaited(&self.word, awaited),
@@ -191,7 +191,7 @@ impl Account {
             let old = self.word.fetch_add(CHANGE.wrapping_add(bytes), Ordering::Relaxed);
             (source, opened(AccountWord::from_bits(old), bytes))
         };
-        // In flight until here, so that whoever closes the budget knows that it is over.
+        // In flight until here, so that a thread that closes the budget knows when it is over.
         self.settle_at(parent, source);
         Ok(opened)
     }
@@ -357,16 +357,16 @@ impl Account {
             match self.word.compare_exchange(
                 word.into_bits(),
                 next(word, bytes).changed().into_bits(),
-                // ORDERING: AcqRel. Release: whoever reads this word sees what the parent granted
-                // for it (above). Acquire: should the version have come round to the same value
-                // since we read it, what was given back since is seen, too.
+                // ORDERING: AcqRel. Release: a thread that reads this word sees what the parent
+                // granted for it (above). Acquire: should the version have come round to the same
+                // value since we read it, what was given back since is seen, too.
                 Ordering::AcqRel,
                 // ORDERING: Relaxed. The loop reads it again.
                 Ordering::Relaxed,
             ) {
                 Ok(_) => return Ok((source, opened(word, bytes))),
                 Err(_) => {
-                    // Whoever waits there waits for requests in flight (Protocol, 7).
+                    // A request that waits there waits for those in flight (Protocol, 7).
                     let _: HasWaiters = self.undo_at(parent, source, share);
                 }
             }
@@ -395,7 +395,8 @@ impl Account {
         let quantum = self.allowance.quantum_of(parent);
         let asked = quantum > 0 && parent.begin(bytes + quantum, turn).is_ok();
         if asked {
-            // Should it go back at once: we are in flight there, which those who wait wait for.
+            // Should it go back at once: we are in flight there, and requests that wait wait for
+            // that.
             let _: HasWaiters = self.allowance.keep(parent, quantum);
         }
         asked
@@ -403,7 +404,8 @@ impl Account {
 
     /// A request is in flight no longer.
     fn land(&self) {
-        // ORDERING: Relaxed. Nothing is given back, and whoever waits for it reads this word only.
+        // ORDERING: Relaxed. Nothing is given back, and a thread that waits for it reads this word
+        // only.
         self.word.fetch_sub(IN_FLIGHT, Ordering::Relaxed);
     }
 
@@ -430,8 +432,8 @@ impl Account {
         // Read first: the account may be gone after the subtraction.
         let minimum = self.minimum();
         // ORDERING: AcqRel. Release: the memory was given back before, and so were all our other
-        // accesses. Acquire: whoever empties the account may let go of it, after everybody
-        // else's accesses.
+        // accesses. Acquire: the thread that empties the account may let go of it, after all
+        // others' accesses.
         let old = self.word.fetch_add(CHANGE.wrapping_sub(off), Ordering::AcqRel);
         let old = AccountWord::from_bits(old);
         let left = old.released(bytes);
@@ -439,7 +441,7 @@ impl Account {
         let share = beyond(minimum, used) - beyond(minimum, left_bytes);
         let returned = Credit { kept: kept(old, left), awaited: HasWaiters::new(old.is_awaited()) };
         match returned.kept {
-            // Nobody is left for whom it would be guaranteed.
+            // No handle is left that it would be guaranteed to.
             Remainder::Nothing if old.is_closed() => (share + minimum, returned),
             _ => (share, returned),
         }

@@ -88,7 +88,7 @@ impl Parent for Flickering {
     fn free_bytes(&self) -> Option<u64> {
         // ORDERING: Relaxed. One thread counts.
         let look = self.looks.fetch_add(1, Ordering::Relaxed);
-        assert!(look < 2, "whoever looks now may have to shut the allowance");
+        assert!(look < 2, "a second look may have to shut the allowance");
         if look == 0 {
             return Some(self.limit());
         }

@@ -4,7 +4,7 @@ use crate::base::sync::{AtomicU64, Ordering};
 
 use super::queue_position::HasWaiters;
 
-/// Bytes reserved, requests in flight, whether it is closed, whether somebody waits for it, and a
+/// Bytes reserved, requests in flight, whether it is closed, whether a request waits for it, and a
 /// number that tells one state from the next.
 ///
 /// ```text
@@ -12,7 +12,7 @@ use super::queue_position::HasWaiters;
 /// | version | awaited | closed | in flight |       reserved bytes        |
 /// ```
 ///
-/// The version counts changes of an account, so that whoever reads the same word twice knows that
+/// The version counts changes of an account. So a thread that reads the same word twice knows that
 /// nothing happened in between. It wraps around after 64 changes, and is on top, where a wrap is
 /// lost instead of carried on. A budget leaves it at 0.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,7 +61,7 @@ impl AccountWord {
         self.0 & CLOSED != 0
     }
 
-    /// Whether somebody waits in line for what is given back here.
+    /// Whether a request waits in line for what is given back here.
     pub(crate) const fn is_awaited(self) -> bool {
         self.0 & AWAITED != 0
     }
@@ -99,19 +99,19 @@ impl AccountWord {
         Self(CLOSED)
     }
 
-    /// What to set while somebody waits in line.
+    /// What to set while a request waits in line.
     pub(crate) const fn awaited() -> Self {
         Self(AWAITED)
     }
 }
 
-/// Says in a word that somebody waits in line for it, or no longer. For whoever has the line
-/// locked (`budget`, Protocol, 7).
+/// Says in the word of a level that a request waits in line for it, or no longer. For a thread
+/// that has the line locked (`budget`, Protocol, 7).
 pub(super) fn set_awaited(word: &AtomicU64, awaited: HasWaiters) {
     let bits = AccountWord::awaited().into_bits();
-    // ORDERING: Relaxed. Who waits is found under the lock of the line: whoever reads this bit
-    // locks it later than we did. And our next look at this word finds what was given back to it
-    // before.
+    // ORDERING: Relaxed. What waits is found under the lock of the line: a thread that reads this
+    // bit locks it later than we did. And our next look at this word finds what was given back to
+    // it before.
     match awaited.is_yes() {
         true => word.fetch_or(bits, Ordering::Relaxed),
         false => word.fetch_and(!bits, Ordering::Relaxed),

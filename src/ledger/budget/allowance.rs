@@ -3,16 +3,16 @@
 //!
 //! # Protocol
 //!
-//! 1. As with a word, giving is Release and taking is Acquire on the same word, so that a thread
-//!    that takes bytes finds the memory for them; and a request that may still fail is in flight.
-//! 2. Before anybody is refused, a drainer shuts the allowance, waits until nothing is in flight,
+//! 1. As with an account, giving is Release and taking is Acquire on the same word. So a thread
+//!    that takes bytes finds the memory for them. A request that may still fail is in flight.
+//! 2. Before a request is refused, a drainer shuts the allowance, waits until nothing is in flight,
 //!    and credits the parent with what is there. While it is shut nothing is given or taken; what
 //!    comes back goes to the parent. So the parent then says what is free. Nobody opens it before
 //!    the drainer lets go of it.
-//! 3. It is open only while there is plenty, and nobody waits for any of it: what comes back to an
-//!    open allowance is not seen by those who wait. A request that begins to wait marks what it
+//! 3. It is open only while there is plenty, and nobody waits for any of it: requests that wait do
+//!    not see what comes back to an open allowance. A request that begins to wait marks what it
 //!    waits for, and then has every allowance drained. A thread that opens one looks whether it
-//!    may, opens, and looks again: if the drainer was there in between, this second look finds the
+//!    may, opens, and looks again. If the drainer was there in between, this second look finds the
 //!    mark, since emptying is Release and opening is Acquire. Then it shuts it again, and collects.
 //!    A new one is shut until drainers find it.
 //! 4. What is on its way back to the parent for other reasons is in flight *there*, so that nobody
@@ -108,11 +108,12 @@ impl Allowance {
         // strength of it.
         self.word.fetch_or(end.into_bits(), Ordering::Relaxed);
         let mut patience = Patience::new();
-        // Unless another one opens what was shut for want of plenty: he looked after we did.
+        // Unless another one opens what was shut for want of plenty: it looked after we did.
         while self.word().is_shut() && self.word().has_in_flight() {
             patience.wait();
         }
-        // Also if there is nothing: taking it acquires what whoever took it has in flight.
+        // Also if there is nothing: taking it acquires what is in flight of the thread that took
+        // it.
         match parent.begin(0, QueuePosition::LAST) {
             Ok(()) => parent.undo(self.take_all()),
             // It is closed: nobody is refused for want of these.
@@ -122,8 +123,8 @@ impl Allowance {
 
     /// Lets it be opened again, after the attempt that it was collected for.
     pub(crate) fn let_go(&self) {
-        // ORDERING: Relaxed. Whoever opens it acquires, by way of this, what was before it was
-        // emptied (Protocol, 3), and nothing else is published.
+        // ORDERING: Relaxed. A thread that opens it acquires, by way of this, what was before it
+        // was emptied (Protocol, 3), and nothing else is published.
         self.word.fetch_and(!HELD, Ordering::Relaxed);
     }
 
@@ -156,7 +157,7 @@ impl Allowance {
     /// Gives all but a quantum back to `parent` (Protocol, 4).
     fn give_surplus(&self, parent: &impl Parent) -> HasWaiters {
         if parent.begin(0, QueuePosition::LAST).is_err() {
-            // It is closed, and whoever closed it collects this.
+            // It is closed, and the thread that closed it collects this.
             return HasWaiters::NO;
         }
         let surplus = self.bytes().saturating_sub(self.quantum());
@@ -190,7 +191,7 @@ impl Allowance {
     }
 
     fn word(&self) -> AllowanceWord {
-        // ORDERING: Relaxed. Whoever changes it acquires by that; others show it, or wait.
+        // ORDERING: Relaxed. A thread that changes it acquires by that; others show it, or wait.
         AllowanceWord::from_bits(read(&self.word, Ordering::Relaxed))
     }
 }

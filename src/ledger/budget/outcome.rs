@@ -72,12 +72,12 @@ pub enum Remainder {
 pub struct Credit {
     /// Whether the account still holds something.
     pub kept: Remainder,
-    /// Whether somebody waits for it.
+    /// Whether a request waits for it.
     pub awaited: HasWaiters,
 }
 
 impl Credit {
-    /// The same, and whether somebody waits elsewhere.
+    /// The same, and whether a request waits elsewhere.
     pub(super) fn or(self, awaited: HasWaiters) -> Self {
         Self { awaited: self.awaited.or(awaited), ..self }
     }

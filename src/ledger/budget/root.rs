@@ -64,9 +64,10 @@ impl Budget {
         Ok(())
     }
 
-    /// Has `passed` called when the reserved bytes pass a bound, or somebody begins to wait or no
-    /// longer does: once, until the bounds are set again. It is called in the middle of whatever
-    /// passed it, so it only tells somebody else. The first one that is named stays.
+    /// Has `passed` called when the reserved bytes pass a bound, or when a request begins to wait
+    /// or none does any longer: once, until the bounds are set again. It is called in the middle of
+    /// the call that passed the bound, so it only wakes another thread. The first one that is set
+    /// stays.
     pub fn watch(&self, passed: impl Fn() + Send + Sync + 'static) {
         self.watch.call(passed);
     }
@@ -76,7 +77,7 @@ impl Budget {
         self.watch.set_bounds(below, above);
     }
 
-    /// Whether somebody waits in line for what is given back.
+    /// Whether a request waits in line for what is given back.
     #[must_use]
     pub fn is_awaited(&self) -> bool {
         self.word().is_awaited()
@@ -102,7 +103,7 @@ impl Budget {
     }
 
     fn word(&self) -> AccountWord {
-        // ORDERING: Acquire. Whoever refuses on the strength of it reads an account again
+        // ORDERING: Acquire. A request that refuses on the strength of it reads an account again
         // (Protocol, 3), and must see what an undone request gave back to it.
         AccountWord::from_bits(read(&self.word, Ordering::Acquire))
     }
@@ -187,8 +188,8 @@ impl Parent for Budget {
     }
 
     fn settle(&self) {
-        // ORDERING: Release. Whoever finds nothing in flight after closing sees what the accounts
-        // got (`wait_until_settled`).
+        // ORDERING: Release. A thread that finds nothing in flight after closing sees what the
+        // accounts got (`wait_until_settled`).
         let old = self.word.fetch_sub(IN_FLIGHT, Ordering::Release);
         self.note_peak(AccountWord::from_bits(old - IN_FLIGHT));
     }

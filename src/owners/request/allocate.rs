@@ -20,7 +20,7 @@ const SEARCHES_MAX: usize = 8;
 struct Found {
     block: Block,
     charge: Charge,
-    /// Whether somebody waits for what it did not take of what was asked for.
+    /// Whether a request waits for what it did not take of what was asked for.
     awaited: HasWaiters,
 }
 
@@ -157,7 +157,7 @@ impl Requester<'_> {
                     self.node.take_back([found.block]);
                     found.charge.release();
                 }
-                // Whoever was first in line may want something else by now.
+                // The request that is first in line may want something else by now.
                 self.commons.serve();
                 // What is kept at hand is neither in the budget nor in a hole.
                 self.commons.drained(DrainScope::Everybody, |_| attempt())
@@ -190,16 +190,16 @@ impl Requester<'_> {
             let granted = wanted.min(within).max(page_size.bytes());
             let pages = self.supply().pages_within(granted);
             match self.find_one(granted, &|arena: &Arena| arena.block_up_to(pages)) {
-                // Somebody took of it since we asked. A page that is refused is the end of it.
+                // Another request took of it since we asked. A page that is refused ends the loop.
                 Err(why) if why.is_for_want_of_memory() && granted > page_size.bytes() => {}
                 answer => return answer,
             }
         }
     }
 
-    /// A block, and the charge for it. Nothing is in flight afterwards: a drainer that makes this
-    /// attempt may let go of owners then, which takes a lock that another one may have, and that
-    /// one may wait for what is in flight.
+    /// A block, and the charge for it. Nothing is in flight afterwards. For a drainer that makes
+    /// this attempt may let go of owners then. That takes a lock that another thread may have,
+    /// which may wait for what is in flight.
     fn find_one(
         &self,
         bytes: usize,

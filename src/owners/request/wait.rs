@@ -182,7 +182,7 @@ impl Requester<'_> {
         Some(Refused::Account { free, level })
     }
 
-    /// Whether there is anybody who could give memory back.
+    /// Whether there is an owner that could give memory back.
     fn can_ask_others(&self) -> bool {
         self.commons.registry.any_owner(|owner| {
             let reclaim = &owner.sharing().reclaim;

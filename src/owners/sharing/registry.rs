@@ -1,4 +1,4 @@
-//! The owners and workers of a manager: who is there.
+//! The owners and workers of a manager: which are there.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -7,21 +7,21 @@ use crate::owners::node::supply::Supply;
 use crate::owners::node::worker_node::WorkerNode;
 
 /// All owners and workers. Locked when one comes or goes, when numbers are asked for, and on the
-/// way to a refusal, so that there is one drainer at a time and nobody comes while it is at work.
-/// On the way to memory only once an owner, when it gets its depot.
+/// way to a refusal. So there is one drainer at a time, and no owner or worker comes while it is at
+/// work. On the way to memory it is locked only once for each owner, when that gets its depot.
 pub(crate) struct Registry {
     supply: Arc<Supply>,
     members: Mutex<Members>,
 }
 
-/// A caller that has these locked may let go of an owner, or of a worker, so that takes no lock.
+/// A caller that has these locked may let go of an owner, or of a worker. So that takes no lock.
 #[derive(Default)]
 struct Members {
     owners: Vec<Weak<OwnerNode>>,
     workers: Vec<Weak<WorkerNode>>,
 }
 
-/// Those that are there while nobody comes.
+/// The owners and workers that are there, while none comes.
 pub(crate) struct Snapshot {
     /// In the order of their registration: a parent comes before its children.
     pub(crate) owners: Vec<Arc<OwnerNode>>,
@@ -34,10 +34,10 @@ impl Registry {
         Self { supply: Arc::clone(supply), members: Mutex::default() }
     }
 
-    /// Looks at those that are there, while nobody comes.
+    /// Looks at the owners and workers that are there, while none comes.
     pub(crate) fn snapshot<T>(&self, look: impl FnOnce(&Snapshot) -> T) -> T {
         let members = self.members();
-        // Gone before the lock is, so that the next to lock finds nobody kept alive by this.
+        // Gone before the lock is, so that the next to lock finds no owner kept alive by this.
         let snapshot = Snapshot {
             owners: members.owners.iter().filter_map(Weak::upgrade).collect(),
             workers: members.workers.iter().filter_map(Weak::upgrade).collect(),

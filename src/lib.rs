@@ -38,6 +38,8 @@
 //! | memory that others allocate | [`Reservation`], which only counts |
 //! | many small objects that go together | [`Scratch`] |
 //! | all segments of a task | [`Holdings`] |
+//! | bytes in a row, as many as come | [`PageWriter`], then [`PageReader`] |
+//! | a foreign structure that holds memory | [`MemorySegment::into_raw`] |
 //! | one resource for several tasks | [`Lease`] |
 //! | a refusal to look into | [`AllocationError`], [`Refusal`], [`Reason`] |
 //! | memory that you could give back | [`Reclaimer`], or [`Owner::reclaim_requested_bytes`] |
@@ -87,6 +89,8 @@
 //! [`Holdings`]: segments::Holdings
 //! [`Lease`]: resources::Lease
 //! [`ManagerStats`]: stats::ManagerStats
+//! [`PageReader`]: segments::PageReader
+//! [`PageWriter`]: segments::PageWriter
 //! [`Policy`]: sharing::Policy
 //! [`Pressure`]: pressure::Pressure
 //! [`Reason`]: error::Reason
@@ -98,6 +102,10 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(offheap_loom, expect(dead_code, reason = "the models use the lower floors only"))]
+#![cfg_attr(
+    offheap_loom,
+    expect(missing_debug_implementations, reason = "the models see what users do not")
+)]
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("offheap counts bytes in 64 bits: it needs a 64-bit target");
@@ -250,15 +258,18 @@ pub mod resources {
     pub use crate::manager::{Lease, SharedResourceStats};
 }
 
-/// Segments that are kept together, and small objects.
+/// What segments become: kept together, a stream over pages, raw parts; and small objects.
 ///
 /// [`Holdings`](segments::Holdings) are segments of one owner that go back together. A
 /// [`Scratch`](segments::Scratch) places small objects one after the other, and forgets them
-/// together.
+/// together. A [`PageWriter`](segments::PageWriter) writes bytes to pages, and allocates more of
+/// them as it takes; [`RawSegment`](segments::RawSegment) is for foreign structures.
 #[cfg(not(offheap_loom))]
 pub mod segments {
     pub use crate::owners::holdings::Holdings;
+    pub use crate::owners::paged::{ConsumingReader, PageReader, PageWriter};
     pub use crate::owners::scratch::Scratch;
+    pub use crate::owners::segment::raw_segment::RawSegment;
 }
 
 /// How owners share a budget when there is not enough for all.

@@ -9,6 +9,7 @@
 //! What takes more threads and more steps than that is in `tests/schedules.rs`, which shuttle runs
 //! in many random orders, under `--cfg offheap_shuttle` beside the first; see `scripts/shuttle.sh`.
 #![cfg(offheap_loom)]
+#![expect(missing_debug_implementations, reason = "nobody prints what models use")]
 
 pub mod engine;
 pub mod manager;

@@ -68,8 +68,17 @@ impl MemoryManager {
     }
 }
 
+impl Default for MemoryManagerBuilder {
+    /// As [`new`](Self::new).
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl MemoryManagerBuilder {
-    fn new() -> Self {
+    /// A configuration without a capacity, and with the default of everything else. The same as
+    /// [`MemoryManager::builder`].
+    pub fn new() -> Self {
         Self {
             capacity: Capacity::Bytes(0),
             capacity_bytes: 0,

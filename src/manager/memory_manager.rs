@@ -1,6 +1,7 @@
 //! The memory manager: one budget, one arena, and the owners that share them.
 
 use std::fmt;
+use std::panic::RefUnwindSafe;
 use std::sync::Arc;
 
 use crate::base::available::CapacitySource;
@@ -87,6 +88,10 @@ pub(super) struct ManagerInner {
     /// The manager's own threads. They have no handle, so they end with it.
     pub(super) threads: Threads,
 }
+
+/// A panic leaves nothing of it halfway: see `Commons`. Levels, resources and threads are behind
+/// locks that outlast a panic, and callbacks run with none of them locked.
+impl RefUnwindSafe for ManagerInner {}
 
 impl ManagerInner {
     pub(super) fn supply(&self) -> &Supply {

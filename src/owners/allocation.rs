@@ -2,6 +2,8 @@
 
 use crate::base::error::AllocationError;
 use crate::base::units::PageCount;
+use crate::memory::arena::{Arena, NoMemory, Stale};
+use crate::memory::block::Block;
 
 use super::owner::Owner;
 use super::request::requester::{Effort, Requester};
@@ -149,6 +151,76 @@ impl Owner {
         Ok(split(blocks, charge))
     }
 
+    /// Allocates one page of zeros, whatever the [`ZeroPolicy`](crate::config::ZeroPolicy).
+    ///
+    /// Costs no more than [`allocate_page`](Self::allocate_page) under the policies that make free
+    /// or fresh memory zero, and in heap mode. Under [`Never`](crate::config::ZeroPolicy::Never)
+    /// every page is overwritten, as it mostly comes from those at hand, which were used before.
+    ///
+    /// # Blocking
+    ///
+    /// As [`allocate_page`](Self::allocate_page).
+    ///
+    /// # Errors
+    ///
+    /// As [`allocate_page`](Self::allocate_page).
+    #[track_caller]
+    pub fn allocate_page_zeroed(&self) -> Result<MemorySegment, AllocationError> {
+        let mut page = self.allocate_page()?;
+        if !self.node().supply().arena.hands_out_zeros() {
+            page.fill(0);
+        }
+        Ok(page)
+    }
+
+    /// Allocates `count` pages of zeros, all or none, whatever the
+    /// [`ZeroPolicy`](crate::config::ZeroPolicy).
+    ///
+    /// Under [`Never`](crate::config::ZeroPolicy::Never) a page is overwritten unless it is known
+    /// that nobody has used it since the system gave it. That is not known of a page that shares a
+    /// huge page with one that was used, that was populated ahead, or that was kept at hand. Under
+    /// other policies, and in heap mode, it costs no more than
+    /// [`allocate_pages`](Self::allocate_pages).
+    ///
+    /// # Blocking
+    ///
+    /// As [`allocate_page`](Self::allocate_page).
+    ///
+    /// # Errors
+    ///
+    /// As [`allocate_pages`](Self::allocate_pages).
+    #[track_caller]
+    pub fn allocate_pages_zeroed(
+        &self,
+        count: usize,
+    ) -> Result<Vec<MemorySegment>, AllocationError> {
+        self.pages_from(count, Effort::AskOthers, Arena::pages_zeroed)
+    }
+
+    /// Allocates one block of `bytes`, rounded up to pages, of zeros, whatever the
+    /// [`ZeroPolicy`](crate::config::ZeroPolicy).
+    ///
+    /// What is overwritten is as with [`allocate_pages_zeroed`](Self::allocate_pages_zeroed). So is
+    /// all of a block that took spare address space.
+    ///
+    /// # Blocking
+    ///
+    /// As [`allocate_page`](Self::allocate_page).
+    ///
+    /// # Errors
+    ///
+    /// As [`allocate`](Self::allocate).
+    #[track_caller]
+    pub fn allocate_zeroed(&self, bytes: usize) -> Result<MemorySegment, AllocationError> {
+        let requester = self.requester(Effort::AskOthers);
+        let (bytes, pages) = whole_pages(&requester, bytes)?;
+        let stale = Stale::default();
+        let search = |arena: &Arena| arena.block_noting(pages, &stale);
+        let mut block = MemorySegment::new(requester.allocate_one(bytes, search)?);
+        stale.clear(&mut block);
+        Ok(block)
+    }
+
     #[cold]
     #[track_caller]
     fn page(&self, effort: Effort) -> Result<MemorySegment, AllocationError> {
@@ -157,12 +229,22 @@ impl Owner {
 
     #[track_caller]
     fn pages(&self, count: usize, effort: Effort) -> Result<Vec<MemorySegment>, AllocationError> {
+        self.pages_from(count, effort, Arena::pages)
+    }
+
+    #[track_caller]
+    fn pages_from(
+        &self,
+        count: usize,
+        effort: Effort,
+        search: impl FnOnce(&Arena, PageCount) -> Result<Vec<Block>, NoMemory>,
+    ) -> Result<Vec<MemorySegment>, AllocationError> {
         if count == 0 {
             return Ok(Vec::new());
         }
         let requester = self.requester(effort);
         let (bytes, pages) = whole_pages(&requester, count.saturating_mul(self.page_size()))?;
-        let (blocks, charge) = requester.allocate_many(bytes, |arena| arena.pages(pages))?;
+        let (blocks, charge) = requester.allocate_many(bytes, |arena| search(arena, pages))?;
         Ok(split(blocks, charge))
     }
 

@@ -1,6 +1,7 @@
 //! Floor 3: the owners of memory, and how they share it.
 //!
 //! ```text
+//! paged/     a stream of bytes over pages, written and read again
 //! scratch                        small objects on managed memory                  unsafe
 //! reclaim  registration          giving memory back; how an owner comes to be
 //! owner  allocation  acquire     what users hold: an owner, and how it gets memory
@@ -18,6 +19,7 @@ pub(crate) mod arbiter;
 pub(crate) mod holdings;
 pub(crate) mod node;
 pub(crate) mod owner;
+pub(crate) mod paged;
 pub(crate) mod reclaim;
 pub(crate) mod registration;
 mod request;

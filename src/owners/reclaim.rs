@@ -126,6 +126,15 @@ impl SpillReserve<'_> {
     }
 }
 
+impl fmt::Debug for SpillReserve<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpillReserve")
+            .field("owner", &self.owner.as_ref().map(Owner::path))
+            .field("available_bytes", &self.available_bytes())
+            .finish_non_exhaustive()
+    }
+}
+
 /// The same memory for a caller that gives back in time what it took of it, without being held to.
 #[cfg(feature = "c-abi")]
 pub(crate) struct LentReserve(Option<Owner>);
@@ -155,6 +164,7 @@ impl LentReserve {
 ///
 /// One that is forgotten, or exchanged for another by [`std::mem::swap`], keeps its part of the
 /// reserve until it is dropped, and so keeps others from being asked.
+#[derive(Debug)]
 pub struct ReservedSegment<'a> {
     segment: MemorySegment,
     reserve: PhantomData<&'a ()>,

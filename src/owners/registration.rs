@@ -1,5 +1,6 @@
 //! Registering an owner.
 
+use std::fmt;
 use std::sync::{Arc, Weak};
 
 use crate::base::bytes::to_usize;
@@ -35,6 +36,20 @@ pub struct OwnerBuilder {
 enum How {
     Called(Weak<dyn Reclaimer>),
     Polled,
+}
+
+impl fmt::Debug for OwnerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnerBuilder")
+            .field(
+                "path",
+                &OwnerNode::path_below(self.parent.as_ref().map(Owner::node), &self.name),
+            )
+            .field("minimum", &self.minimum_bytes)
+            .field("limit", &self.limit_bytes)
+            .field("priority", &self.priority)
+            .finish_non_exhaustive()
+    }
 }
 
 impl OwnerBuilder {

@@ -3,8 +3,8 @@
 use std::alloc::Layout;
 use std::cell::RefCell;
 use std::fmt;
-use std::num::NonZeroUsize;
-use std::ptr::NonNull;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::ptr::{self, NonNull};
 
 use bumpalo::Bump;
 
@@ -27,6 +27,8 @@ const BUMP_OVERHEAD_BYTES: usize = 64;
 
 /// A bump arena for the short-lived small objects of one task: values are placed one after the
 /// other and go all at once. Destructors of what is placed here do not run.
+///
+/// It is `Send`, but not `Sync`: objects are placed through a shared reference, without a lock.
 ///
 /// It takes memory from its owner in pages, or in blocks for larger objects; in heap mode it takes
 /// it from the process allocator through [`bumpalo`], under the same budget. It never holds more
@@ -87,6 +89,12 @@ struct HeapExtent {
     reservation: Reservation,
     zero_policy: ZeroPolicy,
 }
+
+/// Objects are moved in after their place was found, so a panic leaves neither a place that is half
+/// taken nor an object that is half there.
+impl UnwindSafe for Scratch {}
+/// As above: what is behind the `RefCell` is whole whenever foreign code could panic.
+impl RefUnwindSafe for Scratch {}
 
 impl Owner {
     /// A bump arena for short-lived small objects, which holds at most `limit_bytes`.
@@ -176,8 +184,9 @@ impl Scratch {
     /// As [`alloc`](Self::alloc).
     #[track_caller]
     pub fn alloc_layout(&self, layout: Layout) -> Result<NonNull<u8>, AllocationError> {
-        if let (0, Some(aligned)) = (layout.size(), NonZeroUsize::new(layout.align())) {
-            return Ok(NonNull::without_provenance(aligned));
+        let aligned = NonNull::new(ptr::without_provenance_mut(layout.align()));
+        if let (0, Some(aligned)) = (layout.size(), aligned) {
+            return Ok(aligned);
         }
         let mut extents = self.extents.borrow_mut();
         if let Some(place) = extents.last_mut().and_then(|extent| extent.place(layout)) {

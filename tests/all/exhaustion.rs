@@ -4,6 +4,7 @@
 
 use std::sync::{Barrier, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use offheap::{MemoryManager, MemorySegment, Owner, Reservation, config::MemoryMode};
 use offheap_test_support::{Flag, Random};
@@ -333,4 +334,37 @@ fn threads_that_pass_pages_around_lose_none() {
         }
     });
     assert_empty(&manager);
+}
+
+/// Longer than any of this takes, and short enough to see it fail.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Fed by a channel, `release_all` waits for the next segment, and its producer for memory.
+#[test]
+fn what_is_released_from_a_channel_is_there_for_the_thread_that_feeds_it() {
+    in_both_modes(|mode| {
+        let manager = manager(mode, 4, PAGE);
+        let [producer, consumer] =
+            ["producer", "consumer"].map(|name| manager.owner(name).register().unwrap());
+        for ways in 0..3 {
+            let (sender, receiver) = mpsc::channel::<MemorySegment>();
+            let fed = thread::scope(|scope| {
+                scope.spawn(|| match ways {
+                    0 => consumer.release_all(receiver),
+                    1 => manager.release_all(receiver.into_iter().fuse()),
+                    _ => consumer
+                        .release_all(receiver.into_iter().filter(|page| page.size() == PAGE)),
+                });
+                let pages = |count| producer.acquire_pages_timeout(count, PATIENCE);
+                let fed = (0..500).map_while(|page| pages(1 + page % 4).ok()).map(|pages| {
+                    pages.into_iter().try_for_each(|page| sender.send(page)).unwrap();
+                });
+                let fed = fed.count();
+                drop(sender);
+                fed
+            });
+            assert_eq!(fed, 500, "the producer got nothing any more");
+            assert_empty(&manager);
+        }
+    });
 }

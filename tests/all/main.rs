@@ -41,12 +41,16 @@ mod metered;
 #[cfg(test)]
 mod owners;
 #[cfg(test)]
+mod paged;
+#[cfg(test)]
 mod payloads;
 #[cfg(test)]
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
 mod populating;
 #[cfg(test)]
 mod pressure;
+#[cfg(test)]
+mod raw_segments;
 #[cfg(test)]
 mod reclaimers;
 #[cfg(test)]
@@ -64,6 +68,8 @@ mod shared_resources;
 mod strategies;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod traits;
 #[cfg(test)]
 mod tree;
 #[cfg(test)]

@@ -16,6 +16,8 @@ use crate::support::{PAGE, manager};
 #[derive(Default)]
 struct Remainder {
     cells: Mutex<BTreeMap<String, Arc<AtomicU64>>>,
+    /// What was said of each name.
+    described: Mutex<BTreeMap<String, (Option<Unit>, String)>>,
 }
 
 impl Remainder {
@@ -36,14 +38,38 @@ impl Remainder {
         self.bits(name)
     }
 
+    fn describe(&self, name: &KeyName, unit: Option<Unit>, help: &SharedString) {
+        let mut described = self.described.lock().unwrap();
+        described.insert(name.as_str().to_owned(), (unit, help.to_string()));
+    }
+
+    /// The labels under which `name` has numbers.
+    fn owners_of(&self, name: &str) -> Vec<(String, usize)> {
+        let cells = self.cells.lock().unwrap();
+        let labels = cells.keys().filter_map(|key| {
+            let owner = key.strip_prefix(name)?.strip_prefix(" manager=main owner=")?;
+            Some(owner.to_owned())
+        });
+        let labels: Vec<_> = labels.collect();
+        drop(cells);
+        let gauge = |owner: &str| self.gauge(&format!("{name} manager=main owner={owner}"));
+        labels.into_iter().map(|owner| (owner.clone(), gauge(&owner).unwrap())).collect()
+    }
+
     fn gauge(&self, name: &str) -> Option<usize> {
         self.bits(name).map(|bits| format!("{}", f64::from_bits(bits)).parse().unwrap())
     }
 }
 
 impl Recorder for Remainder {
-    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_counter(&self, name: KeyName, unit: Option<Unit>, help: SharedString) {
+        self.describe(&name, unit, &help);
+    }
+
+    fn describe_gauge(&self, name: KeyName, unit: Option<Unit>, help: SharedString) {
+        self.describe(&name, unit, &help);
+    }
+
     fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
@@ -168,5 +194,68 @@ fn a_recorder_that_panics_spares_whoever_is_counted() {
     with_local_recorder(&Objects, || {
         assert!(owner.allocate_pages(5).is_err());
         manager.trim();
+    });
+}
+
+#[test]
+fn every_number_is_described_with_its_unit() {
+    let kept = Remainder::default();
+    with_local_recorder(&kept, || {
+        let manager = manager(MemoryMode::OffHeap, 1024, PAGE);
+        let owner = manager.owner("owner").register().unwrap();
+        owner.allocate_pages(1025).unwrap_err();
+        drop(owner.allocate(1024 * PAGE).unwrap());
+        manager.trim();
+        manager.publish_metrics("main");
+    });
+    let described = kept.described.lock().unwrap();
+    let cells = kept.cells.lock().unwrap();
+    let names: Vec<_> = cells.keys().filter_map(|key| key.split(' ').next()).collect();
+    assert!(names.len() > 15, "{names:?}");
+    for name in names {
+        let (unit, help) = described.get(name).unwrap_or_else(|| panic!("{name} has no help"));
+        let bytes = name.ends_with("_bytes") || name.ends_with("_bytes_total");
+        assert_eq!(*unit, Some(if bytes { Unit::Bytes } else { Unit::Count }), "{name}");
+        assert!(help.len() > 8, "{name}: {help}");
+    }
+}
+
+#[test]
+fn owners_are_summed_under_labels_that_stay_as_many_however_many_owners_come() {
+    let kept = Remainder::default();
+    let manager = manager(MemoryMode::OffHeap, 64, PAGE);
+    let publish = || {
+        manager.publish_metrics_with(
+            "main",
+            |path| match path.split('/').collect::<Vec<_>>()[..] {
+                [_, operator] => Some(operator.to_owned().into()),
+                _ => None,
+            },
+        );
+    };
+    with_local_recorder(&kept, || {
+        for number in 0..20 {
+            let queries = [number, number + 1000]
+                .map(|number| manager.owner(format!("query {number}")).register().unwrap());
+            let sorts = queries.each_ref().map(|query| query.child("sort").register().unwrap());
+            let join = queries[0].child("join").limit(9 * PAGE).register().unwrap();
+            let held = [(&sorts[0], 2), (&sorts[1], 3), (&join, 4)]
+                .map(|(owner, pages)| owner.allocate(pages * PAGE).unwrap());
+            publish();
+            let used = kept.owners_of("offheap_owner_used_bytes");
+            assert_eq!(used, [("join".to_owned(), 4 * PAGE), ("sort".to_owned(), 5 * PAGE)]);
+            let limits = kept.owners_of("offheap_owner_limit_bytes");
+            assert_eq!(limits[0], ("join".to_owned(), 9 * PAGE));
+            let total = kept.gauge("offheap_used_bytes manager=main");
+            assert_eq!(total, Some(9 * PAGE), "what has no label counts all the same");
+            drop(held);
+        }
+        publish();
+        let gone = ["join", "sort"].map(|label| (label.to_owned(), 0));
+        assert_eq!(kept.owners_of("offheap_owner_used_bytes"), gone);
+        // What is gone was set to 0 once: what the recorder does with it now is up to it.
+        kept.cells.lock().unwrap().clear();
+        publish();
+        assert!(kept.owners_of("offheap_owner_used_bytes").is_empty());
     });
 }

@@ -334,7 +334,7 @@ fn under_fair_shares_only_what_is_above_the_share_is_asked_for() {
     assert_eq!(hog.pages(), 8);
     let refused = asking.allocate_page().unwrap_err();
     assert_eq!((refused.reason(), hog.pages()), (Reason::Budget, 8));
-    let half = Share { first_bytes: 8 * PAGE, keeps_bytes: 8 * PAGE };
+    let half = Share::new(8 * PAGE, 8 * PAGE);
     assert_eq!((hog.owner.current_share(), asking.current_share()), (half, half));
     drop((first, second));
     // Nobody shares with those who hold nothing.

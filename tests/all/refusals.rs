@@ -1,7 +1,9 @@
 //! Refusals: each names the value and the rule, carries the numbers, and has changed nothing.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::io;
+use std::time::Duration;
 
 use offheap::{
     AllocationError, MemoryManager, Owner,
@@ -408,4 +410,78 @@ fn what_is_above_a_limit_by_itself_is_no_want_of_memory() {
     let above = child.allocate_pages(9).unwrap_err();
     assert!(!above.is_for_want_of_memory(), "{above}");
     drop(held);
+}
+
+/// Every way to ask for `bytes`, with what it calls them.
+fn every_refusal(owner: &Owner, bytes: usize) -> Vec<(&'static str, AllocationError)> {
+    let now = Duration::ZERO;
+    let answers = [
+        ("allocate", owner.allocate(bytes).err()),
+        ("try_allocate", owner.try_allocate(bytes).err()),
+        ("allocate_zeroed", owner.allocate_zeroed(bytes).err()),
+        ("allocate_scattered", owner.allocate_scattered(bytes).err()),
+        ("allocate_up_to", owner.allocate_up_to(bytes).err()),
+        ("allocate_pages", owner.allocate_pages(bytes.div_ceil(owner.page_size())).err()),
+        ("acquire", owner.acquire_timeout(bytes, now).err()),
+        (
+            "acquire_pages",
+            owner.acquire_pages_timeout(bytes.div_ceil(owner.page_size()), now).err(),
+        ),
+        ("reserve_memory", owner.reserve_memory(bytes).err().map(AllocationError::from)),
+        ("acquire_memory", owner.acquire_memory_timeout(bytes, now).err().map(Into::into)),
+        ("holdings", owner.holdings().allocate(bytes).err()),
+    ];
+    answers.into_iter().filter_map(|(way, refused)| Some((way, refused?))).collect()
+}
+
+/// What is refused is more than there is, by the numbers of the refusal itself.
+fn contradiction(refused: &AllocationError) -> Option<&'static str> {
+    let numbers = refused.refusal();
+    let left_of_limit = numbers.owner_limit_bytes - numbers.owner_used_bytes;
+    let is_true = match refused.reason() {
+        Reason::Capacity => numbers.requested_bytes > numbers.capacity_bytes,
+        Reason::OwnerLimit => numbers.requested_bytes > left_of_limit,
+        Reason::Budget | Reason::TimedOut => numbers.requested_bytes > numbers.available_bytes,
+        _ => return Some("another reason"),
+    };
+    (!is_true).then_some("what is said not to fit does")
+}
+
+/// Pages are whole, and a capacity or a limit need not be.
+#[test]
+fn refusals_tell_true_numbers_where_the_capacity_is_not_in_whole_pages() {
+    let mut told = BTreeSet::new();
+    for mode in [MemoryMode::OffHeap, MemoryMode::Heap] {
+        let capacities = [
+            (64 * PAGE + 17, PAGE),
+            (1_000_000, 32 << 10),
+            ((1 << 20) + 4095, PAGE),
+            (3 * (32 << 10) + 1, 32 << 10),
+        ];
+        for (capacity, page) in capacities {
+            let builder = MemoryManager::builder().capacity(capacity).page_size(page).mode(mode);
+            let manager = builder.build().unwrap();
+            let whole = capacity / page * page;
+            let owner = manager.owner("owner").register().unwrap();
+            let limited = manager.owner("limited").limit(whole - 1).register().unwrap();
+            // Nothing is held, a page, a few bytes, all but a few, and all pages.
+            let held = [0, page, 5, whole - page + 9, whole];
+            for held in held {
+                let _held = owner.reserve_memory(held).unwrap();
+                let left = capacity - held;
+                let sizes = [1, left - left % page + 1, left, left + 1, whole + 1, capacity];
+                for bytes in sizes.into_iter().chain([capacity + 1, 2 * capacity, usize::MAX]) {
+                    for owner in [&owner, &limited] {
+                        for (way, refused) in every_refusal(owner, bytes.max(1)) {
+                            let wrong = contradiction(&refused);
+                            assert_eq!(wrong, None, "{way}({bytes}) with {held}: {refused}");
+                            told.insert((way, format!("{:?}", refused.reason())));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    let times = |reason: &str| told.iter().filter(|(_, other)| other == reason).count();
+    assert!(times("Capacity") > 9 && times("OwnerLimit") > 5 && times("Budget") > 5, "{told:?}");
 }

@@ -62,6 +62,8 @@ const UNSAFE_FILES: &[&str] = &[
     "src/owners/node/worker_node.rs",
     "src/owners/scratch.rs",
     "src/owners/segment/memory_segment.rs",
+    "src/owners/segment/raw_segment.rs",
+    "tests/all/raw_segments.rs",
     "tests/all/residency.rs",
     "tests/all/scratch.rs",
     "tests/all/trimming.rs",

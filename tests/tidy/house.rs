@@ -55,6 +55,7 @@ const HOUSE: &[Floor] = &[
             "owner allocation acquire reservation worker holdings",
             "reclaim registration",
             "scratch",
+            "paged",
         ],
     },
     Floor {

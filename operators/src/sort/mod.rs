@@ -82,6 +82,7 @@ mod stats;
 mod tree;
 mod wait;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -118,7 +119,18 @@ pub struct ExternalSorter {
     told_bytes: usize,
 }
 
+impl fmt::Debug for ExternalSorter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExternalSorter")
+            .field("owner", &self.memory.owner().path())
+            .field("spill_dir", &self.spill_dir)
+            .field("stats", &self.stats)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The configuration of an [`ExternalSorter`].
+#[derive(Debug)]
 #[must_use = "a configuration does nothing until it is built"]
 pub struct ExternalSorterBuilder {
     owner: Owner,

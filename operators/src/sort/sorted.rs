@@ -1,5 +1,6 @@
 //! The sorted rows, in memory or in a file.
 
+use std::fmt;
 use std::mem;
 use std::path::PathBuf;
 
@@ -49,6 +50,26 @@ pub struct SortedRow<'a> {
     pub key: &'a [u8],
     /// What was carried along.
     pub row: &'a [u8],
+}
+
+impl fmt::Debug for SortedRows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SortedRows")
+            .field("owner", &self.memory.owner().path())
+            .field("held_bytes", &self.held_bytes())
+            .field("stats", &self.stats)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The lengths alone: rows are the user's data.
+impl fmt::Debug for SortedRow<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SortedRow")
+            .field("key_bytes", &self.key.len())
+            .field("row_bytes", &self.row.len())
+            .finish()
+    }
 }
 
 impl SortedRows {

@@ -113,7 +113,8 @@ impl Stock {
         self.warm.release_runs(runs);
     }
 
-    pub(super) fn marked(&self, run: HeldRun) -> HeldRun {
+    /// A run that was just taken out of the warm list, marked as one that may be resident.
+    pub(crate) fn marked(&self, run: HeldRun) -> HeldRun {
         for (chunk, pages) in run.span().chunks() {
             self.residency.mark(chunk, pages);
         }

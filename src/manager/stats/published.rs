@@ -1,36 +1,43 @@
 //! The owners whose numbers were published, so that those that are gone do not stay as they were.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use metrics::{SharedString, gauge};
 
 use super::numbers::OwnerStats;
 
-/// The owners that were published last, for each name of the manager, so that those that are gone
-/// do not stay as they were.
+/// The labels of owners that were published last, for each name of the manager, so that those that
+/// are gone do not stay as they were.
 #[derive(Default)]
-pub(in crate::manager) struct Published(Mutex<BTreeMap<String, Vec<Arc<str>>>>);
+pub(in crate::manager) struct Published(Mutex<BTreeMap<String, Vec<String>>>);
 
 impl Published {
-    pub(in crate::manager) fn publish(&self, manager: &str, owners: &[OwnerStats]) {
-        // The used, guaranteed and most bytes of a name.
-        let mut names: BTreeMap<Arc<str>, [usize; 3]> = BTreeMap::new();
+    pub(in crate::manager) fn publish(
+        &self,
+        manager: &str,
+        owners: &[OwnerStats],
+        label_of: impl Fn(&str) -> Option<Cow<'_, str>>,
+    ) {
+        // The used, guaranteed and most bytes of a label.
+        let mut labels: BTreeMap<String, [usize; 3]> = BTreeMap::new();
         for owner in owners {
-            let sums = names.entry(Arc::clone(&owner.path)).or_default();
+            let Some(label) = label_of(&owner.path) else { continue };
+            let sums = labels.entry(label.into_owned()).or_default();
             let more = [owner.used_bytes, owner.minimum_bytes, owner.limit_bytes];
             *sums = std::array::from_fn(|at| sums[at].saturating_add(more[at]));
         }
-        let present = names.keys().cloned().collect();
+        let present = labels.keys().cloned().collect();
         let mut published = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let before = published.insert(manager.to_owned(), present);
         drop(published);
         for gone in before.unwrap_or_default() {
-            names.entry(gone).or_default();
+            labels.entry(gone).or_default();
         }
-        for (owner, numbers) in names {
-            let labels =
-                [("manager", SharedString::from(manager.to_owned())), ("owner", owner.into())];
+        for (owner, numbers) in labels {
+            let owner = SharedString::from(owner);
+            let labels = [("manager", SharedString::from(manager.to_owned())), ("owner", owner)];
             gauge!("offheap_owner_used_bytes", &labels).set(as_f64(numbers[0]));
             gauge!("offheap_owner_minimum_bytes", &labels).set(as_f64(numbers[1]));
             gauge!("offheap_owner_limit_bytes", &labels).set(as_f64(numbers[2]));

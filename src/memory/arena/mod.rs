@@ -8,9 +8,11 @@ mod modes;
 mod no_memory;
 mod off_heap;
 mod zero_policy;
+mod zeroed;
 
 pub use idle::IdleMemory;
 pub(crate) use modes::Arena;
 pub(crate) use no_memory::NoMemory;
 pub(crate) use off_heap::{AddressSpace, OffHeap, OffHeapOptions};
 pub use zero_policy::ZeroPolicy;
+pub(crate) use zeroed::Stale;

@@ -316,7 +316,11 @@ impl OffHeap {
         self.region.frames()
     }
 
-    fn hand_out(&self, run: HeldRun) -> Block {
+    pub(super) fn page_size(&self) -> PageSize {
+        self.region.page_size()
+    }
+
+    pub(super) fn hand_out(&self, run: HeldRun) -> Block {
         let block = self.region.block(run);
         if self.zero_policy == ZeroPolicy::OnRelease {
             block.note_zero();

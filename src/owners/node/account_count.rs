@@ -49,6 +49,21 @@ impl OwnerPointer {
         self == Self::of(owner)
     }
 
+    /// The same as a plain address, for [`from_raw`](Self::from_raw).
+    pub(crate) fn into_raw(self) -> *const () {
+        self.0.cast()
+    }
+
+    /// The pointer that was made a plain address.
+    ///
+    /// # Safety
+    ///
+    /// 1. `raw` came from [`into_raw`](Self::into_raw).
+    pub(crate) unsafe fn from_raw(raw: *const ()) -> Self {
+        // INVARIANT: by the caller's contract, 1, it was such a pointer before.
+        Self(raw.cast())
+    }
+
     /// The owner.
     ///
     /// # Safety

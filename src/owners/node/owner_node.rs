@@ -1,6 +1,7 @@
 //! The owner itself, as plain data: its account, its place in the tree, and what it draws on.
 
 use std::fmt::Write;
+use std::panic::RefUnwindSafe;
 use std::sync::Arc;
 
 use crate::ledger::budget::{Account, Budget, HasWaiters};
@@ -37,6 +38,11 @@ pub(crate) struct OwnerNode {
     supply: Arc<Supply>,
     above: Arc<dyn Above>,
 }
+
+/// A panic leaves nothing of it halfway. Its numbers change in single atomic steps. Shelves and
+/// locks let go of themselves, and what they guard is whole whenever foreign code runs; that is
+/// called with nothing locked, and its panics are caught.
+impl RefUnwindSafe for OwnerNode {}
 
 impl OwnerNode {
     pub(crate) fn new(

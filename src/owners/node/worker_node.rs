@@ -1,5 +1,6 @@
 //! One worker inside: a magazine in front of its owner's depot and of the free list.
 
+use std::panic::RefUnwindSafe;
 use std::sync::Arc;
 
 use crate::base::sync::thread_number;
@@ -22,6 +23,9 @@ pub(crate) struct WorkerNode {
     /// The owner is charged with every page in it.
     magazine: Magazine,
 }
+
+/// As [`OwnerNode`]: a magazine is left as it is entered, also by a panic.
+impl RefUnwindSafe for WorkerNode {}
 
 impl WorkerNode {
     pub(crate) fn new(owner: &Arc<OwnerNode>) -> Self {

@@ -31,11 +31,12 @@ pub(crate) fn split(blocks: Vec<Block>, mut charge: Charge) -> Vec<MemorySegment
 pub(crate) fn release_all(segments: impl IntoIterator<Item = MemorySegment>) {
     let mut segments = segments.into_iter();
     let mut gathered = Gathered { blocks: Vec::new(), charge: None };
-    while let Some(segment) = segments.next() {
-        gathered.add(segment);
-        if gathered.blocks.len() >= GATHERED_MAX || segments.size_hint().0 == 0 {
-            gathered.release();
-        }
+    while let Some(first) = segments.next() {
+        let sure = segments.size_hint().0.min(GATHERED_MAX - 1);
+        gathered.blocks.reserve(sure + 1);
+        gathered.add(first);
+        segments.by_ref().take(sure).for_each(|segment| gathered.add(segment));
+        gathered.release();
     }
 }
 

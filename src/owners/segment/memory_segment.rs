@@ -20,6 +20,11 @@ use crate::owners::node::page_cache;
 /// Typed access is at any byte offset, aligned or not. It is checked, and returns
 /// [`OutOfBounds`](crate::error::OutOfBounds) where it does not fit.
 ///
+/// Its first byte is aligned to the size of a page in off-heap mode, whatever the size of the
+/// segment, and to 4 KiB at least in both modes. [`as_ptr`](slice::as_ptr) and
+/// [`as_mut_ptr`](slice::as_mut_ptr) are its address, which stays the same as long as the segment
+/// lives; [`into_raw`](Self::into_raw) takes it apart for foreign structures.
+///
 /// What a fresh segment contains is up to the [`ZeroPolicy`](crate::config::ZeroPolicy); it is
 /// never uninitialized.
 ///
@@ -125,6 +130,23 @@ impl MemorySegment {
         // SAFETY: 1: by the type invariant, and the callers do not use `self` again.
         let charge = unsafe { Charge::of_segment(self.owner, block.size()) };
         Grant { block, charge }
+    }
+
+    /// Block and owner of a segment that is not dropped.
+    pub(super) fn into_parts(self) -> (Block, OwnerPointer) {
+        let mut kept = ManuallyDrop::new(self);
+        (kept.block.take(), kept.owner)
+    }
+
+    /// The segment that was taken apart.
+    ///
+    /// # Safety
+    ///
+    /// 1. `block` and `owner` came from [`into_parts`](Self::into_parts), of one segment, and no
+    ///    other segment was made of them since.
+    pub(super) unsafe fn from_parts(block: Block, owner: OwnerPointer) -> Self {
+        // INVARIANT: by the caller's contract, 1, as the segment before was not dropped.
+        Self { block, owner }
     }
 
     /// The address of the first byte, for the bump arena.

@@ -5,3 +5,4 @@ mod bounds;
 mod bulk;
 pub(crate) mod gathered;
 pub(crate) mod memory_segment;
+pub(crate) mod raw_segment;

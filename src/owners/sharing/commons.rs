@@ -2,6 +2,7 @@
 //! wakes the arbiter.
 
 use std::io;
+use std::panic::RefUnwindSafe;
 use std::sync::{Arc, OnceLock};
 
 use crate::base::sync::{AtomicU64, Ordering};
@@ -33,6 +34,10 @@ pub(crate) struct Commons {
     arbiter: OnDemand,
     start_arbiter: OnceLock<Start>,
 }
+
+/// A panic leaves nothing of it halfway: foreign code is called with nothing locked, its panics are
+/// caught, and the locks outlast one.
+impl RefUnwindSafe for Commons {}
 
 /// How often owners were asked, and what they gave.
 #[derive(Default)]

@@ -19,6 +19,27 @@ pub trait Policy: Debug + Send + Sync {
     fn shares(&self, total_bytes: usize, sharers: &[Sharer]) -> Vec<Share>;
 }
 
+/// A policy that is chosen while the program runs, as `Box<dyn Policy>`.
+impl<P: Policy + ?Sized> Policy for Box<P> {
+    fn shares(&self, total_bytes: usize, sharers: &[Sharer]) -> Vec<Share> {
+        (**self).shares(total_bytes, sharers)
+    }
+}
+
+/// A policy that several managers have, or that the caller keeps a handle on to change it.
+impl<P: Policy + ?Sized> Policy for Arc<P> {
+    fn shares(&self, total_bytes: usize, sharers: &[Sharer]) -> Vec<Share> {
+        (**self).shares(total_bytes, sharers)
+    }
+}
+
+/// A policy that lives elsewhere, in a `static` perhaps.
+impl<P: Policy + ?Sized> Policy for &P {
+    fn shares(&self, total_bytes: usize, sharers: &[Sharer]) -> Vec<Share> {
+        (**self).shares(total_bytes, sharers)
+    }
+}
+
 /// One of the owners that share, in numbers.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -37,6 +58,7 @@ pub struct Sharer {
 
 /// What an owner may claim when there is not enough for all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Share {
     /// As long as it holds fewer bytes than this, it is served before owners that hold more than
     /// their own `first_bytes`. For requests up to this, others are asked to give back.
@@ -48,6 +70,12 @@ pub struct Share {
 impl Share {
     /// Everything is open to it, and it is asked for all it holds above its minimum.
     pub const OPEN: Self = Self { first_bytes: usize::MAX, keeps_bytes: 0 };
+
+    /// A share of these two numbers.
+    #[must_use]
+    pub const fn new(first_bytes: usize, keeps_bytes: usize) -> Self {
+        Self { first_bytes, keeps_bytes }
+    }
 }
 
 /// First come, first served: for any request, others are asked for all they hold above their

@@ -15,7 +15,9 @@
 //!
 //! The tests print a table of what was refused where, and how often it was an error and how often
 //! the call was done without: `scripts/faults.sh` writes it to `tests/faults/CASES.md`.
+
 #![cfg(target_os = "linux")]
+#![expect(missing_debug_implementations, reason = "nobody prints what tests and benches use")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // a library for tests
 #![allow(clippy::missing_panics_doc, clippy::must_use_candidate)]
 

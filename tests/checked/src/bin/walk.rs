@@ -53,6 +53,7 @@ fn everything(policy: ZeroPolicy, strategy: Strategy) -> Outcome {
         pages_and_blocks(&owner, policy)?;
         by_a_worker(&owner, policy)?;
         objects(&owner)?;
+        zeros_and_raw_parts(&owner)?;
         if round == 1 {
             manager.trim();
         }
@@ -110,6 +111,20 @@ fn objects(owner: &Owner) -> Outcome {
         }
         scratch.alloc_slice_copy(&[3_u64; 3000])?.fill(4);
         scratch.reset();
+    }
+    Ok(())
+}
+
+/// Zeros that were asked for, and segments that are raw parts for a while.
+fn zeros_and_raw_parts(owner: &Owner) -> Outcome {
+    let mut zeros = owner.allocate_pages_zeroed(20)?;
+    zeros.push(owner.allocate_page_zeroed()?);
+    zeros.push(owner.allocate_zeroed(66 * PAGE)?);
+    zeros.iter_mut().try_for_each(|segment| use_all(segment, ZeroPolicy::OnAllocate))?;
+    for raw in zeros.into_iter().map(MemorySegment::into_raw) {
+        // SAFETY: 1: the parts are those of one segment. 2: each is used once. 3: nothing else has
+        // them, and the bytes were written.
+        use_all(&mut unsafe { MemorySegment::from_raw(raw) }, ZeroPolicy::Never)?;
     }
     Ok(())
 }

@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 use std::ffi::c_void;
 use std::ptr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use crate::base::sync::{Lock, Rank};
 use crate::ledger::handles::{Handle, Kind};
 use crate::owners::reclaim::LentReserve;
 use crate::reclaim::{ReclaimGuard, Reclaimer};
@@ -32,18 +33,14 @@ static RESERVES: Table<Reserve, 1> = Table::new(Kind::SpillReserve);
 /// The spill reserve of one reclaim, and the segments that were taken of it.
 struct Reserve {
     memory: LentReserve,
-    segments: Mutex<Vec<Handle>>,
+    segments: Lock<Vec<Handle>>,
 }
 
 impl Reserve {
-    fn segments(&self) -> MutexGuard<'_, Vec<Handle>> {
-        self.segments.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn allocate(&self, bytes: usize) -> Result<Handle, Failure> {
         let segment = self.memory.allocate(bytes).ok_or_else(|| Failure::no_reserve(bytes))??;
         let segment = segment_table::insert(segment)?;
-        let mut segments = self.segments();
+        let mut segments = self.segments.lock();
         if segments.len() == segments.capacity() {
             segments.retain(|segment| segment_table::range(*segment).is_ok());
         }
@@ -54,7 +51,7 @@ impl Reserve {
 
 impl Drop for Reserve {
     fn drop(&mut self) {
-        for segment in self.segments().drain(..) {
+        for segment in self.segments.get_mut().drain(..) {
             // Those that were released before are not ours any more.
             drop(segment_table::remove(segment));
         }
@@ -66,7 +63,8 @@ struct Opened(Handle);
 
 impl Opened {
     fn new(memory: LentReserve) -> Result<Self, Failure> {
-        Ok(Self(RESERVES.insert(Reserve { memory, segments: Mutex::default() })?))
+        let segments = Lock::new(Rank::SpillReserve, Vec::new());
+        Ok(Self(RESERVES.insert(Reserve { memory, segments })?))
     }
 }
 
@@ -101,12 +99,11 @@ impl Reclaimer for Functions {
 }
 
 /// Whom to call for an owner. This keeps it, since the owner does not.
-#[derive(Default)]
-pub(super) struct Reclaims(Mutex<Option<Arc<Functions>>>);
+pub(super) struct Reclaims(Lock<Option<Arc<Functions>>>);
 
-impl Reclaims {
-    fn functions(&self) -> MutexGuard<'_, Option<Arc<Functions>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl Default for Reclaims {
+    fn default() -> Self {
+        Self(Lock::new(Rank::Reclaimer, None))
     }
 }
 
@@ -114,7 +111,7 @@ impl Registered {
     fn set_reclaimer(&self, functions: Functions) {
         let functions = Arc::new(functions);
         let before = {
-            let mut current = self.reclaims.functions();
+            let mut current = self.reclaims.0.lock();
             self.owner.set_reclaimer(&functions);
             current.replace(functions)
         };
@@ -125,7 +122,7 @@ impl Registered {
 
     pub(super) fn take_reclaimer_off(&self) {
         let before = {
-            let mut current = self.reclaims.functions();
+            let mut current = self.reclaims.0.lock();
             if current.is_some() {
                 self.owner.clear_reclaimer();
             }

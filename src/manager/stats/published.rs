@@ -1,16 +1,23 @@
 //! The owners whose numbers were published, so that those that are gone do not stay as they were.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use metrics::{SharedString, gauge};
+
+use crate::base::sync::{Lock, Rank};
 
 use super::numbers::OwnerStats;
 
 /// The owners that were published last, for each name of the manager, so that those that are gone
 /// do not stay as they were.
-#[derive(Default)]
-pub(in crate::manager) struct Published(Mutex<BTreeMap<String, Vec<Arc<str>>>>);
+pub(in crate::manager) struct Published(Lock<BTreeMap<String, Vec<Arc<str>>>>);
+
+impl Default for Published {
+    fn default() -> Self {
+        Self(Lock::new(Rank::Published, BTreeMap::new()))
+    }
+}
 
 impl Published {
     pub(in crate::manager) fn publish(&self, manager: &str, owners: &[OwnerStats]) {
@@ -22,7 +29,7 @@ impl Published {
             *sums = std::array::from_fn(|at| sums[at].saturating_add(more[at]));
         }
         let present = names.keys().cloned().collect();
-        let mut published = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut published = self.0.lock();
         let before = published.insert(manager.to_owned(), present);
         drop(published);
         for gone in before.unwrap_or_default() {

@@ -1,10 +1,10 @@
 //! Where an owner stands among those that share a budget: its priority, its share, and what it can
 //! give back.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use crate::base::bytes::to_usize;
-use crate::base::sync::{AtomicU64, Ordering};
+use crate::base::sync::{AtomicU64, Guard, Lock, Ordering, Rank};
 use crate::ledger::waiting::reclaim_request::ReclaimRequest;
 
 /// A call that has an owner give memory back: of about so many bytes.
@@ -46,7 +46,7 @@ pub(crate) struct SharingState {
 
 /// How an owner gives memory back, and what is asked of it.
 pub(crate) struct ReclaimState {
-    mode: Mutex<ReclaimMode>,
+    mode: Lock<ReclaimMode>,
     /// Whether it is asked also for requests of its own.
     pub(crate) includes_own: bool,
     asked: ReclaimRequest,
@@ -88,7 +88,7 @@ impl ReclaimState {
     pub(crate) fn new(mode: ReclaimMode, includes_own: bool) -> Self {
         let told_bytes = if let ReclaimMode::Polled = mode { u64::MAX } else { 0 };
         let (asked, given) = (ReclaimRequest::new(told_bytes), AtomicU64::new(0));
-        Self { mode: Mutex::new(mode), includes_own, asked, given }
+        Self { mode: Lock::new(Rank::ReclaimMode, mode), includes_own, asked, given }
     }
 
     pub(crate) fn given_bytes(&self) -> u64 {
@@ -140,7 +140,7 @@ impl ReclaimState {
         used_bytes.min(to_usize(self.asked.told_bytes()))
     }
 
-    fn mode(&self) -> MutexGuard<'_, ReclaimMode> {
-        self.mode.lock().unwrap_or_else(PoisonError::into_inner)
+    fn mode(&self) -> Guard<'_, ReclaimMode> {
+        self.mode.lock()
     }
 }

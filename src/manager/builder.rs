@@ -348,7 +348,10 @@ impl MemoryManagerBuilder {
         });
         let (commons, manager) = (Arc::downgrade(&inner.commons), Arc::downgrade(&inner));
         inner.commons.set_arbiter(Box::new(move || match manager.upgrade() {
-            Some(manager) => rounds::start(&commons, &manager.threads),
+            Some(manager) => {
+                let above = Arc::downgrade(&manager);
+                rounds::start(&commons, above, &manager.threads)
+            }
             // Nobody is left to be asked.
             None => Err(std::io::ErrorKind::NotFound.into()),
         }));

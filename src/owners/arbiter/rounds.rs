@@ -14,7 +14,7 @@ use crate::base::threads::{Next, Threads, Wakeup};
 use crate::base::units::LevelId;
 use crate::ledger::budget::Refused;
 use crate::ledger::waiting::wait_queue::{Ticket, WaitEnd, Waiting};
-use crate::owners::node::owner_node::OwnerNode;
+use crate::owners::node::owner_node::{Above, OwnerNode};
 use crate::owners::sharing::commons::Commons;
 use crate::owners::sharing::queue::{WaitMode, Wanted, wake_all};
 use crate::owners::sharing::shares::share_out;
@@ -378,11 +378,18 @@ fn end(commons: &Commons, ticket: Ticket, why: WaitEnd) {
 }
 
 /// Starts the arbiter of a manager on one of `threads`, and returns what wakes it. It ends once
-/// `commons` is gone.
-pub(crate) fn start(commons: &Weak<Commons>, threads: &Threads) -> io::Result<Arc<Wakeup>> {
+/// `manager` is gone, which is what owners have above them.
+pub(crate) fn start(
+    commons: &Weak<Commons>,
+    manager: Weak<dyn Above>,
+    threads: &Threads,
+) -> io::Result<Arc<Wakeup>> {
     let mut arbiter = Arbiter::default();
     let commons = Weak::clone(commons);
     threads.start("offheap-arbiter", Next::WhenWoken, move || {
+        // Else it could go with an owner that is looked at, while the registry is locked: its
+        // listeners are foreign, and its threads are waited for.
+        let _manager = manager.upgrade()?;
         let commons = commons.upgrade()?;
         become_arbiter();
         // What panics is foreign. Those that wait need the arbiter all the same.

@@ -15,7 +15,8 @@ pub(crate) struct Registry {
     members: Lock<Members>,
 }
 
-/// A caller that has these locked may let go of an owner, or of a worker, so that takes no lock.
+/// A caller that has these locked may let go of an owner, or of a worker, so that takes no lock. It
+/// keeps the manager, which owners do as well: that is not let go of here.
 #[derive(Default)]
 struct Members {
     owners: Vec<Weak<OwnerNode>>,
@@ -37,8 +38,6 @@ impl Registry {
 
     /// Looks at those that are there, while nobody comes.
     pub(crate) fn snapshot<T>(&self, look: impl FnOnce(&Snapshot) -> T) -> T {
-        // What may go with the last of them, and is foreign in part, goes with nothing locked.
-        let _above;
         let members = self.members.lock();
         // Gone before the lock is, so that the next to lock finds nobody kept alive by this.
         let snapshot = Snapshot {
@@ -46,7 +45,6 @@ impl Registry {
             workers: members.workers.iter().filter_map(Weak::upgrade).collect(),
             page_bytes: self.supply.page_size.bytes(),
         };
-        _above = snapshot.owners.first().map(|owner| Arc::clone(owner.above()));
         look(&snapshot)
     }
 

@@ -81,7 +81,7 @@ if $uninstall; then
     exit
 fi
 
-# A library with threads and destructors of threads stays loaded, whoever closes it.
+# A library with threads and destructors of threads stays loaded, whatever closes it.
 cargo rustc --quiet --release -p offheap --features c-abi --lib --crate-type cdylib,staticlib \
     -- -C link-arg=-Wl,-soname,"liboffheap.so.$abi" -C link-arg=-Wl,-z,nodelete
 built="${CARGO_TARGET_DIR:-target}/release"

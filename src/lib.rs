@@ -1,85 +1,102 @@
-//! Managed memory for data engines: one budget, pages and blocks out of one mapped region, without
-//! locks, shared by owners, with clean behaviour when it runs out.
+//! Managed memory for data engines: one budget of real memory, handed out as pages and blocks
+//! without locks, shared by owners, with an exact error when it runs out.
+//!
+//! A [`MemoryManager`] maps one region and keeps it under a hard budget. An [`Owner`] is an
+//! operator, a task or a query. It has a limit and a guaranteed minimum, and allocates
+//! [`MemorySegment`]s. When nothing is left, others are asked to give back, a request waits in
+//! turn, or it is refused with the numbers and the names of the largest holders.
 //!
 //! ```
-//! use offheap::{MemoryManager, Strategy};
+//! use offheap::MemoryManager;
 //!
-//! let manager = MemoryManager::builder()
-//!     .capacity(16 << 20)
-//!     .page_size(32 << 10)
-//!     .strategy(Strategy::SmallestFit)
-//!     .build()?;
+//! let manager = MemoryManager::builder().capacity(16 << 20).build()?;
 //! let owner = manager.owner("sorter").minimum(1 << 20).limit(8 << 20).register()?;
 //!
-//! let mut page = owner.allocate_page()?; // a `MemorySegment` of one page
+//! let mut page = owner.allocate_page()?; // 32 KiB; goes back when dropped, on any thread
 //! page.put_u64_le(0, 42)?;
-//! let pages = owner.allocate_pages(64)?; // all or nothing
+//! let pages = owner.allocate_pages(64)?; // all or none
 //! let block = owner.allocate(5_000_000)?; // contiguous, rounded up to pages
 //!
-//! let refusal = owner.allocate_pages(64).unwrap_err(); // an exact error, not a crash
+//! let refusal = owner.allocate_pages(64).unwrap_err(); // an exact error; nothing has changed
 //! assert!(refusal.to_string().contains("of its limit of 8388608 bytes"), "{refusal}");
 //!
-//! drop((page, pages, block)); // on any thread, in any order
+//! drop((page, pages, block));
 //! manager.verify_empty()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Which type for what
+//!
+//! | you have | take |
+//! |---|---|
+//! | a budget, and memory under it | [`MemoryManager`] |
+//! | an operator, a task, a query | [`Owner`]: [`MemoryManager::owner`], [`Owner::child`] |
+//! | data in pieces of one size | pages: [`Owner::allocate_page`], [`Owner::allocate_pages`] |
+//! | a thread that allocates pages all the time | [`Worker`]: four times cheaper |
+//! | data that has to be contiguous | a block: [`Owner::allocate`], [`Owner::allocate_up_to`] |
+//! | much data, in few pieces | [`Owner::allocate_scattered`] |
+//! | memory that others allocate | [`Reservation`], which only counts |
+//! | many small objects that go together | [`Scratch`] |
+//! | all segments of a task | [`Holdings`] |
+//! | one resource for several tasks | [`Lease`] |
+//! | a refusal to look into | [`AllocationError`], [`Refusal`], [`Reason`] |
+//! | memory that you could give back | [`Reclaimer`], or [`Owner::reclaim_requested_bytes`] |
+//! | a task that can wait | [`Owner::acquire_pages`], [`Owner::acquire_pages_timeout`] |
+//! | rules of your own for who keeps what | [`Policy`] |
+//! | caches to trim in time | [`Pressure`] |
+//! | graphs and reports | [`ManagerStats`], the feature `metrics` |
+//! | only pages, or only blocks | [`FixedSizeManager`], [`VariableSizeManager`] |
+//!
+//! # When memory runs out
+//!
+//! | call | asks others | waits |
+//! |---|---|---|
+//! | `try_allocate_*`, `try_reserve_memory` | no | never |
+//! | `allocate_*`, `reserve_memory` | yes | while owners give back, [`reclaim_timeout`] at most |
+//! | `acquire_*_timeout` | yes | in turn, for its timeout at most |
+//! | `acquire_*` | yes | in turn, as a future: no thread is blocked |
+//!
+//! What fails has changed nothing. Nobody is asked under a lock, and no foreign code runs under
+//! one.
+//!
 //! # Features
 //!
-//! None is on by default, and none changes a signature.
+//! None is on by default, each only adds, and none changes a signature.
 //!
 //! | feature | what it adds |
 //! |---|---|
 //! | `serde` | `Serialize` and `Deserialize` for statistics, choices, and the numbers in errors |
 //! | `metrics` | `MemoryManager::publish_metrics`, and counters of refusals and trims |
-//! | `tracing` | events of what is rare: see below |
-//! | `track-allocations` | where all that is out was allocated, in a [`LeakError`] |
+//! | `tracing` | events of what is rare: built, shut down, refused, asked, trimmed, leaked |
+//! | `track-allocations` | where what is out was allocated; costs a lock an allocation |
+//! | `c-abi` | the functions that `include/offheap.h` declares; no Rust interface |
 //!
-//! With `tracing`, events of the target `offheap` tell that a manager is built or shut down, an
-//! owner comes or goes or was asked to give back, and memory is refused or trimmed, in numbers.
-//! Should the last handle of a manager go while memory is out, they tell who has it; without the
-//! feature nothing does, and [`MemoryManager::leaks`] answers who asks. `track-allocations` costs a
-//! lock an allocation.
+//! Events have the target `offheap`. Should the last handle of a manager go while memory is out,
+//! they tell which owners have it. Without the feature, [`MemoryManager::leaks`] says so when it is
+//! called.
 //!
-//! [`LeakError`]: error::LeakError
+//! # More
 //!
-//! # Floors
+//! - The book, in the repository's folder `docs`: guide, when memory runs out, from Flink, from C
+//!   and C++, operations, internals, stability.
+//! - Programs to start from, in `examples`: `quickstart`, `spill_when_refused`, `async_service`,
+//!   `polled_reclaim`, `blocks_and_strategies`, `metrics`.
+//! - `SAFETY.md` says why the unsafe core can be believed, `benches/README.md` what things cost.
 //!
-//! A file uses its own floor and those below, never above; a test checks it.
-//!
-//! ```text
-//! 5 ffi/      the C ABI, a feature                                       unsafe
-//! 4 manager/  MemoryManager, its builder and views; statistics, pressure, shared resources
-//! 3 owners/   who holds memory, and how it is shared                     unsafe in parts
-//! 2 memory/   one mapping; index to address; pages and blocks out of it  unsafe
-//! 1 ledger/   numbers only: no memory, no unsafe; loom checks these
-//! 0 base/     typed indices and sizes; errors; the switch to loom's atomics
-//! ```
-//!
-//! The lock-free and arithmetic code sits *below* the memory: it moves indices, so it needs no
-//! unsafe, no mapping and no clean-up in a model or a fuzz run. Start reading at the
-//! `free_list` module: its head has the protocol that everything else rests on; `stock` keeps what
-//! is resident below the capacity.
-//!
-//! # How memory flows
-//!
-//! 1. An [`Owner`] charges the bytes to its account and to the budget. From here on the request
-//!    cannot fail for want of memory; only a block can still find no hole that is long enough,
-//!    and then the `stock` makes one out of spare address space.
-//! 2. The arena takes pages from the free list, and the region turns their indices into memory.
-//! 3. The [`MemorySegment`] goes back, on any thread, in the opposite order: memory first, then
-//!    the bytes. So whoever has the bytes finds the memory.
-//!
-//! # When it runs out
-//!
-//! 1. What owners and workers keep at hand is brought back, and the request is made once more.
-//! 2. Owners that can give memory back are asked for it, as the [`Policy`](sharing::Policy) says: a
-//!    [`Reclaimer`](reclaim::Reclaimer) is called, on a thread of the manager's, or the owner looks
-//!    for itself ([`Owner::reclaim_requested_bytes`]).
-//! 3. Meanwhile the request has its place in a line, and what is given back is served to those in
-//!    it, in turn. Whoever [waits](Owner::acquire_pages) stays there until he is served; whoever
-//!    does not is refused once nobody has anything to give, with an error that names the holders.
+//! [`FixedSizeManager`]: views::FixedSizeManager
+//! [`Holdings`]: segments::Holdings
+//! [`Lease`]: resources::Lease
+//! [`ManagerStats`]: stats::ManagerStats
+//! [`Policy`]: sharing::Policy
+//! [`Pressure`]: pressure::Pressure
+//! [`Reason`]: error::Reason
+//! [`Reclaimer`]: reclaim::Reclaimer
+//! [`Refusal`]: error::Refusal
+//! [`Scratch`]: segments::Scratch
+//! [`VariableSizeManager`]: views::VariableSizeManager
+//! [`reclaim_timeout`]: config::MemoryManagerBuilder::reclaim_timeout
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(offheap_loom, expect(dead_code, reason = "the models use the lower floors only"))]
 
 #[cfg(not(target_pointer_width = "64"))]
@@ -142,6 +159,23 @@ pub use owners::segment::memory_segment::MemorySegment;
 pub use owners::worker::Worker;
 
 /// How a manager and its owners are configured.
+///
+/// A builder checks everything when it is built or registered, and names what does not fit.
+///
+/// ```
+/// use offheap::MemoryManager;
+/// use offheap::config::{IdleMemory, ZeroPolicy};
+///
+/// let builder = MemoryManager::builder()
+///     .capacity(8 << 20)
+///     .zero_policy(ZeroPolicy::OnRelease)
+///     .idle_memory(IdleMemory::Keep);
+/// let manager = builder.build()?;
+/// let query = manager.owner("query").limit(4 << 20).register()?;
+/// let sort = query.child("sort").minimum(1 << 20).register()?;
+/// assert_eq!(sort.path(), "query/sort");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[cfg(not(offheap_loom))]
 pub mod config {
     pub use crate::base::available::{AvailableMemory, CapacitySource, MemoryLimit};
@@ -153,32 +187,74 @@ pub mod config {
 }
 
 /// Why a call failed, in numbers and as a sentence.
+///
+/// Each kind of call has its own error. A refused request for memory is an
+/// [`AllocationError`]: its [`Refusal`](error::Refusal) has the bytes that were asked for and free,
+/// the [`Reason`](error::Reason), and the largest holders.
+///
+/// ```
+/// use offheap::MemoryManager;
+/// use offheap::error::Reason;
+///
+/// let manager = MemoryManager::builder().capacity(1 << 20).build()?;
+/// let owner = manager.owner("sort").register()?;
+/// let error = owner.allocate(2 << 20).unwrap_err();
+/// assert_eq!(error.reason(), Reason::Capacity);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub mod error {
     pub use crate::base::error::{
         AllocationKind, AllocationSite, ConfigError, FractionError, Holder, LeakError, LeaseError,
-        OutOfBounds, OwnerError, Reason, Refusal, ReservationError, UnknownWord,
+        OutOfBounds, OwnerError, Reason, ReclaimStatus, Refusal, ReservationError, UnknownWord,
     };
 }
 
 /// How short memory is.
+///
+/// [`MemoryManager::pressure`] tells the level at any time. Changes come to a callback
+/// ([`MemoryManager::on_pressure`]) or are awaited ([`MemoryManager::pressure_changes`]).
+///
+/// ```
+/// use offheap::{MemoryManager, pressure::Pressure};
+///
+/// let manager = MemoryManager::builder().capacity(1 << 20).build()?;
+/// let pages = manager.owner("cache").register()?.allocate_pages(30)?; // 30 of 32
+/// assert_eq!(manager.pressure(), Pressure::High);
+/// # drop(pages);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[cfg(not(offheap_loom))]
 pub mod pressure {
     pub use crate::manager::{Pressure, PressureChanges, PressureSubscription};
 }
 
 /// Giving memory back when others need it.
+///
+/// An owner is called, through a [`Reclaimer`](reclaim::Reclaimer), on a thread of the manager's.
+/// Or it looks for itself: [`Owner::reclaim_requested_bytes`] costs one plain load, and
+/// [`Owner::begin_reclaim`] answers. Either way it may spill through a
+/// [`SpillReserve`](reclaim::SpillReserve). The program `examples/polled_reclaim.rs` shows the
+/// second way.
 #[cfg(not(offheap_loom))]
 pub mod reclaim {
     pub use crate::owners::reclaim::{ReclaimGuard, Reclaimer, ReservedSegment, SpillReserve};
 }
 
 /// Resources that are sized once and leased by several.
+///
+/// [`MemoryManager::lease`] opens a resource for the first caller that asks for its name, and
+/// shares it with all others. With the last [`Lease`](resources::Lease) it is closed, and its bytes
+/// go back.
 #[cfg(not(offheap_loom))]
 pub mod resources {
     pub use crate::manager::{Lease, SharedResourceStats};
 }
 
 /// Segments that are kept together, and small objects.
+///
+/// [`Holdings`](segments::Holdings) are segments of one owner that go back together. A
+/// [`Scratch`](segments::Scratch) places small objects one after the other, and forgets them
+/// together.
 #[cfg(not(offheap_loom))]
 pub mod segments {
     pub use crate::owners::holdings::Holdings;
@@ -186,18 +262,42 @@ pub mod segments {
 }
 
 /// How owners share a budget when there is not enough for all.
+///
+/// A [`Policy`](sharing::Policy) says what each may claim: who is served first, and how much an
+/// owner may keep when others ask. [`Greedy`](sharing::Greedy) is the default.
+///
+/// ```
+/// use offheap::{MemoryManager, sharing::FairShare};
+///
+/// let manager = MemoryManager::builder().capacity(1 << 20).policy(FairShare).build()?;
+/// # Ok::<(), offheap::error::ConfigError>(())
+/// ```
 #[cfg(not(offheap_loom))]
 pub mod sharing {
     pub use crate::owners::sharing::policy::{FairShare, Greedy, Policy, Share, Sharer};
 }
 
 /// A manager and its owners in numbers.
+///
+/// [`MemoryManager::stats`] is for reports: it looks at every chunk and asks the kernel.
+/// [`MemoryManager::occupancy`] says which pages are free.
+///
+/// ```
+/// # let manager = offheap::MemoryManager::builder().capacity(1 << 20).build()?;
+/// let stats = manager.stats();
+/// println!("{} of {} bytes are out", stats.reserved_bytes, stats.capacity_bytes);
+/// assert_eq!(stats.total_pages, 32);
+/// # Ok::<(), offheap::error::ConfigError>(())
+/// ```
 #[cfg(not(offheap_loom))]
 pub mod stats {
     pub use crate::manager::{ManagerStats, OccupancyMap, OwnerStats};
 }
 
 /// Plain views for pages only, and for blocks only.
+///
+/// Each is an [`Owner`] that shows one kind of memory, on a manager of its own or on one that
+/// others share. Flink's users know them as the fixed-size and the variable-size manager.
 #[cfg(not(offheap_loom))]
 pub mod views {
     pub use crate::manager::{FixedSizeManager, VariableSizeManager};

@@ -77,7 +77,7 @@ fn statistics_and_maps_come_back_as_they_were() {
         let value = written(&stats);
         assert_eq!(value["capacity_bytes"], 100 * PAGE);
         let sorter = json!({
-            "name": "sorter",
+            "path": "sorter",
             "used_bytes": 10 * PAGE,
             "minimum_bytes": 8 * PAGE,
             "limit_bytes": 100 * PAGE,

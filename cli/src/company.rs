@@ -7,7 +7,7 @@ use std::time::Duration;
 use offheap::Owner;
 use offheap_operators::Interrupt;
 
-/// How often whoever waits for another query looks for anything else.
+/// How often a query that waits for another one looks for anything else.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// Queries that share a budget. They come one after the other: the next one is called when the

@@ -18,7 +18,8 @@ pub struct Manager {
     line: WaitQueue<Wanted>,
     /// There is one drainer at a time.
     drainer: Mutex<()>,
-    /// What is in the memory behind the bytes, for whoever holds all of those that change hands.
+    /// What is in the memory behind the bytes, for the thread that holds all of those that change
+    /// hands.
     memory: UnsafeCell<u64>,
 }
 
@@ -135,7 +136,7 @@ impl Manager {
         }
         let drainer = self.drainer.lock().expect("nobody panics");
         for owner in keepers {
-            // Whoever waits is served below.
+            // A request that waits is served below.
             let _ = self.tree.account(owner).collect_allowance(&self.tree.lineage(owner));
         }
         let answer = attempt();

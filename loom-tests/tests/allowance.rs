@@ -35,7 +35,7 @@ impl Managed {
         Self { budget, keeper, other, pages }
     }
 
-    /// Reserves `bytes` for the other account, as whoever would be refused does.
+    /// Reserves `bytes` for the other account, as a request that would be refused does.
     fn reserve_drained(&self, bytes: u64) -> bool {
         self.other.reserve(&self.budget, bytes, QueuePosition::LAST).is_ok() || {
             let _ = self.keeper.collect_allowance(&self.budget);
@@ -133,7 +133,7 @@ fn a_quantum_for_an_allowance_that_is_shut_goes_back() {
     });
 }
 
-/// Goal: whoever takes a byte from the allowance finds the page that was released for it.
+/// Goal: a thread that takes a byte from the allowance finds the page that was released for it.
 #[test]
 fn what_is_taken_from_an_allowance_has_its_page() {
     check(|| {

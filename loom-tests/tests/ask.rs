@@ -30,7 +30,7 @@ impl Owner {
         let begun = self.asked.try_begin();
         if begun {
             self.state.with_mut(|calls| {
-                // SAFETY: whoever marked it as busy is alone with it; loom checks it.
+                // SAFETY: the thread that marked it as busy is alone with it; loom checks it.
                 unsafe { *calls += 1 };
             });
             work();
@@ -58,12 +58,12 @@ fn nobody_is_called_twice_at_once() {
         let others: u32 = others.into_iter().map(|other| other.join().unwrap()).sum();
         assert!(mine + others >= 1);
         assert_eq!(owner.calls(), mine + others);
-        assert!(owner.asked.try_begin(), "whoever began has ended");
+        assert!(owner.asked.try_begin(), "the one that began has ended");
     });
 }
 
-/// Goal: what a call gives back while whoever waited for it gives up goes to the next, or is free,
-/// and the owner can be called again.
+/// Goal: what a call gives back while the request that waited for it gives up goes to the next, or
+/// is free, and the owner can be called again.
 #[test]
 fn what_is_given_back_too_late_goes_to_the_next() {
     check(|| {

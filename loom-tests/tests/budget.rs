@@ -30,7 +30,7 @@ impl Managed {
     }
 }
 
-/// Goal: whoever has the reservation of the only page finds it at once: all that was released
+/// Goal: a thread with the reservation of the only page finds it at once: all that was released
 /// before the credit is seen.
 #[test]
 fn a_reservation_finds_its_page() {

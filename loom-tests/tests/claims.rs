@@ -61,9 +61,9 @@ fn one_run_inside_a_chunk_has_one_winner() {
     }
 }
 
-/// Goal: a claim that loses its second chunk gives the first one back and has failed; whoever
-/// misses what it took meanwhile sees the claim, and waits for that before he says that there is
-/// no hole.
+/// Goal: a claim that loses its second chunk gives the first one back and has failed. A
+/// search that misses what it took meanwhile sees the claim, and waits for that before it says that
+/// there is no hole.
 #[test]
 fn a_claim_rolled_back_is_waited_for() {
     check_within(2, || {

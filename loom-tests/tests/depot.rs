@@ -80,8 +80,8 @@ fn a_page_goes_from_hand_to_hand() {
     });
 }
 
-/// Goal: whoever is refused and drains gets a page if one was at hand all the while, however it
-/// moves: here a second one comes to another shelf before the first one is taken.
+/// Goal: a thread that is refused and drains gets a page if one was at hand all the while, however
+/// it moves: here a second one comes to another shelf before the first one is taken.
 #[test]
 fn a_page_that_moves_between_shelves_is_found() {
     check(|| {

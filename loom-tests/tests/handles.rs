@@ -31,7 +31,7 @@ impl<G> Slot<G> {
         self.value.with(|value| unsafe { *value }.expect("it stays while somebody is inside"))
     }
 
-    /// Takes the value out, for who has the slot to himself.
+    /// Takes the value out, for the call that has the slot alone.
     fn take(&self) -> u64 {
         // SAFETY: loom checks that nobody else looks meanwhile.
         self.value.with_mut(|value| unsafe { &mut *value }.take().expect("it is taken once"))
@@ -118,8 +118,8 @@ fn the_last_to_leave_takes_the_value_out() {
     });
 }
 
-/// Goal: a slot is used again while somebody still has the old handle, and somebody guesses the new
-/// one: each gets the value of his handle, or none.
+/// Goal: a slot is used again while one caller still has the old handle, and another guesses the
+/// new one: each gets the value of its handle, or none.
 #[test]
 fn a_slot_that_is_used_again_refuses_the_old_handle() {
     check(|| {

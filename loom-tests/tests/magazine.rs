@@ -72,8 +72,8 @@ fn a_page_is_popped_or_drained() {
     }
 }
 
-/// Goal: whoever is refused and then drains gets the page that lies in the magazine, unless its
-/// worker has taken it.
+/// Goal: a thread that is refused and then drains gets the page that lies in the magazine, unless
+/// its worker has taken it.
 #[test]
 fn who_is_refused_gets_the_cached_page() {
     check(|| {

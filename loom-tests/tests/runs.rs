@@ -35,8 +35,8 @@ fn neighbours_that_are_released_at_once_are_one_run() {
     });
 }
 
-/// Goal: the same with three of them, two of which are in one chunk: whoever looks beyond the
-/// border last looks at its own side again.
+/// Goal: the same with three of them, two of which are in one chunk: the thread that looks
+/// beyond the border last looks at its own side again.
 #[test]
 fn three_neighbours_that_are_released_at_once_are_one_run() {
     check(|| {
@@ -106,8 +106,8 @@ fn take_as_others_release(pages: &Arc<Pages>, taken: u32, back: HeldRun) {
     pages.check();
 }
 
-/// Goal: whoever takes a run and with it the hint that led there does not take the hint of another
-/// run of that length, which comes back in the same chunk.
+/// Goal: a thread that takes a run and with it the hint that led there does not take the hint of
+/// another run of that length, which comes back in the same chunk.
 #[test]
 fn a_hint_that_is_taken_with_its_run_is_left_to_another_run() {
     check(|| {

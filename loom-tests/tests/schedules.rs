@@ -214,9 +214,9 @@ impl Cached {
     }
 }
 
-/// Goal: whoever has no more than the others leave him gets it, pages as well as bytes, while they
-/// come and go between magazines, shelves, the free list and blocks over a border; no page has two
-/// holders; and all is free and filed in the end, also what workers that ended had at hand.
+/// Goal: a thread that has no more than the others leave it gets it, pages as well as bytes, while
+/// they come and go between magazines, shelves, the free list and blocks over a border; no page has
+/// two holders; and all is free and filed in the end, also what workers that ended had at hand.
 #[test]
 fn pages_blocks_magazines_and_drainers() {
     check(|| {
@@ -303,7 +303,7 @@ fn a_line_below_a_limit() {
     });
 }
 
-/// Accounts in a tree, and whoever drains them.
+/// Accounts in a tree, and their drainer.
 struct Accounts {
     tree: Tree,
     /// There is one drainer at a time.
@@ -354,8 +354,8 @@ impl Accounts {
     }
 }
 
-/// Goal: in a tree of accounts with minimums and allowances nobody is refused what the others leave
-/// him, requests that fail are in nobody's way, and every byte is where it belongs in the end.
+/// Goal: in a tree of accounts with minimums and allowances none is refused what the others leave
+/// it, requests that fail are in no other's way, and every byte is where it belongs in the end.
 #[test]
 fn a_tree_of_accounts() {
     check(|| {
@@ -396,7 +396,7 @@ impl Exchanged {
         Arc::new(Self { stock, budget, holders, resident: AtomicU64::new(0b111) })
     }
 
-    /// Whoever has pages writes to them.
+    /// A thread that has pages writes to them.
     fn touch(&self, pages: HeldRun) -> HeldRun {
         let pages = self.holders.take(pages);
         let (first, count) = (pages.first().get(), pages.pages().get());
@@ -455,7 +455,7 @@ fn bits(first: u32, pages: u32) -> u64 {
 }
 
 /// Goal: exchanges that the system refuses at times, pages that come and go, and a trim: never are
-/// more pages resident than the capacity has, no page has two holders, nobody misses what he
+/// more pages resident than the capacity has, no page has two holders, no thread misses what it
 /// reserved, and both lists are whole in the end.
 #[test]
 fn exchanges_pages_and_a_trim() {

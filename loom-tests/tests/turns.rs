@@ -21,8 +21,8 @@ fn spawn(manager: &Arc<Manager>, step: fn(&Manager)) -> thread::JoinHandle<()> {
     thread::spawn(move || step(&manager))
 }
 
-/// Goal: whoever gives up while he is granted what he waited for gives it back, with its memory, to
-/// the one behind him.
+/// Goal: a request that gives up while it is granted what it waited for gives that back, with its
+/// memory, to the one behind it.
 #[test]
 fn what_comes_too_late_goes_to_the_next() {
     check(|| {
@@ -38,7 +38,7 @@ fn what_comes_too_late_goes_to_the_next() {
     });
 }
 
-/// Goal: whoever waits behind one who gives up is served with what is free.
+/// Goal: a request behind one that gives up is served with what is free.
 #[test]
 fn whoever_leaves_lets_those_behind_him_pass() {
     check(|| {
@@ -110,7 +110,7 @@ fn a_small_request_does_not_overtake_a_large_one_below_a_limit() {
     );
 }
 
-/// Goal: whoever waits at one limit is in nobody's way above it.
+/// Goal: a request that waits at one limit is in no other's way above it.
 #[test]
 fn whoever_waits_below_a_limit_leaves_the_budget_to_others() {
     check(|| {
@@ -190,7 +190,7 @@ fn all_who_are_served_are_woken() {
     });
 }
 
-/// Goal: whoever waits, or begins to, when the budget is closed is told, and nobody hangs.
+/// Goal: a request that waits, or begins to, when the budget is closed is told, and none hangs.
 #[test]
 fn whoever_waits_is_told_of_a_shutdown() {
     check(|| {
@@ -222,7 +222,7 @@ fn whoever_waits_is_granted_or_told_of_a_shutdown() {
     });
 }
 
-/// Goal: whoever waits below a limit is told, too, and whoever waits behind him.
+/// Goal: a request that waits below a limit is told, too, and so is the one behind it.
 #[test]
 fn whoever_waits_below_a_limit_is_told_of_a_shutdown() {
     check(|| {

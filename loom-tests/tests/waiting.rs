@@ -80,7 +80,7 @@ fn release_of_child(manager: &Manager) {
     manager.release(manager.held(1, 1));
 }
 
-/// Goal: a byte of the budget that a child has is found by whoever is refused at its top.
+/// Goal: a byte of the budget that a child has is found by a request that is refused at its top.
 #[test]
 fn a_byte_that_a_child_of_another_has_is_found() {
     let make = || tree_of_two(Tree::new(1).with(None, 0, 1)).with(None, 0, 1);
@@ -94,7 +94,7 @@ fn a_byte_of_the_budget_is_found_by_a_child() {
     whoever_waits_is_served(make, (2, 1), [release]);
 }
 
-/// Goal: whoever lacks bytes at two levels is served, in whatever order they are given back.
+/// Goal: a request that lacks bytes at two levels is served, in whatever order they are given back.
 #[test]
 fn bytes_that_come_back_at_two_levels_are_found() {
     let make = || {
@@ -115,7 +115,7 @@ fn a_minimum_that_ends_is_found() {
     whoever_waits_is_served(|| Tree::new(1).with(None, 1, 1).with(None, 0, 1), (1, 1), [end]);
 }
 
-/// Goal: the same for what a minimum still holds when it ends, whoever is last.
+/// Goal: the same for what a minimum still holds when it ends, whichever thread is last.
 #[test]
 fn a_minimum_that_ends_with_its_last_byte_is_found() {
     let end: fn(&Manager) = |manager| {
@@ -190,8 +190,8 @@ fn a_byte_that_goes_to_an_allowance_that_opens_is_found() {
     });
 }
 
-/// Goal: an allowance stays shut while somebody waits for its parent, although there is plenty: too
-/// little for him.
+/// Goal: an allowance stays shut while a request waits for its parent, although there is plenty:
+/// too little for that request.
 #[test]
 fn a_byte_of_a_child_is_found_while_its_parent_has_plenty() {
     check_within(2, || {

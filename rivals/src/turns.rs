@@ -33,7 +33,7 @@ pub fn take_turns<'a>(
     marks: &Marks<'_>,
 ) -> usize {
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..threads).map(|_| channel()).unzip();
-    // The turn goes around: whoever has it wakes the next.
+    // The turn goes around: the thread that has it wakes the next.
     let start = senders[0].clone();
     thread::scope(|scope| {
         let threads: Vec<_> = receivers

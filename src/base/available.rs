@@ -1,4 +1,4 @@
-//! What a capacity was taken from, for errors and for those who ask.
+//! What a capacity was taken from, for errors and for callers that ask.
 
 use std::fmt::{self, Display, Formatter};
 

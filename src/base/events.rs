@@ -1,4 +1,4 @@
-//! Rare events, told to those who listen: with the feature `tracing` as events, with the feature
+//! Rare events, told to listeners: with the feature `tracing` as events, with the feature
 //! `metrics` as counters.
 //!
 //! Nothing is locked when they are told, so a listener may use the manager. A listener that panics

@@ -13,7 +13,7 @@
 //! units/       pages, chunks, masks of pages, the size of a page, which level a level is
 //! bytes        numbers of bytes: in 64 bits, as sizes, as fractions
 //! sites        where what is out was allocated, a feature
-//! events       rare events, told to those who listen, a feature
+//! events       rare events, told to listeners, a feature
 //! ```
 
 pub(crate) mod available;

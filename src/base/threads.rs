@@ -81,8 +81,8 @@ impl Default for Threads {
 }
 
 impl Threads {
-    /// Starts a thread that does `work` when `first` says, and then as it says itself each time,
-    /// until it is done, or `work` finds nothing left to work for and returns `None`.
+    /// Starts a thread that does `work` when `first` says, and then each time as `work` says. It
+    /// ends when `work` is done, or finds nothing left to work for and returns `None`.
     pub(crate) fn start(
         &self,
         name: &str,

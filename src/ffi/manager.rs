@@ -118,7 +118,7 @@ pub unsafe extern "C" fn offheap_manager_holders(
 
 fn lines(holders: &[Holder]) -> String {
     holders.iter().fold(String::new(), |mut lines, holder| {
-        let Holder { path, used_bytes, minimum_bytes, limit_bytes, reclaimable_bytes } = holder;
+        let Holder { path, used_bytes, minimum_bytes, limit_bytes, reclaimable_bytes, .. } = holder;
         // Writing to a string succeeds.
         let _ = write!(lines, "`{path}`: {used_bytes} bytes (minimum {minimum_bytes}, ");
         let _ = writeln!(lines, "limit {limit_bytes}, reclaimable {reclaimable_bytes})");

@@ -1,7 +1,8 @@
 //! Configuring a manager.
 
+use std::io;
 use std::num::NonZero;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -105,11 +106,11 @@ impl MemoryManagerBuilder {
     /// - `memory.limit_in_bytes` in cgroup v1, likewise,
     /// - the RAM of the machine.
     ///
-    /// It is not what is free at the moment: what other processes, and the rest of this one, use
-    /// of it is for the fraction to leave room for. [`MemoryManager::capacity_source`] tells what
-    /// was found. Only Linux says how much it is; elsewhere [`build`](Self::build) fails. So it
-    /// does if a file that may set a limit is there and cannot be read, for want of file
-    /// descriptors perhaps; one that this process is not permitted to read sets none.
+    /// It is not what is free at the moment. The fraction has to leave room for what other
+    /// processes, and the rest of this one, use. [`MemoryManager::capacity_source`] tells what
+    /// was found. Only Linux says how much it is; elsewhere [`build`](Self::build) fails. It also
+    /// fails if a file that may set a limit is there and cannot be read, for want of file
+    /// descriptors perhaps. A file that this process is not permitted to read sets no limit.
     ///
     /// Of this and [`capacity`](Self::capacity), the last one that is named counts.
     ///
@@ -152,18 +153,18 @@ impl MemoryManagerBuilder {
     ///
     /// Address space costs nothing until it is touched, and never more than the capacity is
     /// resident. A block that fits the budget but no hole takes what it lacks from the spare
-    /// address space, and free pages elsewhere, as many as that, are given back to the system
-    /// first. Without address space to spare no system call is made on the way to a block, and one
-    /// can fail for fragmentation.
+    /// address space. As many free pages elsewhere are given back to the system first. Without
+    /// address space to spare no system call is made on the way to a block, and one can fail for
+    /// fragmentation.
     ///
     /// In long random histories, of blocks of up to a sixteenth of the capacity at full load, none
-    /// failed with a factor of 2 or more. Pages that are held in unlucky places all over the
-    /// address space can still be in the way of a block that is a large part of the capacity: the
-    /// larger the factor, the more of them it takes.
+    /// failed with a factor of 2 or more. A block that is a large part of the capacity can still
+    /// fail, because of pages that are held in unlucky places all over the address space. The
+    /// larger the factor, the more such pages it takes.
     ///
     /// A limit on the address space of the process (`RLIMIT_AS`, strict overcommit) counts all
-    /// of it. It is 1, whatever is named here, in heap mode, with [`HugePages::HugeTlb`] and on
-    /// systems where the region is a plain allocation.
+    /// of it. The factor is 1, whatever is named here, in heap mode, with [`HugePages::HugeTlb`]
+    /// and on systems where the region is a plain allocation.
     pub fn address_space_factor(mut self, factor: u32) -> Self {
         self.address_space_factor = Some(factor);
         self
@@ -183,6 +184,9 @@ impl MemoryManagerBuilder {
     }
 
     /// When the region becomes resident; as pages are touched by default.
+    ///
+    /// With [`Populate::Eager`], [`build`](Self::build) waits until all of it is, which takes about
+    /// as long as writing it once.
     pub fn populate(mut self, populate: Populate) -> Self {
         self.populate = populate;
         self
@@ -202,15 +206,16 @@ impl MemoryManagerBuilder {
     }
 
     /// The most free pages that each owner keeps at hand for its next allocation of a page, in its
-    /// depot; a 32nd of all pages by default, and 256 pages per thread that the machine runs at
-    /// once, up to 32 of these, at most. With 0, every page goes straight to the free list and
-    /// comes from there.
+    /// depot. With 0, every page goes straight to the free list and comes from there.
+    ///
+    /// By default it is a 32nd of all pages. It is never more than 256 pages for each thread that
+    /// the machine runs at once, and for 32 threads.
     ///
     /// Beside the pages, an owner keeps up to half as much of the budget at hand that it does not
     /// use, for blocks and reservations.
     ///
-    /// Nobody is refused for want of what is at hand, and it is not counted as used. It saves an
-    /// owner's threads the counters that they share with others: see [`Worker`] for what saves
+    /// No request is refused for want of what is at hand, and it is not counted as used. It saves
+    /// an owner's threads the counters that they share with others: see [`Worker`] for what saves
     /// more.
     ///
     /// [`Worker`]: crate::Worker
@@ -226,31 +231,37 @@ impl MemoryManagerBuilder {
         self
     }
 
-    /// Bytes that are set aside, for each of two reclaims at a time: only an owner within its own
-    /// reclaim may use them, so that it does not fail to give memory back for want of the pages
-    /// that it spills through. At least a page, and with a page to spare of the capacity; 0 by
-    /// default, for none. With a reserve, no more than two owners are called to give memory back at
-    /// a time.
+    /// Bytes that are set aside, for each of two reclaims at a time. Only an owner within its own
+    /// reclaim may use them. So it does not fail to give memory back for want of the pages that it
+    /// spills through.
+    ///
+    /// At least a page, and twice the reserve leaves a page of the capacity; 0 by default, for
+    /// none. With a reserve, no more than two owners are called to give memory back at a time.
     pub fn spill_reserve(mut self, bytes: usize) -> Self {
         self.sharing.spill_reserve_bytes = bytes;
         self
     }
 
-    /// How long a request that does not wait in turn waits while owners that were asked give memory
-    /// back, however many they are: 5 seconds by default. So long an owner that was asked is waited
-    /// for at all; others are asked beside it after a quarter of this time.
+    /// How long an `allocate_*` or `reserve_memory` call waits at most while owners that were asked
+    /// give memory back, however many they are: 5 seconds by default.
+    ///
+    /// It is also how long one owner is waited for. After a quarter of this time, others are asked
+    /// beside it.
     pub fn reclaim_timeout(mut self, timeout: Duration) -> Self {
         self.sharing.reclaim_timeout = timeout;
         self
     }
 
-    /// How long those who wait for each other do so before the last of them to come is refused,
-    /// with [`Reason::Deadlock`](crate::error::Reason::Deadlock); a second by default.
+    /// How long requests that wait for each other do so before the last of them is refused, with
+    /// [`Reason::Deadlock`](crate::error::Reason::Deadlock); a second by default.
     ///
-    /// It is a deadlock if every owner that holds more than its minimum, of what a request waits
-    /// for, waits in line itself, the same is true of what these wait for, nobody has anything to
-    /// give back, and nothing of this changes for so long. Where nobody holds more than his
-    /// minimum, whoever holds anything or has a minimum counts.
+    /// It is a deadlock if all of this holds for so long, without a change:
+    ///
+    /// - Of what a request waits for, every owner that holds more than its minimum waits in line
+    ///   itself. If none holds more than its minimum, all that hold anything or have a minimum
+    ///   count.
+    /// - The same is true of what these owners wait for.
+    /// - None has anything to give back.
     ///
     /// An owner whose threads take longer than this without a change, while one of them waits, is
     /// better registered as several.
@@ -259,24 +270,31 @@ impl MemoryManagerBuilder {
         self
     }
 
-    /// Where the levels of [`Pressure`] above normal begin, as shares of the capacity: 0.7, 0.85
-    /// and
-    /// 0.95 by default. Each is above 0, at most 1, and not below the one before.
+    /// Where the levels of [`Pressure`](crate::pressure::Pressure) above normal begin, as shares of
+    /// the capacity: 0.7, 0.85 and 0.95 by default. Each is above 0, at most 1, and not below the
+    /// one before.
     pub fn pressure_thresholds(mut self, elevated: f64, high: f64, critical: f64) -> Self {
         self.pressure_shares = [elevated, high, critical];
         self
     }
 
-    /// Builds the manager; in off-heap mode this maps the region.
+    /// Builds the manager; in off-heap mode this maps the region. The configuration can be used
+    /// again.
+    ///
+    /// # Blocking
+    ///
+    /// Only with [`Populate::Eager`]: until the capacity is resident.
     ///
     /// # Errors
     ///
-    /// If the page size is not a power of two from 4 KiB to 1 MiB, the capacity holds no page or
-    /// is above what can be addressed, the address space factor is 0 or too large, the idle memory
-    /// policy contradicts itself, the spill reserve does not fit, the pressure thresholds are not
-    /// in order, or the operating system refuses the region or a thread. If the capacity is to be a
-    /// fraction of the available memory, also if that is not above 0 and at most 1, or nothing says
-    /// how much is available.
+    /// - The page size is not a power of two from 4 KiB to 1 MiB.
+    /// - The capacity holds no page, or is above what can be addressed.
+    /// - The capacity is to be a fraction that is not above 0 and at most 1, or nothing says how
+    ///   much memory is available.
+    /// - The address space factor is 0 or too large.
+    /// - The idle memory policy contradicts itself, the spill reserve does not fit, or the pressure
+    ///   thresholds are not in order.
+    /// - The operating system refuses the region or a thread.
     pub fn build(&self) -> Result<MemoryManager, ConfigError> {
         let (capacity_bytes, source) = self.capacity.resolve()?;
         let resolved = Self { capacity_bytes, ..self.clone() };
@@ -346,19 +364,20 @@ impl MemoryManagerBuilder {
             published: super::stats::published::Published::default(),
             threads: Threads::default(),
         });
-        let (commons, manager) = (Arc::downgrade(&inner.commons), Arc::downgrade(&inner));
-        inner.commons.set_arbiter(Box::new(move || match manager.upgrade() {
-            Some(manager) => {
-                let above = Arc::downgrade(&manager);
-                rounds::start(&commons, above, &manager.threads)
-            }
-            // Nobody is left to be asked.
-            None => Err(std::io::ErrorKind::NotFound.into()),
+        let weak = Arc::downgrade(&inner);
+        inner.commons.set_arbiter(Box::new(move || {
+            // Without a manager nobody is left to be asked.
+            let manager = weak.upgrade().ok_or(io::ErrorKind::NotFound)?;
+            let weak = Weak::clone(&weak);
+            rounds::start(&manager.threads, move || {
+                let manager = weak.upgrade()?;
+                Some((Arc::clone(&manager.commons), manager))
+            })
         }));
         MemoryManager::new(inner)
     }
 
-    /// The capacity, in whole huge pages where the region is made of such: a larger region could be
+    /// The capacity, in whole huge pages where the region is made of such. A larger region could be
     /// resident beyond the capacity, and a larger budget would promise pages that are not there.
     fn budget_bytes(&self) -> usize {
         self.capacity_bytes - self.capacity_bytes % self.granule_bytes()

@@ -16,6 +16,11 @@ use super::resources::table::{Joined, Open, SharedResourceStats};
 /// Dereferences to the resource, which is closed, by dropping it, with the last lease. Then its
 /// bytes go back to the budget. Leases keep the manager alive.
 ///
+/// # Blocking
+///
+/// Dropping the last lease runs the resource's own drop on this thread, with nothing locked.
+/// Dropping another one takes a lock for a moment.
+///
 /// Flink: `org.apache.flink.runtime.memory.OpaqueMemoryResource`.
 #[must_use = "a dropped lease is given back at once"]
 pub struct Lease<T> {
@@ -40,13 +45,12 @@ struct Counted {
 
 impl MemoryManager {
     /// Leases the resource of this name. If nobody has it leased, its `bytes` are reserved for an
-    /// owner of the same name, and `initialize` is called with them to open it; otherwise nothing
-    /// more is reserved, and what the resource has is as it was first asked for.
+    /// owner of the same name, and `initialize` is called with them to open it. Otherwise nothing
+    /// more is reserved, and the resource keeps the size that it was opened with.
     ///
-    /// Nothing is locked while `initialize` runs, so it may use the manager, and share other
-    /// resources. Other threads that ask for the name meanwhile wait for it, and one of them
-    /// tries its own initializer if this one fails or panics. So do those who ask while the last
-    /// lease is dropped, until the resource is closed.
+    /// Nothing is locked while `initialize` runs, so it may use the manager, and lease other
+    /// resources. If it fails or panics, one of the threads that wait for the name tries its own
+    /// initializer.
     ///
     /// Flink: `MemoryManager.getSharedMemoryResourceForManagedMemory`.
     ///
@@ -62,25 +66,36 @@ impl MemoryManager {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
+    /// # Blocking
+    ///
+    /// Waits while another thread opens or closes the resource of this name: for its initializer,
+    /// or for the resource's drop. That is foreign code, so there is no bound. To reserve the bytes
+    /// it may also wait as [`reserve_memory`](crate::Owner::reserve_memory).
+    ///
     /// # Errors
     ///
     /// If the budget has less left, `initialize` fails, the resource of this name is of another
-    /// type, or the manager has been shut down. Also if the call comes from what it would wait
-    /// for: from the initializer of this resource or from its drop, or from one that another
-    /// thread waits for in turn. That is not noticed where an initializer has yet another thread
-    /// ask, and waits for that.
+    /// type, or the manager has been shut down.
+    ///
+    /// Also if the call would wait for itself: it comes from the initializer or the drop of this
+    /// resource, or from one that another thread waits for in turn. That is not noticed where an
+    /// initializer has yet another thread ask, and waits for that.
     #[track_caller]
     pub fn lease<T: Send + Sync + 'static, E>(
         &self,
-        name: impl Into<Arc<str>>,
+        name: impl AsRef<str>,
         bytes: usize,
         initialize: impl FnOnce(usize) -> Result<T, E>,
     ) -> Result<Lease<T>, LeaseError<E>> {
-        self.lease_from(name.into(), bytes, Memory::Managed, initialize)
+        self.lease_from(name.as_ref().into(), bytes, Memory::Managed, initialize)
     }
 
     /// Like [`lease`](Self::lease), with `fraction` of the capacity as the size, rounded down: see
     /// [`compute_memory_size`](Self::compute_memory_size).
+    ///
+    /// # Blocking
+    ///
+    /// As [`lease`](Self::lease).
     ///
     /// # Errors
     ///
@@ -88,7 +103,7 @@ impl MemoryManager {
     #[track_caller]
     pub fn lease_fraction<T: Send + Sync + 'static, E>(
         &self,
-        name: impl Into<Arc<str>>,
+        name: impl AsRef<str>,
         fraction: f64,
         initialize: impl FnOnce(usize) -> Result<T, E>,
     ) -> Result<Lease<T>, LeaseError<E>> {
@@ -101,19 +116,23 @@ impl MemoryManager {
     ///
     /// Flink: `MemoryManager.getExternalSharedMemoryResource`.
     ///
+    /// # Blocking
+    ///
+    /// As [`lease`](Self::lease), but for the budget.
+    ///
     /// # Errors
     ///
     /// As [`lease`](Self::lease), but for the budget.
     pub fn lease_external<T: Send + Sync + 'static, E>(
         &self,
-        name: impl Into<Arc<str>>,
+        name: impl AsRef<str>,
         bytes: usize,
         initialize: impl FnOnce(usize) -> Result<T, E>,
     ) -> Result<Lease<T>, LeaseError<E>> {
-        self.lease_from(name.into(), bytes, Memory::External, initialize)
+        self.lease_from(name.as_ref().into(), bytes, Memory::External, initialize)
     }
 
-    /// The resources that are leased, by name.
+    /// The resources that are leased, by name. Takes the lock of their table for a moment.
     #[must_use]
     pub fn shared_resources(&self) -> Vec<SharedResourceStats> {
         self.inner().resources.stats()

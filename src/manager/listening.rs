@@ -18,10 +18,14 @@ impl MemoryManager {
         self.inner().gauge.pressure()
     }
 
-    /// Has `callback` called with every new level, until the subscription is dropped: on a thread
-    /// of the manager's, one call after the other, with nothing locked, so it may allocate, give
-    /// back, and ask. A level that lasts for a moment only may be passed over. A call that is under
-    /// way when the subscription is dropped is not waited for.
+    /// Has `callback` called with every new level, until the subscription is dropped. The calls
+    /// come one after the other, on a thread of the manager's. Nothing is locked meanwhile, so the
+    /// callback may allocate and give back. A level that lasts for a moment only may be passed
+    /// over. A callback that takes long delays the others.
+    ///
+    /// # Blocking
+    ///
+    /// Takes a lock for a moment. The first call starts the thread.
     ///
     /// # Errors
     ///
@@ -43,6 +47,10 @@ impl MemoryManager {
 
     /// The changes of the level from now on, to be awaited.
     ///
+    /// # Blocking
+    ///
+    /// As [`on_pressure`](Self::on_pressure).
+    ///
     /// # Errors
     ///
     /// If the system has no thread for it.
@@ -55,11 +63,23 @@ impl MemoryManager {
 
     fn listen(&self) -> Result<(), ConfigError> {
         let inner = self.inner();
-        inner.gauge.listen(&inner.threads).map_err(|source| ConfigError::Thread { source })
+        let weak = Arc::downgrade(inner);
+        let look_at = move || {
+            let inner = weak.upgrade()?;
+            Some((Arc::clone(&inner.gauge), inner))
+        };
+        let listens = inner.gauge.listen(&inner.threads, look_at);
+        listens.map_err(|source| ConfigError::Thread { source })
     }
 }
 
-/// That somebody is told of the pressure, as long as this lives.
+/// Keeps a callback subscribed to the pressure, as long as this lives: see
+/// [`MemoryManager::on_pressure`].
+///
+/// # Blocking
+///
+/// Dropping it takes a lock for a moment, and drops the callback on this thread. It does not wait
+/// for a call that is under way.
 #[must_use = "a dropped subscription ends at once"]
 pub struct PressureSubscription {
     gauge: Weak<Gauge>,
@@ -90,7 +110,7 @@ pub struct PressureChanges {
 }
 
 impl PressureChanges {
-    /// Has `waker` woken from now on, or nobody; returns who was before.
+    /// Has `waker` woken from now on, or none; returns the one before.
     fn replace_waker(&self, listeners: &mut Listeners, waker: Option<Waker>) -> Option<Waker> {
         let mine = listeners.wakers.iter().position(|(id, _)| *id == self.id);
         let last = mine.map(|mine| listeners.wakers.swap_remove(mine).1);
@@ -111,6 +131,10 @@ impl Drop for PressureChanges {
 impl PressureChanges {
     /// The next level that differs from the last one that was seen; `None` once the manager has
     /// been shut down. A level that lasts for a moment only may be passed over. Cancel-safe.
+    ///
+    /// # Blocking
+    ///
+    /// The future blocks no thread. It waits as long as the level stays.
     pub async fn next(&mut self) -> Option<Pressure> {
         let next = std::future::poll_fn(|context| {
             let gauge = &self.manager.inner().gauge;

@@ -31,18 +31,25 @@ use super::stats::published::Published;
 ///
 /// The counterpart of Flink's `org.apache.flink.runtime.memory.MemoryManager`.
 ///
+/// # Blocking
+///
+/// What goes last gives the region back to the system, and joins the manager's own threads, which
+/// have nothing to do by then. A thread of the manager's that calls a policy or a callback, trims
+/// or populates, keeps the manager until it is done. So dropping a handle waits for no foreign
+/// code. If such a thread is the last to keep the manager, the region goes there.
+///
 /// # After a fork
 ///
-/// A child process has a copy of the region and of all that the manager counts: what it writes,
-/// allocates and gives back its parent does not see, nor the other way round. Each of them keeps
+/// A child process has a copy of the region and of all that the manager counts. Its parent does
+/// not see what it writes, allocates and gives back, nor the other way round. Each of them keeps
 /// below the capacity by itself; pages that neither has written to since are resident once.
 ///
 /// - A child may go on with its copy if no other thread of the parent used the manager at that
 ///   moment. Otherwise it should only `exec` or end: another thread may have had a lock, a shelf or
 ///   a magazine in hand, and in the child it never lets go.
-/// - The manager's own threads are not in the child. So nobody is asked for memory there, told of
-///   the pressure, or found to wait in vain; and it should end without dropping a manager that had
-///   such threads.
+/// - The manager's own threads are not in the child. So no owner is asked for memory there, none
+///   is told of the pressure, and no deadlock is found. The child should end without dropping a
+///   manager that had such threads.
 /// - Nothing is left of the region after `exec`.
 ///
 /// # Examples
@@ -147,8 +154,8 @@ impl MemoryManager {
 
     /// Starts the registration of an owner. The name is for errors and statistics; it need not be
     /// unique.
-    pub fn owner(&self, name: impl Into<Arc<str>>) -> OwnerBuilder {
-        OwnerBuilder::new(self.common(), None, name.into())
+    pub fn owner(&self, name: impl AsRef<str>) -> OwnerBuilder {
+        OwnerBuilder::new(self.common(), None, name.as_ref().into())
     }
 
     /// An owner of all there is, for a manager that has just been built for it.
@@ -157,6 +164,8 @@ impl MemoryManager {
     }
 
     /// The capacity in bytes.
+    ///
+    /// Flink: `MemoryManager.getMemorySize`.
     #[must_use]
     pub fn capacity(&self) -> usize {
         to_usize(self.supply().budget.limit())
@@ -169,6 +178,8 @@ impl MemoryManager {
     }
 
     /// The size of a page in bytes.
+    ///
+    /// Flink: `MemoryManager.getPageSize`.
     #[must_use]
     pub fn page_size(&self) -> usize {
         self.supply().page_size.bytes()
@@ -186,7 +197,14 @@ impl MemoryManager {
         self.supply().mode
     }
 
-    /// The bytes that are neither held by an owner nor promised to one as its minimum.
+    /// The bytes that are neither held by an owner nor promised to one as its minimum. What is
+    /// kept at hand counts as free. Looks at all owners and workers.
+    ///
+    /// Flink: `MemoryManager.availableMemory`.
+    ///
+    /// # Blocking
+    ///
+    /// Takes the lock of the list of owners, as [`leaks`](Self::leaks).
     #[must_use]
     pub fn available_bytes(&self) -> usize {
         let budget = &self.supply().budget;
@@ -216,6 +234,8 @@ impl MemoryManager {
     }
 
     /// Gives a segment back: the same as dropping it.
+    ///
+    /// Flink: `MemoryManager.release`.
     pub fn release(&self, segment: MemorySegment) {
         drop(segment);
     }
@@ -223,15 +243,27 @@ impl MemoryManager {
     /// Gives many segments back: cheaper than one by one, where neighbours follow each other.
     ///
     /// A segment goes back to where it came from, also if that is another manager.
+    ///
+    /// # Blocking
+    ///
+    /// For no memory. While requests wait in line, it serves them, under the lock of the line.
     pub fn release_all(&self, segments: impl IntoIterator<Item = MemorySegment>) {
         gathered::release_all(segments);
     }
 
     /// Checks that no owner holds memory: no page, no block and no reservation.
     ///
+    /// Flink: `MemoryManager.verifyEmpty`.
+    ///
+    /// # Blocking
+    ///
+    /// Brings back what owners and workers keep at hand, under the lock of the list of owners. It
+    /// waits for threads that are just taking or giving back a page at hand, and for requests in
+    /// flight. None of these waits for memory, or runs foreign code.
+    ///
     /// # Errors
     ///
-    /// Who holds what, if anybody does.
+    /// If an owner holds memory: which ones, and how much.
     pub fn verify_empty(&self) -> Result<(), LeakError> {
         match self.inner.commons.drained(DrainScope::Everybody, Snapshot::holders) {
             holders if holders.is_empty() => Ok(()),
@@ -239,21 +271,35 @@ impl MemoryManager {
         }
     }
 
-    /// What [`verify_empty`](Self::verify_empty) would fail with, if it did: who holds memory and,
-    /// with the feature `track-allocations`, where that was allocated. For reports at any time:
-    /// what is kept at hand stays there.
+    /// What [`verify_empty`](Self::verify_empty) would fail with, if it did: the owners that hold
+    /// memory and, with the feature `track-allocations`, where it was allocated. For reports at any
+    /// time: what is kept at hand stays there. Looks at all owners and workers.
+    ///
+    /// # Blocking
+    ///
+    /// Takes the lock of the list of owners. A thread that brings back what is at hand, on the way
+    /// to a refusal, has it meanwhile. No foreign code runs under it.
     #[must_use]
     pub fn leaks(&self) -> Option<LeakError> {
         self.inner.leaks()
     }
 
     /// Refuses every allocation, reservation and registration from now on, if it is for a byte at
-    /// least. What is out stays valid and goes back as usual. Doing it twice is the same as once.
+    /// least. What is out stays valid and goes back as usual. Requests that wait in line are
+    /// refused. Doing it twice is the same as once.
+    ///
+    /// Flink: `MemoryManager.shutdown`.
+    ///
+    /// # Blocking
+    ///
+    /// Waits for requests in flight, so nobody gets anything more once it has returned. It also
+    /// brings back what is at hand, as [`verify_empty`](Self::verify_empty). It does not wait for
+    /// memory that is out, nor for a reclaim.
     ///
     /// # Errors
     ///
-    /// Who still holds what. The manager is shut down all the same, and nobody gets anything more:
-    /// requests that are under way are waited for.
+    /// If an owner still holds memory: which ones, and how much. The manager is shut down all the
+    /// same.
     pub fn shutdown(&self) -> Result<(), LeakError> {
         self.supply().budget.close();
         self.supply().reserve.close();
@@ -274,6 +320,7 @@ impl MemoryManager {
     }
 }
 
+/// In numbers. Costs and blocks as [`available_bytes`](MemoryManager::available_bytes).
 impl fmt::Debug for MemoryManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryManager")

@@ -10,16 +10,18 @@ impl MemoryManager {
     /// Publishes the manager's numbers as they are now, to the recorder of the `metrics` facade.
     /// `manager` becomes the label of that name, which tells one manager from another.
     ///
-    /// To be called now and then: nothing on the way to memory counts for it. As costly as
+    /// To be called now and then: nothing on the way to memory counts for it. Costs and blocks as
     /// [`stats`](Self::stats).
     ///
     /// Gauges, in bytes but for the last two: `offheap_capacity_bytes`, `offheap_used_bytes`,
     /// `offheap_reserved_bytes`, `offheap_cached_bytes`, `offheap_available_bytes`,
     /// `offheap_peak_reserved_bytes`, `offheap_largest_free_block_bytes`, `offheap_touched_bytes`,
     /// `offheap_idle_bytes`, `offheap_resident_bytes` where the system tells, `offheap_owners` and
-    /// `offheap_waiting_requests`. With the label `owner`, and summed over owners of one name,
-    /// `offheap_owner_used_bytes`, `offheap_owner_minimum_bytes` and `offheap_owner_limit_bytes`,
-    /// which are 0 once the owner is gone.
+    /// `offheap_waiting_requests`.
+    ///
+    /// Gauges with the label `owner`, summed over owners of one path: `offheap_owner_used_bytes`,
+    /// `offheap_owner_minimum_bytes` and `offheap_owner_limit_bytes`. They are 0 once the owner is
+    /// gone.
     ///
     /// Counters: `offheap_exchanges_total`, `offheap_given_back_bytes_total`,
     /// `offheap_reclaims_total` and `offheap_reclaimed_bytes_total`.

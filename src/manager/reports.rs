@@ -9,8 +9,13 @@ use super::stats::held::{Held, check};
 use super::stats::numbers::{ManagerStats, OccupancyMap};
 
 impl MemoryManager {
-    /// The manager in numbers. Looks at every chunk, and asks the kernel for the residency, so it
-    /// is for reports, not for decisions.
+    /// The manager in numbers. Looks at every chunk, owner and worker, and asks the kernel for the
+    /// residency. So it is for reports, not for decisions.
+    ///
+    /// # Blocking
+    ///
+    /// As [`resident_bytes`](Self::resident_bytes); and for the lock of the list of owners, as
+    /// [`leaks`](Self::leaks).
     #[must_use]
     pub fn stats(&self) -> ManagerStats {
         let commons = &self.inner().commons;
@@ -23,6 +28,7 @@ impl MemoryManager {
             capacity_bytes: self.capacity(),
             page_bytes: self.page_size(),
             total_pages: self.total_pages(),
+            used_bytes: held.owners.iter().map(|owner| owner.own_bytes).sum(),
             reserved_bytes: held.reserved_bytes,
             cached_bytes: held.cached_bytes,
             available_bytes: held.available_bytes,
@@ -45,18 +51,24 @@ impl MemoryManager {
 
     /// The bytes of the region that the kernel counts as resident (`Rss` in `/proc/self/smaps`);
     /// `None` in heap mode and where the system does not tell.
+    ///
+    /// # Blocking
+    ///
+    /// Reads a file of the kernel's, which lists all mappings of the process. That takes time for
+    /// each of them, and for the pages of the region: milliseconds for gigabytes. Allocations go on
+    /// meanwhile.
     #[must_use]
     pub fn resident_bytes(&self) -> Option<usize> {
         self.supply().arena.off_heap()?.resident_bytes()
     }
 
-    /// The most bytes that owners ever held, were promised, or kept at hand.
+    /// The most bytes that owners ever held, were promised, or kept at hand. Costs one plain load.
     #[must_use]
     pub fn peak_reserved_bytes(&self) -> usize {
         to_usize(self.supply().budget.peak_bytes())
     }
 
-    /// Which pages of the region are free.
+    /// Which pages of the region are free. Looks at every chunk, and waits for nothing.
     #[must_use]
     pub fn occupancy(&self) -> OccupancyMap {
         let Some(stock) = self.supply().arena.off_heap().map(OffHeap::stock) else {
@@ -75,8 +87,12 @@ impl MemoryManager {
 
     /// Checks the manager against itself: every hint of the free list against the pages, every
     /// counter against what it counts, the accounts against each other, and the pages against the
-    /// budget. For tests and soaks, in a quiet moment: while memory comes and
-    /// goes, parts of a change can be under way.
+    /// budget. For tests and soaks, in a quiet moment: while memory comes and goes, parts of a
+    /// change can be under way.
+    ///
+    /// # Blocking
+    ///
+    /// As [`leaks`](Self::leaks).
     ///
     /// # Errors
     ///

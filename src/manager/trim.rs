@@ -16,9 +16,15 @@ impl MemoryManager {
     /// Gives all free memory that may be resident back to the system; returns how many bytes.
     /// Pages that owners and workers keep at hand are among it. In heap mode there is none.
     ///
-    /// Meanwhile allocations succeed as always: a few pages at a time are out, and whoever needs
-    /// just those waits for them.
-    #[expect(clippy::must_use_candidate, reason = "the number is for those who want to know")]
+    /// Meanwhile allocations succeed as always. A few pages at a time are out, and a request that
+    /// needs just those waits for them.
+    ///
+    /// # Blocking
+    ///
+    /// For the system calls, which take time for every resident page: many milliseconds for some
+    /// gigabytes. Waits for a trim that another thread has begun, and first brings back what is at
+    /// hand, as [`verify_empty`](Self::verify_empty).
+    #[expect(clippy::must_use_candidate, reason = "the number is for callers that want to know")]
     pub fn trim(&self) -> usize {
         self.trim_to(0)
     }
@@ -26,8 +32,12 @@ impl MemoryManager {
     /// Gives free memory back to the system until at most `idle_bytes` of what is left may be
     /// resident; returns how many bytes. Whole huge pages go first, the highest ones.
     ///
-    /// It can be a little more than asked for, as memory goes in whole pages and huge pages, and
-    /// less where the system refuses, which it does for memory that was locked.
+    /// It can be a little more than asked for, as memory goes in whole pages and huge pages. It is
+    /// less where the system refuses, as it does for memory that was locked.
+    ///
+    /// # Blocking
+    ///
+    /// As [`trim`](Self::trim).
     #[expect(clippy::must_use_candidate, reason = "as for `trim`")]
     pub fn trim_to(&self, idle_bytes: usize) -> usize {
         let Some(off_heap) = self.supply().arena.off_heap() else { return 0 };
@@ -75,8 +85,9 @@ impl MemoryManager {
         first: Next,
         mut work: impl FnMut(&Supply) -> Next + Send + 'static,
     ) -> Result<(), ConfigError> {
-        let supply = Arc::downgrade(&self.inner().commons.supply);
-        let work = move || supply.upgrade().map(|supply| work(&supply));
+        // The manager is kept while the thread works, so that nobody who drops it waits for that.
+        let manager = Arc::downgrade(self.inner());
+        let work = move || manager.upgrade().map(|manager| work(manager.supply()));
         let started = self.inner().threads.start(name, first, work);
         started.map(drop).map_err(|source| ConfigError::Thread { source })
     }

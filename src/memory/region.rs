@@ -130,7 +130,7 @@ impl Region {
         lent.spans().iter().try_for_each(|span| self.use_no_huge_page_across(*span, residency))?;
         let resident = lent.spans().iter().filter(|span| residency.may_be_resident(**span));
         resident.into_iter().try_for_each(|span| {
-            // SAFETY: 1: somebody holds these pages and lends them to us; `range` of pages of a
+            // SAFETY: 1: their holder lends these pages to us; `range` of pages of a
             // region is within its mapping, which `give_back` checks.
             unsafe { self.mapping.give_back(self.range(span.indices())) }
         })
@@ -198,7 +198,7 @@ pub(crate) struct PageFrames {
     page_bytes: usize,
 }
 
-// SAFETY: an address and a size; whoever uses them vouches for the region.
+// SAFETY: an address and a size; the caller that uses them vouches for the region.
 unsafe impl Send for PageFrames {}
 // SAFETY: as for `Send`.
 unsafe impl Sync for PageFrames {}

@@ -19,24 +19,25 @@ use super::segment::memory_segment::MemorySegment;
 /// Waiting in turn: first come, first served, so that a large request is not starved by small ones.
 /// A request that waits goes before all that do not wait, and a policy may put some before others.
 ///
-/// The futures need no runtime of their own, and borrow nothing. They take their place in the queue
-/// when they are first polled. Dropping one leaves the queue, and loses neither a page nor
-/// anybody's turn. Owners that can give memory back are asked meanwhile.
+/// The futures need no runtime of their own, and borrow nothing. They take their place in the line
+/// when they are first polled. Dropping one leaves the line, and loses neither a page nor the turn
+/// of another request. Owners that can give memory back are asked meanwhile.
 ///
-/// A request that could never be granted, whatever the others give back, is refused at once. So is
-/// one that is made within a [`Reclaimer`](crate::reclaim::Reclaimer)'s own reclaim, which others
-/// wait for.
+/// A request that could never be granted, whatever others give back, is refused at once. So is one
+/// that is made within a [`Reclaimer`](crate::reclaim::Reclaimer)'s own reclaim, which others wait
+/// for.
 impl Owner {
     /// Waits until it has `count` pages: all or none, as [`allocate_pages`](Self::allocate_pages).
     ///
     /// # Blocking
     ///
-    /// The future blocks no thread. It waits as long as it is polled.
+    /// The future blocks no thread. It waits until it is served, however long that takes; drop it
+    /// to give up.
     ///
     /// # Errors
     ///
-    /// If it is more than the limits or the capacity allow, everybody who holds memory waits for
-    /// more and this request came last, or the manager has been shut down.
+    /// If it is more than the limits or the capacity allow, or the manager has been shut down. Also
+    /// if it is a deadlock: all that hold memory wait for more, and this request came last.
     #[track_caller]
     pub fn acquire_pages(
         &self,
@@ -70,7 +71,7 @@ impl Owner {
     ) -> impl Future<Output = Result<MemorySegment, AllocationError>> + Send + 'static + use<> {
         let (owner, place) = (self.clone(), Place::caller());
         async move {
-            let (bytes, pages) = whole_pages(owner.requester(Effort::AskOthers), bytes)?;
+            let (bytes, pages) = whole_pages(&owner.requester(Effort::AskOthers), bytes)?;
             let charge = owner.charge(bytes).await;
             let segment = owner.block_of(charge, bytes, pages)?;
             segment.allocated_at(place);
@@ -140,7 +141,7 @@ impl Owner {
         timeout: Duration,
     ) -> Result<MemorySegment, AllocationError> {
         let requester = self.requester(Effort::AskOthers);
-        let (bytes, pages) = whole_pages(requester, bytes)?;
+        let (bytes, pages) = whole_pages(&requester, bytes)?;
         let charge = requester.acquire_timeout(bytes, timeout);
         self.block_of(charge, bytes, pages)
     }
@@ -180,7 +181,7 @@ impl Owner {
         let bytes = count.saturating_mul(self.page_size());
         match bytes {
             0 => Ok(None),
-            _ => whole_pages(self.requester(Effort::AskOthers), bytes).map(Some),
+            _ => whole_pages(&self.requester(Effort::AskOthers), bytes).map(Some),
         }
     }
 

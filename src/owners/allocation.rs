@@ -81,8 +81,8 @@ impl Owner {
     ///
     /// # Errors
     ///
-    /// If the budget or the limit has less left, no free block was large enough while it looked,
-    /// not even with the spare address space, or the manager has been shut down.
+    /// If the budget or the limit has less left, or the manager has been shut down. Also if no free
+    /// block was large enough while it looked, not even with the spare address space.
     #[track_caller]
     pub fn allocate(&self, bytes: usize) -> Result<MemorySegment, AllocationError> {
         self.block(bytes, Effort::AskOthers)
@@ -102,10 +102,10 @@ impl Owner {
     /// Allocates one block of at least a page and at most `bytes`, rounded up to pages: what the
     /// limits and the strategy find.
     ///
-    /// With [`Strategy::SmallestFit`](crate::Strategy::SmallestFit) that is all of `bytes` if
-    /// there is such a block, or spare address space to make one of, and otherwise, as always with
-    /// [`Strategy::LargestFit`](crate::Strategy::LargestFit), the largest there is. The largest
-    /// there is never costs a system call.
+    /// With [`Strategy::SmallestFit`](crate::Strategy::SmallestFit) that is all of `bytes`, if
+    /// there is such a block, or spare address space to make one of. Otherwise it is the largest
+    /// there is, as always with [`Strategy::LargestFit`](crate::Strategy::LargestFit). That one
+    /// never costs a system call.
     ///
     /// # Blocking
     ///
@@ -120,7 +120,7 @@ impl Owner {
         let requester = self.requester(Effort::AskOthers);
         let supply = self.node().supply();
         let wanted = bytes.min(supply.page_size.bytes_of(supply.pages));
-        let (wanted, _) = whole_pages(requester, wanted)?;
+        let (wanted, _) = whole_pages(&requester, wanted)?;
         Ok(MemorySegment::new(requester.allocate_up_to(wanted)?))
     }
 
@@ -144,7 +144,7 @@ impl Owner {
             return Ok(Vec::new());
         }
         let requester = self.requester(Effort::AskOthers);
-        let (bytes, pages) = whole_pages(requester, bytes)?;
+        let (bytes, pages) = whole_pages(&requester, bytes)?;
         let (blocks, charge) = requester.allocate_many(bytes, |arena| arena.pieces(pages))?;
         Ok(split(blocks, charge))
     }
@@ -161,7 +161,7 @@ impl Owner {
             return Ok(Vec::new());
         }
         let requester = self.requester(effort);
-        let (bytes, pages) = whole_pages(requester, count.saturating_mul(self.page_size()))?;
+        let (bytes, pages) = whole_pages(&requester, count.saturating_mul(self.page_size()))?;
         let (blocks, charge) = requester.allocate_many(bytes, |arena| arena.pages(pages))?;
         Ok(split(blocks, charge))
     }
@@ -169,14 +169,14 @@ impl Owner {
     #[track_caller]
     fn block(&self, bytes: usize, effort: Effort) -> Result<MemorySegment, AllocationError> {
         let requester = self.requester(effort);
-        let (bytes, pages) = whole_pages(requester, bytes)?;
+        let (bytes, pages) = whole_pages(&requester, bytes)?;
         Ok(MemorySegment::new(requester.allocate_one(bytes, |arena| arena.block(pages))?))
     }
 }
 
 /// The pages that hold `bytes`, and their bytes.
 pub(super) fn whole_pages(
-    requester: Requester<'_>,
+    requester: &Requester<'_>,
     bytes: usize,
 ) -> Result<(usize, PageCount), AllocationError> {
     let pages = requester.pages_for(bytes)?;

@@ -9,7 +9,7 @@ use super::segment::memory_segment::MemorySegment;
 /// The segments of one owner, given back when dropped or all at once.
 ///
 /// Flink's memory manager remembers every segment of an owner so that `releaseAll(owner)` can
-/// find it. Here a segment belongs to whoever has the value, so an operator that wants to give
+/// find it. Here a segment belongs to the code that has the value. An operator that wants to give
 /// all back at once keeps them here.
 ///
 /// ```
@@ -47,6 +47,10 @@ impl Holdings {
 
     /// Allocates a page and keeps it.
     ///
+    /// # Blocking
+    ///
+    /// As [`Owner::allocate_page`].
+    ///
     /// # Errors
     ///
     /// As [`Owner::allocate_page`].
@@ -56,7 +60,11 @@ impl Holdings {
         Ok(self.hold(page))
     }
 
-    /// Allocates `count` pages and keeps them.
+    /// Allocates `count` pages, all or none, and keeps them.
+    ///
+    /// # Blocking
+    ///
+    /// As [`Owner::allocate_pages`].
     ///
     /// # Errors
     ///
@@ -71,7 +79,11 @@ impl Holdings {
         Ok(&mut self.segments[held..])
     }
 
-    /// Allocates a block of `bytes` and keeps it.
+    /// Allocates a block of `bytes`, rounded up to pages, and keeps it.
+    ///
+    /// # Blocking
+    ///
+    /// As [`Owner::allocate`].
     ///
     /// # Errors
     ///
@@ -88,7 +100,7 @@ impl Holdings {
         &mut self.segments[at]
     }
 
-    /// The segments held, in the order of their coming.
+    /// The segments held, in the order in which they came.
     pub fn segments(&self) -> &[MemorySegment] {
         &self.segments
     }
@@ -106,6 +118,10 @@ impl Holdings {
     /// Gives all segments back.
     ///
     /// Flink: `MemoryManager.releaseAll(owner)`.
+    ///
+    /// # Blocking
+    ///
+    /// For no memory. While requests wait in line, it serves them, under the lock of the line.
     pub fn release_all(&mut self) {
         gathered::release_all(self.segments.drain(..));
     }

@@ -1,13 +1,13 @@
-//! Floor 3: who holds memory, and how it is shared.
+//! Floor 3: the owners of memory, and how they share it.
 //!
 //! ```text
 //! scratch                        small objects on managed memory                  unsafe
 //! reclaim  registration          giving memory back; how an owner comes to be
 //! owner  allocation  acquire     what users hold: an owner, and how it gets memory
 //! reservation  worker  holdings  and what else it holds
-//! arbiter/   who is asked to give memory back, in what order; who waits in vain
+//! arbiter/   which owners are asked to give back, in what order; which requests wait in vain
 //! request/   from bytes to memory: charge, find, ask, refuse
-//! sharing/   all owners together: who is there, what they hold, who is served next
+//! sharing/   all owners together: which are there, what they hold, which is served next
 //! segment/   what a caller holds: bytes, with checked access at any offset      unsafe
 //! node/      one owner inside: its account, its place in the tree, its pages    unsafe
 //! ```
@@ -59,9 +59,9 @@
 //! 5. **Steps of others** are waited for under any lock: requests in flight, and pages on their way
 //!    back to the free list. A thread that others wait for like that waits for no lock but
 //!    `Wakeup`, which is woken when the budget passes a bound of the pressure.
-//! 6. **Changes** are waited for with no lock but the one that is let go of meanwhile: `Resources`
-//!    until a resource is opened or closed, `Context` until the calls within have ended, and
-//!    `Wakeup` by a thread of the library's that has nothing to do.
+//! 6. **Changes** are waited for with no lock but the one that is let go of meanwhile. So a resource
+//!    is waited for that is opened or closed (`Resources`), and the end of calls (`Context`), and
+//!    so a thread of the library's waits for work (`Wakeup`).
 //! 7. **Foreign code** runs with nothing locked: reclaimers, policies, listeners, initializers,
 //!    callbacks of the C ABI, iterators of callers; wakers, also when they are cloned or dropped.
 //!    So does waiting in line, and for the end of a thread. Debug builds assert this as well.

@@ -1,4 +1,4 @@
-//! Owners: who holds memory, under a limit and with a guaranteed minimum.
+//! Owners: they hold memory, under a limit and with a guaranteed minimum.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::owners::segment::memory_segment::MemorySegment;
 use crate::owners::sharing::commons::Commons;
 use crate::owners::sharing::policy::Share;
 
-/// Who holds memory: an operator, a task, a query.
+/// An operator, a task or a query that holds memory, under a limit.
 ///
 /// A handle: clones are the same owner. Segments keep their owner, and so the manager, alive.
 /// All methods may be called from any thread.
@@ -32,6 +32,10 @@ use crate::owners::sharing::policy::Share;
 /// All of them get what is free, also if it is kept at hand by another owner or worker. To look
 /// there takes a lock for a moment, and waits for a thread that is just taking or giving back a
 /// page there.
+///
+/// Dropping the last handle gives back what the owner keeps at hand, and ends its minimum. It waits
+/// for no memory, and serves requests that wait in line. What goes last of a manager also joins its
+/// threads: see [`MemoryManager`](crate::MemoryManager#blocking).
 #[derive(Clone)]
 pub struct Owner {
     node: Arc<OwnerNode>,
@@ -40,7 +44,7 @@ pub struct Owner {
     handle: Arc<Handle>,
 }
 
-/// That there is a handle on an owner.
+/// Shows that there is a handle on an owner.
 struct Handle {
     owner: Arc<OwnerNode>,
     /// As long as there is one on a child, there is one on its parent.
@@ -91,8 +95,8 @@ impl Owner {
         Self { node, commons, handle }
     }
 
-    /// The names of the owners above and its own, from the top, with slashes between: by this it
-    /// is named in errors.
+    /// The names of the owners above and its own, from the top, with slashes between. Errors name
+    /// it so.
     #[must_use]
     pub fn path(&self) -> &str {
         self.node.path()
@@ -104,25 +108,36 @@ impl Owner {
         self.node.name()
     }
 
-    /// The bytes it holds, as pages, blocks and reservations.
+    /// The bytes that it and the owners below it hold, as pages, blocks and reservations. Looks at
+    /// all owners and workers, once for each owner below this one.
+    ///
+    /// # Blocking
+    ///
+    /// Takes the lock of the list of owners, as
+    /// [`MemoryManager::leaks`](crate::MemoryManager::leaks).
     #[must_use]
     pub fn used_bytes(&self) -> usize {
         self.commons.snapshot(|present| present.used_bytes_of(&self.node))
     }
 
-    /// The bytes it could take now, as far as its limit and the budget are concerned.
+    /// The bytes it could take now, as far as its limit and the budget are concerned. Looks at all
+    /// owners and workers.
+    ///
+    /// # Blocking
+    ///
+    /// As [`used_bytes`](Self::used_bytes).
     #[must_use]
     pub fn available_bytes(&self) -> usize {
         self.commons.snapshot(|present| present.available_bytes_of(&self.node))
     }
 
-    /// The most bytes it may hold.
+    /// The most bytes it may hold, together with the owners below it.
     #[must_use]
     pub fn limit(&self) -> usize {
         to_usize(self.node.account().limit())
     }
 
-    /// The bytes it can always have.
+    /// The bytes it can always have: its guarantee.
     #[must_use]
     pub fn minimum(&self) -> usize {
         to_usize(self.node.account().minimum())
@@ -134,11 +149,11 @@ impl Owner {
         self.commons.supply.page_size.bytes()
     }
 
-    /// Its share as the policy decided it last: when somebody waited in line or was refused, and
-    /// others could be asked. [`Share::OPEN`] before that.
+    /// Its share, as the policy decided it last. It decides when a request waits in line or is
+    /// about to be refused, and others can be asked. [`Share::OPEN`] before that.
     ///
-    /// Waiting in line helps up to `first_bytes`: beyond, nobody is asked on its behalf, and only
-    /// what others give back of their own accord comes to it.
+    /// Up to `first_bytes`, others are asked on its behalf. Beyond that it gets only what they give
+    /// back of their own accord.
     #[must_use]
     pub fn current_share(&self) -> Share {
         let sharing = self.node.sharing();
@@ -149,11 +164,17 @@ impl Owner {
     }
 
     /// Gives a segment back: the same as dropping it.
+    ///
+    /// Flink: `MemoryManager.release`.
     pub fn release(&self, segment: MemorySegment) {
         drop(segment);
     }
 
     /// Gives many segments back: cheaper than one by one, where neighbours follow each other.
+    ///
+    /// # Blocking
+    ///
+    /// For no memory. While requests wait in line, it serves them, under the lock of the line.
     pub fn release_all(&self, segments: impl IntoIterator<Item = MemorySegment>) {
         gathered::release_all(segments);
     }
@@ -172,6 +193,7 @@ impl Owner {
     }
 }
 
+/// In numbers. Costs and blocks as [`used_bytes`](Owner::used_bytes).
 impl fmt::Debug for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Owner")

@@ -3,13 +3,13 @@
 //! # Protocol
 //!
 //! 1. Owners are asked by one thread of the manager's, the arbiter, which has nothing locked
-//!    meanwhile. What an owner has to say or to do runs on a thread of its own, so an owner that
-//!    never answers holds up nobody but those that wait for it, until a deadline.
+//!    meanwhile. What an owner has to say or to do runs on a thread of its own. So an owner that
+//!    never answers holds up only requests that wait for it, until a deadline.
 //! 2. The caller of an owner has marked it as busy before, and it stays so until that returns
 //!    (`reclaim_request`). So no owner is called twice at once.
 //! 3. What an owner gave back is what its account says, not what the owner says.
-//! 4. Within a reclaim nobody is asked and nobody waits: it has the spill reserve, and is refused
-//!    beyond that.
+//! 4. Within a reclaim no owner is asked, and no request waits: it has the spill reserve, and is
+//!    refused beyond that.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -32,18 +32,21 @@ use super::segment::memory_segment::MemorySegment;
 
 /// An owner that can give memory back when others need it, by spilling perhaps.
 ///
-/// Both methods are called on threads of the manager's, never while it has anything locked, never
-/// two of them at once for the same owner, and never for a request of the owner's own unless it was
-/// registered with [`self_reclaim`](crate::config::OwnerBuilder::self_reclaim). One that panics is
-/// taken to have given nothing. One that does not return in
-/// [`reclaim_timeout`](crate::config::MemoryManagerBuilder::reclaim_timeout) is no longer waited
-/// for, and not called again before it has returned.
+/// Both methods are called on threads of the manager's, with nothing locked. They are never called
+/// two at once for the same owner. For a request of the owner's own they are called only if it was
+/// registered with [`self_reclaim`](crate::config::OwnerBuilder::self_reclaim).
+///
+/// A call that panics is taken to have given only what it gave until then. A call that does not
+/// return in [`reclaim_timeout`](crate::config::MemoryManagerBuilder::reclaim_timeout) is no longer
+/// waited for. The owner is not called again before that call has returned.
 pub trait Reclaimer: Send + Sync {
-    /// The bytes that it could give back now, about. Those who can give the most are asked first.
+    /// The bytes that it could give back now, about. Of owners of one priority, those that can give
+    /// the most are asked first.
     fn reclaimable(&self) -> usize;
 
-    /// Gives about `target_bytes` back, by dropping segments and reservations, or more, or less.
-    /// What was given back shows by itself. Memory that this takes comes from `reserve`.
+    /// Gives about `target_bytes` back, or more, or less, by dropping segments and reservations.
+    /// What was given back shows in the owner's account. Memory that this takes comes from
+    /// `reserve`.
     fn reclaim(&self, target_bytes: usize, reserve: &SpillReserve<'_>);
 }
 
@@ -79,7 +82,7 @@ impl Reclaimable for Called {
 }
 
 /// Memory that only an owner within its own reclaim may use, so that spilling does not fail for
-/// want of the pages it spills through. See
+/// want of the pages it spills through. It waits for no memory. See
 /// [`spill_reserve`](crate::config::MemoryManagerBuilder::spill_reserve).
 pub struct SpillReserve<'a> {
     owner: Option<Owner>,
@@ -171,8 +174,10 @@ impl DerefMut for ReservedSegment<'_> {
     }
 }
 
-/// The answer of an owner that was asked for memory and found it by looking: as long as this lives
-/// it is at work on it, with the spill reserve, and is not asked again.
+/// The answer of an owner that looked and found that it was asked for memory. As long as this
+/// lives, the owner is at work on it, with the spill reserve, and is not asked again.
+///
+/// Dropping it tells the manager that the owner is done. That takes a lock for a moment.
 ///
 /// Neither `Send` nor `Sync`: the owner answers on one thread, whose requests are told apart.
 pub struct ReclaimGuard<'a> {
@@ -218,7 +223,7 @@ impl fmt::Debug for ReclaimGuard<'_> {
 }
 
 impl Owner {
-    /// The bytes that others ask this owner to give back; 0 if nobody does. Costs one plain load.
+    /// The bytes that others ask this owner to give back; 0 if none does. Costs one plain load.
     ///
     /// For an owner that was registered with
     /// [`polled_reclaim`](crate::config::OwnerBuilder::polled_reclaim): it looks here at its safe
@@ -229,10 +234,15 @@ impl Owner {
         to_usize(self.node().sharing().reclaim.asked().requested_bytes())
     }
 
-    /// Begins to give back what was asked for; `None` if nobody asks, or if all of the spill
-    /// reserve is in use just now. The answer ends when it is dropped.
+    /// Begins to give back what was asked for; `None` if nothing is asked for, or if all of the
+    /// spill reserve is in use just now. The answer ends when the guard is dropped.
     ///
     /// An owner may as well just release memory: that is noticed, too.
+    ///
+    /// # Blocking
+    ///
+    /// With a spill reserve, it takes the lock of the list of owners: see
+    /// [`MemoryManager::leaks`](crate::MemoryManager::leaks). Otherwise it waits for nothing.
     #[must_use]
     pub fn begin_reclaim(&self) -> Option<ReclaimGuard<'_>> {
         self.begin_guard()
@@ -255,16 +265,22 @@ impl Owner {
     }
 
     /// Says how many bytes this owner could give back if it were asked: all it uses, if it never
-    /// says. For an owner with polled reclaim; others are asked for the number.
+    /// says. For an owner with polled reclaim; others are asked for the number. Takes a lock for a
+    /// moment.
     pub fn set_reclaimable(&self, bytes: usize) {
         let reclaim = &self.node().sharing().reclaim;
         if reclaim.is_polled() {
-            reclaim.asked().tell(bytes as u64);
+            reclaim.tell(bytes as u64);
         }
     }
 
-    /// Has `reclaimer` called when others need memory that this owner has, instead of what was said
-    /// before about that. It is not kept: once it is gone, the owner is not asked any more.
+    /// Has `reclaimer` called when others need memory that this owner has. This replaces what was
+    /// said before about that. The owner does not keep it: once it is gone, the owner is not asked
+    /// any more.
+    ///
+    /// # Blocking
+    ///
+    /// Takes a lock for a moment. It does not wait for a call that is under way.
     pub fn set_reclaimer<R: Reclaimer + 'static>(&self, reclaimer: &Arc<R>) {
         self.set_weak_reclaimer(Arc::<R>::downgrade(reclaimer));
     }
@@ -277,6 +293,10 @@ impl Owner {
 
     /// Takes the reclaimer off: from now on this owner is not asked to give memory back. A call
     /// that is under way goes on.
+    ///
+    /// # Blocking
+    ///
+    /// As [`set_reclaimer`](Self::set_reclaimer).
     pub fn clear_reclaimer(&self) {
         self.node().sharing().reclaim.set_mode(ReclaimMode::Never);
     }
@@ -323,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_never_gives_or_whose_reclaimer_is_gone_cannot_be_asked() {
+    fn an_owner_that_never_gives_or_whose_reclaimer_is_gone_cannot_be_asked() {
         struct Willing;
         impl Reclaimer for Willing {
             fn reclaimable(&self) -> usize {

@@ -56,7 +56,7 @@ impl OwnerBuilder {
         }
     }
 
-    /// Bytes that the owner can always have; promised to nobody else from registration on, and
+    /// Bytes that the owner can always have; promised to no other from registration on, and
     /// taken from its parent then, if it has one. 0 by default.
     pub fn minimum(mut self, bytes: usize) -> Self {
         self.minimum_bytes = bytes;
@@ -70,16 +70,16 @@ impl OwnerBuilder {
         self
     }
 
-    /// Who is asked first when others need memory: those of the lowest priority. That of its parent
-    /// by default, and 0 at the top.
+    /// Owners of the lowest priority are asked first when others need memory. That of its parent by
+    /// default, and 0 at the top.
     pub fn priority(mut self, priority: i32) -> Self {
         self.priority = Some(priority);
         self
     }
 
-    /// Has `reclaimer` called when others need memory that this owner has above its minimum. It is
-    /// not kept: once it is gone, the owner is not asked any more. One that does not exist yet is
-    /// named later, with [`Owner::set_reclaimer`].
+    /// Has `reclaimer` called when others need memory that this owner has above its minimum. The
+    /// owner does not keep it: once it is gone, the owner is not asked any more. One that does not
+    /// exist yet is named later, with [`Owner::set_reclaimer`].
     pub fn reclaimer<R: Reclaimer + 'static>(mut self, reclaimer: &Arc<R>) -> Self {
         let reclaimer: Weak<dyn Reclaimer> = Arc::<R>::downgrade(reclaimer);
         self.reclaim = Some(How::Called(reclaimer));
@@ -89,14 +89,15 @@ impl OwnerBuilder {
     /// The owner looks for itself, at its safe points, whether others need memory that it has above
     /// its minimum: [`Owner::reclaim_requested_bytes`].
     ///
-    /// Those who wait in line wait for its answer; those who do not are refused at once.
+    /// `acquire_*` calls wait in line for its answer. `allocate_*` calls do not wait for it: they
+    /// are refused once nothing else can be asked.
     pub fn polled_reclaim(mut self) -> Self {
         self.reclaim = Some(How::Polled);
         self
     }
 
-    /// It is asked also for requests of its own. Not by default: whoever asks for memory mostly has
-    /// in hand what he would have to give.
+    /// It is asked also for requests of its own. Not by default: an owner that asks for memory is
+    /// mostly at work with what it would have to give back.
     pub fn self_reclaim(mut self) -> Self {
         self.includes_own = true;
         self
@@ -104,10 +105,16 @@ impl OwnerBuilder {
 
     /// Registers the owner.
     ///
+    /// # Blocking
+    ///
+    /// Takes the lock of the list of owners: see
+    /// [`MemoryManager::leaks`](crate::MemoryManager::leaks). If the minimum is not free, it first
+    /// brings back what is kept at hand. It asks no owner to give memory back.
+    ///
     /// # Errors
     ///
-    /// If the minimum is above the limit or above what is left of the budget or of the parent, the
-    /// tree has too many levels, or the manager has been shut down.
+    /// If the minimum is above the limit, or above what is left of the budget or of the parent.
+    /// Also if the tree has too many levels, or the manager has been shut down.
     pub fn register(self) -> Result<Owner, OwnerError> {
         let Self { commons, above, parent, name, minimum_bytes, limit_bytes, .. } = self;
         let parent_node = parent.as_ref().map(Owner::node);
@@ -169,8 +176,8 @@ impl Owner {
     /// guaranteed, counts as held by this one, too, and so by all above.
     ///
     /// A child keeps its parent registered. There are 16 levels at most.
-    pub fn child(&self, name: impl Into<Arc<str>>) -> OwnerBuilder {
+    pub fn child(&self, name: impl AsRef<str>) -> OwnerBuilder {
         let common = (Arc::clone(self.commons()), Arc::clone(self.node().above()));
-        OwnerBuilder::new(common, Some(self.clone()), name.into())
+        OwnerBuilder::new(common, Some(self.clone()), name.as_ref().into())
     }
 }

@@ -124,7 +124,10 @@ impl Reservation {
         self.track(Place::caller());
     }
 
-    /// Gives `bytes` back, or all there is if that is less; returns how many.
+    /// Gives `bytes` back, or all there is if that is less; returns how many. Waits for no memory,
+    /// and serves requests that wait in line.
+    ///
+    /// Flink: `MemoryManager.releaseMemory`.
     pub fn shrink(&mut self, bytes: usize) -> usize {
         let size = self.size();
         if bytes < size {

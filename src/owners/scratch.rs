@@ -111,6 +111,10 @@ impl Scratch {
 
     /// Places a value.
     ///
+    /// # Blocking
+    ///
+    /// Only if a new extent is needed: as [`Owner::allocate`].
+    ///
     /// # Errors
     ///
     /// If the scratch's limit, the owner's limit or the budget has less left.
@@ -125,6 +129,10 @@ impl Scratch {
     }
 
     /// Places a copy of a slice.
+    ///
+    /// # Blocking
+    ///
+    /// As [`alloc`](Self::alloc).
     ///
     /// # Errors
     ///
@@ -142,6 +150,10 @@ impl Scratch {
 
     /// Places a copy of a string.
     ///
+    /// # Blocking
+    ///
+    /// As [`alloc`](Self::alloc).
+    ///
     /// # Errors
     ///
     /// As [`alloc`](Self::alloc).
@@ -153,7 +165,11 @@ impl Scratch {
         Ok(unsafe { std::str::from_utf8_unchecked_mut(bytes) })
     }
 
-    /// Memory of this layout, which nobody else has until `reset` or drop.
+    /// Memory of this layout, which nothing else has until `reset` or drop.
+    ///
+    /// # Blocking
+    ///
+    /// As [`alloc`](Self::alloc).
     ///
     /// # Errors
     ///
@@ -178,7 +194,8 @@ impl Scratch {
         }
     }
 
-    /// Forgets all objects, and keeps the memory of the last extent for the next ones.
+    /// Forgets all objects, and keeps the memory of the last extent for the next ones. The other
+    /// extents go back.
     pub fn reset(&mut self) {
         let extents = self.extents.get_mut();
         if let Some(mut last) = extents.pop() {
@@ -293,7 +310,7 @@ impl Drop for PageExtent {
     fn drop(&mut self) {
         checker::use_again(self.segment.base(), 0..self.segment.size());
         // SAFETY: so many bytes lie within the segment, and are ours alone, by the type invariant.
-        // From here on they are initialized, as whoever gets the pages next expects.
+        // From here on they are initialized, as the next holder of the pages expects.
         unsafe { self.segment.base().write_bytes(0, self.touched_bytes) };
     }
 }

@@ -15,14 +15,21 @@ use super::segment::memory_segment::MemorySegment;
 /// [`release`](Self::release) go there, without an atomic read-modify-write. Dropping a segment
 /// works as always, on any thread, and is slower.
 ///
-/// The magazine has room for 64 pages at first. It grows to at most 1024 pages, and a quarter of
-/// the capacity, for a worker whose pages come back to it; a worker that only allocates, or only
+/// The magazine has room for 64 pages at first. For a worker whose pages come back to it, it grows
+/// to at most 1024 pages, and a quarter of the capacity. A worker that only allocates, or only
 /// releases, exchanges batches with others through the depot of the owner.
 ///
 /// Pages in the magazine count against the owner's limit and the budget, but they are not lost to
-/// others: whoever would be refused gets them first, from whatever thread, also while the worker's
-/// thread sleeps or when it has ended. In heap mode there are no magazines, and a worker is just
-/// its owner.
+/// others. A request that would be refused gets them first, on whatever thread, also while the
+/// worker's thread sleeps or when it has ended. In heap mode there are no magazines, and a worker
+/// is just its owner. A worker takes 6.5 KB, so have one for each thread.
+///
+/// # Blocking
+///
+/// Making a worker, and dropping it, takes the lock of the list of owners: see
+/// [`MemoryManager::leaks`](crate::MemoryManager::leaks). Dropping it gives back its pages, and
+/// serves requests that wait in line. While another thread looks into the magazine, on the way to a
+/// refusal, the worker waits for it.
 ///
 /// ```
 /// # let manager = offheap::MemoryManager::builder().capacity(1 << 20).build()?;
@@ -54,6 +61,10 @@ pub struct Worker {
 
 impl Owner {
     /// A handle for one thread, with a magazine of free pages: the fast path.
+    ///
+    /// # Blocking
+    ///
+    /// Takes the lock of the list of owners: see [`Worker`].
     pub fn worker(&self) -> Worker {
         let node = Arc::new(WorkerNode::new(self.node()));
         self.commons().register_worker(&node);
@@ -68,7 +79,7 @@ impl Worker {
         &self.owner
     }
 
-    /// The pages in the magazine.
+    /// The number of pages in the magazine.
     #[must_use]
     pub fn cached_pages(&self) -> usize {
         self.node.magazine().pages()
@@ -108,7 +119,7 @@ impl Worker {
     }
 
     /// Gives a segment back: to the magazine if it is a page of this owner, and otherwise to where
-    /// it came from.
+    /// it came from. Waits for no memory.
     #[inline]
     pub fn release(&mut self, segment: MemorySegment) {
         // In heap mode nothing is a page to keep: the node takes those of no bytes.

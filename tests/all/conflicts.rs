@@ -20,8 +20,8 @@ fn comb(owner: &Owner) -> Vec<MemorySegment> {
     pages.into_iter().step_by(2).collect()
 }
 
-/// While blocks are refused for want of a hole, over and over, whoever needs what they asked for
-/// gets it.
+/// While blocks are refused for want of a hole, over and over, an owner that needs what they
+/// asked for gets it.
 fn take_while_blocks_fail(blocks: &Owner, pages: &Owner) {
     let stop = Flag::default();
     thread::scope(|scope| {

@@ -74,7 +74,7 @@ fn nobody_is_told_while_one_of_them_waits_for_somebody_who_does_not_wait() {
     begins_to_wait(joined.as_mut());
     let refused = sort.acquire_pages_timeout(3, Duration::from_millis(300)).unwrap_err();
     assert_eq!(refused.reason(), Reason::TimedOut);
-    // Now he waits, too.
+    // Now that one waits, too.
     let mut more = pin!(other.acquire_pages(12));
     begins_to_wait(more.as_mut());
     let refused = sort.acquire_pages_timeout(3, LONG).unwrap_err();

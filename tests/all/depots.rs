@@ -97,7 +97,7 @@ fn a_limit_gives_out_what_is_at_hand() {
 }
 
 /// Each thread holds a page at most, and there are as many pages as threads: so one is always free
-/// for whoever has none, however they move between depots, free list and budget.
+/// for a thread that has none, however they move between depots, free list and budget.
 #[test]
 fn threads_that_leave_each_other_a_page_are_never_refused() {
     let threads = 4;

@@ -1,7 +1,7 @@
 //! Policies, wakers and reclaimers that do what they should not, in the middle of things.
 
 use std::pin::pin;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Waker;
 use std::time::Duration;
@@ -146,4 +146,57 @@ fn a_waker_may_give_memory_back_when_it_is_dropped() {
     assert_eq!(holder.used_bytes(), 6 * PAGE);
     drop(held);
     assert_empty(&manager);
+}
+
+/// Tells that it was called, and does not return before it is let go.
+#[derive(Debug)]
+struct Hangs {
+    begun: Mutex<Sender<()>>,
+    end: Mutex<Receiver<()>>,
+}
+
+impl Hangs {
+    fn hang(&self) {
+        self.begun.lock().unwrap().send(()).unwrap();
+        let _ = self.end.lock().unwrap().recv();
+    }
+}
+
+impl Policy for Hangs {
+    fn shares(&self, _total_bytes: usize, _sharers: &[Sharer]) -> Vec<Share> {
+        self.hang();
+        Vec::new()
+    }
+}
+
+/// One that hangs, what tells that it does, and what lets it go when it is dropped.
+fn hangs() -> (Hangs, Receiver<()>, Sender<()>) {
+    let (begun, has_begun) = channel();
+    let (let_go, end) = channel();
+    (Hangs { begun: Mutex::new(begun), end: Mutex::new(end) }, has_begun, let_go)
+}
+
+#[test]
+fn a_manager_is_dropped_without_waiting_for_its_policy() {
+    let (policy, has_begun, let_go) = hangs();
+    let manager = builder(4).policy(policy).build().unwrap();
+    let asking = owner(&manager, "asking");
+    let held = asking.allocate_pages(4).unwrap();
+    let mut waiting = Box::pin(asking.acquire_pages(1));
+    assert!(is_pending(waiting.as_mut(), Waker::noop()));
+    has_begun.recv().unwrap();
+    // Were it waited for here, nobody would ever let it go.
+    drop((waiting, held, asking, manager));
+    drop(let_go);
+}
+
+#[test]
+fn a_manager_is_dropped_without_waiting_for_a_listener() {
+    let (listener, has_begun, let_go) = hangs();
+    let manager = builder(4).build().unwrap();
+    let subscription = manager.on_pressure(move |_| listener.hang()).unwrap();
+    let held = owner(&manager, "holder").allocate_pages(4).unwrap();
+    has_begun.recv().unwrap();
+    drop((held, manager, subscription));
+    drop(let_go);
 }

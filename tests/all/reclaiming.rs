@@ -6,9 +6,9 @@ use std::thread;
 use std::time::Duration;
 
 use offheap::{
-    MemoryManager, MemorySegment, Owner,
+    AllocationError, MemoryManager, MemorySegment, Owner,
     config::{MemoryManagerBuilder, OwnerBuilder},
-    error::Reason,
+    error::{Reason, ReclaimStatus},
     reclaim::{Reclaimer, SpillReserve},
     sharing::{FairShare, Share},
 };
@@ -265,7 +265,7 @@ fn two_who_do_not_wait_both_have_what_another_one_gives() {
         while manager.stats().waiting_requests < 2 && !second.is_finished() {
             thread::yield_now();
         }
-        assert!(!second.is_finished(), "he is next to be asked for");
+        assert!(!second.is_finished(), "it is next to be asked for");
         held.truncate(8);
         assert_eq!(first.join().unwrap(), 4);
         assert_eq!(second.join().unwrap().unwrap().len(), 4);
@@ -390,7 +390,7 @@ impl Reclaimer for Spiller {
         let block = reserve.allocate(PAGE).unwrap();
         assert!(reserve.allocate_page().is_none());
         self.reserved.add(1 + block.size() / PAGE);
-        // Nobody is asked on behalf of whoever gives back, and he does not wait.
+        // None is asked on behalf of an owner that gives back, and it does not wait.
         let refused = self.owner.acquire_pages_timeout(1, LONG).unwrap_err().reason();
         *self.refused.lock().unwrap() = Some(refused);
         drop((page, block));
@@ -468,4 +468,110 @@ fn while_one_owner_answers_another_one_may_wait_on_the_same_thread() {
         assert_eq!(asked.join().unwrap().unwrap().len(), 1);
     });
     assert_eq!(other.acquire_pages_timeout(16, LONG).unwrap().len(), 16);
+}
+
+/// The only holder in a refusal.
+fn only_holder(refused: &AllocationError) -> &offheap::error::Holder {
+    let [holder] = refused.refusal().holders.as_slice() else { panic!("{refused}") };
+    holder
+}
+
+#[test]
+fn a_refusal_says_whether_its_holders_were_asked_and_have_answered() {
+    let manager = builder(8).reclaim_timeout(Duration::from_millis(200)).build().unwrap();
+    let asking = manager.owner("asking").register().unwrap();
+    let held = manager.owner("plain").register().unwrap().allocate_pages(8).unwrap();
+    let refused = asking.try_allocate_page().unwrap_err();
+    assert_eq!(only_holder(&refused).reclaim, ReclaimStatus::Never);
+    drop(held);
+
+    let (stuck, has_begun, let_go) = Stuck::new();
+    let owner = manager.owner("stuck").reclaimer(&stuck).register().unwrap();
+    let held = owner.allocate_pages(8).unwrap();
+    let refused = asking.try_allocate_page().unwrap_err();
+    assert_eq!(only_holder(&refused).reclaim, ReclaimStatus::Unasked);
+    assert!(refused.to_string().ends_with("limit 32768, not asked yet)"), "{refused}");
+    let refused = asking.allocate_page().unwrap_err();
+    has_begun.recv().unwrap();
+    assert_eq!(only_holder(&refused).reclaim, ReclaimStatus::AtWork);
+    assert!(refused.to_string().ends_with("asked, without an answer yet)"), "{refused}");
+    drop((let_go, held));
+
+    let held = owner.allocate_pages(8).unwrap();
+    owner.set_reclaimer(&Arc::new(Willing));
+    let refused = asking.allocate_page().unwrap_err();
+    assert_eq!(only_holder(&refused).reclaim, ReclaimStatus::Gone);
+    assert!(refused.to_string().ends_with("its reclaimer is gone)"), "{refused}");
+    drop(held);
+}
+
+/// Gives nothing.
+struct Willing;
+
+impl Reclaimer for Willing {
+    fn reclaimable(&self) -> usize {
+        0
+    }
+
+    fn reclaim(&self, _target_bytes: usize, _reserve: &SpillReserve<'_>) {}
+}
+
+#[test]
+fn an_owner_that_takes_long_to_say_what_it_has_is_waited_for_within_the_bound() {
+    let manager = builder(8).reclaim_timeout(PATIENT).build().unwrap();
+    let (begun, has_begun) = channel();
+    let (let_go, end) = channel();
+    let slow = Arc::new(SlowToSay {
+        begun: Mutex::new(begun),
+        end: Mutex::new(end),
+        pages: Mutex::new(Vec::new()),
+    });
+    let owner = manager.owner("slow").reclaimer(&slow).register().unwrap();
+    *slow.pages.lock().unwrap() = owner.allocate_pages(7).unwrap();
+    let asking = manager.owner("asking").register().unwrap();
+    thread::scope(|scope| {
+        let pages = scope.spawn(|| asking.allocate_pages(2));
+        has_begun.recv().unwrap();
+        // Others are asked beside it once it has taken too long for them.
+        let (tell, told) = channel();
+        let other = Arc::new(TellsWhenAsked(Mutex::new(tell)));
+        let owner = manager.owner("other").reclaimer(&other).register().unwrap();
+        let held = owner.allocate_pages(1);
+        told.recv().unwrap();
+        let_go.send(()).unwrap();
+        assert_eq!(pages.join().unwrap().unwrap().len(), 2);
+        drop(held);
+    });
+    drop(slow);
+}
+
+/// Has nothing, and tells that it was asked.
+struct TellsWhenAsked(Mutex<Sender<()>>);
+
+impl Reclaimer for TellsWhenAsked {
+    fn reclaimable(&self) -> usize {
+        let _ = self.0.lock().unwrap().send(());
+        0
+    }
+
+    fn reclaim(&self, _target_bytes: usize, _reserve: &SpillReserve<'_>) {}
+}
+
+/// Says what it has once it is let go, and gives it.
+struct SlowToSay {
+    begun: Mutex<Sender<()>>,
+    end: Mutex<Receiver<()>>,
+    pages: Mutex<Vec<MemorySegment>>,
+}
+
+impl Reclaimer for SlowToSay {
+    fn reclaimable(&self) -> usize {
+        let _ = self.begun.lock().unwrap().send(());
+        let _ = self.end.lock().unwrap().recv_timeout(PATIENT);
+        8 * PAGE
+    }
+
+    fn reclaim(&self, _target_bytes: usize, _reserve: &SpillReserve<'_>) {
+        self.pages.lock().unwrap().clear();
+    }
 }

@@ -38,7 +38,9 @@ fn a_page_size_that_is_not_a_power_of_two_in_range_is_refused_by_name() {
 fn a_capacity_that_holds_no_page_or_too_many_is_refused_by_name() {
     in_both_modes(|mode| {
         for page in [4 << 10, 32 << 10, 1 << 20] {
-            for capacity in [0, 1, page - 1] {
+            let none = "no capacity was set, in bytes or as a fraction of what is available";
+            assert_eq!(config_error(mode, 0, page).to_string(), none);
+            for capacity in [1, page - 1] {
                 let text = format!(
                     "a capacity of {capacity} bytes does not hold one page of {page} bytes"
                 );
@@ -389,4 +391,21 @@ fn a_refusal_at_the_limit_does_not_promise_more_than_the_budget_has() {
         assert_eq!(refused.refusal().available_bytes, 5 * PAGE);
         drop(held);
     });
+}
+
+#[test]
+fn what_is_above_a_limit_by_itself_is_no_want_of_memory() {
+    let manager = manager(MemoryMode::OffHeap, 16, PAGE);
+    let parent = manager.owner("query").limit(8 * PAGE).register().unwrap();
+    let child = parent.child(format!("sort {}", 1)).register().unwrap();
+    let own = manager.owner("own").limit(4 * PAGE).register().unwrap();
+    let above = own.allocate_pages(5).unwrap_err();
+    assert!(!above.is_for_want_of_memory());
+    let sentence = "for owner `own`: that is above its limit of 16384 bytes";
+    assert_eq!(above.to_string(), format!("cannot allocate 20480 bytes {sentence}"));
+    let held = own.allocate_pages(4).unwrap();
+    assert!(own.allocate_page().unwrap_err().is_for_want_of_memory(), "spilling helps");
+    let above = child.allocate_pages(9).unwrap_err();
+    assert!(!above.is_for_want_of_memory(), "{above}");
+    drop(held);
 }

@@ -25,10 +25,10 @@ fn whoever_is_below_his_fair_share_goes_before_one_who_has_it() {
         thread::yield_now();
     }
     much.truncate(7);
-    let Poll::Ready(page) = came_last.as_mut().poll(&mut context) else { panic!("he has less") };
+    let Poll::Ready(page) = came_last.as_mut().poll(&mut context) else { panic!("it has less") };
     assert!(came_first.as_mut().poll(&mut context).is_pending());
     much.truncate(6);
-    let Poll::Ready(another) = came_first.as_mut().poll(&mut context) else { panic!("his turn") };
+    let Poll::Ready(another) = came_first.as_mut().poll(&mut context) else { panic!("its turn") };
     drop((much, share, page, another));
     assert_empty(&manager);
 }

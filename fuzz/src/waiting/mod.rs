@@ -100,7 +100,7 @@ struct Run {
 pub fn run(input: &Input) -> u64 {
     let builder = MemoryManager::builder().capacity(CAPACITY).page_size(4096);
     let builder = builder.huge_pages(HugePages::Never).address_space_factor(1);
-    // However slow the machine is, nobody is told that he waits for ever.
+    // However slow the machine is, no request is told that it waits for ever.
     let builder = builder.deadlock_timeout(NEVER);
     let built = builder.depot_pages(if input.keeps { 16 } else { 0 }).build();
     let Ok(manager) = built else { unreachable!("it is small and valid: {built:?}") };
@@ -264,13 +264,13 @@ impl Run {
         if self.model.serve() {
             let mut probe = Box::pin(self.probe.acquire_memory(1));
             let waker = Waker::noop();
-            // Whoever steps out of the line, or gives back, serves the line.
+            // A request that leaves the line, or an owner that gives back, serves the line.
             drop(probe.as_mut().poll(&mut Context::from_waker(waker)));
         }
     }
 
-    /// Whoever has what he waited for is woken, and nobody else; and the numbers agree. The
-    /// manager's own thread looks at the line as well: it may be about to wake whom it served.
+    /// A request that has what it waited for is woken, and no other; and the numbers agree. The
+    /// manager's own thread looks at the line as well: it may be about to wake one that it served.
     fn check(&self) {
         for waiting in &self.waiting {
             let is_granted = self.model.granted(waiting.id).is_some();

@@ -102,7 +102,7 @@ impl Model {
         let free = self.free();
         let used: usize = self.owners.iter().map(|owner| owner.used).sum();
         self.end(owner);
-        // Whoever gives nothing back serves nobody.
+        // An owner that gives nothing back serves no request.
         if free != self.free() || used != self.owners.iter().map(|owner| owner.used).sum() {
             self.serve();
         }
@@ -176,7 +176,7 @@ impl Model {
         self.capacity - self.taken_of_budget()
     }
 
-    /// What is held at an owner and below, whoever it is promised to.
+    /// What is held at an owner and below, whichever owner it is promised to.
     pub(super) fn used_below(&self, owner: usize) -> usize {
         let children =
             (0..self.owners.len()).filter(|child| self.owners[*child].parent == Some(owner));
@@ -212,9 +212,9 @@ impl Model {
     /// Serves the line in the order of coming, until nobody can be served any more. Whether
     /// somebody was.
     ///
-    /// Who gives back serves the line. Who takes what he was promised does not, although somebody
-    /// who waits may then be refused by another level, and no longer hold up those behind him: they
-    /// are served the next time that anybody is.
+    /// An owner that gives back serves the line. One that takes what it was promised does not,
+    /// although a request may then be refused by another level, and no longer hold up those behind
+    /// it. They are served the next time that any is.
     pub(super) fn serve(&mut self) -> bool {
         let mut has_served = false;
         let mut refusing: Vec<Level> = Vec::new();

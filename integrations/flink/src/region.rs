@@ -77,7 +77,7 @@ impl Region {
             .huge_pages(config.huge_pages)
             .populate(config.populate)
             .idle_memory(config.idle_memory)
-            // Whoever calls keeps pages at hand.
+            // The caller keeps pages at hand.
             .depot_pages(0)
             .build()?;
         let owner = manager.owner("flink").register()?;
@@ -133,7 +133,7 @@ impl Region {
 
     /// Files a segment under its frame; returns its address, or that of its colour in it.
     fn put_out(&self, mut segment: MemorySegment) -> usize {
-        // The pointer is of an exclusive borrow, so whoever has the address may write there until
+        // The pointer is of an exclusive borrow, so the holder of the address may write there until
         // the segment goes back. Nobody borrows its bytes meanwhile.
         let start = segment.as_mut_ptr().expose_provenance();
         let frame = (start - self.base) / self.frame_bytes();
@@ -165,7 +165,7 @@ impl Region {
     }
 
     fn slot(&self, frame: usize) -> MutexGuard<'_, Option<MemorySegment>> {
-        // Nobody panics while he has a slot, and a slot is whole at every moment.
+        // No thread panics while it has a slot, and a slot is whole at every moment.
         self.out[frame].lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -142,7 +142,7 @@ final class PagesTest {
         List<MemorySegment> held = new ArrayList<>();
         int all = (int) (manager.getMemorySize() / PAGE_BYTES);
         for (int step = 0; step < 20_000; step++) {
-            // Everybody takes all that there is for him, and gives a little back, so that hardly a
+            // Each takes all that there is for it, and gives a little back, so that hardly a
             // page is free at any time.
             for (MemorySegment segment : manager.allocatePages("test", all - held.size())) {
                 segment.putLong(0, mark);

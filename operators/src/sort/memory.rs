@@ -94,7 +94,7 @@ impl Memory {
     fn page_of_share(&self) -> Result<Option<MemorySegment>, SortError> {
         let page_bytes = self.page_bytes();
         let share = self.owner.current_share();
-        // Without shares it has no better claim to a page than whoever has it.
+        // Without shares it has no better claim to a page than its holder.
         let is_within = self.owner.used_bytes() + page_bytes <= share.first_bytes;
         if self.patience.is_zero() || share == Share::OPEN || !is_within {
             return Ok(None);

@@ -185,7 +185,7 @@ pub fn builder(capacity_bytes: usize) -> MemoryManagerBuilder {
     MemoryManager::builder().capacity(capacity_bytes).page_size(PAGE_BYTES)
 }
 
-/// The same with as much address space as capacity, for whoever asks how tightly blocks lie.
+/// The same with as much address space as capacity, to see how tightly blocks lie.
 fn without_spare(builder: MemoryManagerBuilder) -> MemoryManagerBuilder {
     builder.address_space_factor(1)
 }

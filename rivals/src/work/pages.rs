@@ -51,7 +51,7 @@ struct Lane<T>([Slot<T>; BATCHES]);
 /// A batch, which belongs to the consumer while it is full and to the producer otherwise.
 struct Slot<T> {
     full: OwnLine<AtomicBool>,
-    /// Never contended: whoever does not own the batch does not lock it.
+    /// Never contended: a thread that does not own the batch does not lock it.
     pages: OwnLine<Mutex<Vec<T>>>,
 }
 

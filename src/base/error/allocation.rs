@@ -30,10 +30,10 @@ macro_rules! refusal_error {
             }
 
             /// Whether the request can succeed once memory was given back:
-            /// [`Reason::is_for_want_of_memory`].
+            /// [`Refusal::is_for_want_of_memory`].
             #[must_use]
             pub fn is_for_want_of_memory(&self) -> bool {
-                self.0.reason.is_for_want_of_memory()
+                self.0.is_for_want_of_memory()
             }
 
             /// The refusal in numbers, taken out of the error.
@@ -77,12 +77,19 @@ refusal_error! {
 
 #[cfg(test)]
 mod tests {
-    use super::super::refusal::Holder;
+    use super::super::refusal::{Holder, ReclaimStatus};
     use super::*;
 
     fn holder(path: &str, used_bytes: usize, minimum_bytes: usize) -> Holder {
         let path = path.into();
-        Holder { path, used_bytes, minimum_bytes, limit_bytes: 1000, reclaimable_bytes: 7 }
+        Holder {
+            path,
+            used_bytes,
+            minimum_bytes,
+            limit_bytes: 1000,
+            reclaimable_bytes: 7,
+            reclaim: ReclaimStatus::Idle,
+        }
     }
 
     #[test]

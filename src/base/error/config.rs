@@ -127,6 +127,9 @@ pub enum ConfigError {
 impl Display for ConfigError {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
+            Self::CapacityTooSmall { capacity_bytes: 0, .. } => {
+                f.write_str("no capacity was set, in bytes or as a fraction of what is available")
+            }
             Self::CapacityTooSmall { capacity_bytes, page_bytes } => {
                 write!(f, "a capacity of {capacity_bytes} bytes does not hold one page ")?;
                 write!(f, "of {page_bytes} bytes")

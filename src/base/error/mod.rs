@@ -19,6 +19,6 @@ pub use leak::{AllocationKind, AllocationSite, LeakError};
 pub use lease::LeaseError;
 pub use owner::OwnerError;
 pub use range::{FractionError, OutOfBounds};
-pub use refusal::{Holder, Reason, Refusal};
+pub use refusal::{Holder, Reason, ReclaimStatus, Refusal};
 pub use word::UnknownWord;
 pub(crate) use word::words;

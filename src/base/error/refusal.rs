@@ -19,8 +19,42 @@ pub struct Holder {
     pub minimum_bytes: usize,
     /// The most bytes it may hold.
     pub limit_bytes: usize,
-    /// The bytes that it says it could give back if it were asked.
+    /// The bytes that it said it could give back when it was asked last; 0 before that, but for an
+    /// owner that looks for itself: all that it holds.
     pub reclaimable_bytes: usize,
+    /// How it gives memory back, and whether it is at work on that.
+    pub reclaim: ReclaimStatus,
+}
+
+/// How an owner gives memory back, and whether it is at work on that.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
+pub enum ReclaimStatus {
+    /// It does not: it has no reclaimer, and does not look for itself.
+    #[default]
+    Never,
+    /// Its reclaimer is gone. An owner does not keep its reclaimer: somebody else has to.
+    Gone,
+    /// It was never asked what it could give back.
+    Unasked,
+    /// It said what it could give back, and is not asked just now.
+    Idle,
+    /// It was asked, and has not answered.
+    AtWork,
+}
+
+impl ReclaimStatus {
+    /// What an error says of a holder that could give back so much.
+    fn write(self, f: &mut Formatter<'_>, reclaimable_bytes: usize) -> fmt::Result {
+        match self {
+            Self::Never | Self::Idle => write!(f, "reclaimable {reclaimable_bytes}"),
+            Self::Gone => f.write_str("its reclaimer is gone"),
+            Self::Unasked => f.write_str("not asked yet"),
+            Self::AtWork => f.write_str("asked, without an answer yet"),
+        }
+    }
 }
 
 pub(super) fn write_holders(f: &mut Formatter<'_>, holders: &[Holder]) -> fmt::Result {
@@ -28,7 +62,9 @@ pub(super) fn write_holders(f: &mut Formatter<'_>, holders: &[Holder]) -> fmt::R
         let lead = if index == 0 { "; held by" } else { "," };
         write!(f, "{lead} `{}`: {} bytes", holder.path, holder.used_bytes)?;
         write!(f, " (minimum {}, limit {}", holder.minimum_bytes, holder.limit_bytes)?;
-        write!(f, ", reclaimable {})", holder.reclaimable_bytes)?;
+        f.write_str(", ")?;
+        holder.reclaim.write(f, holder.reclaimable_bytes)?;
+        f.write_str(")")?;
     }
     match holders.len().saturating_sub(HOLDERS_NAMED_MAX) {
         0 => Ok(()),
@@ -98,10 +134,8 @@ impl Reason {
         }
     }
 
-    /// Whether less memory is left than was asked for, or not in one piece. The request can succeed
-    /// once memory was given back: by the caller that spills, for example.
-    #[must_use]
-    pub const fn is_for_want_of_memory(self) -> bool {
+    /// Whether less memory is left than was asked for, or not in one piece.
+    const fn is_for_want_of_memory(self) -> bool {
         matches!(
             self,
             Self::Budget
@@ -169,25 +203,56 @@ pub struct Refusal {
     pub holders: Vec<Holder>,
 }
 
+impl Refusal {
+    /// Whether the request can succeed once memory was given back: by the caller that spills, for
+    /// example. It cannot if it is more than the owner, or an owner above it, may ever hold.
+    #[must_use]
+    pub fn is_for_want_of_memory(&self) -> bool {
+        self.reason.is_for_want_of_memory() && self.limit_passed_alone().is_none()
+    }
+
+    /// The limit that the request passes even if nothing else is held.
+    fn limit_passed_alone(&self) -> Option<usize> {
+        let limit = match (self.reason, &self.parent) {
+            (Reason::OwnerLimit, _) => self.owner_limit_bytes,
+            (Reason::ParentLimit, Some(parent)) => parent.limit_bytes,
+            _ => return None,
+        };
+        (self.requested_bytes > limit).then_some(limit)
+    }
+}
+
 impl Display for Refusal {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { owner_path, requested_bytes, available_bytes, capacity_bytes, .. } = self;
         write!(f, "{requested_bytes} bytes for owner `{owner_path}`: ")?;
         match self.reason {
+            Reason::Budget if *available_bytes == 0 => {
+                write!(f, "nothing of {capacity_bytes} bytes is free")?;
+            }
             Reason::Budget => {
                 write!(f, "only {available_bytes} of {capacity_bytes} bytes are free")?;
+            }
+            Reason::OwnerLimit if self.requested_bytes > self.owner_limit_bytes => {
+                write!(f, "that is above its limit of {} bytes", self.owner_limit_bytes)?;
             }
             Reason::OwnerLimit => {
                 write!(f, "it holds {} bytes ", self.owner_used_bytes)?;
                 write!(f, "of its limit of {} bytes", self.owner_limit_bytes)?;
             }
             Reason::ParentLimit => match &self.parent {
+                Some(Holder { path, limit_bytes, .. }) if requested_bytes > limit_bytes => {
+                    write!(f, "that is above the limit of {limit_bytes} bytes of `{path}`")?;
+                }
                 Some(Holder { path, used_bytes, limit_bytes, .. }) => {
                     write!(f, "`{path}` holds {used_bytes} bytes ")?;
                     write!(f, "of its limit of {limit_bytes} bytes")?;
                 }
                 None => write!(f, "{}", self.reason)?,
             },
+            Reason::OthersWait if *available_bytes == 0 => {
+                write!(f, "others wait in line, and nothing of {capacity_bytes} bytes is free")?;
+            }
             Reason::OthersWait => {
                 write!(f, "others wait in line for the {available_bytes} of {capacity_bytes} ")?;
                 f.write_str("bytes that are free")?;

@@ -1,4 +1,4 @@
-//! Atomic words that count who touches them: what they are under `cfg(offheap_count)`.
+//! Atomic words that count which thread touches them: what they are under `cfg(offheap_count)`.
 //!
 //! A cache line is where the last thread that wrote to it has it, alone, or wherever it was read
 //! since. A touch by any other thread moves it, which is what keeps threads from scaling. So many
@@ -159,7 +159,7 @@ macro_rules! counting {
 counting!(AtomicU64, PlainU64, u64);
 counting!(AtomicU32, PlainU32, u32);
 
-#[allow(dead_code, reason = "what a plain word has, whoever needs it today")]
+#[allow(dead_code, reason = "what a plain word has, whether it is used today or not")]
 impl AtomicU64 {
     rmws!(swap, fetch_add, fetch_sub, fetch_and, fetch_or, fetch_xor, fetch_max, fetch_min);
 

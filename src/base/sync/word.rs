@@ -1,4 +1,5 @@
-//! Words that threads share: plain, those of a model, or those that count who touches them.
+//! Words that threads share: plain, those of a model, or those that count which thread touches
+//! them.
 
 pub(crate) use super::engine::Ordering;
 #[cfg(not(offheap_count))]
@@ -22,7 +23,7 @@ pub(crate) fn read(word: &AtomicU64, order: Ordering) -> u64 {
 
 /// Writes to a word that read-modify-writes change otherwise, while nobody else changes it.
 ///
-/// In the second mode of the models (see [`read`]) those who read it are read-modify-writes, and
+/// In the second mode of the models (see [`read`]) those that read it are read-modify-writes, and
 /// this is one as well: loom orders a store only after what its thread knows of.
 #[cfg(any(feature = "c-abi", offheap_loom))]
 #[cfg_attr(offheap_count, track_caller)]

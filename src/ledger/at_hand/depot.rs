@@ -39,7 +39,7 @@ struct OwnLines(Shelf);
 
 /// Some of the free pages of an owner.
 pub struct Shelf {
-    /// 1 while somebody has the shelf in hand.
+    /// 1 while a thread has the shelf in hand.
     lock: AtomicU64,
     stack: PageStack<SHELF_PAGES>,
 }
@@ -100,7 +100,7 @@ impl Shelf {
         Self { lock: AtomicU64::new(0), stack: PageStack::new() }
     }
 
-    /// Takes the shelf in hand, unless somebody else has it.
+    /// Takes the shelf in hand, unless another thread has it.
     #[inline]
     pub fn try_lock(&self) -> Option<Locked<'_>> {
         self.try_lock_as(Held::try_for(Rank::Shelf))

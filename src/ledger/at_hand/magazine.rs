@@ -4,12 +4,13 @@
 //!
 //! 1. Only the worker's thread enters. It sets `busy`, and if it then finds `drained` clear, the
 //!    magazine is its own until it clears `busy`. Otherwise it steps back and waits.
-//! 2. A drainer sets `drained`, of which there is one at a time, and then waits until it finds
+//! 2. A drainer, of which there is one at a time, sets `drained`, and then waits until it finds
 //!    `busy` clear. From then on until it clears `drained` the magazine is the drainer's.
 //! 3. Each side writes its own flag, then passes a fence, then reads the other's flag: with
-//!    sequentially consistent fences at least one of them sees the other. Where the system has a
-//!    call that takes all threads of the process through such a fence, the drainer makes it (the
-//!    heavy fence), and the worker only keeps the compiler from reordering (the light fence).
+//!    sequentially consistent fences at least one of them sees the other. Some
+//!    systems have a call that takes all threads of the process through such a fence. There the
+//!    drainer makes that call (the heavy fence), and the worker only keeps the compiler from
+//!    reordering (the light fence).
 //! 4. Leaving is Release and finding the other one gone is Acquire, so each sees what the other did
 //!    to the stack and to the pages.
 //! 5. Pages on their way between the magazine and the free list or a depot travel while the
@@ -43,7 +44,7 @@ pub struct Magazine {
     stack: PageStack<MAGAZINE_PAGES>,
 }
 
-/// Who pays for the order between a worker and a drainer (Protocol, 3).
+/// Which side pays for the order between a worker and a drainer (Protocol, 3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fences {
     /// The drainer alone, with a heavy fence.
@@ -71,7 +72,7 @@ impl Magazine {
         Self { busy, drained, fences, turned, stack: PageStack::new() }
     }
 
-    /// The number of pages in it, for statistics; exact for the one who has it in hand.
+    /// The number of pages in it, for statistics; exact for the thread that has it in hand.
     #[must_use]
     pub fn pages(&self) -> usize {
         self.stack.pages()

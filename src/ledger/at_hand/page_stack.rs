@@ -1,4 +1,4 @@
-//! A bounded stack of free pages, for the one who has it in hand.
+//! A bounded stack of free pages, used by the one thread that has it in hand.
 
 use crate::base::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::base::units::{PageCount, PageIndex};
@@ -11,8 +11,8 @@ use crate::ledger::chunks::HeldRun;
 /// Relaxed. All fields are atomics, so that a reference to it may outlive what it lies in by the
 /// rest of a call (see `Account`).
 ///
-/// The one who has it in hand takes pages out and puts pages in. The magazine or the shelf that it
-/// is in says when it is opened and shut.
+/// The thread that has it in hand takes pages out and puts pages in. The magazine or the shelf that
+/// it is in says when it is opened and shut.
 pub struct PageStack<const N: usize> {
     /// The number of pages, in the slots from 0 on.
     length: AtomicU64,
@@ -34,7 +34,7 @@ impl<const N: usize> PageStack<N> {
         }
     }
 
-    /// The number of pages: exact for the one who has the stack in hand.
+    /// The number of pages: exact for the thread that has the stack in hand.
     #[inline]
     #[must_use]
     pub fn pages(&self) -> usize {

@@ -5,7 +5,8 @@ use crate::base::sync::{AtomicU64, Ordering, Patience, read};
 use super::account_word::{self, AccountWord, CHANGE, IN_FLIGHT};
 use super::allowance::Allowance;
 use super::allowance_word::AllowanceWord;
-use super::{HasWaiters, Parent, QueuePosition, Refused};
+use super::outcome::{Credit, FirstCharge, Refused, Remainder};
+use super::{HasWaiters, Parent, QueuePosition};
 
 /// The bytes that one owner holds, and those that depend on it.
 ///
@@ -13,30 +14,10 @@ use super::{HasWaiters, Parent, QueuePosition, Refused};
 /// see the account freed by another before it returns. The compiler does not expect a reference to
 /// nothing but atomics to stay valid for a whole call (`Arc` rests on the same).
 pub struct Account {
-    tally: AtomicU64,
+    word: AtomicU64,
     minimum: AtomicU64,
     limit: AtomicU64,
     allowance: Allowance,
-}
-
-/// Whether an account went from holding nothing to holding something.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[must_use = "an account that begins to hold something must be kept alive from then on"]
-pub enum FirstCharge {
-    /// It held nothing before.
-    First,
-    /// It held something already.
-    Already,
-}
-
-/// Whether an account went from holding something to holding nothing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[must_use = "an account that holds nothing is no longer kept alive"]
-pub enum Remainder {
-    /// It holds nothing any more.
-    Nothing,
-    /// It still holds something, or gave nothing back.
-    Something,
 }
 
 /// A request in flight: counted, and to be settled or undone.
@@ -47,28 +28,11 @@ pub struct InFlight {
     source: Source,
 }
 
-/// What came of giving bytes back.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[must_use = "an account that holds nothing is no longer kept alive"]
-pub struct Credit {
-    /// Whether the account still holds something.
-    pub kept: Remainder,
-    /// Whether somebody waits for it.
-    pub awaited: HasWaiters,
-}
-
 /// Where a request in flight is counted, beside its account.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Source {
     Allowance,
     Parent,
-}
-
-impl Credit {
-    /// The same, and whether somebody waits elsewhere.
-    fn or(self, awaited: HasWaiters) -> Self {
-        Self { awaited: self.awaited.or(awaited), ..self }
-    }
 }
 
 impl Account {
@@ -87,8 +51,8 @@ impl Account {
     /// An account that may hold `limit` bytes, none of them guaranteed.
     #[must_use]
     pub fn without_minimum(limit: u64) -> Self {
-        let [tally, minimum, limit] = [0, 0, limit].map(AtomicU64::new);
-        Self { tally, minimum, limit, allowance: Allowance::new(0) }
+        let [word, minimum, limit] = [0, 0, limit].map(AtomicU64::new);
+        Self { word, minimum, limit, allowance: Allowance::new(0) }
     }
 
     /// The same account, with an allowance of up to twice `quantum` bytes, if that is not 0: bytes
@@ -104,14 +68,14 @@ impl Account {
     pub fn close(&self, parent: &impl Parent) -> HasWaiters {
         // ORDERING: Acquire. Pairs with the Release in `give_back`: the memory of the minimum was
         // given back before, and is passed on with the credit below.
-        let old = self.tally.fetch_or(AccountWord::closed().into_bits(), Ordering::Acquire);
+        let old = self.word.fetch_or(AccountWord::closed().into_bits(), Ordering::Acquire);
         match AccountWord::from_bits(old).reserved_bytes() {
             0 => parent.release(self.minimum()),
             _ => HasWaiters::NO,
         }
     }
 
-    /// Lets the allowance of a new account be used, for those who collect it find it from now on.
+    /// Lets the allowance of a new account be used, since drainers find it from now on.
     pub fn open_allowance(&self, parent: &impl Parent) -> HasWaiters {
         self.allowance.open(parent)
     }
@@ -141,17 +105,17 @@ impl Account {
     /// The bytes held, those of requests in flight among them.
     #[must_use]
     pub fn used_bytes(&self) -> u64 {
-        self.tally().reserved_bytes()
+        self.word().reserved_bytes()
     }
 
     /// What the account takes up of its parent: what it holds, what it is guaranteed, and its
     /// allowance.
     #[must_use]
     pub fn charged_bytes(&self) -> u64 {
-        let tally = self.tally();
-        let ended = tally.is_closed() && tally.reserved_bytes() == 0;
+        let word = self.word();
+        let ended = word.is_closed() && word.reserved_bytes() == 0;
         let guaranteed = if ended { 0 } else { self.minimum() };
-        tally.reserved_bytes().max(guaranteed) + self.allowance_bytes()
+        word.reserved_bytes().max(guaranteed) + self.allowance_bytes()
     }
 
     /// The guaranteed bytes.
@@ -171,7 +135,7 @@ impl Account {
     /// The bytes it could take at a moment at which no request is in flight at its parent.
     #[must_use]
     pub fn settled_free_bytes(&self, parent: &impl Parent) -> u64 {
-        let is_awaited = self.tally().is_awaited();
+        let is_awaited = self.word().is_awaited();
         self.free_bytes_with(if is_awaited { 0 } else { parent.settled_free_bytes() }, 0)
     }
 
@@ -184,17 +148,17 @@ impl Account {
         (guaranteed + parent_bytes).min(self.limit().saturating_sub(used))
     }
 
-    /// The bytes it could take now; `None` while somebody waits for them, here or above.
+    /// The bytes it could take now; `None` while a request waits for them, here or above.
     #[must_use]
     pub fn free_bytes(&self, parent: &impl Parent) -> Option<u64> {
         let free = self.free_bytes_with(parent.free_bytes()?, 0);
-        if self.tally().is_awaited() { None } else { Some(free) }
+        if self.word().is_awaited() { None } else { Some(free) }
     }
 
-    /// Says that somebody waits for what is given back here, or at a level above, or no longer.
+    /// Says that a request waits for what is given back here, or at a level above, or no longer.
     pub fn set_awaited(&self, parent: &impl Parent, level: u32, awaited: HasWaiters) {
         match level.checked_sub(1) {
-            None => account_word::set_awaited(&self.tally, awaited),
+            None => account_word::set_awaited(&self.word, awaited),
             Some(above) => parent.set_awaited(above, awaited),
         }
     }
@@ -224,10 +188,10 @@ impl Account {
             // Nothing of our own can refuse.
             let source = self.begin_at(parent, bytes, turn)?;
             // ORDERING: Relaxed. The parent's Acquire found the memory; this is the count.
-            let old = self.tally.fetch_add(CHANGE.wrapping_add(bytes), Ordering::Relaxed);
+            let old = self.word.fetch_add(CHANGE.wrapping_add(bytes), Ordering::Relaxed);
             (source, opened(AccountWord::from_bits(old), bytes))
         };
-        // In flight until here, so that whoever closes the budget knows that it is over.
+        // In flight until here, so that a thread that closes the budget knows when it is over.
         self.settle_at(parent, source);
         Ok(opened)
     }
@@ -314,19 +278,19 @@ impl Account {
     /// waits for it. Once it has, the account may be gone with the next release of another thread.
     pub fn release_credited_unless_awaited(&self, bytes: u64) -> Option<Remainder> {
         debug_assert_eq!(self.minimum(), 0, "what goes back to the parent is not known yet");
-        let mut tally = self.tally();
-        while !tally.is_awaited() {
-            let left = tally.released(bytes).changed();
-            match self.tally.compare_exchange_weak(
-                tally.into_bits(),
+        let mut word = self.word();
+        while !word.is_awaited() {
+            let left = word.released(bytes).changed();
+            match self.word.compare_exchange_weak(
+                word.into_bits(),
                 left.into_bits(),
                 // ORDERING: AcqRel. As in `give_back`.
                 Ordering::AcqRel,
                 // ORDERING: Relaxed. The loop tries again with the new value only.
                 Ordering::Relaxed,
             ) {
-                Ok(_) => return Some(kept(tally, left)),
-                Err(now) => tally = AccountWord::from_bits(now),
+                Ok(_) => return Some(kept(word, left)),
+                Err(now) => word = AccountWord::from_bits(now),
             }
         }
         None
@@ -337,7 +301,7 @@ impl Account {
         self.give_back(bytes, bytes).1
     }
 
-    /// Goes from one tally to the next, with what that takes from the allowance or the parent.
+    /// Goes from one word to the next, with what that takes from the allowance or the parent.
     fn raise(
         &self,
         parent: &impl Parent,
@@ -348,7 +312,7 @@ impl Account {
         self.raise_by(parent, bytes, turn, next, |share| self.begin_at(parent, share, turn))
     }
 
-    /// Has the parent grant, in flight, what `bytes` more take of it; then the tally (Protocol, 3).
+    /// Has the parent grant, in flight, what `bytes` more take of it; then the word (Protocol, 3).
     fn raise_by(
         &self,
         parent: &impl Parent,
@@ -359,23 +323,23 @@ impl Account {
     ) -> Result<(Source, FirstCharge), Refused> {
         let mut patience = Patience::new();
         loop {
-            let tally = self.tally();
-            let (used, minimum) = (tally.reserved_bytes(), self.minimum());
+            let word = self.word();
+            let (used, minimum) = (word.reserved_bytes(), self.minimum());
             let share = beyond(minimum, used + bytes) - beyond(minimum, used);
-            if tally.is_closed() {
+            if word.is_closed() {
                 return Err(Refused::Closed);
             }
-            if tally.is_awaited() && turn.yields() && share > 0 {
+            if word.is_awaited() && turn.yields() && share > 0 {
                 return Err(Refused::Turn { level: 0 }.unless_closed(parent));
             }
             // A limit of all there is never refuses before the parent does.
-            let free = tally.free_bytes(self.limit());
+            let free = word.free_bytes(self.limit());
             let within_limit = bytes <= free || self.limit() >= parent.limit();
-            if !within_limit && !tally.has_in_flight() {
+            if !within_limit && !word.has_in_flight() {
                 // One word says it all, at one moment (Protocol, 2).
                 return Err(Refused::Account { free, level: 0 }.unless_closed(parent));
             }
-            if !within_limit || tally.is_crowded() {
+            if !within_limit || word.is_crowded() {
                 patience.wait();
                 continue;
             }
@@ -384,25 +348,25 @@ impl Account {
                 // What the account needs of its parent depends on what it holds, if it has a
                 // minimum. Then the refusal stands if it held the same all the while.
                 Err(refused)
-                    if minimum == 0 || refused == Refused::Closed || self.tally() == tally =>
+                    if minimum == 0 || refused == Refused::Closed || self.word() == word =>
                 {
                     return Err(refused);
                 }
                 Err(_) => continue,
             };
-            match self.tally.compare_exchange(
-                tally.into_bits(),
-                next(tally, bytes).changed().into_bits(),
-                // ORDERING: AcqRel. Release: whoever reads this tally sees what the parent granted
-                // for it (above). Acquire: should the version have come round to the same value
-                // since we read it, what was given back since is seen, too.
+            match self.word.compare_exchange(
+                word.into_bits(),
+                next(word, bytes).changed().into_bits(),
+                // ORDERING: AcqRel. Release: a thread that reads this word sees what the parent
+                // granted for it (above). Acquire: should the version have come round to the same
+                // value since we read it, what was given back since is seen, too.
                 Ordering::AcqRel,
                 // ORDERING: Relaxed. The loop reads it again.
                 Ordering::Relaxed,
             ) {
-                Ok(_) => return Ok((source, opened(tally, bytes))),
+                Ok(_) => return Ok((source, opened(word, bytes))),
                 Err(_) => {
-                    // Whoever waits there waits for requests in flight (Protocol, 7).
+                    // A request that waits there waits for those in flight (Protocol, 7).
                     let _: HasWaiters = self.undo_at(parent, source, share);
                 }
             }
@@ -431,7 +395,8 @@ impl Account {
         let quantum = self.allowance.quantum_of(parent);
         let asked = quantum > 0 && parent.begin(bytes + quantum, turn).is_ok();
         if asked {
-            // Should it go back at once: we are in flight there, which those who wait wait for.
+            // Should it go back at once: we are in flight there, and requests that wait wait for
+            // that.
             let _: HasWaiters = self.allowance.keep(parent, quantum);
         }
         asked
@@ -439,8 +404,9 @@ impl Account {
 
     /// A request is in flight no longer.
     fn land(&self) {
-        // ORDERING: Relaxed. Nothing is given back, and whoever waits for it reads this word only.
-        self.tally.fetch_sub(IN_FLIGHT, Ordering::Relaxed);
+        // ORDERING: Relaxed. Nothing is given back, and a thread that waits for it reads this word
+        // only.
+        self.word.fetch_sub(IN_FLIGHT, Ordering::Relaxed);
     }
 
     fn settle_at(&self, parent: &impl Parent, source: Source) {
@@ -460,32 +426,32 @@ impl Account {
         }
     }
 
-    /// Takes `bytes` off the account, and `off` off its tally; returns what of the bytes is the
+    /// Takes `bytes` off the account, and `off` off its word; returns what of the bytes is the
     /// parent's.
     fn give_back(&self, bytes: u64, off: u64) -> (u64, Credit) {
         // Read first: the account may be gone after the subtraction.
         let minimum = self.minimum();
         // ORDERING: AcqRel. Release: the memory was given back before, and so were all our other
-        // accesses. Acquire: whoever empties the account may let go of it, after everybody
-        // else's accesses.
-        let old = self.tally.fetch_add(CHANGE.wrapping_sub(off), Ordering::AcqRel);
+        // accesses. Acquire: the thread that empties the account may let go of it, after all
+        // others' accesses.
+        let old = self.word.fetch_add(CHANGE.wrapping_sub(off), Ordering::AcqRel);
         let old = AccountWord::from_bits(old);
         let left = old.released(bytes);
         let (used, left_bytes) = (old.reserved_bytes(), left.reserved_bytes());
         let share = beyond(minimum, used) - beyond(minimum, left_bytes);
         let returned = Credit { kept: kept(old, left), awaited: HasWaiters::new(old.is_awaited()) };
         match returned.kept {
-            // Nobody is left for whom it would be guaranteed.
+            // No handle is left that it would be guaranteed to.
             Remainder::Nothing if old.is_closed() => (share + minimum, returned),
             _ => (share, returned),
         }
     }
 
-    fn tally(&self) -> AccountWord {
+    fn word(&self) -> AccountWord {
         // ORDERING: Acquire. Pairs with the Release in `raise_by`: what the parent had granted by
         // then is seen when the parent is read next. And with the Release in `give_back`: what
         // was given back within the minimum never passed through the parent.
-        AccountWord::from_bits(read(&self.tally, Ordering::Acquire))
+        AccountWord::from_bits(read(&self.word, Ordering::Acquire))
     }
 }
 

@@ -88,7 +88,7 @@ impl Parent for Flickering {
     fn free_bytes(&self) -> Option<u64> {
         // ORDERING: Relaxed. One thread counts.
         let look = self.looks.fetch_add(1, Ordering::Relaxed);
-        assert!(look < 2, "whoever looks now may have to shut the allowance");
+        assert!(look < 2, "a second look may have to shut the allowance");
         if look == 0 {
             return Some(self.limit());
         }
@@ -224,7 +224,8 @@ proptest! {
                 let fits = after[who] <= mine.limit() && charged(after) <= 120;
                 prop_assert_eq!(mine.settled_free_bytes(&budget) >= bytes, fits);
                 if what == 1 {
-                    prop_assert_eq!(mine.reserve(&budget, bytes, QueuePosition::LAST).is_ok(), fits);
+                    let reserved = mine.reserve(&budget, bytes, QueuePosition::LAST);
+                    prop_assert_eq!(reserved.is_ok(), fits);
                     used = if fits { after } else { used };
                 } else if let Ok((request, _)) = mine.begin(&budget, bytes, QueuePosition::LAST) {
                     prop_assert!(fits);

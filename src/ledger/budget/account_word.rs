@@ -4,7 +4,7 @@ use crate::base::sync::{AtomicU64, Ordering};
 
 use super::queue_position::HasWaiters;
 
-/// Bytes reserved, requests in flight, whether it is closed, whether somebody waits for it, and a
+/// Bytes reserved, requests in flight, whether it is closed, whether a request waits for it, and a
 /// number that tells one state from the next.
 ///
 /// ```text
@@ -12,7 +12,7 @@ use super::queue_position::HasWaiters;
 /// | version | awaited | closed | in flight |       reserved bytes        |
 /// ```
 ///
-/// The version counts changes of an account, so that whoever reads the same word twice knows that
+/// The version counts changes of an account. So a thread that reads the same word twice knows that
 /// nothing happened in between. It wraps around after 64 changes, and is on top, where a wrap is
 /// lost instead of carried on. A budget leaves it at 0.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,7 +28,7 @@ pub(crate) const IN_FLIGHT: u64 = 1 << RESERVED_BITS;
 /// One change of an account, to add to the word.
 pub(crate) const CHANGE: u64 = 1 << 58;
 
-/// The most bytes that a tally counts.
+/// The most bytes that a word counts.
 pub(crate) const RESERVED_BYTES_MAX: u64 = RESERVED_MASK;
 
 const _: () = assert!(crate::base::limits::CAPACITY_BYTES_MAX as u64 <= RESERVED_BYTES_MAX);
@@ -61,7 +61,7 @@ impl AccountWord {
         self.0 & CLOSED != 0
     }
 
-    /// Whether somebody waits in line for what is given back here.
+    /// Whether a request waits in line for what is given back here.
     pub(crate) const fn is_awaited(self) -> bool {
         self.0 & AWAITED != 0
     }
@@ -71,7 +71,7 @@ impl AccountWord {
         limit.saturating_sub(self.reserved_bytes())
     }
 
-    /// With `bytes` more reserved. They must be free under a limit that a tally can count to.
+    /// With `bytes` more reserved. They must be free under a limit that a word can count to.
     pub(crate) const fn reserved(self, bytes: u64) -> Self {
         debug_assert!(bytes <= RESERVED_BYTES_MAX - self.reserved_bytes());
         Self(self.0 + bytes)
@@ -99,22 +99,22 @@ impl AccountWord {
         Self(CLOSED)
     }
 
-    /// What to set while somebody waits in line.
+    /// What to set while a request waits in line.
     pub(crate) const fn awaited() -> Self {
         Self(AWAITED)
     }
 }
 
-/// Says in a tally that somebody waits in line for it, or no longer. For whoever has the line
-/// locked (`budget`, Protocol, 7).
-pub(super) fn set_awaited(tally: &AtomicU64, awaited: HasWaiters) {
+/// Says in the word of a level that a request waits in line for it, or no longer. For a thread
+/// that has the line locked (`budget`, Protocol, 7).
+pub(super) fn set_awaited(word: &AtomicU64, awaited: HasWaiters) {
     let bits = AccountWord::awaited().into_bits();
-    // ORDERING: Relaxed. Who waits is found under the lock of the line: whoever reads this bit
-    // locks it later than we did. And our next look at this word finds what was given back to it
-    // before.
+    // ORDERING: Relaxed. What waits is found under the lock of the line: a thread that reads this
+    // bit locks it later than we did. And our next look at this word finds what was given back to
+    // it before.
     match awaited.is_yes() {
-        true => tally.fetch_or(bits, Ordering::Relaxed),
-        false => tally.fetch_and(!bits, Ordering::Relaxed),
+        true => word.fetch_or(bits, Ordering::Relaxed),
+        false => word.fetch_and(!bits, Ordering::Relaxed),
     };
 }
 
@@ -125,9 +125,9 @@ mod tests {
     #[test]
     fn the_parts_do_not_touch_each_other() {
         for bytes in [0, 1, 1 << 20, RESERVED_BYTES_MAX - 1, RESERVED_BYTES_MAX] {
-            let tally = AccountWord::from_bits(0).reserved(bytes);
-            assert_eq!(tally.reserved_bytes(), bytes);
-            assert!(!tally.has_in_flight() && !tally.is_closed());
+            let word = AccountWord::from_bits(0).reserved(bytes);
+            assert_eq!(word.reserved_bytes(), bytes);
+            assert!(!word.has_in_flight() && !word.is_closed());
             let begun = AccountWord::from_bits(0).begun(bytes);
             assert_eq!(begun.reserved_bytes(), bytes);
             assert!(begun.has_in_flight() && !begun.is_closed() && !begun.is_crowded());
@@ -135,7 +135,7 @@ mod tests {
                 AccountWord::from_bits(begun.into_bits() | AccountWord::closed().into_bits());
             assert_eq!(closed.reserved_bytes(), bytes);
             assert!(closed.has_in_flight() && closed.is_closed());
-            assert_eq!(closed.into_bits() - IN_FLIGHT, tally.into_bits() | CLOSED);
+            assert_eq!(closed.into_bits() - IN_FLIGHT, word.into_bits() | CLOSED);
             let awaited =
                 AccountWord::from_bits(begun.into_bits() | AccountWord::awaited().into_bits());
             assert!(awaited.is_awaited() && !awaited.is_closed() && !begun.is_awaited());
@@ -146,33 +146,33 @@ mod tests {
 
     #[test]
     fn the_last_request_that_can_be_counted_makes_it_crowded() {
-        let mut tally = AccountWord::from_bits(0);
+        let mut word = AccountWord::from_bits(0);
         for _ in 0..(1 << 9) - 1 {
-            assert!(!tally.is_crowded());
-            tally = tally.begun(1);
+            assert!(!word.is_crowded());
+            word = word.begun(1);
         }
-        assert!(tally.is_crowded() && !tally.is_closed());
+        assert!(word.is_crowded() && !word.is_closed());
     }
 
     #[test]
     fn a_version_differs_from_the_next_ones_and_wraps_around() {
-        let tally = AccountWord::from_bits(0).begun(RESERVED_BYTES_MAX);
-        let mut next = tally.changed();
+        let word = AccountWord::from_bits(0).begun(RESERVED_BYTES_MAX);
+        let mut next = word.changed();
         for _ in 1..64 {
-            assert_ne!(next, tally);
+            assert_ne!(next, word);
             assert_eq!(next.reserved_bytes(), RESERVED_BYTES_MAX);
             assert!(next.has_in_flight() && !next.is_crowded() && !next.is_closed());
             assert!(!next.is_awaited());
             next = next.changed();
         }
-        assert_eq!(next, tally);
+        assert_eq!(next, word);
     }
 
     #[test]
     fn giving_back_is_an_addition_that_wraps() {
-        let tally = AccountWord::from_bits(0).begun(100).changed();
+        let word = AccountWord::from_bits(0).begun(100).changed();
         let back = CHANGE.wrapping_sub(60 + IN_FLIGHT);
-        let left = AccountWord::from_bits(tally.into_bits().wrapping_add(back));
+        let left = AccountWord::from_bits(word.into_bits().wrapping_add(back));
         assert_eq!(left, AccountWord::from_bits(0).reserved(40).changed().changed());
     }
 

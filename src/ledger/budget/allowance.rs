@@ -3,16 +3,16 @@
 //!
 //! # Protocol
 //!
-//! 1. As with a tally, giving is Release and taking is Acquire on the same word, so that a thread
-//!    that takes bytes finds the memory for them; and a request that may still fail is in flight.
-//! 2. Before anybody is refused, a drainer shuts the allowance, waits until nothing is in flight,
+//! 1. As with an account, giving is Release and taking is Acquire on the same word. So a thread
+//!    that takes bytes finds the memory for them. A request that may still fail is in flight.
+//! 2. Before a request is refused, a drainer shuts the allowance, waits until nothing is in flight,
 //!    and credits the parent with what is there. While it is shut nothing is given or taken; what
 //!    comes back goes to the parent. So the parent then says what is free. Nobody opens it before
 //!    the drainer lets go of it.
-//! 3. It is open only while there is plenty, and nobody waits for any of it: what comes back to an
-//!    open allowance is not seen by those who wait. A request that begins to wait marks what it
+//! 3. It is open only while there is plenty, and nobody waits for any of it: requests that wait do
+//!    not see what comes back to an open allowance. A request that begins to wait marks what it
 //!    waits for, and then has every allowance drained. A thread that opens one looks whether it
-//!    may, opens, and looks again: if the drainer was there in between, this second look finds the
+//!    may, opens, and looks again. If the drainer was there in between, this second look finds the
 //!    mark, since emptying is Release and opening is Acquire. Then it shuts it again, and collects.
 //!    A new one is shut until drainers find it.
 //! 4. What is on its way back to the parent for other reasons is in flight *there*, so that nobody
@@ -28,7 +28,7 @@ use super::queue_position::{HasWaiters, QueuePosition};
 
 /// Bytes of its parent's that one account may take without asking.
 pub(crate) struct Allowance {
-    purse: AtomicU64,
+    word: AtomicU64,
     /// The bytes asked of the parent beyond what is needed, 0 for none: more than twice as many are
     /// not kept. It never changes.
     quantum: AtomicU64,
@@ -40,7 +40,7 @@ const FREE_PER_QUANTUM: u64 = 16;
 impl Allowance {
     pub(crate) fn new(quantum: u64) -> Self {
         Self {
-            purse: AtomicU64::new(AllowanceWord::SHUT.into_bits()),
+            word: AtomicU64::new(AllowanceWord::SHUT.into_bits()),
             quantum: AtomicU64::new(quantum),
         }
     }
@@ -52,24 +52,24 @@ impl Allowance {
 
     /// The bytes at hand.
     pub(crate) fn bytes(&self) -> u64 {
-        self.purse().bytes()
+        self.word().bytes()
     }
 
     /// Takes `bytes` for a request in flight, to be settled or undone; whether there were as many.
     pub(crate) fn begin(&self, bytes: u64) -> bool {
-        self.quantum() > 0 && self.exchange(|purse| purse.begun(bytes)).is_some()
+        self.quantum() > 0 && self.exchange(|word| word.begun(bytes)).is_some()
     }
 
     /// A request in flight keeps its bytes.
     pub(crate) fn settle(&self) {
         // ORDERING: Release. As in `Budget::settle`.
-        self.purse.fetch_sub(IN_FLIGHT, Ordering::Release);
+        self.word.fetch_sub(IN_FLIGHT, Ordering::Release);
     }
 
     /// A request in flight gives `bytes` back.
     pub(crate) fn undo(&self, bytes: u64) {
         // ORDERING: Release. As in `Budget::undo`.
-        self.purse.fetch_add(bytes.wrapping_sub(IN_FLIGHT), Ordering::Release);
+        self.word.fetch_add(bytes.wrapping_sub(IN_FLIGHT), Ordering::Release);
     }
 
     /// Gives `bytes` back, to `parent` if they may not be kept here.
@@ -78,24 +78,24 @@ impl Allowance {
         if quantum == 0 || bytes > 2 * quantum {
             return parent.release(bytes);
         }
-        match self.exchange(|purse| purse.given(bytes)) {
+        match self.exchange(|word| word.given(bytes)) {
             None => {
                 let awaited = parent.release(bytes);
                 awaited.or(self.open(parent))
             }
-            Some(purse) if purse.bytes() > 2 * quantum => self.give_surplus(parent),
+            Some(word) if word.bytes() > 2 * quantum => self.give_surplus(parent),
             Some(_) => HasWaiters::NO,
         }
     }
 
     /// What to ask of `parent` beyond what is needed.
     pub(crate) fn quantum_of(&self, parent: &impl Parent) -> u64 {
-        if self.has_plenty(parent) && !self.purse().is_shut() { self.quantum() } else { 0 }
+        if self.has_plenty(parent) && !self.word().is_shut() { self.quantum() } else { 0 }
     }
 
     /// Keeps a quantum that `parent` just granted.
     pub(crate) fn keep(&self, parent: &impl Parent, quantum: u64) -> HasWaiters {
-        if self.exchange(|purse| purse.given(quantum)).is_none() {
+        if self.exchange(|word| word.given(quantum)).is_none() {
             return parent.release(quantum);
         }
         HasWaiters::NO
@@ -106,13 +106,14 @@ impl Allowance {
     pub(crate) fn collect(&self, parent: &impl Parent, end: AllowanceWord) -> HasWaiters {
         // ORDERING: Relaxed. The exchange below acquires; until then nothing is done on the
         // strength of it.
-        self.purse.fetch_or(end.into_bits(), Ordering::Relaxed);
+        self.word.fetch_or(end.into_bits(), Ordering::Relaxed);
         let mut patience = Patience::new();
-        // Unless another one opens what was shut for want of plenty: he looked after we did.
-        while self.purse().is_shut() && self.purse().has_in_flight() {
+        // Unless another one opens what was shut for want of plenty: it looked after we did.
+        while self.word().is_shut() && self.word().has_in_flight() {
             patience.wait();
         }
-        // Also if there is nothing: taking it acquires what whoever took it has in flight.
+        // Also if there is nothing: taking it acquires what is in flight of the thread that took
+        // it.
         match parent.begin(0, QueuePosition::LAST) {
             Ok(()) => parent.undo(self.take_all()),
             // It is closed: nobody is refused for want of these.
@@ -122,18 +123,18 @@ impl Allowance {
 
     /// Lets it be opened again, after the attempt that it was collected for.
     pub(crate) fn let_go(&self) {
-        // ORDERING: Relaxed. Whoever opens it acquires, by way of this, what was before it was
-        // emptied (Protocol, 3), and nothing else is published.
-        self.purse.fetch_and(!HELD, Ordering::Relaxed);
+        // ORDERING: Relaxed. A thread that opens it acquires, by way of this, what was before it
+        // was emptied (Protocol, 3), and nothing else is published.
+        self.word.fetch_and(!HELD, Ordering::Relaxed);
     }
 
     /// Takes all there is, of an allowance that is shut, or whose account is closed.
     pub(crate) fn take_all(&self) -> u64 {
-        let mut purse = self.purse();
+        let mut word = self.word();
         loop {
-            match self.replace(purse, purse.emptied()) {
-                Ok(()) => return purse.bytes(),
-                Err(now) => purse = now,
+            match self.replace(word, word.emptied()) {
+                Ok(()) => return word.bytes(),
+                Err(now) => word = now,
             }
         }
     }
@@ -156,11 +157,11 @@ impl Allowance {
     /// Gives all but a quantum back to `parent` (Protocol, 4).
     fn give_surplus(&self, parent: &impl Parent) -> HasWaiters {
         if parent.begin(0, QueuePosition::LAST).is_err() {
-            // It is closed, and whoever closed it collects this.
+            // It is closed, and the thread that closed it collects this.
             return HasWaiters::NO;
         }
         let surplus = self.bytes().saturating_sub(self.quantum());
-        let taken = surplus > 0 && self.exchange(|purse| purse.taken(surplus)).is_some();
+        let taken = surplus > 0 && self.exchange(|word| word.taken(surplus)).is_some();
         parent.undo(if taken { surplus } else { 0 })
     }
 
@@ -169,29 +170,29 @@ impl Allowance {
         &self,
         next: impl Fn(AllowanceWord) -> Option<AllowanceWord>,
     ) -> Option<AllowanceWord> {
-        let mut purse = self.purse();
+        let mut word = self.word();
         loop {
-            let after = next(purse)?;
-            match self.replace(purse, after) {
+            let after = next(word)?;
+            match self.replace(word, after) {
                 Ok(()) => return Some(after),
-                Err(now) => purse = now,
+                Err(now) => word = now,
             }
         }
     }
 
-    fn replace(&self, purse: AllowanceWord, next: AllowanceWord) -> Result<(), AllowanceWord> {
-        let (from, to) = (purse.into_bits(), next.into_bits());
+    fn replace(&self, word: AllowanceWord, next: AllowanceWord) -> Result<(), AllowanceWord> {
+        let (from, to) = (word.into_bits(), next.into_bits());
         // ORDERING: AcqRel, then Relaxed. Acquire for what is taken and Release for what is given
         // (Protocol, 1). On failure the loops try again with the new value only.
-        match self.purse.compare_exchange_weak(from, to, Ordering::AcqRel, Ordering::Relaxed) {
+        match self.word.compare_exchange_weak(from, to, Ordering::AcqRel, Ordering::Relaxed) {
             Ok(_) => Ok(()),
             Err(now) => Err(AllowanceWord::from_bits(now)),
         }
     }
 
-    fn purse(&self) -> AllowanceWord {
-        // ORDERING: Relaxed. Whoever changes it acquires by that; others show it, or wait.
-        AllowanceWord::from_bits(read(&self.purse, Ordering::Relaxed))
+    fn word(&self) -> AllowanceWord {
+        // ORDERING: Relaxed. A thread that changes it acquires by that; others show it, or wait.
+        AllowanceWord::from_bits(read(&self.word, Ordering::Relaxed))
     }
 }
 

@@ -98,18 +98,18 @@ mod tests {
 
     const EMPTY: AllowanceWord = AllowanceWord(0);
 
-    fn with(purse: AllowanceWord, bits: AllowanceWord) -> AllowanceWord {
-        AllowanceWord::from_bits(purse.into_bits() | bits.into_bits())
+    fn with(word: AllowanceWord, bits: AllowanceWord) -> AllowanceWord {
+        AllowanceWord::from_bits(word.into_bits() | bits.into_bits())
     }
 
     #[test]
     fn bytes_go_in_and_out_while_it_is_open() {
-        let purse = EMPTY.given(100).unwrap();
-        assert_eq!(purse.taken(101), None);
-        assert_eq!(purse.taken(100), Some(EMPTY));
-        let begun = purse.begun(60).unwrap();
+        let word = EMPTY.given(100).unwrap();
+        assert_eq!(word.taken(101), None);
+        assert_eq!(word.taken(100), Some(EMPTY));
+        let begun = word.begun(60).unwrap();
         assert_eq!((begun.bytes(), begun.has_in_flight(), begun.is_shut()), (40, true, false));
-        assert_eq!(AllowanceWord::from_bits(begun.into_bits() + 60 - IN_FLIGHT), purse);
+        assert_eq!(AllowanceWord::from_bits(begun.into_bits() + 60 - IN_FLIGHT), word);
         let most = EMPTY.given(RESERVED_BYTES_MAX).unwrap();
         assert_eq!((most.bytes(), most.has_in_flight()), (RESERVED_BYTES_MAX, false));
     }
@@ -130,11 +130,11 @@ mod tests {
 
     #[test]
     fn requests_in_flight_are_counted_as_far_as_there_is_room() {
-        let mut purse = EMPTY.given(1000).unwrap();
+        let mut word = EMPTY.given(1000).unwrap();
         for _ in 0..(1 << 9) - 1 {
-            purse = purse.begun(1).unwrap();
+            word = word.begun(1).unwrap();
         }
-        assert_eq!((purse.begun(1), purse.is_shut()), (None, false));
-        assert!(purse.taken(1).is_some());
+        assert_eq!((word.begun(1), word.is_shut()), (None, false));
+        assert!(word.taken(1).is_some());
     }
 }

@@ -26,26 +26,27 @@
 //!    waits at one level only while it is in flight at none.
 //! 7. A request that waits in line says so in the word of the level that refused it, and then is
 //!    tried once more. A thread that gives bytes back learns it from the same word, in the same
-//!    step, and serves the line (`wait_queue`). So either the one that waits finds the bytes, or the
-//!    other one finds it. What a request in flight gives back needs no telling: the one that waits
-//!    does so until nothing is in flight (2), and from then on none but those in line begin (8).
-//! 8. While a level is awaited, it gives bytes to those whose turn it is, and to nobody else but
-//!    within its own minimum.
+//!    step, and serves the line (`wait_queue`). So either the request that waits finds the
+//!    bytes, or that thread finds the request. What a request in flight gives back needs no
+//!    telling. The one that waits does so until nothing is in flight (2). From then on only those
+//!    in line begin (8).
+//! 8. While a level is awaited, it gives bytes to requests whose turn it is. Any other request gets
+//!    only what is within its own minimum.
 
 mod account;
 mod account_word;
 mod allowance;
 mod allowance_word;
+mod outcome;
 mod parent;
 mod queue_position;
-mod refused;
 mod root;
 mod watch;
 
-pub use account::{Account, Credit, FirstCharge, InFlight, Remainder};
+pub use account::{Account, InFlight};
+pub use outcome::{Credit, FirstCharge, Refused, Remainder};
 pub use parent::Parent;
 #[cfg(not(offheap_loom))]
 pub use queue_position::LEVELS_MAX;
 pub use queue_position::{HasWaiters, QueuePosition};
-pub use refused::Refused;
 pub use root::Budget;

@@ -1,7 +1,7 @@
 //! What accounts take their bytes from.
 
+use super::outcome::Refused;
 use super::queue_position::{HasWaiters, QueuePosition};
-use super::refused::Refused;
 
 /// What an account takes its bytes from: the budget, or an account that itself has a parent.
 ///
@@ -11,11 +11,11 @@ pub trait Parent {
     /// The most bytes it may hold.
     fn limit(&self) -> u64;
 
-    /// The bytes that could be had from it; `None` while somebody waits for them, here or above.
+    /// The bytes that could be had from it; `None` while a request waits for them, here or above.
     fn free_bytes(&self) -> Option<u64>;
 
     /// The bytes that could be had from it at a moment at which no request is in flight, had its
-    /// own parents as many; 0 while somebody waits for them.
+    /// own parents as many; 0 while a request waits for them.
     fn settled_free_bytes(&self) -> u64;
 
     /// Whether the budget is closed.
@@ -31,14 +31,14 @@ pub trait Parent {
     /// A request in flight keeps its bytes.
     fn settle(&self);
 
-    /// A request in flight gives `bytes` back. Those who wait in line wait for that, too, so they
-    /// are told of it only if the bytes were given back for another reason.
+    /// A request in flight gives `bytes` back. Requests in line wait for that anyway, so they are
+    /// told of it only if the bytes were given back for another reason.
     fn undo(&self, bytes: u64) -> HasWaiters;
 
     /// Gives back `bytes` that were taken.
     fn release(&self, bytes: u64) -> HasWaiters;
 
-    /// Says, at a level, that somebody waits for what is given back there, or no longer.
+    /// Says, at a level, that a request waits for what is given back there, or no longer.
     fn set_awaited(&self, level: u32, awaited: HasWaiters);
 }
 

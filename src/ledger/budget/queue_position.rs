@@ -1,27 +1,27 @@
-//! In whose turn bytes are taken, and whether somebody waits for those that are given back.
+//! Whose turn it is to take bytes, and whether a request waits for those that are given back.
 
-/// Whether somebody waits in line for what was given back: the thread that gave it back serves the
-/// line, once it has let go of everything.
+/// Whether a request waits in line for what was given back. If so, the thread that gave it back
+/// serves the line, once it has nothing locked or in hand.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[must_use = "those who wait in line are to be served"]
+#[must_use = "requests that wait in line are to be served"]
 pub struct HasWaiters(bool);
 
 impl HasWaiters {
-    /// Nobody waits.
+    /// No request waits.
     pub const NO: Self = Self(false);
-    /// Somebody waits.
+    /// At least one request waits.
     pub const YES: Self = Self(true);
 
     pub(crate) const fn new(awaited: bool) -> Self {
         Self(awaited)
     }
 
-    /// Whether somebody waits, here or there.
+    /// Whether a request waits, here or there.
     pub const fn or(self, other: Self) -> Self {
         Self(self.0 || other.0)
     }
 
-    /// Whether somebody waits.
+    /// Whether a request waits.
     #[must_use]
     pub const fn is_yes(self) -> bool {
         self.0

@@ -5,14 +5,14 @@
 use crate::base::sync::{AtomicU64, Ordering, Patience, read};
 
 use super::account_word::{AccountWord, IN_FLIGHT, RESERVED_BYTES_MAX, set_awaited};
+use super::outcome::Refused;
 use super::parent::Parent;
 use super::queue_position::{HasWaiters, QueuePosition};
-use super::refused::Refused;
 use super::watch::Watch;
 
 /// Bytes under a limit.
 pub struct Budget {
-    tally: AtomicU64,
+    word: AtomicU64,
     limit: u64,
     /// The most bytes that were reserved while no request was in flight.
     peak: AtomicU64,
@@ -24,8 +24,8 @@ impl Budget {
     #[must_use]
     pub fn new(limit: u64) -> Self {
         debug_assert!(limit <= RESERVED_BYTES_MAX);
-        let (tally, peak) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { tally, limit, peak, watch: Watch::new() }
+        let (word, peak) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { word, limit, peak, watch: Watch::new() }
     }
 
     /// The limit in bytes.
@@ -37,13 +37,13 @@ impl Budget {
     /// The bytes that are reserved, those of requests in flight among them.
     #[must_use]
     pub fn reserved_bytes(&self) -> u64 {
-        self.tally().reserved_bytes()
+        self.word().reserved_bytes()
     }
 
     /// The bytes that are free.
     #[must_use]
     pub fn free_bytes(&self) -> u64 {
-        self.tally().free_bytes(self.limit)
+        self.word().free_bytes(self.limit)
     }
 
     /// The most bytes that were reserved at any moment at which no request was in flight.
@@ -59,14 +59,15 @@ impl Budget {
     ///
     /// If fewer are free, or the budget is closed.
     pub fn reserve(&self, bytes: u64) -> Result<(), Refused> {
-        let tally = self.exchange(bytes, QueuePosition::LAST, |tally| tally.reserved(bytes))?;
-        self.note_peak(tally);
+        let word = self.exchange(bytes, QueuePosition::LAST, |word| word.reserved(bytes))?;
+        self.note_peak(word);
         Ok(())
     }
 
-    /// Has `passed` called when the reserved bytes pass a bound, or somebody begins to wait or no
-    /// longer does: once, until the bounds are set again. It is called in the middle of whatever
-    /// passed it, so it only tells somebody else. The first one that is named stays.
+    /// Has `passed` called when the reserved bytes pass a bound, or when a request begins to wait
+    /// or none does any longer: once, until the bounds are set again. It is called in the middle of
+    /// the call that passed the bound, so it only wakes another thread. The first one that is set
+    /// stays.
     pub fn watch(&self, passed: impl Fn() + Send + Sync + 'static) {
         self.watch.call(passed);
     }
@@ -76,17 +77,17 @@ impl Budget {
         self.watch.set_bounds(below, above);
     }
 
-    /// Whether somebody waits in line for what is given back.
+    /// Whether a request waits in line for what is given back.
     #[must_use]
     pub fn is_awaited(&self) -> bool {
-        self.tally().is_awaited()
+        self.word().is_awaited()
     }
 
     /// Refuses everything from now on (Protocol, 4).
     pub fn close(&self) {
         // ORDERING: Relaxed. Every reservation is a read-modify-write of this word, so it comes
         // before or after; nothing else is published.
-        self.tally.fetch_or(AccountWord::closed().into_bits(), Ordering::Relaxed);
+        self.word.fetch_or(AccountWord::closed().into_bits(), Ordering::Relaxed);
     }
 
     /// Waits until nothing is in flight. Once the budget is closed, and all allowances have ended,
@@ -98,13 +99,13 @@ impl Budget {
     /// Whether the budget is closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.tally().is_closed()
+        self.word().is_closed()
     }
 
-    fn tally(&self) -> AccountWord {
-        // ORDERING: Acquire. Whoever refuses on the strength of it reads an account again
+    fn word(&self) -> AccountWord {
+        // ORDERING: Acquire. A request that refuses on the strength of it reads an account again
         // (Protocol, 3), and must see what an undone request gave back to it.
-        AccountWord::from_bits(read(&self.tally, Ordering::Acquire))
+        AccountWord::from_bits(read(&self.word, Ordering::Acquire))
     }
 
     fn exchange(
@@ -114,43 +115,43 @@ impl Budget {
         next: impl Fn(AccountWord) -> AccountWord,
     ) -> Result<AccountWord, Refused> {
         let mut patience = Patience::new();
-        let mut tally = self.tally();
+        let mut word = self.word();
         loop {
-            let free = tally.free_bytes(self.limit);
-            if tally.is_closed() {
+            let free = word.free_bytes(self.limit);
+            if word.is_closed() {
                 return Err(Refused::Closed);
             }
-            if bytes > 0 && turn.yields() && tally.is_awaited() {
+            if bytes > 0 && turn.yields() && word.is_awaited() {
                 return Err(Refused::Turn { level: 0 });
             }
-            if bytes > free && !tally.has_in_flight() {
+            if bytes > free && !word.has_in_flight() {
                 return Err(Refused::Budget { free });
             }
-            if bytes > free || tally.is_crowded() {
+            if bytes > free || word.is_crowded() {
                 patience.wait();
-                tally = self.tally();
+                word = self.word();
                 continue;
             }
-            let reserved = next(tally);
-            match self.tally.compare_exchange_weak(
-                tally.into_bits(),
+            let reserved = next(word);
+            match self.word.compare_exchange_weak(
+                word.into_bits(),
                 reserved.into_bits(),
                 // ORDERING: Acquire. Pairs with the Release of `release` and `undo`: the memory
                 // that the credit stands for is there (Protocol, 1).
                 Ordering::Acquire,
-                // ORDERING: Acquire. As in `tally`.
+                // ORDERING: Acquire. As in `word`.
                 Ordering::Acquire,
             ) {
                 Ok(_) => return Ok(reserved),
-                Err(now) => tally = AccountWord::from_bits(now),
+                Err(now) => word = AccountWord::from_bits(now),
             }
         }
     }
 
-    fn note_peak(&self, tally: AccountWord) {
-        let bytes = tally.reserved_bytes();
+    fn note_peak(&self, word: AccountWord) {
+        let bytes = word.reserved_bytes();
         self.watch.look(bytes);
-        if bytes > self.peak_bytes() && !tally.has_in_flight() {
+        if bytes > self.peak_bytes() && !word.has_in_flight() {
             // ORDERING: Relaxed. A number to show; the maximum is kept whatever the order.
             self.peak.fetch_max(bytes, Ordering::Relaxed);
         }
@@ -163,47 +164,47 @@ impl Parent for Budget {
     }
 
     fn free_bytes(&self) -> Option<u64> {
-        let tally = self.tally();
-        if tally.is_awaited() { None } else { Some(tally.free_bytes(self.limit)) }
+        let word = self.word();
+        if word.is_awaited() { None } else { Some(word.free_bytes(self.limit)) }
     }
 
     fn settled_free_bytes(&self) -> u64 {
         let mut patience = Patience::new();
         loop {
-            let tally = self.tally();
-            if !tally.has_in_flight() {
-                return if tally.is_awaited() { 0 } else { tally.free_bytes(self.limit) };
+            let word = self.word();
+            if !word.has_in_flight() {
+                return if word.is_awaited() { 0 } else { word.free_bytes(self.limit) };
             }
             patience.wait();
         }
     }
 
     fn is_closed(&self) -> bool {
-        self.tally().is_closed()
+        self.word().is_closed()
     }
 
     fn begin(&self, bytes: u64, turn: QueuePosition) -> Result<(), Refused> {
-        self.exchange(bytes, turn, |tally| tally.begun(bytes)).map(drop)
+        self.exchange(bytes, turn, |word| word.begun(bytes)).map(drop)
     }
 
     fn settle(&self) {
-        // ORDERING: Release. Whoever finds nothing in flight after closing sees what the accounts
-        // got (`wait_until_settled`).
-        let old = self.tally.fetch_sub(IN_FLIGHT, Ordering::Release);
+        // ORDERING: Release. A thread that finds nothing in flight after closing sees what the
+        // accounts got (`wait_until_settled`).
+        let old = self.word.fetch_sub(IN_FLIGHT, Ordering::Release);
         self.note_peak(AccountWord::from_bits(old - IN_FLIGHT));
     }
 
     fn undo(&self, bytes: u64) -> HasWaiters {
         // ORDERING: Release. What it took and gave back, of memory and of its account, happens
         // before the next reservation (Protocol, 1 and 2).
-        let old = self.tally.fetch_sub(bytes + IN_FLIGHT, Ordering::Release);
+        let old = self.word.fetch_sub(bytes + IN_FLIGHT, Ordering::Release);
         self.note_peak(AccountWord::from_bits(old - bytes - IN_FLIGHT));
         HasWaiters::new(AccountWord::from_bits(old).is_awaited())
     }
 
     fn release(&self, bytes: u64) -> HasWaiters {
         // ORDERING: Release. The memory was given back before (Protocol, 1).
-        let old = AccountWord::from_bits(self.tally.fetch_sub(bytes, Ordering::Release));
+        let old = AccountWord::from_bits(self.word.fetch_sub(bytes, Ordering::Release));
         debug_assert!(old.reserved_bytes() >= bytes, "credit beyond the limit");
         self.watch.look(old.reserved_bytes() - bytes);
         HasWaiters::new(old.is_awaited())
@@ -211,7 +212,7 @@ impl Parent for Budget {
 
     fn set_awaited(&self, level: u32, awaited: HasWaiters) {
         debug_assert_eq!(level, 0, "nothing is above the budget");
-        set_awaited(&self.tally, awaited);
+        set_awaited(&self.word, awaited);
         self.watch.tell();
     }
 }

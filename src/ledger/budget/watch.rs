@@ -20,15 +20,15 @@ impl Watch {
         Self { above, below, passed: OnceLock::new() }
     }
 
-    /// Whom to call: the first one that is named stays.
+    /// What to call: the first one that is set stays.
     pub(super) fn call(&self, passed: impl Fn() + Send + Sync + 'static) {
         let _ = self.passed.set(Box::new(passed));
     }
 
     /// Sets the bounds, within which nobody is called.
     pub(super) fn set_bounds(&self, below: u64, above: u64) {
-        // ORDERING: Relaxed. Whoever sets them looks again a little later, for what passed them
-        // meanwhile; nothing else is published.
+        // ORDERING: Relaxed. The thread that sets them looks again a little later, for what passed
+        // them meanwhile; nothing else is published.
         self.below.store(below, Ordering::Relaxed);
         // ORDERING: Relaxed. As above.
         self.above.store(above, Ordering::Relaxed);

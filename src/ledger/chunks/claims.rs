@@ -1,4 +1,4 @@
-//! Who is claiming pages word by word right now, so that no search calls a claim in flight "full".
+//! The claims of pages, word by word, in flight now: so no search calls one of them "full".
 //!
 //! # Protocol
 //!

@@ -21,7 +21,7 @@ pub struct HeldPages {
     pub(in crate::ledger) mask: PageMask,
 }
 
-/// Where pages lie that somebody holds, and lends for as long as this value is there.
+/// Where pages lie that their holder lends for as long as this value is there.
 #[derive(Debug)]
 pub struct Lent<'a> {
     spans: Vec<Span>,

@@ -26,7 +26,7 @@ impl Words {
         Self { chunks: words((0..pages.chunks()).map(free_in)), claims: Claims::new() }
     }
 
-    /// Who is claiming pages right now, and may give some back.
+    /// Which claims are in flight, and may give pages back.
     pub(crate) fn claims(&self) -> &Claims {
         &self.claims
     }
@@ -97,7 +97,7 @@ impl Words {
             let exchanged = self.chunk(chunk).compare_exchange_weak(
                 word.into_bits(),
                 word.taken(mask).into_bits(),
-                // ORDERING: AcqRel. Acquire: pairs with the Release of whoever released these
+                // ORDERING: AcqRel. Acquire: pairs with the Release that returned these
                 // pages (Protocol, 2). Release: a search that sees them gone sees the claim that
                 // took them (`claims`, 3).
                 Ordering::AcqRel,
@@ -112,10 +112,10 @@ impl Words {
         }
     }
 
-    /// Reads a word with a read-modify-write, in whose place in the order of changes what was done
-    /// before shows to whoever changes the word later.
+    /// Reads a word with a read-modify-write. That has a place in the order of the word's changes:
+    /// a thread that changes the word later sees what was done before.
     pub(in crate::ledger) fn reread(&self, chunk: ChunkIndex) -> ChunkWord {
-        // ORDERING: Release. Pairs with the Acquire of those who change the word.
+        // ORDERING: Release. Pairs with the Acquire of threads that change the word.
         ChunkWord::from_bits(self.chunk(chunk).fetch_or(0, Ordering::Release))
     }
 

@@ -166,8 +166,8 @@ impl FreeList {
         Some(old)
     }
 
-    /// If `chunk`, whose first pages were just taken if its word was `old`, had another role,
-    /// gives it `role` and files it.
+    /// Gives `chunk` the `role` and files it, if its first pages were just taken and it had
+    /// another role; its word was `old` before.
     #[inline]
     fn open(&self, chunk: ChunkIndex, old: ChunkWord, role: Role) -> bool {
         let changes = old == ChunkWord::WHOLE && self.role(chunk) != role;
@@ -180,8 +180,8 @@ impl FreeList {
     #[cold]
     fn change_role(&self, chunk: ChunkIndex, role: Role) {
         self.set_role(chunk, role);
-        // Whoever changes the word after this sees the role (Protocol, 7). What was changed before
-        // this is in what it returns.
+        // A thread that changes the word after this sees the role (Protocol, 7). What was changed
+        // before this is in what it returns.
         let now = self.words.reread(chunk);
         self.file_opened(chunk, now);
     }
@@ -273,8 +273,9 @@ impl FreeList {
     pub(super) fn chunk_indices(
         &self,
     ) -> impl DoubleEndedIterator<Item = ChunkIndex> + ExactSizeIterator + use<> {
-        // ORDERING: Relaxed. Whoever has a page there for the first time comes after `reach`, and
-        // so does whoever knows, by a reservation or by the chunk's word, that it was released.
+        // ORDERING: Relaxed. A thread that has a page there for the first time comes after
+        // `reach`. So does one that knows, by a reservation or by the chunk's word, that it was
+        // released.
         let reached = read(&self.reached, Ordering::Relaxed);
         // At most the number of words, of which `new` made one per chunk of a `PageCount`.
         (0..u32::try_from(reached).unwrap_or(u32::MAX)).map(ChunkIndex::new)

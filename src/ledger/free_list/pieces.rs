@@ -55,7 +55,7 @@ impl FreeList {
         result
     }
 
-    /// Who is claiming pages right now, and may give some back.
+    /// Which claims are in flight, and may give pages back.
     pub(crate) fn claims(&self) -> &Claims {
         self.words.claims()
     }

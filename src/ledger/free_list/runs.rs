@@ -57,7 +57,7 @@ impl FreeList {
         (Bin::of(pages) == bin).then_some(SeenRun { first, pages })
     }
 
-    /// The run that `chunk`, which is whole, belongs to, whoever it was opened for last. About
+    /// The run that `chunk`, which is whole, belongs to, whatever it was opened for last. About
     /// `pages_max` of its pages are counted from the chunk on, and no more than that below it.
     pub(super) fn run_around(&self, chunk: ChunkIndex, pages_max: u32) -> SeenRun {
         let below = self.pages_below(chunk, pages_max, Self::word);
@@ -143,8 +143,8 @@ impl FreeList {
         if !meets_border {
             return;
         }
-        // Whoever changes this word after us sees what we did to it, and files what his change
-        // meets; so ours will do as it was.
+        // A thread that changes this word after us sees what we did to it, and files what its
+        // own change meets. So ours will do as it was.
         full_fence();
         for hole in word.holes_beside(mask).filter(|hole| !hole.is_inner()) {
             self.file_run(chunk, hole);
@@ -259,7 +259,7 @@ impl FreeList {
         if hole.first_bit == 0 {
             let below = self.pages_below(chunk, LONG_PAGES, Self::block_word);
             if below >= LONG_PAGES {
-                // Long without us, and so filed by whoever made it so.
+                // Long without us, and so filed by the thread that made it so.
                 return;
             }
             (first, pages) = (first - below, pages + below);
@@ -267,7 +267,7 @@ impl FreeList {
         self.bins.insert(Bin::of(pages).set(), PageIndex::new(first).chunk());
     }
 
-    /// Files `chunk`, whose role was changed by whoever took the first pages of it.
+    /// Files `chunk`, whose role was changed by the thread that took its first pages.
     pub(super) fn file_opened(&self, chunk: ChunkIndex, word: ChunkWord) {
         match self.role(chunk) {
             Role::Blocks => self.file_runs(chunk, PageMask::ALL, word),

@@ -1,13 +1,13 @@
-//! One gate: who may use a slot, and who has it alone in the end.
+//! One gate: which calls may use a slot, and which one has it alone in the end.
 //!
 //! # Protocol
 //!
-//! 1. The one who has a slot alone puts a value in and opens its gate, for the next generation.
+//! 1. The call that has a slot alone puts a value in and opens its gate, for the next generation.
 //! 2. A call enters while the gate is open for the generation of its handle, and leaves again.
-//!    While somebody is inside, the value stays.
+//!    While a call is inside, the value stays.
 //! 3. One attempt to shut a gate that is open for a generation succeeds. Nobody enters afterwards.
 //! 4. The call that shuts a gate with nobody inside has the slot alone, and otherwise the last one
-//!    to leave. That one takes the value out. So the one who ends a handle waits for nobody.
+//!    to leave. That one takes the value out. So the call that ends a handle waits for nobody.
 //! 5. Opening and leaving are Release; entering, and finding that one has the slot alone, are
 //!    Acquire. So each sees what the others did to the value.
 
@@ -58,9 +58,9 @@ impl Gate {
     }
 
     /// Opens it for this generation: the one after the last, or the last one again for a caller
-    /// who has just shut it and found nobody inside.
+    /// that has just shut it and found nobody inside.
     pub(super) fn open_for(&self, generation: Generation) {
-        // ORDERING: Release. Pairs with the Acquire of those who enter or shut (Protocol, 5).
+        // ORDERING: Release. Pairs with the Acquire of calls that enter or shut (Protocol, 5).
         write(&self.0, GateWord::opened(generation).into_bits(), Ordering::Release);
     }
 
@@ -71,7 +71,7 @@ impl Gate {
         GateWord::from_bits(read(&self.0, Ordering::Relaxed)).generation() == Generation::LAST
     }
 
-    /// Enters; who did must leave.
+    /// Enters; a caller that entered must leave.
     ///
     /// # Errors
     ///
@@ -85,7 +85,7 @@ impl Gate {
     ///
     /// # Errors
     ///
-    /// If the gate is not open for that generation, or somebody is inside.
+    /// If the gate is not open for that generation, or a call is inside.
     #[inline]
     pub fn enter_alone(&self, generation: Generation) -> Result<(), NotEntered> {
         let alone = |word: GateWord| match word.inside() {
@@ -99,7 +99,7 @@ impl Gate {
     #[inline]
     #[must_use = "somebody has to take the value out"]
     pub fn leave(&self) -> bool {
-        // ORDERING: AcqRel. Release for whoever has the slot to himself in the end: he finds our
+        // ORDERING: AcqRel. Release for the call that has the slot alone in the end: it finds our
         // step in the word, with this Acquire or that of `shut` (Protocol, 5).
         let before = self.0.fetch_sub(ONE_INSIDE, Ordering::AcqRel);
         let before = GateWord::from_bits(before);
@@ -107,7 +107,7 @@ impl Gate {
         !before.is_open() && before.inside() == 1
     }
 
-    /// Shuts the gate: one of those who try does (Protocol, 3).
+    /// Shuts the gate; of several calls that try, one succeeds (Protocol, 3).
     ///
     /// # Errors
     ///
@@ -121,8 +121,8 @@ impl Gate {
     /// Whether the gate is open for `generation`. The answer can be out of date at once.
     #[inline]
     pub(super) fn look(&self, generation: Generation) -> Result<(), NotEntered> {
-        // ORDERING: Acquire. Pairs with the Release of `open`: who finds the gate open sees what
-        // was put into the slot before (Protocol, 5).
+        // ORDERING: Acquire. Pairs with the Release of `open`: a call that finds the gate open
+        // sees what was put into the slot before (Protocol, 5).
         let word = GateWord::from_bits(read(&self.0, Ordering::Acquire));
         if word.is_open_for(generation) { Ok(()) } else { Err(Self::why(word, generation)) }
     }
@@ -148,8 +148,8 @@ impl Gate {
             match self.0.compare_exchange_weak(
                 word.into_bits(),
                 change(word)?.into_bits(),
-                // ORDERING: Acquire. Pairs with the Release of `open`, and, for who shuts it with
-                // nobody inside, with that of all who left (Protocol, 5).
+                // ORDERING: Acquire. Pairs with the Release of `open`, and, for a call that shuts
+                // it with nobody inside, with that of all that left (Protocol, 5).
                 Ordering::Acquire,
                 // ORDERING: Relaxed. As for the first load.
                 Ordering::Relaxed,

@@ -3,10 +3,11 @@
 //! # Protocol
 //!
 //! 1. All gates are opened for the same generation, the first one last. A call enters one of them.
-//! 2. The one who shuts the first gate ends the handle, and shuts the others as well. So when that
-//!    is done, nobody enters any more.
-//! 3. Each gate has one who finds that nobody is inside for good: who shut it, or who left it last.
-//!    That one counts it as done. The one who counts the last of them has the slot alone.
+//! 2. The call that shuts the first gate ends the handle, and shuts the others as well. So when
+//!    that is done, nobody enters any more.
+//! 3. For each gate, one call finds that nobody is inside for good: the one that shut it, or the
+//!    last one to leave it. That one counts it as done. The call that counts the last gate has the
+//!    slot alone.
 
 use crate::base::sync::{AtomicU64, Ordering};
 
@@ -21,7 +22,7 @@ struct Alone(Gate);
 /// The gates of a slot.
 pub struct Gates<const N: usize> {
     gates: [Alone; N],
-    /// Gates that somebody is, or may yet go, inside of.
+    /// The number of gates that are not done yet: a call is inside, or may yet enter.
     left: AtomicU64,
 }
 
@@ -46,7 +47,7 @@ impl<const N: usize> Gates<N> {
     /// Opens the gates of a slot that the caller has alone, for the next generation; `None`
     /// if they were open for all there are.
     pub fn open(&self) -> Option<Generation> {
-        // ORDERING: Relaxed. Opening the gates publishes it to those who enter or shut them.
+        // ORDERING: Relaxed. Opening the gates publishes it to calls that enter or shut them.
         self.left.store(N as u64, Ordering::Relaxed);
         for other in &self.gates[1..] {
             other.0.open()?;
@@ -60,7 +61,7 @@ impl<const N: usize> Gates<N> {
         self.first().is_used_up()
     }
 
-    /// Enters by the gate of a thread; who did must leave by it.
+    /// Enters by the gate of a thread; a caller that entered must leave by the same one.
     ///
     /// # Errors
     ///
@@ -74,7 +75,7 @@ impl<const N: usize> Gates<N> {
     ///
     /// # Errors
     ///
-    /// If it is not open for that generation, or somebody is inside.
+    /// If it is not open for that generation, or a call is inside.
     #[inline]
     pub fn enter_alone(&self, generation: Generation) -> Result<(), NotEntered> {
         const { assert!(N == 1) };
@@ -88,8 +89,8 @@ impl<const N: usize> Gates<N> {
         self.gate(thread).leave() && self.done()
     }
 
-    /// Shuts all gates, for one of those who try. Whether the slot is the caller's alone now, and
-    /// not that of a call that is inside.
+    /// Shuts all gates; of several calls that try, one succeeds. Returns whether the slot is the
+    /// caller's alone now, and not that of a call that is inside.
     ///
     /// # Errors
     ///
@@ -98,7 +99,7 @@ impl<const N: usize> Gates<N> {
     pub fn shut(&self, generation: Generation) -> Result<bool, NotEntered> {
         let mut is_mine = self.first().shut(generation)? == Closed::Empty && self.done();
         for other in &self.gates[1..] {
-            // It is open: nobody shuts it who has not shut the first one.
+            // It is open: only the call that shut the first gate shuts the others.
             is_mine |= other.0.shut(generation)? == Closed::Empty && self.done();
         }
         Ok(is_mine)
@@ -106,8 +107,8 @@ impl<const N: usize> Gates<N> {
 
     /// Counts a gate that nobody is inside of for good; whether it was the last one.
     fn done(&self) -> bool {
-        // ORDERING: AcqRel. Each hands on what he saw of the value's users to the last one, who
-        // takes it out (Protocol, 3).
+        // ORDERING: AcqRel. Each call hands on what it saw of the value's users to the last one,
+        // which takes the value out (Protocol, 3).
         N == 1 || self.left.fetch_sub(1, Ordering::AcqRel) == 1
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! # Protocol
 //!
-//! 1. The caller who has the slot alone writes the numbers before the gate is opened.
+//! 1. The caller that has the slot alone writes the numbers before the gate is opened.
 //! 2. A reader finds the gate open, reads the numbers, and looks at the gate again. If one of the
-//!    numbers is of a later generation, it sees by then that the gate was shut: the one who wrote
-//!    it had the slot alone before, and the reader acquires what that one knew.
+//!    numbers is of a later generation, it sees by then that the gate was shut. For the caller that
+//!    wrote it had the slot alone before, and the reader acquires what that one knew.
 
 use crate::base::sync::{AtomicU64, Ordering};
 
@@ -48,7 +48,7 @@ impl LabelledGate {
         Ok([first, second])
     }
 
-    /// Shuts the gate: one of those who try does, and has the slot alone.
+    /// Shuts the gate; of several calls that try, one succeeds, and has the slot alone.
     ///
     /// # Errors
     ///
@@ -58,7 +58,7 @@ impl LabelledGate {
         self.gate.shut(generation).map(|_| ())
     }
 
-    /// Opens it again, for a caller who has just shut it, as if it had stayed open.
+    /// Opens it again, for a caller that has just shut it, as if it had stayed open.
     pub fn reopen(&self, generation: Generation) {
         self.gate.open_for(generation);
     }

@@ -136,7 +136,7 @@ impl Summary {
 
     #[inline]
     fn root(&self, index: u32) -> u64 {
-        // ORDERING: Relaxed. A hint: whoever acts on it reads the chunk's word.
+        // ORDERING: Relaxed. A hint: a search that acts on it reads the chunk's word.
         read(&self.roots[index as usize], Ordering::Relaxed)
     }
 
@@ -157,7 +157,7 @@ impl Summary {
                     return u32::try_from(at).ok().map(ChunkIndex::new);
                 }
                 level -= 1;
-                // ORDERING: Relaxed. A hint: whoever acts on it reads the chunk's word.
+                // ORDERING: Relaxed. A hint: a search that acts on it reads the chunk's word.
                 let word = read(self.word(level, set, at), Ordering::Relaxed);
                 if word == 0 {
                     self.settle(level, set, at);
@@ -173,7 +173,7 @@ impl Summary {
     fn first_top_word(&self, set: SetIndex) -> Option<(u64, usize)> {
         let first = set.0 as usize * self.words_per_set;
         for index in self.levels[self.top] as usize..self.levels[self.top + 1] as usize {
-            // ORDERING: Relaxed. A hint: whoever acts on it reads the chunk's word.
+            // ORDERING: Relaxed. A hint: a search that acts on it reads the chunk's word.
             let word = read(&self.words[first + index], Ordering::Relaxed);
             if word != 0 {
                 return Some((word, index - self.levels[self.top] as usize));
@@ -201,7 +201,7 @@ impl Summary {
         if skipped >= FAN_OUT {
             return None;
         }
-        // ORDERING: Relaxed. A hint: whoever acts on it reads the chunk's word.
+        // ORDERING: Relaxed. A hint: a search that acts on it reads the chunk's word.
         let mut rest = read(self.word(level, set, index), Ordering::Relaxed) & u64::MAX << skipped;
         while rest != 0 {
             let at = index * FAN_OUT + rest.trailing_zeros() as usize;
@@ -227,7 +227,7 @@ impl Summary {
     fn insert_from(&self, from_level: usize, set: SetIndex, mut at: usize) {
         for level in from_level..=self.top {
             let (word, bit) = self.place(level, set, at);
-            // ORDERING: Release. Whoever clears this bit later sees what was filed below it
+            // ORDERING: Release. A thread that clears this bit later sees what was filed below it
             // (Protocol, 3), and what others filed before us: read-modify-writes continue their
             // release sequence.
             if word.fetch_or(bit, Ordering::Release) != 0 {

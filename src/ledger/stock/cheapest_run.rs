@@ -5,8 +5,9 @@ use crate::base::units::{PageCount, PageIndex, Span};
 /// The run of `pages` pages in one of the spans `unheld` that has the fewest pages in `cold`.
 /// Both are in ascending order, and every cold page is in one of `unheld`.
 ///
-/// Sliding a run along, its number of cold pages has a minimum where it ends before a cold span,
-/// where it begins behind one, or at an end of the span that it slides in. So only those are tried.
+/// Let a run slide along a span. Its number of cold pages has a minimum in one of three places:
+/// where it ends before a cold span, where it begins behind one, or at an end of the span. So only
+/// those are tried.
 pub(super) fn cheapest_run(unheld: &[Span], cold: &[Span], pages: PageCount) -> Option<Span> {
     let cold = ColdPages::new(cold);
     let mut cheapest: Option<(u32, u32)> = None;

@@ -109,7 +109,7 @@ impl Stock {
         }
     }
 
-    /// The run with the fewest cold pages, which is the cheapest; but the lowest one once pages in
+    /// The run with the fewest cold pages, which is the cheapest. But the lowest run once pages in
     /// use have spread so far that no two thirds of the spare address space lie in one piece. So
     /// they gather again at the low end, and long blocks find their place above them.
     fn choose_run(&self, unheld: &[Span], cold: &[Span], pages: PageCount) -> Option<Span> {

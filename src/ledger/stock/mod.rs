@@ -15,7 +15,7 @@
 //! 2. **There are always exactly as many warm pages as the capacity has.** So what is resident is
 //!    at most the capacity. A page that is allocated comes out of the warm list, and every page
 //!    goes back there; that path never looks at the cold list.
-//! 3. A block for which the warm list has no hole *exchanges*: it takes a run of pages, warm and
+//! 3. A block for which the warm list has no hole *exchanges*. It takes a run of pages, warm and
 //!    cold, and for the cold ones as many warm ones elsewhere, in whatever pieces. It gives those
 //!    back to the system. Only then it puts them into the cold list and uses the run.
 //! 4. The pieces are there for sure: the caller has a reservation for them (`free_list`, Protocol,

@@ -6,7 +6,7 @@ use crate::base::units::{ChunkIndex, PAGES_PER_CHUNK, PageCount, PageMask};
 /// A bit per page.
 ///
 /// The holder of a page may rely on its bit, as pages change hands through the free list, which
-/// orders those accesses; for everybody else it is a hint. The words are shared by neighbours, so
+/// orders those accesses; for all others it is a hint. The words are shared by neighbours, so
 /// bits change with read-modify-writes; nothing else is ordered by them.
 pub(crate) struct PageSet {
     words: Box<[AtomicU64]>,

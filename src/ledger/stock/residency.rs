@@ -3,7 +3,7 @@
 //! # Protocol
 //!
 //! 1. **A page that is resident is marked.** A thread that takes a page out of the free list
-//!    marks it before anybody can write to it. Only the holder of a page clears its mark.
+//!    marks it before any thread can write to it. Only the holder of a page clears its mark.
 //! 2. A huge page becomes resident as a whole, with the pages of others in it. A *unit* is an
 //!    aligned piece of the region as large as a huge page; it is *small* once the system has been
 //!    told to use no huge page there. The first one to mark a page of a unit that is not small
@@ -11,7 +11,7 @@
 //! 3. A mark in a unit that is not small is cleared only by the holder of all of the unit. Others
 //!    make it small first, and look for marks afterwards.
 //! 4. A unit becomes small after the system agreed, and stops being so before the system is told,
-//!    by somebody who holds all of it. So nobody trusts in a promise that was not made.
+//!    by the holder of all of it. So nobody trusts in a promise that was not made.
 //! 5. A unit with pages of both kinds, those that may be resident and those that must not, is
 //!    small. One that has none that may be resident is not touched, so it need not be.
 
@@ -67,8 +67,8 @@ impl Residency {
             Some(units) => units.filled_up(chunk, pages, |chunk, pages| self.insert(chunk, pages)),
             None => self.insert(chunk, pages),
         };
-        // ORDERING: Relaxed. A number for statistics, and a hint for those who look for pages
-        // without a mark.
+        // ORDERING: Relaxed. A number for statistics, and a hint for searches for pages without a
+        // mark.
         self.marked.fetch_add(u64::from(new), Ordering::Relaxed);
     }
 
@@ -174,8 +174,8 @@ impl HugeFrames {
     /// The system may use a huge page there from now on. By the holder of all of it.
     pub fn set_huge(&self, unit: u32) {
         let (word, bit) = self.small_bit(unit);
-        // ORDERING: Relaxed. Whoever touches the unit next took its pages from us, through the free
-        // list.
+        // ORDERING: Relaxed. The thread that touches the unit next took its pages from us, through
+        // the free list.
         word.fetch_and(!bit, Ordering::Relaxed);
     }
 

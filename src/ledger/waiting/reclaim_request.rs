@@ -1,13 +1,13 @@
-//! What one owner is asked to give back, and who is at work on it: three words.
+//! What one owner is asked to give back, and whether it is at work on it: three words.
 //!
 //! # Protocol
 //!
 //! 1. A thread that is about to call into the owner, or the owner itself when it answers, marks it
-//!    as busy first, and it stays so until that is over. One that finds it busy leaves it alone. So
-//!    no owner is called twice at once.
-//! 2. Marking is Acquire and ending is Release on the same word, so what the last one who was at
-//!    work did, to the memory of the owner and to whatever the owner has, happens before what the
-//!    next one does.
+//!    as busy first. It stays busy until that is over. A thread that finds it busy leaves it alone.
+//!    So no owner is called twice at once.
+//! 2. Marking is Acquire and ending is Release on the same word. So what the last thread at work
+//!    did, to the owner's memory and to whatever else the owner has, happens before what the next
+//!    one does.
 //! 3. All else are numbers to go by: a thread that acts on them looks again later, and what an
 //!    owner gave back is what its account says.
 
@@ -48,7 +48,8 @@ impl ReclaimRequest {
     #[inline]
     #[must_use]
     pub fn requested_bytes(&self) -> u64 {
-        // ORDERING: Relaxed. Whoever finds himself asked gives memory back, or looks again later.
+        // ORDERING: Relaxed. An owner that finds it was asked gives memory back, or looks again
+        // later.
         self.requested.load(Ordering::Relaxed)
     }
 
@@ -58,11 +59,11 @@ impl ReclaimRequest {
         self.requested.store(bytes, Ordering::Relaxed);
     }
 
-    /// Marks it as busy, unless it is (Protocol, 1). The one who did ends it.
+    /// Marks it as busy, unless it is (Protocol, 1). The thread that marked it ends it.
     #[must_use]
     pub fn try_begin(&self) -> bool {
-        // ORDERING: Acquire, then Relaxed. What the last one who was at work here did happens
-        // before (Protocol, 2). Whoever finds it busy does nothing.
+        // ORDERING: Acquire, then Relaxed. What the last thread at work here did happens before
+        // (Protocol, 2). A thread that finds it busy does nothing.
         self.busy.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
@@ -72,10 +73,10 @@ impl ReclaimRequest {
         self.busy.store(0, Ordering::Release);
     }
 
-    /// Whether somebody is at work on it.
+    /// Whether a thread is at work on it.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        // ORDERING: Relaxed. To go by: whoever calls marks it first.
+        // ORDERING: Relaxed. To go by: a thread that calls marks it first.
         self.busy.load(Ordering::Relaxed) != 0
     }
 }

@@ -3,18 +3,18 @@
 //! # Protocol
 //!
 //! 1. Requests are served under one lock, in the order of their ranks, and of their coming within a
-//!    rank. Each is attempted as if nobody waited, but at the levels that refused one before it:
-//!    there it is after that one. So a large request is not starved by small ones, and one that
+//!    rank. Each is attempted as if nobody waited, except at the levels that refused one before it.
+//!    There it comes after that one. So a large request is not starved by small ones, and one that
 //!    does not need what others wait for does not wait for them.
 //! 2. A level that refuses a request is marked as awaited, and the request is attempted once more
 //!    (`budget`, 7). The mark stays until a round of serving finds nobody refused there.
 //! 3. A thread that gives bytes back at a level that is awaited serves the line afterwards. So does
 //!    one that leaves it, with or without what it came for: others may have waited behind it.
-//! 4. What is granted belongs to the line until it is taken from there. One that leaves gets it
-//!    handed, if it was granted meanwhile, and gives it back.
-//! 5. Nobody is woken under the lock, and no waker is cloned or dropped there: that runs what is
-//!    foreign, which may give memory back. Nothing else is waited for under it but requests in
-//!    flight, which wait for nobody.
+//! 4. What is granted belongs to the line until it is taken from there. A request that leaves is
+//!    handed what was granted to it meanwhile, and gives it back.
+//! 5. Nobody is woken under the lock, and no waker is cloned or dropped there: that runs foreign
+//!    code, which may give memory back. Under the lock a thread waits only for requests in flight,
+//!    which wait for nobody.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use crate::ledger::budget::{HasWaiters, QueuePosition, Refused};
 
 /// What is waited for.
 pub trait Request {
-    /// What it is when it is had.
+    /// What a request that is served gets.
     type Grant;
 
     /// Tries to get it.
@@ -36,20 +36,20 @@ pub trait Request {
     /// If there is too little, with the level that says so.
     fn attempt(&self, turn: QueuePosition) -> Result<Self::Grant, Refused>;
 
-    /// The number of levels below the budget, whose level that is.
+    /// The number of levels below the budget, which is also the budget's level.
     fn levels(&self) -> u32;
 
-    /// Which account or budget a level is: the same for all who depend on it.
+    /// Which account or budget a level is: the same for all that depend on it.
     fn identity(&self, level: u32) -> LevelId;
 
-    /// Says at a level that somebody waits for it, or no longer.
+    /// Says at a level that a request waits for it, or no longer.
     fn set_awaited(&self, level: u32, awaited: HasWaiters);
 
     /// The lower ones are served first.
     fn rank(&self) -> u32;
 
-    /// Whether something is promised to it at any level, which it may have although others are
-    /// first above.
+    /// Whether a minimum is promised to it at any level. It may have that although others are
+    /// first at a level above.
     fn is_promised(&self) -> bool {
         true
     }
@@ -69,13 +69,13 @@ pub struct WaitQueue<R: Request> {
 pub enum WaitEnd {
     /// The budget was closed.
     Closed,
-    /// Nobody has anything to give, and the request was not to wait longer than that.
+    /// No owner has anything to give, and the request was to wait only as long as one has.
     Refused(Refused),
-    /// Everybody who holds memory waits for more, and this request came last.
+    /// All that hold memory wait for more, and this request came last.
     Deadlock,
 }
 
-/// A request in the line, for those who look at it.
+/// A request in the line, as the arbiter sees it.
 pub struct Waiting<R> {
     /// Its place.
     pub ticket: Ticket,
@@ -95,12 +95,12 @@ impl<R: Request> Waiting<R> {
 }
 
 /// What a round of serving came to.
-#[must_use = "those who were served are to be woken"]
+#[must_use = "requests that were served are to be woken"]
 pub struct Served {
-    /// Those who were served, or refused for good.
+    /// The wakers of requests that were served, or refused for good.
     pub wakers: Vec<Waker>,
-    /// Whether a level is awaited that was not before: what is kept at hand below it is to be
-    /// brought back, since those who keep it do not look for those who wait.
+    /// Whether a level is awaited that was not before. Then what is kept at hand below it is to be
+    /// brought back: owners and workers do not look at the line before they keep a page.
     pub awaits_more: bool,
 }
 
@@ -125,7 +125,7 @@ enum Outcome<G> {
 
 struct Level<R> {
     identity: LevelId,
-    /// Somebody whose level it is, and which one.
+    /// A request that has this level, and which of its levels it is.
     request: Arc<R>,
     level: u32,
 }
@@ -154,8 +154,8 @@ impl<R: Request> WaitQueue<R> {
         ticket
     }
 
-    /// What the request came to, and if that is not known yet, whom to wake then. A place that has
-    /// come to something is left.
+    /// How the request ended; if it has not ended yet, `waker` is woken then. A request that has
+    /// ended leaves the line.
     pub fn poll(&self, ticket: Ticket, waker: &Waker) -> Poll<Result<R::Grant, WaitEnd>> {
         assert_nothing_is_held("a waker");
         let waker = waker.clone();
@@ -176,8 +176,7 @@ impl<R: Request> WaitQueue<R> {
         }
     }
 
-    /// Leaves the line; returns what the request came to, if that was known. The line is to be
-    /// served then.
+    /// Leaves the line; returns how the request ended, if it did. The line is to be served then.
     pub fn leave(&self, ticket: Ticket) -> Option<Result<R::Grant, WaitEnd>> {
         assert_nothing_is_held("a waker");
         let place = self.state.lock().places.remove(&ticket);
@@ -188,7 +187,7 @@ impl<R: Request> WaitQueue<R> {
         }
     }
 
-    /// Ends a wait without success, unless it has come to something; returns whom to wake.
+    /// Ends a wait without success, unless it has ended already; returns its waker.
     pub fn end(&self, ticket: Ticket, why: WaitEnd) -> Option<Waker> {
         let mut state = self.state.lock();
         let place = state.places.get_mut(&ticket)?;
@@ -199,7 +198,7 @@ impl<R: Request> WaitQueue<R> {
         place.waker.take()
     }
 
-    /// Those who wait and were attempted, in the order in which they are served.
+    /// The requests that wait and were attempted, in the order in which they are served.
     pub fn waiting(&self) -> Vec<Waiting<R>> {
         let state = self.state.lock();
         let look = |ticket| {
@@ -217,7 +216,7 @@ impl<R: Request> WaitQueue<R> {
 }
 
 impl<R: Request> State<R> {
-    /// Those who wait, in the order in which they are served.
+    /// The requests that wait, in the order in which they are served.
     fn order(&self) -> Vec<Ticket> {
         let waits = |place: &Place<R>| matches!(place.outcome, Outcome::Waits(_));
         let places = self.places.iter().filter(|(_, place)| waits(place));
@@ -230,7 +229,7 @@ impl<R: Request> State<R> {
     fn serve(&mut self) -> Served {
         let awaited_before = self.awaited.len();
         let mut wakers = Vec::new();
-        // The levels that refused somebody in this round.
+        // The levels that refused a request in this round.
         let mut refusing = Vec::new();
         for ticket in self.order() {
             let Some(place) = self.places.get_mut(&ticket) else { continue };
@@ -255,8 +254,8 @@ impl<R: Request> State<R> {
 }
 
 impl<R: Request> Place<R> {
-    /// Whether it was refused by a level that refuses others before it in this round: then it is
-    /// refused there again, or below, and nobody needs to look.
+    /// Whether it was refused by a level that refuses others before it in this round. Then it is
+    /// refused there again, or below, and there is no need to attempt it.
     fn is_sure_to_wait(&self, refusing: &[LevelId]) -> bool {
         let Outcome::Waits(Some(refused)) = self.outcome else { return false };
         let level = refused.level(self.request.levels());
@@ -290,7 +289,7 @@ fn attempt<R: Request>(
     }
 }
 
-/// The turn of a request after those who were refused at `refusing` levels.
+/// The position of a request behind those that were refused at the levels `refusing`.
 fn turn<R: Request>(request: &R, refusing: &[LevelId]) -> QueuePosition {
     let others_are_first = |level: &u32| refusing.contains(&request.identity(*level));
     (0..=request.levels())

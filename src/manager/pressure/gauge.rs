@@ -1,4 +1,4 @@
-//! What a manager knows of its pressure, and whom it tells.
+//! What a manager knows of its pressure, and which listeners it tells.
 
 use std::io;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::level::{Pressure, Thresholds};
 /// After a change the level is looked at once more, for what passed the bounds while they were set.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
-/// What a manager knows of its pressure, and whom it tells.
+/// What a manager knows of its pressure, and which listeners it tells.
 pub(in crate::manager) struct Gauge {
     supply: Arc<Supply>,
     thresholds: Thresholds,
@@ -27,10 +27,10 @@ pub(in crate::manager) struct Gauge {
 
 #[derive(Default)]
 pub(in crate::manager) struct Listeners {
-    /// Numbers those who listen.
+    /// Numbers the listeners.
     next: u64,
     pub(in crate::manager) callbacks: Vec<(u64, Callback)>,
-    /// Of those who wait for a change, one each.
+    /// One for each task that waits for a change.
     pub(in crate::manager) wakers: Vec<(u64, Waker)>,
     told: Pressure,
 }
@@ -59,7 +59,7 @@ impl Gauge {
         self.listeners.lock()
     }
 
-    /// Whom to call, if it still subscribes.
+    /// The callback of a subscription, if it is still there.
     fn callback(&self, id: u64) -> Option<Callback> {
         let listeners = self.listeners();
         let mut callbacks = listeners.callbacks.iter();
@@ -68,7 +68,7 @@ impl Gauge {
 
     /// The level now.
     pub(in crate::manager) fn pressure(&self) -> Pressure {
-        // ORDERING: Relaxed. A number to go by: whoever else looks at it comes to the same.
+        // ORDERING: Relaxed. A number to go by: another thread that looks at it comes to the same.
         let last = self.level.load(Ordering::Relaxed);
         let last = Pressure::ALL[usize::try_from(last).unwrap_or(0).min(3)];
         let level = self.thresholds.next(last, self.supply.budget.reserved_bytes());
@@ -79,7 +79,7 @@ impl Gauge {
         if self.supply.budget.is_awaited() { Pressure::Critical } else { level }
     }
 
-    /// Tells those who listen, if the level has changed.
+    /// Tells the listeners, if the level has changed.
     fn tell_pressure(&self) -> Next {
         let level = self.set_bounds();
         let (subscribed, wakers, is_new) = {
@@ -106,12 +106,12 @@ impl Gauge {
         loop {
             let level = self.pressure();
             let (below, above) = match self.supply.budget.is_awaited() {
-                // It lasts until nobody waits, which is told by itself.
+                // It lasts until no request waits, which the budget tells by itself.
                 true => (0, u64::MAX),
                 false => self.thresholds.bounds(level),
             };
             self.supply.budget.set_bounds(below, above);
-            // Whatever passed them before they were set is seen below.
+            // What passed them before they were set is seen below.
             full_fence();
             if self.pressure() == level {
                 return level;
@@ -120,10 +120,13 @@ impl Gauge {
     }
 
     /// Starts the thread that tells, once.
-    fn start_telling(self: &Arc<Self>, threads: &Threads) -> io::Result<&Arc<Wakeup>> {
+    fn start_telling<M>(
+        &self,
+        threads: &Threads,
+        look_at: impl Fn() -> Option<(Arc<Self>, M)> + Send + 'static,
+    ) -> io::Result<&Arc<Wakeup>> {
         let start = || {
-            let gauge = Arc::downgrade(self);
-            let tell = move || gauge.upgrade().map(|gauge| gauge.tell_pressure());
+            let tell = move || look_at().map(|(gauge, _manager)| gauge.tell_pressure());
             let wakeup = threads.start("offheap-pressure", Next::WhenWoken, tell)?;
             let wakes = Arc::clone(&wakeup);
             self.supply.budget.watch(move || wakes.wake());
@@ -132,9 +135,15 @@ impl Gauge {
         self.thread.start(start)
     }
 
-    /// Has listeners told from now on; they are told the level that there is.
-    pub(in crate::manager) fn listen(self: &Arc<Self>, threads: &Threads) -> io::Result<()> {
-        self.start_telling(threads)?.wake();
+    /// Has listeners told from now on; they are told the level that there is. `look_at` finds this
+    /// gauge again, and keeps the manager while listeners are told, so that nobody who drops a
+    /// manager waits for foreign code.
+    pub(in crate::manager) fn listen<M>(
+        &self,
+        threads: &Threads,
+        look_at: impl Fn() -> Option<(Arc<Self>, M)> + Send + 'static,
+    ) -> io::Result<()> {
+        self.start_telling(threads, look_at)?.wake();
         Ok(())
     }
 

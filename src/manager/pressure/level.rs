@@ -7,7 +7,10 @@ use crate::base::error::ConfigError;
 /// capacity.
 ///
 /// A level is reached at its threshold, and left only a twentieth of the capacity below that. While
-/// somebody waits in line for memory of the budget, the level is critical.
+/// a request waits in line for memory of the budget, the level is critical. The thresholds below
+/// are the defaults: see [`pressure_thresholds`][set].
+///
+/// [set]: crate::config::MemoryManagerBuilder::pressure_thresholds
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
@@ -19,7 +22,7 @@ pub enum Pressure {
     Elevated,
     /// From 85 % on: it is time to take on nothing new.
     High,
-    /// From 95 % on, or somebody waits: it is time to give back.
+    /// From 95 % on, or while a request waits: it is time to give back.
     Critical,
 }
 

@@ -2,15 +2,15 @@
 //!
 //! # Protocol
 //!
-//! 1. A name has a slot from when somebody begins to open its resource until it is closed. While
-//!    one thread opens or closes it, the slot is busy, and whoever asks for the name waits.
+//! 1. A name has a slot from when a thread begins to open its resource until it is closed. While
+//!    one thread opens or closes it, the slot is busy, and others that ask for the name wait.
 //! 2. Nothing foreign runs under the lock: no initializer, no drop of a resource, no reservation.
 //!    The slot is what keeps others out meanwhile.
 //! 3. A slot counts its leases, and has the resource, too. A lease lets go of the resource before
-//!    it is counted off, so whoever counts the last one off finds the slot's to be the last
+//!    it is counted off. So the thread that counts the last one off finds the slot's to be the last
 //!    reference, and drops the resource.
-//! 4. A thread that waits says for which name. Whoever finds, from name to thread to name, that he
-//!    would wait for himself is refused instead.
+//! 4. A thread that waits says for which name. A thread that finds, from name to thread to name,
+//!    that it would wait for itself is refused instead.
 
 use std::any::{Any, type_name};
 use std::collections::HashMap;
@@ -129,7 +129,7 @@ impl SharedResources {
         }
     }
 
-    /// Changes a slot that this thread kept busy, and wakes those who wait for it.
+    /// Changes a slot that this thread kept busy, and wakes threads that wait for it.
     fn change(&self, change: impl FnOnce(&mut HashMap<Arc<str>, Slot>)) {
         change(&mut self.table.lock().slots);
         self.changed.notify_all();
@@ -137,7 +137,7 @@ impl SharedResources {
 }
 
 impl Table {
-    /// Whether whoever keeps `name` busy waits for `thread`, or is it (Protocol, 4).
+    /// Whether the thread that keeps `name` busy waits for `thread`, or is it (Protocol, 4).
     fn waits_for(&self, name: &Arc<str>, thread: ThreadId) -> bool {
         let mut name = name;
         while let Some(Slot::Busy(by)) = self.slots.get(name) {

@@ -31,6 +31,7 @@ impl Held {
                 minimum_bytes: holder.minimum_bytes,
                 limit_bytes: holder.limit_bytes,
                 reclaimable_bytes: holder.reclaimable_bytes,
+                reclaim: holder.reclaim,
                 priority: owner.sharing().priority,
             }
         };

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::base::error::ReclaimStatus;
+
 /// A manager in numbers, at one moment. Numbers that change while they are read need not agree.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -13,9 +15,11 @@ pub struct ManagerStats {
     pub page_bytes: usize,
     /// The pages that the capacity holds.
     pub total_pages: usize,
+    /// The bytes that owners hold.
+    pub used_bytes: usize,
     /// The bytes that owners hold, are promised, or keep at hand as free pages.
     pub reserved_bytes: usize,
-    /// The bytes of free pages at hand, in depots and magazines: whoever needs them gets them.
+    /// The bytes of free pages at hand, in depots and magazines. Requests that need them get them.
     pub cached_bytes: usize,
     /// The bytes that are neither held nor promised.
     pub available_bytes: usize,
@@ -24,7 +28,7 @@ pub struct ManagerStats {
     /// The bytes of the region that the kernel counts as resident; `None` in heap mode and where
     /// the system does not tell.
     pub resident_bytes: Option<usize>,
-    /// The pages of the free list, which those at hand are not in; `None` in heap mode.
+    /// The pages of the free list, without those at hand; `None` in heap mode.
     pub free_pages: Option<usize>,
     /// The size of the largest block that an owner without a limit or a minimum could allocate, in
     /// bytes.
@@ -33,9 +37,9 @@ pub struct ManagerStats {
     /// [`address_space_factor`](crate::config::MemoryManagerBuilder::address_space_factor); 0 in
     /// heap mode.
     pub mapped_bytes: usize,
-    /// The bytes that may be resident, as far as is known without asking the kernel: those that
-    /// were handed out since the system had them last, and, with transparent huge pages, what may
-    /// have become resident with them. 0 in heap mode.
+    /// The bytes that may be resident, as far as is known without asking the kernel. These are the
+    /// ones that were handed out since the system had them last. With transparent huge pages, what
+    /// may have become resident with them counts, too. 0 in heap mode.
     pub touched_bytes: usize,
     /// Of these, the bytes that are free: what a trim would give back. Pages in workers' magazines
     /// do not count.
@@ -62,11 +66,11 @@ pub struct ManagerStats {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct OwnerStats {
-    /// Its path.
+    /// Its path: the names of the owners above, and its own.
     pub path: Arc<str>,
     /// The bytes that it and the owners below it hold.
     pub used_bytes: usize,
-    /// Those that it holds itself.
+    /// The bytes that it holds itself.
     pub own_bytes: usize,
     /// The bytes it is guaranteed.
     pub minimum_bytes: usize,
@@ -74,7 +78,9 @@ pub struct OwnerStats {
     pub limit_bytes: usize,
     /// The bytes that it could give back if it were asked, as far as it says.
     pub reclaimable_bytes: usize,
-    /// Its priority: those of the lowest are asked first.
+    /// How it gives memory back, and whether it is at work on that.
+    pub reclaim: ReclaimStatus,
+    /// Its priority: owners of the lowest are asked first.
     pub priority: i32,
 }
 

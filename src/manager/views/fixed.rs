@@ -1,4 +1,4 @@
-//! The plain way in for those who need pages only.
+//! The plain way in for callers that need pages only.
 
 use crate::base::error::{AllocationError, ConfigError};
 
@@ -58,13 +58,18 @@ impl FixedSizeManager {
         self.owner.page_size()
     }
 
-    /// The pages that could be allocated now.
+    /// The pages that could be allocated now. Costs and waits as
+    /// [`Owner::available_bytes`].
     #[must_use]
     pub fn available_pages(&self) -> usize {
         self.owner.available_bytes() / self.page_size()
     }
 
     /// Allocates one page.
+    ///
+    /// # Blocking
+    ///
+    /// As [`Owner::allocate_page`].
     ///
     /// # Errors
     ///
@@ -75,6 +80,10 @@ impl FixedSizeManager {
     }
 
     /// Allocates `count` pages, all or none.
+    ///
+    /// # Blocking
+    ///
+    /// As [`Owner::allocate_pages`].
     ///
     /// # Errors
     ///

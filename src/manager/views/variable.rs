@@ -1,4 +1,4 @@
-//! The plain way in for those who need blocks only.
+//! The plain way in for callers that need blocks only.
 
 use crate::base::error::{AllocationError, ConfigError};
 use crate::ledger::free_list::Strategy;
@@ -61,7 +61,7 @@ impl VariableSizeManager {
     }
 
     /// The size of the largest block that could be allocated now, in bytes: within the limits and
-    /// the largest hole.
+    /// the largest hole. Looks at all owners and workers, and waits as [`Owner::available_bytes`].
     #[must_use]
     pub fn largest_free_block_bytes(&self) -> usize {
         let page_bytes = self.owner.page_size();
@@ -70,6 +70,10 @@ impl VariableSizeManager {
     }
 
     /// Allocates one block of `bytes`, rounded up to pages.
+    ///
+    /// # Blocking
+    ///
+    /// As [`Owner::allocate`].
     ///
     /// # Errors
     ///
@@ -81,6 +85,10 @@ impl VariableSizeManager {
 
     /// Allocates one block of at least a page and at most `bytes`, rounded up to pages.
     ///
+    /// # Blocking
+    ///
+    /// As [`Owner::allocate_up_to`].
+    ///
     /// # Errors
     ///
     /// As [`Owner::allocate_up_to`].
@@ -90,6 +98,10 @@ impl VariableSizeManager {
     }
 
     /// Allocates `bytes`, rounded up to pages, in as many blocks as it takes, all or none.
+    ///
+    /// # Blocking
+    ///
+    /// As [`Owner::allocate_scattered`].
     ///
     /// # Errors
     ///

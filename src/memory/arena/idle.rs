@@ -167,7 +167,7 @@ fn pause(text: &str) -> Option<Duration> {
 }
 
 impl OnRelease {
-    /// The policy, if it is one for those who release.
+    /// The policy, if it is one that acts on release.
     pub(super) fn new(policy: IdleMemory, page_size: PageSize) -> Option<Self> {
         let IdleMemory::ReturnOnRelease { above_bytes, down_to_bytes } = policy else {
             return None;

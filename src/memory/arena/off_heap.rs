@@ -191,7 +191,7 @@ impl OffHeap {
     }
 
     /// Gives free pages back to the system until at most `idle_bytes_max` of those that are left
-    /// may be resident; returns the bytes that it gave back. Waits for others who are at it.
+    /// may be resident; returns the bytes that it gave back. Waits for another trim.
     pub(crate) fn trim(&self, idle_bytes_max: usize) -> usize {
         let _only = self.trimming.lock();
         let page_bytes = self.region.page_size().bytes();
@@ -231,8 +231,8 @@ impl OffHeap {
         }
     }
 
-    /// A block of at most `pages_max`, not yet as the policy wants it: all of it if the strategy
-    /// is the smallest fit and an exchange can bring it about, and otherwise the largest hole.
+    /// A block of at most `pages_max`, not yet as the policy wants it. It is all of `pages_max` if
+    /// the strategy is the smallest fit and an exchange can make room; else the largest hole.
     pub(super) fn block_up_to(&self, pages_max: PageCount) -> Block {
         if self.strategy == Strategy::SmallestFit
             && self.stock.cold().is_some()

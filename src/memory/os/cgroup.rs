@@ -1,5 +1,5 @@
-//! Where a container says how much memory it allows: the text of the system's files, read by
-//! somebody else.
+//! Where a container says how much memory it allows: the text of the system's files, which
+//! `os` reads.
 //!
 //! # Where the limits are
 //!

@@ -1,5 +1,5 @@
 //! What address sanitizer and memcheck are told about the memory of a region: both see one mapping,
-//! and not which of its pages somebody holds.
+//! and not which of its pages are held.
 //!
 //! Compiled in with `cfg(offheap_asan)` or `cfg(offheap_memcheck)`, by `scripts/asan.sh` and
 //! `scripts/valgrind.sh`; otherwise every function here is empty.

@@ -162,8 +162,8 @@ impl Mapping {
         if !piece_bytes.is_multiple_of(self.os_page_bytes) {
             return Err(io::ErrorKind::Unsupported.into());
         }
-        // Neither the piece with both kinds of pages nor the last one, if it is shorter than a huge
-        // page: the system has huge pages of other sizes, too, and those fit there.
+        // No huge pages in the piece with both kinds of pages, nor in the last one if it is shorter
+        // than a huge page: the system has huge pages of other sizes, too, and those fit there.
         for edge in [spare_from, bytes] {
             let ragged = edge - edge % HUGE_PAGE_BYTES;
             if self.has_huge_pages && ragged < edge {

@@ -1,4 +1,4 @@
-//! Who is asked for memory on behalf of a request, and for how much.
+//! Which owners are asked for memory on behalf of a request, and for how much.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use crate::owners::node::owner_node::OwnerNode;
 use crate::owners::sharing::commons::Commons;
 use crate::owners::sharing::queue::Wanted;
 
-/// A request, and those who may be asked for it.
+/// A request, and the owners that may be asked for it.
 pub(crate) struct Scope<'a> {
     requester: &'a Arc<OwnerNode>,
     lacking_bytes: u64,
-    /// All who may be asked are below this owner; `None` if all are.
+    /// All that may be asked are below this owner; `None` if any may.
     top: Option<&'a OwnerNode>,
-    /// Whether it may be had from others: else only from the requester himself.
+    /// Whether it may be had from others: else only from the requester itself.
     includes_others: bool,
 }
 
@@ -68,7 +68,7 @@ impl<'a> Scope<'a> {
     }
 
     /// The bytes of `owner` that its giving back would yield, above what it and those above it are
-    /// promised or may keep; not above those whom it shares with the requester.
+    /// promised or may keep; except for owners above that it shares with the requester.
     fn excess_bytes(&self, owner: &Arc<OwnerNode>) -> u64 {
         let is_own = Arc::ptr_eq(owner, self.requester);
         let is_apart = |owner: &&OwnerNode| is_own || !self.requester.is_below(owner);
@@ -89,13 +89,13 @@ impl Candidate {
         told.min(self.excess_bytes)
     }
 
-    /// Those of the lowest priority first, and of these who can give the most.
+    /// Those of the lowest priority first, and of these the ones that can give the most.
     pub(crate) fn order(&self) -> impl Ord + use<> {
         (self.owner.sharing().priority, Reverse(self.reclaimable_bytes()))
     }
 }
 
-/// Those in `scope` who have something to give, and `may_be_asked` now.
+/// The owners in `scope` that have something to give, and `may_be_asked` now.
 pub(super) fn candidates(
     commons: &Commons,
     scope: &Scope<'_>,

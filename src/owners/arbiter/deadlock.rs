@@ -1,4 +1,4 @@
-//! Those who wait for each other: one of them is told, or they would wait for ever.
+//! Requests that wait for each other: one of them is refused, or they would wait for ever.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,13 +17,13 @@ pub(crate) struct Deadlocks {
     stuck: HashMap<LevelId, Stuck>,
 }
 
-/// Those who wait for each other, for as long as nothing changes.
+/// Requests that wait for each other, for as long as nothing changes.
 struct Stuck {
     circle: Circle,
     since: Instant,
 }
 
-/// Those who hold what a request waits for, and what they wait for themselves, and so on.
+/// The owners that hold what a request waits for, what these wait for themselves, and so on.
 #[derive(PartialEq, Eq)]
 struct Circle {
     tickets: Vec<Ticket>,
@@ -31,8 +31,9 @@ struct Circle {
 }
 
 impl Deadlocks {
-    /// The last one to come of those who wait for each other, and so for the request, if nothing
-    /// has changed about that for a while; `is_asked` says who is giving back just now.
+    /// Of the requests that wait for each other, and that the first one waits for, the one that
+    /// came last; `None` unless nothing has changed about that for a while. `is_asked` says which
+    /// owners are giving back just now.
     pub(crate) fn last_to_come(
         &mut self,
         commons: &Commons,
@@ -61,14 +62,14 @@ impl Deadlocks {
         }
     }
 
-    /// Forgets what refuses nobody any more.
+    /// Forgets levels that refuse no request any more.
     pub(crate) fn retain(&mut self, refuses: impl Fn(LevelId) -> bool) {
         self.stuck.retain(|identity, _| refuses(*identity));
     }
 }
 
 impl Circle {
-    /// `None` if anybody in it does not wait, or gives back just now.
+    /// `None` if an owner in it does not wait, or gives back just now.
     fn of(
         commons: &Commons,
         first: &Waiting<Wanted>,
@@ -80,7 +81,7 @@ impl Circle {
         let mut next = 0;
         while let Some(identity) = levels.get(next).copied() {
             next += 1;
-            // Those behind him wait for him.
+            // The requests behind this one wait for it.
             let first = waiting.iter().find(|waiting| waiting.level().1 == identity)?;
             let holders = holders_for(commons, first);
             if holders.is_empty() {
@@ -108,9 +109,9 @@ impl Circle {
     }
 }
 
-/// Those who hold something whose return would help a request: above all minimums that it is
-/// not entitled to, or if nobody has more than these, whoever holds anything or is promised
-/// more: it would help if he went.
+/// The owners whose giving back would help a request. These are the ones that hold more than all
+/// minimums that the request is not entitled to. If none does, they are all that hold anything or
+/// are promised more: it would help if one of them went.
 fn holders_for(commons: &Commons, waiting: &Waiting<Wanted>) -> Vec<Arc<OwnerNode>> {
     let requester = waiting.request.owner();
     let full = requester.ancestor(waiting.level().0);

@@ -1,4 +1,4 @@
-//! Who is asked to give memory back, in what order, and who waits in vain.
+//! Which owners are asked to give memory back, in what order, and which requests wait in vain.
 
 pub(crate) mod candidates;
 pub(crate) mod deadlock;

@@ -1,5 +1,5 @@
-//! Calls into owners, each on a thread of its own, so that nobody is held up by one that never
-//! returns (`reclaim`, 1).
+//! Calls into owners, each on a thread of its own, so that one that never returns holds up no
+//! other (`reclaim`, 1).
 
 use std::io;
 use std::sync::{Arc, Weak};
@@ -15,14 +15,14 @@ use super::candidates::Candidate;
 /// Candidates that are asked how much they could give back.
 pub(crate) struct ReclaimableProbe {
     since: Instant,
-    /// The addresses of those who are asked, to know them by. What they say is theirs to remember.
+    /// The owners that are asked, by address, to know them by. Each remembers itself what it says.
     asked: Vec<usize>,
     /// Held by the thread that asks.
     under_way: Weak<()>,
 }
 
 impl ReclaimableProbe {
-    /// Asks those among `candidates` who are called; `None` if the system has no thread for it.
+    /// Asks those of `candidates` that are called; `None` if the system has no thread for it.
     pub(crate) fn start(commons: &Arc<Commons>, candidates: &[Candidate]) -> Option<Self> {
         let called = candidates.iter().filter(|candidate| !candidate.is_polled);
         let owners: Vec<_> = called.map(|candidate| Arc::clone(&candidate.owner)).collect();
@@ -45,18 +45,18 @@ impl ReclaimableProbe {
         self.has_ended() || now.duration_since(self.since) >= timeout
     }
 
-    /// Whether all have answered. Else those after one that does not answer were not asked.
+    /// Whether all have answered. Otherwise those after one that does not answer were not asked.
     pub(crate) fn has_ended(&self) -> bool {
         self.under_way.strong_count() == 0
     }
 
-    /// Whether all candidates that are called are among those who are asked.
+    /// Whether all candidates that are called are among those that are asked.
     pub(crate) fn covers(&self, candidates: &[Candidate]) -> bool {
         let mut called = candidates.iter().filter(|candidate| !candidate.is_polled);
         called.all(|candidate| self.asks(&candidate.owner))
     }
 
-    /// Whether `owner` is among those who are asked.
+    /// Whether `owner` is among those that are asked.
     pub(crate) fn asks(&self, owner: &Arc<OwnerNode>) -> bool {
         self.asked.contains(&address(owner))
     }
@@ -98,7 +98,7 @@ fn ask(owner: &Arc<OwnerNode>) {
     }
     // One that panics is taken to have nothing.
     let said = reclaim.reclaimable().and_then(|reclaimable| reclaimable.reclaimable());
-    reclaim.asked().tell(said.unwrap_or(0) as u64);
+    reclaim.tell(said.unwrap_or(0) as u64);
     reclaim.asked().end();
 }
 

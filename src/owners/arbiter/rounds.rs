@@ -1,8 +1,8 @@
-//! The thread that asks owners for memory on behalf of those who wait, and ends waits that nobody
-//! will end.
+//! The thread that asks owners for memory on behalf of requests that wait, and ends waits that
+//! nothing else will end.
 //!
-//! It goes by numbers that may have changed when it acts on them, and so never takes anything: it
-//! asks, and whoever gives back serves the line.
+//! It goes by numbers that may have changed when it acts on them, and so never takes anything. It
+//! asks, and the thread that gives back serves the line.
 
 use std::io;
 use std::sync::{Arc, Weak};
@@ -14,7 +14,7 @@ use crate::base::threads::{Next, Threads, Wakeup};
 use crate::base::units::LevelId;
 use crate::ledger::budget::Refused;
 use crate::ledger::waiting::wait_queue::{Ticket, WaitEnd, Waiting};
-use crate::owners::node::owner_node::{Above, OwnerNode};
+use crate::owners::node::owner_node::OwnerNode;
 use crate::owners::sharing::commons::Commons;
 use crate::owners::sharing::queue::{WaitMode, Wanted, wake_all};
 use crate::owners::sharing::shares::share_out;
@@ -26,9 +26,9 @@ use super::reclaim_threads::{self, ReclaimableProbe};
 
 /// How often it looks at what was asked for.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// How often it looks at those who wait when there is nobody to ask.
+/// How often it looks at the line when there is no owner to ask.
 const IDLE_LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How long whoever gave nothing is not asked again: twice as long each time.
+/// How long an owner that gave nothing is not asked again: twice as long each time.
 const REST_MIN: Duration = Duration::from_millis(10);
 const REST_MAX: Duration = Duration::from_millis(100);
 
@@ -38,6 +38,8 @@ pub(crate) struct Arbiter {
     asks: Vec<PendingReclaim>,
     rests: Vec<Backoff>,
     probe: Option<ReclaimableProbe>,
+    /// Probes that took so long that others were begun beside them.
+    late_probes: Vec<ReclaimableProbe>,
     /// Polled owners whose flag may be up.
     flagged: Vec<Weak<OwnerNode>>,
     deadlocks: Deadlocks,
@@ -66,16 +68,16 @@ struct Backoff {
 /// What there is to hope for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Outlook {
-    /// Somebody was called, or is about to be.
+    /// An owner was called, or is about to be.
     Called,
-    /// Somebody will find that he was asked, when he looks.
+    /// An owner will find that it was asked, when it looks.
     Flagged,
-    /// Nobody has anything to give.
+    /// No owner has anything to give.
     None,
 }
 
 impl Arbiter {
-    /// Looks at those who wait, and does what there is to do for them.
+    /// Looks at the requests that wait, and does what there is to do for them.
     pub(crate) fn look(&mut self, commons: &Arc<Commons>) -> Next {
         let now = Instant::now();
         self.finish_asks(commons, now);
@@ -83,7 +85,7 @@ impl Arbiter {
         share_out(commons, |owner| {
             waiting.iter().any(|waiting| std::ptr::eq(&**waiting.request.owner(), owner))
         });
-        // Shares decide who is first.
+        // Shares decide which request is first.
         commons.serve();
         let waiting = commons.queue.waiting();
         if waiting.is_empty() {
@@ -98,8 +100,9 @@ impl Arbiter {
             let known = levels.iter().find(|(known, _)| *known == identity);
             let is_behind = matches!(first.refused, Refused::Turn { .. });
             if known.is_some() || is_behind {
-                // Whoever comes after another is next to be asked for, while others have something
-                // to give to that one; but not for ever.
+                // Memory is asked for on behalf of the request before this one, while others have
+                // something to give to that. Then it is this one's turn. But it does not wait so
+                // for ever.
                 let is_late = first.request.waits_for(now) >= commons.options.reclaim_timeout;
                 if is_late || !known.is_some_and(|(_, hope)| *hope == Outlook::Called) {
                     end_unless_it_waits(commons, first);
@@ -109,7 +112,7 @@ impl Arbiter {
             let hope = self.pursue(commons, first, &waiting, now);
             levels.push((identity, hope));
             if hope != Outlook::Called {
-                // Whoever looks for himself may take his time.
+                // An owner that looks for itself may take its time.
                 end_unless_it_waits(commons, first);
             }
             match hope {
@@ -138,9 +141,9 @@ impl Arbiter {
         };
         let may_be_asked = |owner: &Arc<OwnerNode>| {
             let is = |other: &Weak<OwnerNode>| std::ptr::eq(other.as_ptr(), &**owner);
-            // Whoever waits does not look.
+            // An owner that waits does not look.
             let looks = !owner.sharing().reclaim.is_polled() || !waits(waiting, owner);
-            // Whoever just says what he could give is about to be asked for it.
+            // An owner that just says what it could give is about to be asked for it.
             let is_free = self.is_probed(commons, owner, now) || !is_busy(owner);
             looks
                 && is_free
@@ -157,20 +160,30 @@ impl Arbiter {
                     self.probe = None;
                 }
                 _ => {
+                    self.late_probes.extend(self.probe.take());
                     self.probe = ReclaimableProbe::start(commons, &candidates);
-                    // Without a thread for it nobody can be called.
+                    // Without a thread for it no owner can be called.
                     return if self.probe.is_some() { Outlook::Called } else { hope };
                 }
             }
         }
         let is_held_up = self.ask_all(commons, candidates, (lacking, mode), now);
         match self.outstanding(&scope, mode, now).1 {
-            // Those who are at work have all of the spill reserve, and will be done.
+            // Owners at work have all of the spill reserve, and will be done.
             Outlook::None if is_held_up && self.asks.iter().any(|ask| !ask.is_polled) => {
                 Outlook::Called
             }
+            Outlook::None if self.is_an_answer_due(commons, now) => Outlook::Called,
             hope => hope,
         }
+    }
+
+    /// Whether somebody has not said yet what it could give, and may still be waited for.
+    fn is_an_answer_due(&mut self, commons: &Commons, now: Instant) -> bool {
+        let timeout = commons.options.reclaim_timeout;
+        self.late_probes.retain(|probe| !probe.is_over(now, timeout));
+        let mut probes = self.late_probes.iter().chain(&self.probe);
+        probes.any(|probe| !probe.is_over(now, timeout))
     }
 
     /// Whether `owner` is being asked how much it could give.
@@ -180,9 +193,10 @@ impl Arbiter {
         probe.is_some_and(|probe| probe.asks(owner))
     }
 
-    /// Asks candidates for the bytes that are lacking, those of the lowest priority first, and of
-    /// these who can give the most. Whoever does not wait for those who look for themselves has
-    /// others asked for all of it. Whether somebody could not be called just now.
+    /// Asks candidates for the bytes that are lacking. Those of the lowest priority come first, and
+    /// of these the ones that can give the most. What is asked of polled owners counts only for a
+    /// request that waits for them; for any other, the rest are asked for all of it. Returns
+    /// whether one could not be called just now.
     fn ask_all(
         &mut self,
         commons: &Arc<Commons>,
@@ -224,7 +238,7 @@ impl Arbiter {
         is_held_up
     }
 
-    /// The bytes that were asked of those in scope, and not given yet, and what to hope for.
+    /// The bytes that were asked of owners in scope, and not given yet, and what to hope for.
     fn outstanding(&self, scope: &Scope<'_>, mode: WaitMode, now: Instant) -> (u64, Outlook) {
         let (mut bytes, mut hope) = (0, Outlook::None);
         for ask in &self.asks {
@@ -242,7 +256,7 @@ impl Arbiter {
         (bytes, hope)
     }
 
-    /// Strikes off those who have answered, and those who took too long.
+    /// Strikes off the owners that have answered, and those that took too long.
     fn finish_asks(&mut self, commons: &Commons, now: Instant) {
         let (done, open): (Vec<_>, _) =
             std::mem::take(&mut self.asks).into_iter().partition(|ask| ask.is_over(now));
@@ -263,8 +277,8 @@ impl Arbiter {
         }
     }
 
-    /// Forgets who gave nothing some time ago, unless somebody waits since before, and only for
-    /// those who were not asked on his behalf.
+    /// Forgets which owners gave nothing some time ago. But not while a request waits since before,
+    /// which is refused once all were asked: for that one, none is asked twice.
     fn forget_rests(&mut self, waiting: &[Waiting<Wanted>], now: Instant) {
         let asked = waiting.iter().filter(|waiting| !waiting.request.is_patient());
         let first = asked.map(|waiting| waiting.request.since()).min();
@@ -285,17 +299,18 @@ impl Arbiter {
         self.rests.push(Backoff { owner, since: now, until: now + pause, pause });
     }
 
-    /// Nobody waits any more.
+    /// No request waits any more.
     fn lower_flags(&mut self) {
         for owner in self.flagged.drain(..).filter_map(|owner| owner.upgrade()) {
             owner.sharing().reclaim.asked().request(0);
         }
         self.asks.retain(|ask| !ask.is_polled);
         self.probe = None;
+        self.late_probes.clear();
         self.deadlocks.retain(|_| false);
     }
 
-    /// Ends the wait of the last one to come of those who wait for each other.
+    /// Of requests that wait for each other, ends the wait of the one that came last.
     fn end_deadlock(
         &mut self,
         commons: &Commons,
@@ -325,8 +340,8 @@ fn waits(waiting: &[Waiting<Wanted>], owner: &OwnerNode) -> bool {
 }
 
 impl Backoff {
-    /// Whether the owner is not asked for a request: nobody is asked twice for one that waits only
-    /// until all have been asked.
+    /// Whether the owner is not asked for a request. For one that waits only until all have been
+    /// asked, none is asked twice.
     fn holds_for(&self, waiting: &Waiting<Wanted>, now: Instant) -> bool {
         self.until > now || !waiting.request.is_patient() && self.since >= waiting.request.since()
     }
@@ -364,7 +379,7 @@ impl PendingReclaim {
     }
 }
 
-/// Refuses a request that was to wait only for those who were asked.
+/// Refuses a request that was to wait only for owners that were asked.
 fn end_unless_it_waits(commons: &Commons, waiting: &Waiting<Wanted>) {
     if !waiting.request.is_patient() {
         end(commons, waiting.ticket, WaitEnd::Refused(waiting.refused));
@@ -377,20 +392,16 @@ fn end(commons: &Commons, ticket: Ticket, why: WaitEnd) {
     commons.serve();
 }
 
-/// Starts the arbiter of a manager on one of `threads`, and returns what wakes it. It ends once
-/// `manager` is gone, which is what owners have above them.
-pub(crate) fn start(
-    commons: &Weak<Commons>,
-    manager: Weak<dyn Above>,
+/// Starts the arbiter of a manager on one of `threads`, and returns what wakes it. `look_at` says
+/// whose owners they are, and keeps the manager while the arbiter looks at them, so that nobody who
+/// drops a manager waits for foreign code. It ends once there are none.
+pub(crate) fn start<M>(
     threads: &Threads,
+    look_at: impl Fn() -> Option<(Arc<Commons>, M)> + Send + 'static,
 ) -> io::Result<Arc<Wakeup>> {
     let mut arbiter = Arbiter::default();
-    let commons = Weak::clone(commons);
     threads.start("offheap-arbiter", Next::WhenWoken, move || {
-        // Else it could go with an owner that is looked at, while the registry is locked: its
-        // listeners are foreign, and its threads are waited for.
-        let _manager = manager.upgrade()?;
-        let commons = commons.upgrade()?;
+        let (commons, _manager) = look_at()?;
         become_arbiter();
         // What panics is foreign. Those that wait need the arbiter all the same.
         Some(catch(|| arbiter.look(&commons)).unwrap_or(Next::After(IDLE_LOOK_EVERY)))

@@ -30,8 +30,8 @@ const _: () = {
     may_be_shared_and_dropped_anywhere::<OwnerNode>();
 };
 
-// SAFETY: an `OwnerPointer` stands for a shared reference to an `OwnerNode`, which is `Sync`, and
-// perhaps for the last one, which drops it on this thread, and it is `Send` (both checked above).
+// SAFETY: an `OwnerPointer` stands for a shared reference to an `OwnerNode`, which is `Sync`. It
+// may stand for the last one, which drops it on this thread, and it is `Send` (both checked above).
 unsafe impl Send for OwnerPointer {}
 // SAFETY: as for `Send`; `&OwnerPointer` only reads.
 unsafe impl Sync for OwnerPointer {}

@@ -1,5 +1,5 @@
-//! Bytes that an owner's account holds for somebody, and so a reference to the owner
-//! (`account_count`).
+//! Bytes that an owner's account holds for a segment or a reservation, and so a reference to the
+//! owner (`account_count`).
 
 use std::sync::Arc;
 
@@ -167,7 +167,7 @@ impl Charge {
         self.owner == other.owner
     }
 
-    /// Gives all bytes back, and serves those who wait for them.
+    /// Gives all bytes back, and serves requests that wait for them.
     pub(crate) fn release(self) {
         let owner = self.owner();
         if owner.account().minimum() > 0 {

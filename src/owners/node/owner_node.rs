@@ -122,7 +122,7 @@ impl OwnerNode {
         &self.above
     }
 
-    /// Serves those that wait, if anybody waits for what was just given back.
+    /// Serves the line, if a request waits for what was just given back.
     pub(crate) fn serve_if(&self, awaited: HasWaiters) {
         if awaited.is_yes() {
             self.above.serve();

@@ -47,7 +47,7 @@ pub(super) unsafe fn grant(source: &PageSource, owner: &Arc<OwnerNode>, page: He
 /// Pages that an owner was charged with and keeps at hand.
 impl OwnerNode {
     /// A page from the depot, after stocking a shelf if need be; `None` if there is none at hand,
-    /// and no more should be put by. For whoever has a handle on the owner.
+    /// and no more should be put by. For a caller that has a handle on the owner.
     #[inline]
     pub(crate) fn page_at_hand(self: &Arc<Self>) -> Option<Grant> {
         let depot = self.pages().depot().or_else(|| self.open_depot())?;
@@ -69,8 +69,8 @@ impl OwnerNode {
         let page_size = self.supply().page_size;
         let batch = pages_max.min(self.free_pages() / FREE_PER_BATCH);
         let pages = u32::try_from(batch).ok().filter(|pages| *pages > 0).map(PageCount::new)?;
-        // Whoever is refused here has something locked or in hand, and so must not drain others,
-        // who may be at the same point: the way without a cache does that.
+        // A caller that is refused here has something locked or in hand. So it must not drain
+        // others, which may be at the same point: the way without a cache does that.
         Charge::new(self, page_size.bytes_of(pages)).ok()?.into_cached();
         off_heap.take_stack(pages, push);
         Some(())
@@ -112,8 +112,8 @@ impl OwnerNode {
         self.pages().depot()
     }
 
-    /// Gives back what is kept at hand, and keeps no more: without a handle on the owner, nobody
-    /// would take it from there, and no drainer finds an owner that is about to be gone.
+    /// Gives back what is kept at hand, and keeps no more. For without a handle on the owner,
+    /// nothing takes it from there, and no drainer finds an owner that is about to be gone.
     pub(crate) fn close_caches(self: &Arc<Self>) -> HasWaiters {
         let mut awaited = self.account().end_allowance(&self.upstream());
         for shelf in self.pages().depot().iter().flat_map(|depot| depot.shelves()) {
@@ -129,7 +129,7 @@ impl OwnerNode {
         self.free_pages() >= room * FREE_PER_ROOM
     }
 
-    /// The pages that it could have; none while somebody waits for any of them.
+    /// The pages that it could have; none while a request waits for any of them.
     fn free_pages(&self) -> usize {
         let free = self.account().free_bytes(&self.upstream()).unwrap_or(0);
         to_usize(free) / self.supply().page_size.bytes()
@@ -170,7 +170,7 @@ impl OwnerNode {
             let bytes = runs.len() * self.supply().page_size.bytes();
             self.release_sorted(&mut runs);
             if self.credit_cached(bytes).is_yes() {
-                // They are served by whoever gives this page back, after unlocking the shelf.
+                // The caller gives this page back and serves the line, after unlocking the shelf.
                 return Err(page);
             }
         }
@@ -194,8 +194,8 @@ impl OwnerNode {
     }
 }
 
-/// Gives back a block and what was charged for it: a page to the depot of its owner, if that keeps
-/// pages at hand, and everything else to where it came from.
+/// Gives back a block and what was charged for it. A page goes to the depot of its owner, if that
+/// keeps pages at hand. Everything else goes to where it came from.
 #[inline]
 pub(crate) fn release(Grant { block, charge }: Grant) {
     if is_planted(Bug::Leak) {

@@ -4,18 +4,19 @@
 use std::sync::Arc;
 
 use crate::base::bytes::to_usize;
+use crate::base::error::ReclaimStatus;
 use crate::base::sync::{AtomicU64, Guard, Lock, Ordering, Rank};
 use crate::ledger::waiting::reclaim_request::ReclaimRequest;
 
 /// A call that has an owner give memory back: of about so many bytes.
 pub(crate) type ReclaimCall = Box<dyn FnOnce(u64) + Send>;
 
-/// Whom to call for memory that an owner holds.
+/// What to call for memory that an owner holds.
 pub(crate) trait Reclaimable: Send + Sync {
-    /// Whether there is still somebody to call.
+    /// Whether there is still a reclaimer to call.
     fn is_there(&self) -> bool;
 
-    /// The bytes that could be given back now; `None` if nobody is there, or the call panics.
+    /// The bytes that could be given back now; `None` if it is gone, or the call panics.
     fn reclaimable(&self) -> Option<usize>;
 
     /// Takes what a call needs; `None` if all of the spill reserve is in use.
@@ -28,7 +29,7 @@ pub(crate) enum ReclaimMode {
     /// It does not.
     #[default]
     Never,
-    /// When it is called, as long as there is somebody to call.
+    /// When it is called, as long as there is a reclaimer to call.
     Called(Arc<dyn Reclaimable>),
     /// When it looks, and finds that it was asked.
     Polled,
@@ -50,6 +51,8 @@ pub(crate) struct ReclaimState {
     /// Whether it is asked also for requests of its own.
     pub(crate) includes_own: bool,
     asked: ReclaimRequest,
+    /// 1 once it said what it could give back, in the way that it gives back now.
+    has_told: AtomicU64,
     /// The bytes that it gave when it was at work on it last, as its account said right then.
     given: AtomicU64,
 }
@@ -86,9 +89,10 @@ impl SharingState {
 
 impl ReclaimState {
     pub(crate) fn new(mode: ReclaimMode, includes_own: bool) -> Self {
-        let told_bytes = if let ReclaimMode::Polled = mode { u64::MAX } else { 0 };
-        let (asked, given) = (ReclaimRequest::new(told_bytes), AtomicU64::new(0));
-        Self { mode: Lock::new(Rank::ReclaimMode, mode), includes_own, asked, given }
+        let is_polled = matches!(mode, ReclaimMode::Polled);
+        let asked = ReclaimRequest::new(if is_polled { u64::MAX } else { 0 });
+        let [has_told, given] = [u64::from(is_polled), 0].map(AtomicU64::new);
+        Self { mode: Lock::new(Rank::ReclaimMode, mode), includes_own, asked, has_told, given }
     }
 
     pub(crate) fn given_bytes(&self) -> u64 {
@@ -101,7 +105,7 @@ impl ReclaimState {
         self.given.store(bytes, Ordering::Relaxed);
     }
 
-    /// What is asked of it, and who is at work on that.
+    /// What is asked of it, and whether it is at work on that.
     #[inline]
     pub(crate) fn asked(&self) -> &ReclaimRequest {
         &self.asked
@@ -113,13 +117,35 @@ impl ReclaimState {
         let last = std::mem::replace(&mut *self.mode(), mode);
         drop(last);
         self.asked.tell(0);
+        // ORDERING: Relaxed. A word to show.
+        self.has_told.store(0, Ordering::Relaxed);
+    }
+
+    /// It says how many bytes it could give back.
+    pub(crate) fn tell(&self, bytes: u64) {
+        self.asked.tell(bytes);
+        // ORDERING: Relaxed. A word to show.
+        self.has_told.store(1, Ordering::Relaxed);
+    }
+
+    /// How it gives back, and whether it is at work on that.
+    pub(crate) fn status(&self) -> ReclaimStatus {
+        // ORDERING: Relaxed. A word to show.
+        let has_told = self.has_told.load(Ordering::Relaxed) != 0;
+        match &*self.mode() {
+            ReclaimMode::Never => ReclaimStatus::Never,
+            ReclaimMode::Called(reclaimable) if !reclaimable.is_there() => ReclaimStatus::Gone,
+            _ if self.asked.is_busy() => ReclaimStatus::AtWork,
+            _ if has_told => ReclaimStatus::Idle,
+            _ => ReclaimStatus::Unasked,
+        }
     }
 
     pub(crate) fn is_polled(&self) -> bool {
         matches!(*self.mode(), ReclaimMode::Polled)
     }
 
-    /// Whom to call.
+    /// What to call.
     pub(crate) fn reclaimable(&self) -> Option<Arc<dyn Reclaimable>> {
         match &*self.mode() {
             ReclaimMode::Called(reclaimable) => Some(Arc::clone(reclaimable)),

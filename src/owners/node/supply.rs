@@ -35,7 +35,7 @@ impl Supply {
         if os::register_heavy_fence() { Fences::Heavy } else { Fences::Symmetric }
     }
 
-    /// The bytes of the longest block that there is room for, to whomever it is promised: a hole,
+    /// The bytes of the longest block that there is room for, even if it is promised: a hole,
     /// or what can be made one. In heap mode there are no holes: all pages are one run.
     pub(crate) fn largest_hole_bytes(&self) -> usize {
         match self.arena.off_heap() {

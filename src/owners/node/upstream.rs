@@ -26,7 +26,7 @@ impl OwnerNode {
         }
     }
 
-    /// Whether somebody waits for what it gives back, at its level or above.
+    /// Whether a request waits for what it gives back, at its level or above.
     pub(crate) fn is_awaited(&self) -> bool {
         self.account().free_bytes(&self.upstream()).is_none()
     }

@@ -20,26 +20,32 @@ const SEARCHES_MAX: usize = 8;
 struct Found {
     block: Block,
     charge: Charge,
-    /// Whether somebody waits for what it did not take of what was asked for.
+    /// Whether a request waits for what it did not take of what was asked for.
     awaited: HasWaiters,
 }
 
 impl Requester<'_> {
     /// Charges `bytes`, after others were asked for them if need be.
-    pub(crate) fn charge(self, bytes: usize) -> Result<Charge, Denial> {
+    pub(crate) fn charge(&self, bytes: usize) -> Result<Charge, Denial> {
         self.unless_cached(|| Charge::new(self.node, bytes).map_err(Denial::from))
             .or_else(|why| self.ask(bytes, why))
     }
 
     /// What `attempt` comes to, after what is kept at hand was brought back if it takes that.
-    pub(crate) fn unless_cached<T>(
-        self,
+    fn unless_cached<T>(&self, attempt: impl Fn() -> Result<T, Denial>) -> Result<T, Denial> {
+        self.unless_cached_after(attempt(), attempt)
+    }
+
+    /// The same, after a first attempt.
+    fn unless_cached_after<T>(
+        &self,
+        first: Result<T, Denial>,
         attempt: impl Fn() -> Result<T, Denial>,
     ) -> Result<T, Denial> {
         let everybodys = || self.commons.drained(DrainScope::Everybody, |_| attempt());
-        let first = match attempt() {
+        let first = match first {
             Err(Denial::Refused(Refused::Turn { .. })) => {
-                // Whoever was first there may want something else by now.
+                // The first in line may want something else by now.
                 self.commons.serve();
                 attempt()
             }
@@ -49,18 +55,18 @@ impl Requester<'_> {
             Err(Denial::Refused(Refused::Account { level, .. })) => {
                 let full = self.node.ancestor(level).unwrap_or(self.node);
                 match self.commons.drained(DrainScope::Below(full), |_| attempt()) {
-                    Err(why) if why.is_for_want_of_memory() => everybodys(),
+                    Err(denial) if denial.is_for_want_of_memory() => everybodys(),
                     answer => answer,
                 }
             }
-            Err(why) if why.is_for_want_of_memory() => everybodys(),
+            Err(denial) if denial.is_for_want_of_memory() => everybodys(),
             answer => answer,
         }
     }
 
     /// One page from the free list.
     #[cold]
-    pub(crate) fn allocate_page(self) -> Result<Grant, AllocationError> {
+    pub(crate) fn allocate_page(&self) -> Result<Grant, AllocationError> {
         let bytes = self.supply().page_size.bytes();
         let charge = self.charge(bytes).map_err(|why| self.refusal(bytes, why))?;
         match self.supply().arena.page() {
@@ -70,8 +76,9 @@ impl Requester<'_> {
     }
 
     /// One block of at most `bytes`, from a search that may fail.
+    #[inline]
     pub(crate) fn allocate_one(
-        self,
+        &self,
         bytes: usize,
         search: impl Fn(&Arena) -> Result<Block, NoMemory>,
     ) -> Result<Grant, AllocationError> {
@@ -81,19 +88,33 @@ impl Requester<'_> {
             let charge = self.charge(bytes).map_err(|why| self.refusal(bytes, why))?;
             return self.block_for(charge, bytes, search);
         }
-        // A page that is kept at hand may be what the budget lacks, or a hole.
-        match self.unless_cached(|| self.find_one(bytes, &search)) {
+        match self.find_one(bytes, &search) {
             Ok(found) => Ok(self.ready(found)),
-            Err(why) => match self.ask(bytes, why) {
+            Err(denial) => self.allocate_after(denial, bytes, search),
+        }
+    }
+
+    /// The same, after a first attempt was denied.
+    #[cold]
+    fn allocate_after(
+        &self,
+        denial: Denial,
+        bytes: usize,
+        search: impl Fn(&Arena) -> Result<Block, NoMemory>,
+    ) -> Result<Grant, AllocationError> {
+        // A page that is kept at hand may be what the budget lacks, or a hole.
+        match self.unless_cached_after(Err(denial), || self.find_one(bytes, &search)) {
+            Ok(found) => Ok(self.ready(found)),
+            Err(denial) => match self.ask(bytes, denial) {
                 Ok(charge) => self.block_for(charge, bytes, search),
-                Err(why) => Err(self.refusal(bytes, why)),
+                Err(denial) => Err(self.refusal(bytes, denial)),
             },
         }
     }
 
     /// One block of all that was charged.
     pub(crate) fn block_for(
-        self,
+        &self,
         charge: Charge,
         bytes: usize,
         search: impl Fn(&Arena) -> Result<Block, NoMemory>,
@@ -114,7 +135,7 @@ impl Requester<'_> {
 
     /// Blocks of all that was charged, from a search that finds what was reserved.
     pub(crate) fn blocks_for(
-        self,
+        &self,
         charge: Charge,
         bytes: usize,
         search: impl FnOnce(&Arena) -> Result<Vec<Block>, NoMemory>,
@@ -126,7 +147,7 @@ impl Requester<'_> {
     }
 
     /// One block of as much of `wanted` bytes as there is.
-    pub(crate) fn allocate_up_to(self, wanted: usize) -> Result<Grant, AllocationError> {
+    pub(crate) fn allocate_up_to(&self, wanted: usize) -> Result<Grant, AllocationError> {
         let attempt = || self.find_up_to(wanted);
         let found = match attempt() {
             Ok(all) if all.block.size() == wanted => Ok(all),
@@ -136,7 +157,7 @@ impl Requester<'_> {
                     self.node.take_back([found.block]);
                     found.charge.release();
                 }
-                // Whoever was first in line may want something else by now.
+                // The request that is first in line may want something else by now.
                 self.commons.serve();
                 // What is kept at hand is neither in the budget nor in a hole.
                 self.commons.drained(DrainScope::Everybody, |_| attempt())
@@ -154,14 +175,14 @@ impl Requester<'_> {
     }
 
     /// The block that was found, ready to be used.
-    fn ready(self, found: Found) -> Grant {
+    fn ready(&self, found: Found) -> Grant {
         let Found { mut block, charge, awaited } = found;
         self.commons.serve_if(awaited);
         self.supply().arena.make_ready(&mut block);
         Grant { block, charge }
     }
 
-    fn find_up_to(self, wanted: usize) -> Result<Found, Denial> {
+    fn find_up_to(&self, wanted: usize) -> Result<Found, Denial> {
         let page_size = self.supply().page_size;
         loop {
             let available = to_usize(self.node.account().settled_free_bytes(&self.node.upstream()));
@@ -169,18 +190,18 @@ impl Requester<'_> {
             let granted = wanted.min(within).max(page_size.bytes());
             let pages = self.supply().pages_within(granted);
             match self.find_one(granted, &|arena: &Arena| arena.block_up_to(pages)) {
-                // Somebody took of it since we asked. A page that is refused is the end of it.
+                // Another request took of it since we asked. A page that is refused ends the loop.
                 Err(why) if why.is_for_want_of_memory() && granted > page_size.bytes() => {}
                 answer => return answer,
             }
         }
     }
 
-    /// A block, and the charge for it. Nothing is in flight afterwards: a drainer that makes this
-    /// attempt may let go of owners then, which takes a lock that another one may have, and that
-    /// one may wait for what is in flight.
+    /// A block, and the charge for it. Nothing is in flight afterwards. For a drainer that makes
+    /// this attempt may let go of owners then. That takes a lock that another thread may have,
+    /// which may wait for what is in flight.
     fn find_one(
-        self,
+        &self,
         bytes: usize,
         search: &impl Fn(&Arena) -> Result<Block, NoMemory>,
     ) -> Result<Found, Denial> {
@@ -201,7 +222,7 @@ impl Requester<'_> {
     /// Searches again, a few times, while holes move: an error never says that the largest free
     /// block would have been large enough.
     fn search(
-        self,
+        &self,
         bytes: usize,
         search: impl Fn(&Arena) -> Result<Block, NoMemory>,
     ) -> Result<Block, Reason> {
@@ -227,7 +248,7 @@ impl Requester<'_> {
 
     /// Blocks of `bytes` in all, from a search that finds what was reserved.
     pub(crate) fn allocate_many(
-        self,
+        &self,
         bytes: usize,
         search: impl FnOnce(&Arena) -> Result<Vec<Block>, NoMemory>,
     ) -> Result<(Vec<Block>, Charge), AllocationError> {
@@ -236,7 +257,7 @@ impl Requester<'_> {
     }
 
     /// The pages to hold `bytes`, if the manager could ever give them.
-    pub(crate) fn pages_for(self, bytes: usize) -> Result<PageCount, AllocationError> {
+    pub(crate) fn pages_for(&self, bytes: usize) -> Result<PageCount, AllocationError> {
         if bytes == 0 {
             return Err(self.refusal(0, Denial::Reason(Reason::NoBytes)));
         }

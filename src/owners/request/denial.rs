@@ -11,8 +11,8 @@ pub(crate) enum Denial {
 }
 
 impl Denial {
-    /// Whether there is too little, and not some other obstacle: pages that somebody keeps at hand
-    /// could help, or what somebody gives back.
+    /// Whether there is too little, and not some other obstacle. Then pages that are kept at hand
+    /// could help, or what owners give back.
     pub(crate) fn is_for_want_of_memory(&self) -> bool {
         match self {
             Self::Refused(refused) => *refused != Refused::Closed,

@@ -13,7 +13,7 @@ use super::requester::Requester;
 impl Requester<'_> {
     /// Gives a charge back for which the process allocator had no memory.
     pub(super) fn give_up(
-        self,
+        &self,
         charge: Charge,
         bytes: usize,
         no_memory: NoMemory,
@@ -28,12 +28,12 @@ impl Requester<'_> {
         self.refusal(bytes, Denial::Reason(reason))
     }
 
-    pub(crate) fn refusal(self, requested_bytes: usize, denial: Denial) -> AllocationError {
+    pub(crate) fn refusal(&self, requested_bytes: usize, denial: Denial) -> AllocationError {
         AllocationError::new(self.refused(requested_bytes, denial))
     }
 
     /// A refusal in numbers.
-    pub(crate) fn refused(self, requested_bytes: usize, denial: Denial) -> Refusal {
+    pub(crate) fn refused(&self, requested_bytes: usize, denial: Denial) -> Refusal {
         let refusal = self.commons.snapshot(|present| {
             let Holder { path, used_bytes, minimum_bytes, limit_bytes, .. } =
                 present.holder(self.node);

@@ -29,11 +29,11 @@ impl<'a> Requester<'a> {
         Self { node, commons, effort }
     }
 
-    pub(crate) fn page_size(self) -> PageSize {
+    pub(crate) fn page_size(&self) -> PageSize {
         self.commons.supply.page_size
     }
 
-    pub(super) fn supply(self) -> &'a Supply {
+    pub(super) fn supply(&self) -> &'a Supply {
         &self.commons.supply
     }
 }

@@ -115,7 +115,7 @@ pub(crate) enum AtOnce {
 
 impl Requester<'_> {
     /// The bytes, or a refusal for good, or a wait for them until one of these is known.
-    pub(crate) fn acquire(self, bytes: usize) -> AtOnce {
+    pub(crate) fn acquire(&self, bytes: usize) -> AtOnce {
         match Charge::new(self.node, bytes) {
             Ok(charge) => AtOnce::Known(Ok(charge)),
             Err(Refused::Closed) => AtOnce::Known(Err(Denial::Refused(Refused::Closed))),
@@ -130,7 +130,11 @@ impl Requester<'_> {
     }
 
     /// The same on this thread, until the time is up.
-    pub(crate) fn acquire_timeout(self, bytes: usize, timeout: Duration) -> Result<Charge, Denial> {
+    pub(crate) fn acquire_timeout(
+        &self,
+        bytes: usize,
+        timeout: Duration,
+    ) -> Result<Charge, Denial> {
         // A deadline beyond what the clock can tell is none.
         let deadline = Instant::now().checked_add(timeout);
         match self.acquire(bytes) {
@@ -142,7 +146,7 @@ impl Requester<'_> {
     /// Has others asked for `bytes`, for a request that was just denied them and does not wait for
     /// anything else. Waits for their answers, as long as one of them may be waited for.
     #[cold]
-    pub(super) fn ask(self, bytes: usize, denial: Denial) -> Result<Charge, Denial> {
+    pub(super) fn ask(&self, bytes: usize, denial: Denial) -> Result<Charge, Denial> {
         let is_worth_it = self.effort == Effort::AskOthers
             && denial.is_about_bytes()
             && !is_within_reclaim(self.node)
@@ -162,13 +166,13 @@ impl Requester<'_> {
         }
     }
 
-    fn wait(self, bytes: usize, mode: WaitMode) -> Wait {
+    fn wait(&self, bytes: usize, mode: WaitMode) -> Wait {
         let (owner, commons) = (Arc::clone(self.node), Arc::clone(self.commons));
         Wait { owner, commons, bytes, mode, ticket: None }
     }
 
     /// The limit that `bytes` would pass if nothing else were held, but for the spill reserve.
-    fn never_fits(self, bytes: usize) -> Option<Refused> {
+    fn never_fits(&self, bytes: usize) -> Option<Refused> {
         let too_small = |owner: &OwnerNode| owner.account().limit() < bytes as u64;
         let Some(level) = self.node.ancestry().position(too_small) else {
             let (budget, reserve) = (&self.supply().budget, &self.supply().reserve);
@@ -180,12 +184,11 @@ impl Requester<'_> {
         Some(Refused::Account { free, level })
     }
 
-    /// Whether there is anybody who could give memory back.
-    fn can_ask_others(self) -> bool {
-        let can_be_asked = |owner: &Arc<OwnerNode>| {
+    /// Whether there is an owner that could give memory back.
+    fn can_ask_others(&self) -> bool {
+        self.commons.registry.any_owner(|owner| {
             let reclaim = &owner.sharing().reclaim;
-            reclaim.can_be_asked() && (reclaim.includes_own || !Arc::ptr_eq(owner, self.node))
-        };
-        self.commons.snapshot(|present| present.owners.iter().any(can_be_asked))
+            reclaim.can_be_asked() && (reclaim.includes_own || !owner.is(self.node))
+        })
     }
 }

@@ -30,6 +30,8 @@ impl MemorySegment {
 
     /// Fills `target` with the bytes from `offset` on.
     ///
+    /// Flink: `MemorySegment.get`.
+    ///
     /// # Errors
     ///
     /// If there are fewer; `target` is then as before.
@@ -40,6 +42,8 @@ impl MemorySegment {
 
     /// Writes `source` from `offset` on.
     ///
+    /// Flink: `MemorySegment.put`.
+    ///
     /// # Errors
     ///
     /// If it does not fit; the segment is then as before.
@@ -49,6 +53,8 @@ impl MemorySegment {
     }
 
     /// Copies `length` bytes from `offset` on to `target`, from `target_offset` on.
+    ///
+    /// Flink: `MemorySegment.copyTo`.
     ///
     /// # Errors
     ///
@@ -66,6 +72,8 @@ impl MemorySegment {
 
     /// Compares `length` bytes from `offset` on with as many of `other`, from `other_offset` on,
     /// byte by byte as unsigned numbers.
+    ///
+    /// Flink: `MemorySegment.compare`.
     ///
     /// # Errors
     ///
@@ -99,6 +107,8 @@ impl MemorySegment {
 
     /// Whether `length` bytes from `offset` on equal those of `other` from `other_offset` on.
     ///
+    /// Flink: `MemorySegment.equalTo`.
+    ///
     /// # Errors
     ///
     /// If they do not lie within both.
@@ -113,6 +123,8 @@ impl MemorySegment {
     }
 
     /// Exchanges `length` bytes from `offset` on with those of `other` from `other_offset` on.
+    ///
+    /// Flink: `MemorySegment.swapBytes`.
     ///
     /// # Errors
     ///
@@ -131,6 +143,10 @@ impl MemorySegment {
 
     /// Reads exactly `length` bytes from `source` and writes them from `offset` on.
     ///
+    /// # Blocking
+    ///
+    /// As long as `source` blocks.
+    ///
     /// # Errors
     ///
     /// [`io::ErrorKind::InvalidInput`] if they do not fit; whatever `source` fails with,
@@ -145,6 +161,10 @@ impl MemorySegment {
     }
 
     /// Writes `length` bytes from `offset` on to `target`.
+    ///
+    /// # Blocking
+    ///
+    /// As long as `target` blocks.
     ///
     /// # Errors
     ///

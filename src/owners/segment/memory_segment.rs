@@ -16,12 +16,18 @@ use crate::owners::node::page_cache;
 
 /// A page or a block that is held by a caller.
 ///
-/// Goes back to where it came from when dropped, on whatever thread. Dereferences to its bytes;
-/// typed access at any byte offset, aligned or not, is checked and returns [`OutOfBounds`] where
-/// it does not fit.
+/// Goes back to where it came from when dropped, on whatever thread. Dereferences to its bytes.
+/// Typed access is at any byte offset, aligned or not. It is checked, and returns
+/// [`OutOfBounds`](crate::error::OutOfBounds) where it does not fit.
 ///
 /// What a fresh segment contains is up to the [`ZeroPolicy`](crate::config::ZeroPolicy); it is
 /// never uninitialized.
+///
+/// # Blocking
+///
+/// Dropping one waits for no memory. While requests wait in line, it serves them, under the lock of
+/// the line. With [`IdleMemory::ReturnOnRelease`](crate::config::IdleMemory::ReturnOnRelease) it
+/// may first give idle memory back to the system.
 ///
 /// The counterpart of Flink's `org.apache.flink.core.memory.MemorySegment`. Use after free, and
 /// freeing twice, do not compile:

@@ -1,5 +1,5 @@
-//! What all owners of a manager have in common: who is there, who waits, and what wakes the
-//! arbiter.
+//! What all owners of a manager have in common: which are there, which requests wait, and what
+//! wakes the arbiter.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -26,7 +26,7 @@ pub(crate) struct Commons {
     pub(crate) options: SharingOptions,
     /// All owners and workers.
     pub(crate) registry: Registry,
-    /// Those that wait for memory.
+    /// The requests that wait for memory.
     pub(crate) queue: WaitQueue<Wanted>,
     /// What became of asking.
     pub(crate) reclaims: ReclaimCounts,
@@ -79,14 +79,14 @@ impl Commons {
         debug_assert!(!was_set, "a manager is built once");
     }
 
-    /// Has the arbiter look at those that wait. The first call starts it; `false` if the system has
+    /// Has the arbiter look at the line. The first call starts it; `false` if the system has
     /// no thread for it, in which case the next call tries again.
     pub(crate) fn wake_arbiter(&self) -> bool {
         let Some(start) = self.start_arbiter.get() else { return false };
         self.arbiter.start(start).map(|wakeup| wakeup.wake()).is_ok()
     }
 
-    /// Looks at those that are there, while nobody comes.
+    /// Looks at the owners and workers that are there, while none comes.
     pub(crate) fn snapshot<T>(&self, look: impl FnOnce(&Snapshot) -> T) -> T {
         self.registry.snapshot(look)
     }
@@ -103,14 +103,14 @@ impl Commons {
         self.seal_if_closed();
     }
 
-    /// Serves the queue if somebody waits for what was just given back.
+    /// Serves the line if a request waits for what was just given back.
     pub(crate) fn serve_if(&self, awaited: HasWaiters) {
         if awaited.is_yes() {
             self.serve();
         }
     }
 
-    /// Serves the queue, and wakes those that were served. Not for a caller that has anything
+    /// Serves the line, and wakes those that were served. Not for a caller that has anything
     /// locked or in hand.
     pub(crate) fn serve(&self) {
         loop {
@@ -124,7 +124,7 @@ impl Commons {
         }
     }
 
-    /// Makes `attempt` while nothing is kept at hand: see [`drain`]. Then serves the queue, since
+    /// Makes `attempt` while nothing is kept at hand: see [`drain`]. Then serves the line, since
     /// what was brought back may be waited for.
     pub(crate) fn drained<T>(
         &self,

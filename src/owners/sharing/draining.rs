@@ -1,4 +1,4 @@
-//! Bringing back what owners and workers keep at hand, before anybody is refused for want of it.
+//! Bringing back what owners and workers keep at hand, before a request is refused for want of it.
 
 use std::sync::Arc;
 
@@ -13,11 +13,12 @@ use crate::owners::node::worker_node::WorkerNode;
 
 use super::registry::{Registry, Snapshot};
 
-/// DrainScope pages are brought back.
+/// Whose pages are brought back.
 #[derive(Clone, Copy)]
 pub(crate) enum DrainScope<'a> {
     Everybody,
-    /// Those of one owner, those below it, and their workers, for a request that its limit refuses.
+    /// Those of one owner, of the ones below it, and of their workers, for a request that its limit
+    /// refuses.
     Below(&'a OwnerNode),
 }
 
@@ -60,15 +61,15 @@ impl DrainScope<'_> {
 }
 
 /// Brings the pages that are kept at hand back to the free list and the budget, and makes
-/// `attempt` while nobody can keep any. So what it is refused is not there: every page that an
-/// owner does not use is free, or is just being released by a caller that was not done with it
+/// `attempt` while none can be kept. So if it is refused, there is too little. For every page that
+/// an owner does not use is free, or is just being released by a caller that was not done with it
 /// when the attempt was made.
 ///
-/// What is brought back may be waited for, so the queue is to be served afterwards.
+/// What is brought back may be waited for, so the line is to be served afterwards.
 ///
-/// Not for a worker that has its own magazine in hand, nor for a caller that has a shelf locked, or
-/// a request in flight, which a worker may wait for; and not within another one's attempt, nor
-/// while looking at those that are present.
+/// Not for a worker that has its own magazine in hand. Not for a caller that has a shelf locked, or
+/// a request in flight, which a worker may wait for. And not within the attempt of another drain,
+/// nor within [`Registry::snapshot`].
 pub(super) fn drain<T>(
     registry: &Registry,
     supply: &Supply,
@@ -78,7 +79,7 @@ pub(super) fn drain<T>(
 ) -> T {
     registry.snapshot(|present| {
         if supply.cache_limits.keep_nothing() && present.workers.is_empty() {
-            // Somebody may have until now, and given it back.
+            // A worker may have kept some until now, and given it back.
             return attempt(present);
         }
         let owners = || present.owners.iter().filter(|owner| scope.includes(owner));

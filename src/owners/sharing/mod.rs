@@ -1,11 +1,11 @@
-//! All owners together: who is there, what they hold, and who is served next.
+//! All owners together: which are there, what they hold, and which request is served next.
 //!
 //! ```text
 //! commons       what all owners of a manager have in common, out of the parts below
 //! shares        what each owner may claim, as the policy says
-//! queue         who waits for memory, and how that is served
-//! draining      what is kept at hand is brought back before anybody is refused
-//! registry      who is there; usage: what they hold, in numbers
+//! queue         the requests that wait for memory, and how they are served
+//! draining      what is kept at hand is brought back before a request is refused
+//! registry      which owners there are; usage: what they hold, in numbers
 //! options  policy  this_thread
 //! ```
 

@@ -3,54 +3,55 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-/// How owners share what they take from the same budget, or from the same parent, when somebody has
-/// to wait or to give back. While there is enough for all, everybody takes what he wants, up to his
-/// limit, whatever the policy.
+/// How owners share what they take from the same budget, or from the same parent, when one has to
+/// wait or to give back. While there is enough for all, each takes what it wants, up to its limit,
+/// whatever the policy.
 ///
 /// Minimums and limits hold whatever a policy says.
 pub trait Policy: Debug + Send + Sync {
-    /// The share of each of those who hold memory or wait for some, in their order. They have
-    /// `total_bytes` together: the capacity, or the share of their parent, less what is promised to
-    /// those who hold nothing.
+    /// The share of each of the `sharers`, in their order. These are the owners that hold memory or
+    /// wait for some. They have `total_bytes` together: the capacity, or the share of their parent,
+    /// less what is promised to owners that hold nothing.
     ///
-    /// Called on a thread of the manager's, with nothing locked: that thread is the one that asks
-    /// others for memory, so nobody is asked for what this takes. Whoever gets no share, or all if
-    /// this panics, is treated as under [`Greedy`].
+    /// Called on a thread of the manager's, with nothing locked. That thread is the one that asks
+    /// owners for memory. So none is asked while this runs, nor for what this itself allocates. A
+    /// sharer that gets no share is treated as under [`Greedy`]; so are all if this panics.
     fn shares(&self, total_bytes: usize, sharers: &[Sharer]) -> Vec<Share>;
 }
 
-/// Somebody among those who share, in numbers.
+/// One of the owners that share, in numbers.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Sharer {
     /// Its path.
     pub path: Arc<str>,
-    /// The bytes that he and those below him hold.
+    /// The bytes that it and the owners below it hold.
     pub used_bytes: usize,
-    /// The bytes that he is guaranteed.
+    /// The bytes that it is guaranteed.
     pub minimum_bytes: usize,
-    /// The most bytes that he may hold.
+    /// The most bytes that it may hold.
     pub limit_bytes: usize,
-    /// His priority.
+    /// Its priority.
     pub priority: i32,
 }
 
-/// What somebody may claim when there is not enough for all.
+/// What an owner may claim when there is not enough for all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Share {
-    /// As long as he holds fewer bytes than this he is served before those who hold more than
-    /// theirs; and for a request up to this, others are asked to give back.
+    /// As long as it holds fewer bytes than this, it is served before owners that hold more than
+    /// their own `first_bytes`. For requests up to this, others are asked to give back.
     pub first_bytes: usize,
-    /// He is not asked to give back what he holds up to this.
+    /// It is not asked to give back what it holds up to this many bytes.
     pub keeps_bytes: usize,
 }
 
 impl Share {
-    /// Everything is open to him, and he is asked for all he holds above his minimum.
+    /// Everything is open to it, and it is asked for all it holds above its minimum.
     pub const OPEN: Self = Self { first_bytes: usize::MAX, keeps_bytes: 0 };
 }
 
-/// First come, first served: whoever asks has others asked for all they hold above their minimums.
+/// First come, first served: for any request, others are asked for all they hold above their
+/// minimums.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Greedy;
 
@@ -60,9 +61,10 @@ impl Policy for Greedy {
     }
 }
 
-/// Equal shares for all who hold memory or wait for some, within their minimums and limits: what
-/// one of them may not take is shared among the others. Whoever holds more is asked for the rest
-/// when somebody else holds less and wants it; whoever holds nothing does not count.
+/// Equal shares for all owners that hold memory or wait for some, within their minimums and limits.
+/// What one of them may not take is shared among the others. An owner that holds more is asked for
+/// the rest when another one holds less and wants it. An owner that neither holds nor waits does
+/// not count.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct FairShare;
 

@@ -1,4 +1,4 @@
-//! Who waits for memory, and how that is served.
+//! The requests that wait for memory, and how they are served.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -50,7 +50,7 @@ impl Wanted {
         self.mode == WaitMode::UntilServed
     }
 
-    /// When it joined the queue.
+    /// When it joined the line.
     pub(crate) fn since(&self) -> Instant {
         self.since
     }

@@ -1,4 +1,4 @@
-//! The owners and workers of a manager: who is there.
+//! The owners and workers of a manager: which are there.
 
 use std::sync::{Arc, Weak};
 
@@ -8,22 +8,22 @@ use crate::owners::node::supply::Supply;
 use crate::owners::node::worker_node::WorkerNode;
 
 /// All owners and workers. Locked when one comes or goes, when numbers are asked for, and on the
-/// way to a refusal, so that there is one drainer at a time and nobody comes while it is at work.
-/// On the way to memory only once an owner, when it gets its depot.
+/// way to a refusal. So there is one drainer at a time, and no owner or worker comes while it is at
+/// work. On the way to memory it is locked only once for each owner, when that gets its depot.
 pub(crate) struct Registry {
     supply: Arc<Supply>,
     members: Lock<Members>,
 }
 
-/// A caller that has these locked may let go of an owner, or of a worker, so that takes no lock. It
-/// keeps the manager, which owners do as well: that is not let go of here.
+/// A caller that has these locked may let go of an owner, or of a worker. So that takes no lock.
+/// The caller keeps the manager, so that is not let go of here.
 #[derive(Default)]
 struct Members {
     owners: Vec<Weak<OwnerNode>>,
     workers: Vec<Weak<WorkerNode>>,
 }
 
-/// Those that are there while nobody comes.
+/// The owners and workers that are there, while none comes.
 pub(crate) struct Snapshot {
     /// In the order of their registration: a parent comes before its children.
     pub(crate) owners: Vec<Arc<OwnerNode>>,
@@ -36,16 +36,21 @@ impl Registry {
         Self { supply: Arc::clone(supply), members: Lock::new(Rank::Registry, Members::default()) }
     }
 
-    /// Looks at those that are there, while nobody comes.
+    /// Looks at the owners and workers that are there, while none comes.
     pub(crate) fn snapshot<T>(&self, look: impl FnOnce(&Snapshot) -> T) -> T {
         let members = self.members.lock();
-        // Gone before the lock is, so that the next to lock finds nobody kept alive by this.
+        // Gone before the lock is, so that the next to lock finds no owner kept alive by this.
         let snapshot = Snapshot {
             owners: members.owners.iter().filter_map(Weak::upgrade).collect(),
             workers: members.workers.iter().filter_map(Weak::upgrade).collect(),
             page_bytes: self.supply.page_size.bytes(),
         };
         look(&snapshot)
+    }
+
+    /// Whether there is an owner of which this is true.
+    pub(crate) fn any_owner(&self, is_true: impl FnMut(Arc<OwnerNode>) -> bool) -> bool {
+        self.members.lock().owners.iter().filter_map(Weak::upgrade).any(is_true)
     }
 
     /// Makes what drainers look for, while none is at work.

@@ -10,17 +10,17 @@ use super::commons::Commons;
 use super::policy::{Share, Sharer};
 use super::registry::Snapshot;
 
-/// Those who share what they take from the same parent.
+/// The owners that share what they take from the same parent.
 struct Siblings {
     parent: Option<Arc<OwnerNode>>,
-    /// Those who hold something or wait for it.
+    /// Those that hold something or wait for it.
     active: Vec<Arc<OwnerNode>>,
     sharers: Vec<Sharer>,
     /// The bytes that are promised to the others.
     promised_bytes: usize,
 }
 
-/// Has the policy decide anew what everybody's share is; `waits` says who waits in line.
+/// Has the policy decide anew what each owner's share is; `waits` says which ones wait in line.
 pub(crate) fn share_out(commons: &Commons, waits: impl Fn(&OwnerNode) -> bool) {
     let Some(policy) = &commons.options.policy else { return };
     // Parents come before their children, so the share of a parent is known in its turn.
@@ -43,7 +43,7 @@ pub(crate) fn share_out(commons: &Commons, waits: impl Fn(&OwnerNode) -> bool) {
     }
 }
 
-/// Those who share, parents before their children.
+/// The owners that share, parents before their children.
 fn siblings(present: &Snapshot, waits: impl Fn(&OwnerNode) -> bool) -> Vec<Siblings> {
     let used = present.sums_below(|owner| present.own_bytes_of(owner));
     let waiting = present.sums_below(|owner| usize::from(waits(owner)));

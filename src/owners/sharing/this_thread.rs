@@ -14,8 +14,8 @@ thread_local! {
     static ANSWERING: RefCell<Vec<Weak<OwnerNode>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Whether this thread is an arbiter, which nobody else would do anything for if it waited: what
-/// it runs for others, a policy or a waker, may ask for memory.
+/// Whether this thread is an arbiter. It must not wait for memory, since no other thread would ask
+/// for some on its behalf. But what it runs, a policy or a waker, may request memory.
 pub(crate) fn is_arbiter() -> bool {
     IS_ARBITER.get()
 }
@@ -26,7 +26,7 @@ pub(crate) fn become_arbiter() {
 }
 
 /// Whether this thread was made to call an owner, or answers for `owner` or for one above it just
-/// now. Within a reclaim nobody is asked and nobody waits (`reclaim`, 4).
+/// now. Within a reclaim no owner is asked, and no request waits (`reclaim`, 4).
 pub(crate) fn is_within_reclaim(owner: &OwnerNode) -> bool {
     let answers = |owner: &OwnerNode| {
         let is = |other: &Weak<OwnerNode>| std::ptr::eq(other.as_ptr(), owner);

@@ -28,7 +28,7 @@ impl Snapshot {
         (on_shelves + in_magazines) * self.page_bytes
     }
 
-    /// The bytes of free pages that are kept at hand, by everybody.
+    /// The bytes of free pages that are kept at hand, by all owners and workers.
     pub(crate) fn cached_bytes(&self) -> usize {
         self.owners.iter().map(|owner| self.cached_bytes_of(owner)).sum()
     }
@@ -58,7 +58,7 @@ impl Snapshot {
         self.owners.iter().position(|other| other.is(owner))
     }
 
-    /// The bytes of `budget` that nobody holds or is promised, were nothing kept at hand.
+    /// The bytes of `budget` that no owner holds or is promised, were nothing kept at hand.
     pub(crate) fn free_bytes(&self, budget: &Budget) -> u64 {
         budget.free_bytes() + self.at_hand().credited
     }
@@ -78,8 +78,9 @@ impl Snapshot {
     /// The bytes that an owner holds itself, without the pages at hand, and without what those
     /// below it hold or are promised.
     pub(crate) fn own_bytes_of(&self, owner: &OwnerNode) -> usize {
-        // In this order, what is put by meanwhile counts as used, and nothing that is used does
-        // not.
+        // First what is held for others, then all that is held. A page that is put by in between
+        // counts as used, although it is not. In the other order a page that is used could be
+        // missed.
         let others = self.bytes_of_others(owner);
         to_usize(owner.account().used_bytes().saturating_sub(others))
     }
@@ -121,6 +122,7 @@ impl Snapshot {
             minimum_bytes: to_usize(owner.account().minimum()),
             limit_bytes: to_usize(owner.account().limit()),
             reclaimable_bytes: owner.sharing().reclaim.reclaimable_bytes(used_bytes),
+            reclaim: owner.sharing().reclaim.status(),
         }
     }
 

@@ -38,7 +38,7 @@ static void limits(void) {
     /* The join gets all but what is promised to the sorter, which gets it in the end. */
     EXPECT(OK, offheap_allocate_pages(join, 8, pages));
     EXPECT(BUDGET, offheap_allocate_page(join, &one));
-    CHECK(one == NULL && SAYS("cannot allocate 32768 bytes for owner `join`: only 0 of 327680"));
+    CHECK(one == NULL && SAYS("cannot allocate 32768 bytes for owner `join`: nothing of 327680"));
     CHECK(SAYS("held by `join`: 262144 bytes"));
     EXPECT(OK, offheap_allocate_pages(sorter, 2, &pages[8]));
     EXPECT(OK, offheap_release_many(pages, 8));

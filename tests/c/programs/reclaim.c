@@ -350,7 +350,7 @@ static void all_end_with(pthread_t *threads, offheap_status expected) {
     }
 }
 
-/* Whoever waits gets an answer, whatever others do meanwhile. */
+/* A thread that waits gets an answer, whatever others do meanwhile. */
 static void waits_end(void) {
     offheap_manager *manager = new_manager(OFFHEAP_POLICY_GREEDY);
     offheap_owner *holder = new_owner(manager, "holder", 0), *query;

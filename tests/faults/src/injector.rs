@@ -183,8 +183,8 @@ fn answer(notice: &libc::seccomp_notif) -> (i64, i32, u32) {
 ///
 /// What the system says, if it has no such filters, or there is one already.
 pub(crate) fn install() -> io::Result<()> {
-    // Nothing is allocated between here and the first answer, so that nobody waits for memory that
-    // only the thread could let him have.
+    // Nothing is allocated between here and the first answer, so that no thread waits for memory
+    // that only the new one could let it have.
     static LISTENER: AtomicI32 = AtomicI32::new(-1);
     thread::Builder::new().name("injector".into()).spawn(|| {
         let listener = loop {
@@ -255,7 +255,7 @@ fn answer_all(listener: c_int) {
         // SAFETY: the call writes a value of this type.
         if unsafe { libc::ioctl(listener, receive, &raw mut notice) } != 0 {
             match io::Error::last_os_error().raw_os_error() {
-                // Whoever called was interrupted, or is gone.
+                // The caller was interrupted, or is gone.
                 Some(libc::EINTR | libc::ENOENT) => continue,
                 _ => return,
             }

@@ -149,7 +149,7 @@ fn try_fault(test: &str, scenario: &Scenario, number: usize, steps: u64) {
     for (index, action) in actions.iter().enumerate() {
         for nth in 0..steps {
             for mode in ["only", "from"] {
-                // Whoever is interrupted tries again, for ever if need be.
+                // A call that is interrupted is tried again, for ever if need be.
                 let ends = !matches!(action, Action::Kill | Action::Errno(libc::EINTR));
                 if mode == "from" && !ends {
                     continue;

@@ -162,7 +162,7 @@ fn trim(faults: &Faults) {
     assert_whole(&manager);
 }
 
-/// Whoever releases returns what is idle, or the next one does.
+/// A thread that releases returns what is idle, or the next one does.
 fn release_with_a_policy(faults: &Faults) {
     let idle = IdleMemory::ReturnOnRelease { above_bytes: 64 * PAGE, down_to_bytes: 0 };
     let manager = builder().idle_memory(idle).depot_pages(0).build().unwrap();
@@ -238,7 +238,7 @@ impl Reclaimer for Giver {
     }
 }
 
-/// A manager whose memory is with somebody who gives it back when he is asked.
+/// A manager whose memory is with an owner that gives it back when it is asked.
 fn giver(manager: &MemoryManager) -> (Owner, Arc<Giver>) {
     let owner = owner(manager, "giver");
     let pages = Mutex::new(owner.allocate_pages(PAGES).unwrap());
@@ -247,7 +247,7 @@ fn giver(manager: &MemoryManager) -> (Owner, Arc<Giver>) {
     (owner, giver)
 }
 
-/// Without a thread to ask others on, whoever wants memory is refused, with the numbers. Once there
+/// Without a thread to ask others on, a request is refused, with the numbers. Once there
 /// are threads, others are asked.
 fn ask_at_first(faults: &Faults) {
     let manager = builder().build().unwrap();

@@ -13,7 +13,7 @@ import sun.misc.Unsafe;
  *
  * <p>Free pages lie in the library or on {@link Shelf shelves}. Nobody is refused for what lies on
  * a shelf: when the library has none left, all shelves are emptied into it, and while that goes on
- * nobody takes more than the one page that he asked for.
+ * no thread takes more than the one page that it asked for.
  */
 final class Pages {
     static final Unsafe UNSAFE = unsafe();
@@ -110,7 +110,7 @@ final class Pages {
                 return 0;
             }
         }
-        // Nobody else has the page, and whoever it is handed to gets it after this.
+        // Nobody else has the page, and the thread that it is handed to gets it after this.
         OUT[frameOf(page)] = 1;
         return page;
     }

@@ -13,7 +13,7 @@ import org.apache.flink.metrics.MetricGroup;
 public final class Reports implements OffheapMXBean {
     private static final Reports INSTANCE = new Reports();
 
-    /** Whether there are numbers: whoever asks for them before does not open the region. */
+    /** Whether there are numbers: to ask for them before does not open the region. */
     private static volatile boolean isStarted;
 
     private Reports() {}

@@ -10,11 +10,11 @@ abstract class Padded {
 }
 
 /**
- * Free pages at hand, for a few threads at a time: whoever holds the lock pops and pushes without a
- * call into the library. Where it runs empty or full, a batch comes or goes with one call.
+ * Free pages at hand, for a few threads at a time: the one that holds the lock pops and pushes without
+ * a call into the library. Where it runs empty or full, a batch comes or goes with one call.
  *
- * <p>All methods but {@link #tryLock}, {@link #lock} and the unsynchronized reads are for whoever
- * holds the lock.
+ * <p>All methods but {@link #tryLock}, {@link #lock} and the unsynchronized reads are for the
+ * thread that holds the lock.
  */
 final class Shelf extends Padded {
     /** The pages that cross into the library at once. */

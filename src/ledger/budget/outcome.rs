@@ -1,4 +1,6 @@
-//! Why bytes could not be reserved.
+//! What came of reserving bytes, and of giving them back.
+
+use super::HasWaiters;
 
 /// Why bytes could not be reserved.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,5 +43,42 @@ impl Refused {
             Self::Turn { level } => Self::Turn { level: level + 1 },
             Self::Budget { .. } | Self::Closed => self,
         }
+    }
+}
+
+/// Whether an account went from holding nothing to holding something.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use = "an account that begins to hold something must be kept alive from then on"]
+pub enum FirstCharge {
+    /// It held nothing before.
+    First,
+    /// It held something already.
+    Already,
+}
+
+/// Whether an account went from holding something to holding nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use = "an account that holds nothing is no longer kept alive"]
+pub enum Remainder {
+    /// It holds nothing any more.
+    Nothing,
+    /// It still holds something, or gave nothing back.
+    Something,
+}
+
+/// What came of giving bytes back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use = "an account that holds nothing is no longer kept alive"]
+pub struct Credit {
+    /// Whether the account still holds something.
+    pub kept: Remainder,
+    /// Whether a request waits for it.
+    pub awaited: HasWaiters,
+}
+
+impl Credit {
+    /// The same, and whether a request waits elsewhere.
+    pub(super) fn or(self, awaited: HasWaiters) -> Self {
+        Self { awaited: self.awaited.or(awaited), ..self }
     }
 }

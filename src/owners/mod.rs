@@ -59,9 +59,9 @@
 //! 5. **Steps of others** are waited for under any lock: requests in flight, and pages on their way
 //!    back to the free list. A thread that others wait for like that waits for no lock but
 //!    `Wakeup`, which is woken when the budget passes a bound of the pressure.
-//! 6. **Changes** are waited for with no lock but the one that is let go of meanwhile. So a resource
-//!    is waited for that is opened or closed (`Resources`), and the end of calls (`Context`), and
-//!    so a thread of the library's waits for work (`Wakeup`).
+//! 6. **Changes** are waited for with no lock but the one that is let go of meanwhile. So those
+//!    wait that want a resource which is opened or closed (`Resources`), those that end a context
+//!    with calls in it (`Context`), and the library's threads without work (`Wakeup`).
 //! 7. **Foreign code** runs with nothing locked: reclaimers, policies, listeners, initializers,
 //!    callbacks of the C ABI, iterators of callers; wakers, also when they are cloned or dropped.
 //!    So does waiting in line, and for the end of a thread. Debug builds assert this as well.

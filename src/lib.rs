@@ -137,7 +137,7 @@ pub mod model {
     pub use crate::ledger::chunks::{HeldPages, HeldRun, Lent, Words};
     pub use crate::ledger::free_list::FreeList;
     pub use crate::ledger::handles::{
-        Closed, Gate, Gates, Generation, Handle, Kind, LabelledGate, NotEntered, SLOTS_MAX, Spares,
+        Closed, Gate, Gates, Generation, Handle, Kind, LabelledGate, NotEntered, SLOTS_MAX,
     };
     pub use crate::ledger::hints::{SetIndex, Summary};
     pub use crate::ledger::stock::{Exchange, NoExchange, Stock};

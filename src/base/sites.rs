@@ -13,11 +13,11 @@ use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::Arc;
 #[cfg(feature = "track-allocations")]
-use std::sync::{Mutex, MutexGuard, PoisonError};
-#[cfg(feature = "track-allocations")]
 use std::thread::{self, Thread};
 
 use crate::base::error::{AllocationKind, AllocationSite};
+#[cfg(feature = "track-allocations")]
+use crate::base::sync::{Guard, Lock, Rank};
 
 /// A place in the source.
 #[derive(Clone, Copy)]
@@ -48,10 +48,10 @@ pub(crate) enum Key {
 }
 
 /// What is out, of a manager. Its lock is held for a moment, and none is taken meanwhile.
-#[derive(Default)]
+#[cfg_attr(not(feature = "track-allocations"), derive(Default))]
 pub(crate) struct Sites {
     #[cfg(feature = "track-allocations")]
-    table: Mutex<Table>,
+    table: Lock<Table>,
 }
 
 #[cfg(feature = "track-allocations")]
@@ -87,6 +87,13 @@ impl Sites {
 
     pub(crate) fn list(&self) -> Vec<AllocationSite> {
         Vec::new()
+    }
+}
+
+#[cfg(feature = "track-allocations")]
+impl Default for Sites {
+    fn default() -> Self {
+        Self { table: Lock::new(Rank::Sites, Table::default()) }
     }
 }
 
@@ -159,7 +166,7 @@ impl Sites {
         sites
     }
 
-    fn lock(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> Guard<'_, Table> {
+        self.table.lock()
     }
 }

@@ -1,9 +1,11 @@
 //! Threads of the library's own: they end with what they work for, and never keep it.
 
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+
+use crate::base::sync::{Condvar, Guard, Lock, Rank, assert_nothing_is_held};
 
 /// When a thread works next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,24 +20,28 @@ pub(crate) enum Next {
 
 /// Threads that end together. Dropping it has them end, and waits for that: a thread keeps what it
 /// works for only while it works, so none works any more then.
-#[derive(Default)]
 pub(crate) struct Threads {
-    threads: Mutex<Vec<(Arc<Wakeup>, JoinHandle<()>)>>,
+    threads: Lock<Vec<(Arc<Wakeup>, JoinHandle<()>)>>,
 }
 
 /// Wakes a thread to work, or to end, also in the middle of a pause.
 pub(crate) struct Wakeup {
-    signals: Mutex<Signals>,
+    signals: Lock<Signals>,
     changed: Condvar,
 }
 
 /// A thread that is started when it is first needed: by the next call, if the system has none for
 /// the first.
-#[derive(Default)]
 pub(crate) struct OnDemand {
     wakeup: OnceLock<Arc<Wakeup>>,
     /// Held by the caller that starts it.
-    starting: Mutex<()>,
+    starting: Lock<()>,
+}
+
+impl Default for OnDemand {
+    fn default() -> Self {
+        Self { wakeup: OnceLock::new(), starting: Lock::new(Rank::Starting, ()) }
+    }
 }
 
 impl OnDemand {
@@ -52,7 +58,7 @@ impl OnDemand {
         if let Some(wakeup) = self.wakeup.get() {
             return Ok(wakeup);
         }
-        let _only = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
+        let _only = self.starting.lock();
         if let Some(wakeup) = self.wakeup.get() {
             return Ok(wakeup);
         }
@@ -66,6 +72,12 @@ impl OnDemand {
 struct Signals {
     work: bool,
     end: bool,
+}
+
+impl Default for Threads {
+    fn default() -> Self {
+        Self { threads: Lock::new(Rank::Threads, Vec::new()) }
+    }
 }
 
 impl Threads {
@@ -86,19 +98,15 @@ impl Threads {
                 next = then;
             }
         })?;
-        self.threads().push((Arc::clone(&wakeup), thread));
+        self.threads.lock().push((Arc::clone(&wakeup), thread));
         Ok(wakeup)
-    }
-
-    fn threads(&self) -> MutexGuard<'_, Vec<(Arc<Wakeup>, JoinHandle<()>)>> {
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Wakeup {
     fn new() -> Self {
         let signals = Signals { work: false, end: false };
-        Self { signals: Mutex::new(signals), changed: Condvar::new() }
+        Self { signals: Lock::new(Rank::Wakeup, signals), changed: Condvar::new() }
     }
 
     /// Wakes the thread to work. Never waits for it.
@@ -118,31 +126,26 @@ impl Wakeup {
         let signals = self.signals();
         let mut signals = match next {
             Next::Done => return false,
-            Next::WhenWoken => {
-                let result = self.changed.wait_while(signals, nothing);
-                result.unwrap_or_else(PoisonError::into_inner)
-            }
-            Next::After(pause) => {
-                let result = self.changed.wait_timeout_while(signals, pause, nothing);
-                result.unwrap_or_else(PoisonError::into_inner).0
-            }
+            Next::WhenWoken => signals.wait_while(&self.changed, nothing),
+            Next::After(pause) => signals.wait_timeout_while(&self.changed, pause, nothing),
         };
         signals.work = false;
         !signals.end
     }
 
-    fn signals(&self) -> MutexGuard<'_, Signals> {
-        self.signals.lock().unwrap_or_else(PoisonError::into_inner)
+    fn signals(&self) -> Guard<'_, Signals> {
+        self.signals.lock()
     }
 }
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        let threads = std::mem::take(&mut *self.threads());
+        let threads = std::mem::take(&mut *self.threads.lock());
         threads.iter().for_each(|(wakeup, _)| wakeup.end());
         for (_, thread) in threads {
             // What is dropped here may have been kept alive last by a thread of ours at work.
             if thread.thread().id() != thread::current().id() {
+                assert_nothing_is_held("the end of a thread");
                 // A thread that panicked has ended as well.
                 let _ = thread.join();
             }

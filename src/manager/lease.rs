@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::base::error::LeaseError;
+use crate::base::sync::assert_nothing_is_held;
 use crate::owners::reservation::Reservation;
 
 use super::memory_manager::{ManagerInner, MemoryManager};
@@ -156,6 +157,7 @@ impl MemoryManager {
             Memory::Managed => Some(self.reserve_for_resource(&name, bytes)?),
             Memory::External => None,
         };
+        assert_nothing_is_held("an initializer");
         let resource = initialize(bytes);
         let resource = resource
             .map_err(|source| LeaseError::Initializer { name: Arc::clone(&name), source })?;
@@ -182,6 +184,7 @@ impl Drop for Counted {
         // In this order, also if the resource's drop panics: the resource, its bytes, its name.
         let _busy = resources.closing(&self.name);
         let Open { resource, reservation: _reservation, .. } = open;
+        assert_nothing_is_held("a resource");
         drop(resource);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Poll, Waker};
 
 use crate::base::error::ConfigError;
+use crate::base::sync::assert_nothing_is_held;
 
 use super::memory_manager::MemoryManager;
 use super::pressure::gauge::{Gauge, Listeners};
@@ -96,6 +97,7 @@ impl Drop for PressureSubscription {
             ended
         };
         // What a callback holds goes with nothing locked.
+        assert_nothing_is_held("a callback");
         drop(ended);
     }
 }
@@ -121,6 +123,7 @@ impl Drop for PressureChanges {
     fn drop(&mut self) {
         let last = self.replace_waker(&mut self.manager.inner().gauge.listeners(), None);
         // What a waker holds goes with nothing locked.
+        assert_nothing_is_held("a waker");
         drop(last);
     }
 }
@@ -136,6 +139,7 @@ impl PressureChanges {
         let next = std::future::poll_fn(|context| {
             let gauge = &self.manager.inner().gauge;
             // Wakers are cloned and dropped with nothing locked.
+            assert_nothing_is_held("a waker");
             let waker = context.waker().clone();
             let mut listeners = gauge.listeners();
             let level = gauge.pressure();

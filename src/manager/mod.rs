@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! views/     pages only, and blocks only
-//! (here)     memory_manager  builder  reports  trim  listening  lease  metrics
+//! reports  listening  lease  metrics   what else it does
+//! memory_manager  trim  builder        the manager, and how it is built
 //! stats/     a manager and its owners in numbers
 //! resources/ what several lease by name
 //! pressure/  how short memory is

@@ -12,6 +12,64 @@
 //! segment/   what a caller holds: bytes, with checked access at any offset      unsafe
 //! node/      one owner inside: its account, its place in the tree, its pages    unsafe
 //! ```
+//!
+//! # The order of locks
+//!
+//! Each lock of the library has a rank, as `base/sync/rank` lists them. A thread waits for a lock
+//! only while all that it holds come before it. A debug build asserts that whenever a lock is
+//! taken; in a release build nothing of it remains. This is the list, the outermost lock first.
+//!
+//! ```text
+//! rank          what it guards                                        taken while it is held
+//! Reclaimer     whom to call for an owner (ffi)                       ReclaimMode
+//! Context       how many calls are within a context (ffi)
+//! SpillReserve  the segments taken of a spill reserve (ffi)
+//! Resources     what is leased by name (manager)
+//! Listeners     who is told of the pressure (manager)
+//! Starting      a thread of the library's that is started (base)      Threads
+//! Threads       the threads of a manager (base)
+//! Registry      who is there; one drainer at a time                   Magazine Shelf Trimming
+//!                                                                     ReclaimMode Wakeup
+//! WaitQueue     the line of those that wait (ledger)                  Wakeup
+//! Magazine      a worker's pages at hand (ledger)                     Shelf Trimming Wakeup
+//! Shelf         some of an owner's pages at hand (ledger)             Trimming Wakeup
+//! Trimming      giving free pages back to the system (memory)
+//! ReclaimMode   how an owner gives memory back (node)
+//! Spares        spare slots of a table of handles (ledger, for ffi)
+//! Sites         where what is out was allocated (base)
+//! Published     the owners whose numbers were published (manager)
+//! Wakeup        what a thread of the library's is woken for (base)
+//! ```
+//!
+//! A lock of the right column is taken for a moment, to look at what it guards or to change it.
+//! What lasts longer, and who waits for whom meanwhile:
+//!
+//! 1. **A drainer** keeps the registry while it waits for all magazines and shelves in its scope,
+//!    holds them together, and makes an attempt, which may be an exchange with its system calls.
+//!    Those that come or go, ask for numbers or are about to be refused wait for it meanwhile, and
+//!    so do workers at their magazines. It alone holds several magazines or shelves.
+//! 2. **A worker** has its magazine in hand while it takes a page or puts one there. It waits for a
+//!    drainer that has it, with nothing locked. It also enters it under the registry once, when it
+//!    comes; no drainer is at work then.
+//! 3. **Shelves** are only tried: a thread that finds one taken goes to another one, or past them.
+//!    A drainer waits for them, and so does the end of an owner's last handle. A depot is made
+//!    under the registry, and opened before anybody else knows of it.
+//! 4. **Trimming** lasts as long as the system takes to take pages back. Those that trim on request
+//!    or in the background wait for each other. Those that trim while they
+//!    release only try, whatever they have locked meanwhile.
+//! 5. **Steps of others** are waited for under any lock: requests in flight, and pages on their way
+//!    back to the free list. A thread that others wait for like that waits for no lock but
+//!    `Wakeup`, which is woken when the budget passes a bound of the pressure.
+//! 6. **Changes** are waited for with no lock but the one that is let go of meanwhile. So those
+//!    wait that want a resource which is opened or closed (`Resources`), those that end a context
+//!    with calls in it (`Context`), and the library's threads without work (`Wakeup`).
+//! 7. **Foreign code** runs with nothing locked: reclaimers, policies, listeners, initializers,
+//!    callbacks of the C ABI, iterators of callers; wakers, also when they are cloned or dropped.
+//!    So does waiting in line, and for the end of a thread. Debug builds assert this as well.
+//!
+//! Not in the list, since nobody waits for them: gates of handles, and marks that say that an owner
+//! is asked. Nor are cells that are set once: what sets one takes at most a lock of the list, and
+//! that one comes after what is held.
 
 mod acquire;
 mod allocation;

@@ -6,6 +6,7 @@ mod circles;
 mod crates;
 mod house;
 mod impls;
+mod locks;
 mod prose;
 mod resolve;
 mod scan;

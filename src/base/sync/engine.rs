@@ -12,7 +12,7 @@ pub(crate) use engine::sync::{Mutex, MutexGuard};
 #[cfg(not(offheap_loom))]
 pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 #[cfg(not(offheap_loom))]
-pub(crate) use std::sync::{Mutex, MutexGuard};
+pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
 
 /// Orders everything before it before everything after it, and before what every other thread does
 /// after its own such fence.

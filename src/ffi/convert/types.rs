@@ -1,5 +1,4 @@
 //! What handles are of, and numbers with a meaning.
-#![expect(missing_debug_implementations, reason = "names of handles, of which there is no value")]
 
 /// A number that is not known.
 pub const OFFHEAP_UNKNOWN: usize = usize::MAX;

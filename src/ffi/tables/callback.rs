@@ -10,7 +10,8 @@
 
 use std::cell::Cell;
 use std::ffi::c_void;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::base::sync::{Condvar, Guard, Lock, Rank, assert_nothing_is_held};
 
 /// Frees a context: called once, on whatever thread, when no other function gets it any more.
 pub type FreeFn = Option<unsafe extern "C" fn(context: *mut c_void)>;
@@ -28,7 +29,7 @@ thread_local! {
 ///   until it was freed.
 pub(crate) struct Context {
     pointer: *mut c_void,
-    state: Mutex<State>,
+    state: Lock<State>,
     no_calls: Condvar,
 }
 
@@ -49,17 +50,18 @@ impl Context {
     /// 1. The functions that the caller calls with the context, and `free`, may be called with it
     ///    on any thread, until `free` was.
     pub(crate) unsafe fn new(pointer: *mut c_void, free: FreeFn) -> Self {
-        let state = Mutex::new(State { calls: 0, is_over: false, free });
+        let state = Lock::new(Rank::Context, State { calls: 0, is_over: false, free });
         // INVARIANT: by the caller's contract, 1.
         Self { pointer, state, no_calls: Condvar::new() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> Guard<'_, State> {
+        self.state.lock()
     }
 
     /// Begins a call; `None` if the context is over.
     pub(crate) fn enter(&self) -> Option<Call<'_>> {
+        assert_nothing_is_held("a function of the caller's");
         let mut state = self.state();
         if state.is_over {
             return None;
@@ -77,8 +79,7 @@ impl Context {
             state.calls = 1;
             self.leave(state);
         } else if WITHIN.get() == 0 {
-            let ended = self.no_calls.wait_while(state, |state| state.calls > 0);
-            drop(ended.unwrap_or_else(PoisonError::into_inner));
+            drop(state.wait_while(&self.no_calls, |state| state.calls > 0));
         }
     }
 
@@ -90,12 +91,13 @@ impl Context {
     }
 
     /// Ends a call, and frees the context if it was the last one (Protocol, 3).
-    fn leave<'a>(&'a self, mut state: MutexGuard<'a, State>) {
+    fn leave<'a>(&'a self, mut state: Guard<'a, State>) {
         if state.is_over
             && state.calls == 1
             && let Some(free) = state.free.take()
         {
             drop(state);
+            assert_nothing_is_held("a function of the caller's");
             WITHIN.set(WITHIN.get() + 1);
             // SAFETY: by the type invariant: it was taken out, so it is called once, and no call is
             // under way or begins.
@@ -139,6 +141,7 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::base::sync::Mutex;
 
     /// Counts in the number that the context points to.
     unsafe extern "C" fn count(context: *mut c_void) {

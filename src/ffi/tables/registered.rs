@@ -2,9 +2,10 @@
 
 use std::ffi::c_void;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crate::Owner;
+use crate::base::sync::{Lock, Rank};
 use crate::ffi::convert::failure::Failure;
 use crate::ffi::convert::pointers::pointer;
 use crate::ffi::convert::types;
@@ -23,7 +24,7 @@ pub(crate) static OWNERS: Table<Registered, GATES> = Table::new(Kind::Owner);
 /// An owner, and the functions to call for it. They are kept here, since the owner does not.
 pub(crate) struct Registered {
     owner: Owner,
-    functions: Mutex<Option<Arc<Functions>>>,
+    functions: Lock<Option<Arc<Functions>>>,
 }
 
 impl Deref for Registered {
@@ -38,7 +39,7 @@ impl Deref for Registered {
 impl Registered {
     /// Keeps an owner; returns its handle.
     pub(crate) fn insert(owner: Owner) -> Result<Handle, Failure> {
-        OWNERS.insert(Self { owner, functions: Mutex::default() })
+        OWNERS.insert(Self { owner, functions: Lock::new(Rank::Reclaimer, None) })
     }
 
     /// Has these functions called from now on. Ends the context of those before, as
@@ -46,7 +47,7 @@ impl Registered {
     pub(crate) fn begin_reclaimer(&self, functions: Functions) {
         let functions = Arc::new(functions);
         let before = {
-            let mut current = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut current = self.functions.lock();
             self.owner.set_reclaimer(&functions);
             current.replace(functions)
         };
@@ -59,7 +60,7 @@ impl Registered {
     /// within one itself.
     pub(crate) fn end_reclaimer(&self) {
         let before = {
-            let mut current = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut current = self.functions.lock();
             if current.is_some() {
                 self.owner.clear_reclaimer();
             }

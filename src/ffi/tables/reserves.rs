@@ -1,7 +1,6 @@
 //! The table of spill reserves, each with the segments that were taken of it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
+use crate::base::sync::{Lock, Rank};
 use crate::ffi::convert::failure::Failure;
 use crate::ledger::handles::{Handle, Kind};
 use crate::owners::reclaim::LentReserve;
@@ -14,19 +13,15 @@ pub(crate) static RESERVES: Table<Reserve, 1> = Table::new(Kind::SpillReserve);
 /// The spill reserve of one reclaim, and the segments that were taken of it.
 pub(crate) struct Reserve {
     memory: LentReserve,
-    segments: Mutex<Vec<Handle>>,
+    segments: Lock<Vec<Handle>>,
 }
 
 impl Reserve {
-    fn segments(&self) -> MutexGuard<'_, Vec<Handle>> {
-        self.segments.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Takes a block of it; returns the handle.
     pub(crate) fn allocate(&self, bytes: usize) -> Result<Handle, Failure> {
         let segment = self.memory.allocate(bytes).ok_or_else(|| Failure::no_reserve(bytes))??;
         let segment = segment_table::insert(segment)?;
-        let mut segments = self.segments();
+        let mut segments = self.segments.lock();
         if segments.len() == segments.capacity() {
             segments.retain(|segment| segment_table::range(*segment).is_ok());
         }
@@ -41,7 +36,7 @@ impl Reserve {
 
 impl Drop for Reserve {
     fn drop(&mut self) {
-        for segment in self.segments().drain(..) {
+        for segment in self.segments.get_mut().drain(..) {
             // Those that were released before are not ours any more.
             drop(segment_table::remove(segment));
         }
@@ -53,7 +48,8 @@ pub(crate) struct OpenReserve(Handle);
 
 impl OpenReserve {
     pub(crate) fn new(memory: LentReserve) -> Result<Self, Failure> {
-        Ok(Self(RESERVES.insert(Reserve { memory, segments: Mutex::default() })?))
+        let segments = Lock::new(Rank::SpillReserve, Vec::new());
+        Ok(Self(RESERVES.insert(Reserve { memory, segments })?))
     }
 
     pub(crate) fn handle(&self) -> Handle {

@@ -20,7 +20,7 @@
 use std::ops::Deref;
 
 use crate::base::seeded::{Bug, is_planted};
-use crate::base::sync::{AtomicU64, Ordering, Patience};
+use crate::base::sync::{AtomicU64, Held, Ordering, Patience, Rank};
 use crate::ledger::chunks::HeldRun;
 
 use super::page_stack::PageStack;
@@ -46,7 +46,7 @@ pub struct Shelf {
 
 /// A shelf in the hands of one thread.
 #[must_use = "the shelf is locked until it is dropped"]
-pub struct Locked<'a>(&'a Shelf);
+pub struct Locked<'a>(&'a Shelf, #[allow(dead_code, reason = "for its drop")] Held);
 
 impl Depot {
     /// `shelves` empty shelves that are shut.
@@ -103,17 +103,22 @@ impl Shelf {
     /// Takes the shelf in hand, unless another thread has it.
     #[inline]
     pub fn try_lock(&self) -> Option<Locked<'_>> {
+        self.try_lock_as(Held::try_for(Rank::Shelf))
+    }
+
+    #[inline]
+    fn try_lock_as(&self, held: Held) -> Option<Locked<'_>> {
         // ORDERING: Acquire. Pairs with the Release of the last holder (Protocol, 2). On failure
         // nothing is read.
         let set = self.lock.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed);
-        set.is_ok().then(|| Locked(self))
+        set.is_ok().then(|| Locked(self, held))
     }
 
     /// Takes the shelf in hand, for a drainer (Protocol, 1 and 4).
     pub fn lock(&self) -> Locked<'_> {
         let mut patience = Patience::new();
         loop {
-            if let Some(locked) = self.try_lock() {
+            if let Some(locked) = self.try_lock_as(Held::wait_for(Rank::Shelf)) {
                 return locked;
             }
             patience.wait();

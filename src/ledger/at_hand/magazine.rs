@@ -19,7 +19,9 @@
 
 use std::ops::Deref;
 
-use crate::base::sync::{AtomicU64, Ordering, Patience, compiler_fence, full_fence};
+use crate::base::sync::{
+    AtomicU64, Held, Ordering, Patience, Rank, assert_none_after, compiler_fence, full_fence,
+};
 use crate::ledger::chunks::HeldRun;
 
 use super::page_stack::PageStack;
@@ -52,11 +54,11 @@ pub enum Fences {
 }
 
 /// The magazine in the hands of its worker.
-pub struct Entered<'a>(&'a Magazine);
+pub struct Entered<'a>(&'a Magazine, #[allow(dead_code, reason = "for its drop")] Held);
 
 /// A drainer that has announced itself, and must pass a heavy fence before it goes on.
 #[must_use = "the worker waits until it is dropped"]
-pub struct Announced<'a>(&'a Magazine);
+pub struct Announced<'a>(&'a Magazine, #[allow(dead_code, reason = "for its drop")] Held);
 
 /// The magazine in the hands of a drainer.
 #[must_use = "the worker waits until it is dropped"]
@@ -80,10 +82,11 @@ impl Magazine {
     /// already (Protocol, 1).
     #[inline]
     pub fn enter(&self) -> Entered<'_> {
+        let held = Held::wait_for(Rank::Magazine);
         if !self.try_enter() {
             self.wait_and_enter();
         }
-        Entered(self)
+        Entered(self, held)
     }
 
     /// Enters, and steps back if there is a drainer.
@@ -123,10 +126,11 @@ impl Magazine {
 
     /// Announces a drainer; `None` while there is another one (Protocol, 2).
     pub fn announce(&self) -> Option<Announced<'_>> {
+        let held = Held::try_for(Rank::Magazine);
         // ORDERING: Acquire. Pairs with the Release of the last drainer (Protocol, 4). On failure
         // nothing is read.
         let set = self.drained.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed);
-        set.is_ok().then(|| Announced(self))
+        set.is_ok().then(|| Announced(self, held))
     }
 
     #[inline]
@@ -191,6 +195,7 @@ impl<'a> Announced<'a> {
     /// Waits until the worker is out. A heavy fence lies between the announcement and this call
     /// (Protocol, 3).
     pub fn wait(self) -> Drained<'a> {
+        assert_none_after(Rank::Magazine);
         let mut patience = Patience::new();
         // ORDERING: Acquire. Pairs with the Release in `leave` (Protocol, 4).
         while self.0.busy.load(Ordering::Acquire) != 0 {

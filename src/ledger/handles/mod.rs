@@ -10,6 +10,7 @@ mod gate;
 mod gates;
 mod handle;
 mod label;
+#[cfg(not(offheap_loom))]
 mod spares;
 mod word;
 
@@ -19,4 +20,5 @@ pub use gate::{Closed, Gate};
 pub use gates::Gates;
 pub use handle::{Generation, Handle, Kind, SLOTS_MAX};
 pub use label::LabelledGate;
+#[cfg(not(offheap_loom))]
 pub use spares::Spares;

@@ -1,11 +1,11 @@
 //! The slots that no handle names.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use crate::base::sync::{Guard, Lock, Rank};
 
 use super::handle::SLOTS_MAX;
 
 /// The indices of the slots of a table that no handle names.
-pub struct Spares(Mutex<Indices>);
+pub struct Spares(Lock<Indices>);
 
 struct Indices {
     /// Slots that were used before, the last one on top.
@@ -24,7 +24,7 @@ impl Spares {
     /// All slots, none of which was ever used.
     #[must_use]
     pub const fn new() -> Self {
-        Self(Mutex::new(Indices { used: Vec::new(), fresh: 0 }))
+        Self(Lock::new(Rank::Spares, Indices { used: Vec::new(), fresh: 0 }))
     }
 
     /// Takes up to `count` slots out, one by one; none if all are in use.
@@ -54,8 +54,8 @@ impl Spares {
         self.indices().used.extend(slots);
     }
 
-    fn indices(&self) -> MutexGuard<'_, Indices> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn indices(&self) -> Guard<'_, Indices> {
+        self.0.lock()
     }
 }
 

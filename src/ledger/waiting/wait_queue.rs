@@ -17,10 +17,10 @@
 //!    which wait for nobody.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-use crate::base::sync::{Mutex, MutexGuard};
+use crate::base::sync::{Lock, Rank, assert_nothing_is_held};
 use crate::base::units::LevelId;
 use crate::ledger::budget::{HasWaiters, QueuePosition, Refused};
 
@@ -61,7 +61,7 @@ pub struct Ticket(u64);
 
 /// Requests that wait.
 pub struct WaitQueue<R: Request> {
-    state: Mutex<State<R>>,
+    state: Lock<State<R>>,
 }
 
 /// Why a request that waited is refused.
@@ -141,12 +141,12 @@ impl<R: Request> WaitQueue<R> {
     #[must_use]
     pub fn new() -> Self {
         let state = State { next: 0, places: BTreeMap::new(), awaited: Vec::new() };
-        Self { state: Mutex::new(state) }
+        Self { state: Lock::new(Rank::WaitQueue, state) }
     }
 
     /// Joins the line at its end. The line is to be served then.
     pub fn join(&self, request: Arc<R>) -> Ticket {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let ticket = Ticket(state.next);
         state.next += 1;
         let place = Place { request, outcome: Outcome::Waits(None), waker: None };
@@ -157,8 +157,9 @@ impl<R: Request> WaitQueue<R> {
     /// How the request ended; if it has not ended yet, `waker` is woken then. A request that has
     /// ended leaves the line.
     pub fn poll(&self, ticket: Ticket, waker: &Waker) -> Poll<Result<R::Grant, WaitEnd>> {
+        assert_nothing_is_held("a waker");
         let waker = waker.clone();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if let Some(place) = state.places.get_mut(&ticket)
             && matches!(place.outcome, Outcome::Waits(_))
         {
@@ -177,7 +178,8 @@ impl<R: Request> WaitQueue<R> {
 
     /// Leaves the line; returns how the request ended, if it did. The line is to be served then.
     pub fn leave(&self, ticket: Ticket) -> Option<Result<R::Grant, WaitEnd>> {
-        let place = self.lock().places.remove(&ticket);
+        assert_nothing_is_held("a waker");
+        let place = self.state.lock().places.remove(&ticket);
         match place.map(|place| place.outcome) {
             Some(Outcome::Has(outcome)) => Some(outcome),
             Some(Outcome::Waits(_)) => None,
@@ -187,7 +189,7 @@ impl<R: Request> WaitQueue<R> {
 
     /// Ends a wait without success, unless it has ended already; returns its waker.
     pub fn end(&self, ticket: Ticket, why: WaitEnd) -> Option<Waker> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let place = state.places.get_mut(&ticket)?;
         if !matches!(place.outcome, Outcome::Waits(_)) {
             return None;
@@ -198,7 +200,7 @@ impl<R: Request> WaitQueue<R> {
 
     /// The requests that wait and were attempted, in the order in which they are served.
     pub fn waiting(&self) -> Vec<Waiting<R>> {
-        let state = self.lock();
+        let state = self.state.lock();
         let look = |ticket| {
             let place = state.places.get(&ticket)?;
             let Outcome::Waits(Some(refused)) = place.outcome else { return None };
@@ -209,11 +211,7 @@ impl<R: Request> WaitQueue<R> {
 
     /// Serves as many as can be, in their order (Protocol, 1).
     pub fn serve(&self) -> Served {
-        self.lock().serve()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State<R>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().serve()
     }
 }
 
@@ -301,7 +299,10 @@ fn turn<R: Request>(request: &R, refusing: &[LevelId]) -> QueuePosition {
 
 #[cfg(all(test, not(offheap_loom)))]
 mod tests {
+    use std::sync::PoisonError;
+
     use super::*;
+    use crate::base::sync::Mutex;
 
     /// A request that is refused, and counts how often, to which `PROMISED` says whether something
     /// is promised.

@@ -1,12 +1,12 @@
 //! What a manager knows of its pressure, and which listeners it tells.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
 use crate::base::panics::catch;
-use crate::base::sync::{AtomicU64, Ordering, full_fence};
+use crate::base::sync::{AtomicU64, Guard, Lock, Ordering, Rank, full_fence};
 use crate::base::threads::{Next, OnDemand, Threads, Wakeup};
 use crate::owners::node::supply::Supply;
 use crate::owners::sharing::queue::wake_all;
@@ -21,7 +21,7 @@ pub(in crate::manager) struct Gauge {
     supply: Arc<Supply>,
     thresholds: Thresholds,
     level: AtomicU64,
-    listeners: Mutex<Listeners>,
+    listeners: Lock<Listeners>,
     thread: OnDemand,
 }
 
@@ -50,13 +50,13 @@ impl Gauge {
             thresholds: Thresholds::new(shares, supply.budget.limit()),
             supply,
             level: AtomicU64::new(0),
-            listeners: Mutex::default(),
+            listeners: Lock::new(Rank::Listeners, Listeners::default()),
             thread: OnDemand::default(),
         }
     }
 
-    pub(in crate::manager) fn listeners(&self) -> MutexGuard<'_, Listeners> {
-        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(in crate::manager) fn listeners(&self) -> Guard<'_, Listeners> {
+        self.listeners.lock()
     }
 
     /// The callback of a subscription, if it is still there.

@@ -14,10 +14,11 @@
 
 use std::any::{Any, type_name};
 use std::collections::HashMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, ThreadId};
 
 use crate::base::error::LeaseError;
+use crate::base::sync::{Condvar, Lock, Rank};
 use crate::owners::reservation::Reservation;
 
 /// A shared resource in numbers.
@@ -36,11 +37,17 @@ pub struct SharedResourceStats {
 }
 
 /// The resources of a manager.
-#[derive(Default)]
 pub(in crate::manager) struct SharedResources {
-    table: Mutex<Table>,
+    table: Lock<Table>,
     /// A slot is no longer busy.
     changed: Condvar,
+}
+
+impl Default for SharedResources {
+    fn default() -> Self {
+        let table = Lock::new(Rank::Resources, Table::default());
+        Self { table, changed: Condvar::new() }
+    }
 }
 
 #[derive(Default)]
@@ -82,7 +89,7 @@ pub(in crate::manager) enum Joined<'a, T> {
 impl SharedResources {
     /// The resources that are leased, by name.
     pub(in crate::manager) fn stats(&self) -> Vec<SharedResourceStats> {
-        let table = self.lock();
+        let table = self.table.lock();
         let open = table.slots.iter().filter_map(|(name, slot)| Some((name, slot.open()?)));
         let mut stats: Vec<_> = open.map(|(name, open)| open.stats(name)).collect();
         stats.sort_by(|one, two| one.name.cmp(&two.name));
@@ -94,17 +101,13 @@ impl SharedResources {
         Busy { resources: self, name }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Waits until nobody opens or closes the resource, and joins its leases or begins to open it.
     pub(in crate::manager) fn join<'a, T: Send + Sync + 'static, E>(
         &'a self,
         name: &'a Arc<str>,
     ) -> Result<Joined<'a, T>, LeaseError<E>> {
         let me = thread::current().id();
-        let mut table = self.lock();
+        let mut table = self.table.lock();
         loop {
             match table.slots.get_mut(name) {
                 None => {
@@ -121,14 +124,14 @@ impl SharedResources {
                 return Err(LeaseError::WaitsForItself { name: Arc::clone(name) });
             }
             table.waiting.insert(me, Arc::clone(name));
-            table = self.changed.wait(table).unwrap_or_else(PoisonError::into_inner);
+            table = table.wait(&self.changed);
             table.waiting.remove(&me);
         }
     }
 
     /// Changes a slot that this thread kept busy, and wakes threads that wait for it.
     fn change(&self, change: impl FnOnce(&mut HashMap<Arc<str>, Slot>)) {
-        change(&mut self.lock().slots);
+        change(&mut self.table.lock().slots);
         self.changed.notify_all();
     }
 }
@@ -221,7 +224,7 @@ impl SharedResources {
     /// Counts a lease off. With the last one, the resource is handed over to be closed, and its
     /// slot is busy.
     pub(in crate::manager) fn count_off(&self, name: &Arc<str>) -> Option<Open> {
-        let mut table = self.lock();
+        let mut table = self.table.lock();
         let slot = table.slots.get_mut(name)?;
         let Slot::Open(open) = slot else { return None };
         open.leases -= 1;

@@ -2,16 +2,22 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 
 use metrics::{SharedString, gauge};
+
+use crate::base::sync::{Lock, Rank};
 
 use super::numbers::OwnerStats;
 
 /// The labels of owners that were published last, for each name of the manager, so that those that
 /// are gone do not stay as they were.
-#[derive(Default)]
-pub(in crate::manager) struct Published(Mutex<BTreeMap<String, Vec<String>>>);
+pub(in crate::manager) struct Published(Lock<BTreeMap<String, Vec<String>>>);
+
+impl Default for Published {
+    fn default() -> Self {
+        Self(Lock::new(Rank::Published, BTreeMap::new()))
+    }
+}
 
 impl Published {
     pub(in crate::manager) fn publish(
@@ -29,7 +35,7 @@ impl Published {
             *sums = std::array::from_fn(|at| sums[at].saturating_add(more[at]));
         }
         let present = labels.keys().cloned().collect();
-        let mut published = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut published = self.0.lock();
         let before = published.insert(manager.to_owned(), present);
         drop(published);
         for gone in before.unwrap_or_default() {

@@ -2,12 +2,11 @@
 
 use std::io;
 use std::panic::resume_unwind;
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use crate::base::limits::ADDRESS_SPACE_BYTES_MAX;
 use crate::base::seeded::{Bug, is_planted};
-use crate::base::sync::{AtomicU64, Ordering, read};
+use crate::base::sync::{AtomicU64, Lock, Ordering, Rank, read};
 use crate::base::units::{PageCount, PageSize, Span};
 use crate::ledger::chunks::HeldRun;
 use crate::ledger::free_list::Strategy;
@@ -32,7 +31,7 @@ pub(crate) struct OffHeap {
     /// The policy of threads that release, if there is one.
     on_release: Option<OnRelease>,
     /// The thread that has it trims: one at a time, as two would only find less each.
-    trimming: Mutex<()>,
+    trimming: Lock<()>,
     exchanges: AtomicU64,
     given_back_pages: AtomicU64,
 }
@@ -111,7 +110,7 @@ impl OffHeap {
                         written: (zero_policy == ZeroPolicy::OnAllocate)
                             .then(|| PageSet::new(mapped)),
                         on_release: OnRelease::new(options.idle_memory, page_size),
-                        trimming: Mutex::new(()),
+                        trimming: Lock::new(Rank::Trimming, ()),
                         exchanges: AtomicU64::new(0),
                         given_back_pages: AtomicU64::new(0),
                     };
@@ -183,7 +182,7 @@ impl OffHeap {
                 let count = |run: &HeldRun| pages += u64::from(run.pages().get());
                 self.stock.release_runs(runs.into_iter().inspect(count));
                 if policy.is_due(pages)
-                    && let Ok(_only) = self.trimming.try_lock()
+                    && let Some(_only) = self.trimming.try_lock()
                 {
                     policy.look(&self.stock, |idle_pages_max| self.trim_pages(idle_pages_max));
                 }
@@ -194,7 +193,7 @@ impl OffHeap {
     /// Gives free pages back to the system until at most `idle_bytes_max` of those that are left
     /// may be resident; returns the bytes that it gave back. Waits for another trim.
     pub(crate) fn trim(&self, idle_bytes_max: usize) -> usize {
-        let _only = self.trimming.lock().unwrap_or_else(PoisonError::into_inner);
+        let _only = self.trimming.lock();
         let page_bytes = self.region.page_size().bytes();
         let pages = self.trim_pages((idle_bytes_max / page_bytes) as u64);
         usize::try_from(pages).unwrap_or(usize::MAX).saturating_mul(page_bytes)

@@ -1,11 +1,11 @@
 //! Where an owner stands among those that share a budget: its priority, its share, and what it can
 //! give back.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use crate::base::bytes::to_usize;
 use crate::base::error::ReclaimStatus;
-use crate::base::sync::{AtomicU64, Ordering};
+use crate::base::sync::{AtomicU64, Guard, Lock, Ordering, Rank};
 use crate::ledger::waiting::reclaim_request::ReclaimRequest;
 
 /// A call that has an owner give memory back: of about so many bytes.
@@ -47,7 +47,7 @@ pub(crate) struct SharingState {
 
 /// How an owner gives memory back, and what is asked of it.
 pub(crate) struct ReclaimState {
-    mode: Mutex<ReclaimMode>,
+    mode: Lock<ReclaimMode>,
     /// Whether it is asked also for requests of its own.
     pub(crate) includes_own: bool,
     asked: ReclaimRequest,
@@ -92,7 +92,7 @@ impl ReclaimState {
         let is_polled = matches!(mode, ReclaimMode::Polled);
         let asked = ReclaimRequest::new(if is_polled { u64::MAX } else { 0 });
         let [has_told, given] = [u64::from(is_polled), 0].map(AtomicU64::new);
-        Self { mode: Mutex::new(mode), includes_own, asked, has_told, given }
+        Self { mode: Lock::new(Rank::ReclaimMode, mode), includes_own, asked, has_told, given }
     }
 
     pub(crate) fn given_bytes(&self) -> u64 {
@@ -166,7 +166,7 @@ impl ReclaimState {
         used_bytes.min(to_usize(self.asked.told_bytes()))
     }
 
-    fn mode(&self) -> MutexGuard<'_, ReclaimMode> {
-        self.mode.lock().unwrap_or_else(PoisonError::into_inner)
+    fn mode(&self) -> Guard<'_, ReclaimMode> {
+        self.mode.lock()
     }
 }

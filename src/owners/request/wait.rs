@@ -7,6 +7,7 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use crate::base::error::Reason;
+use crate::base::sync::assert_nothing_is_held;
 use crate::ledger::budget::Refused;
 use crate::ledger::waiting::wait_queue::Ticket;
 use crate::owners::node::charge::Charge;
@@ -33,6 +34,7 @@ impl Wait {
     /// Blocks the thread until it comes to something, or the deadline is there.
     fn block(mut self, deadline: Option<Instant>) -> Result<Charge, Denial> {
         let deadline = if is_arbiter() { Some(Instant::now()) } else { deadline };
+        assert_nothing_is_held("waiting for memory");
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         loop {
             if let Poll::Ready(outcome) = self.poll_with(&waker) {

@@ -1,5 +1,6 @@
 //! Many segments at once: made of one charge, and given back together.
 
+use crate::base::sync::assert_nothing_is_held;
 use crate::memory::block::Block;
 use crate::owners::node::charge::{Charge, Grant};
 
@@ -29,6 +30,7 @@ pub(crate) fn split(blocks: Vec<Block>, mut charge: Charge) -> Vec<MemorySegment
 /// sure to have. So one that waits for its next segment, from a channel perhaps, keeps none of
 /// those before.
 pub(crate) fn release_all(segments: impl IntoIterator<Item = MemorySegment>) {
+    assert_nothing_is_held("an iterator of the caller's");
     let mut segments = segments.into_iter();
     let mut gathered = Gathered { blocks: Vec::new(), charge: None };
     while let Some(first) = segments.next() {

@@ -1,7 +1,8 @@
 //! The owners and workers of a manager: which are there.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
+use crate::base::sync::{Lock, Rank};
 use crate::owners::node::owner_node::OwnerNode;
 use crate::owners::node::supply::Supply;
 use crate::owners::node::worker_node::WorkerNode;
@@ -11,10 +12,11 @@ use crate::owners::node::worker_node::WorkerNode;
 /// work. On the way to memory it is locked only once for each owner, when that gets its depot.
 pub(crate) struct Registry {
     supply: Arc<Supply>,
-    members: Mutex<Members>,
+    members: Lock<Members>,
 }
 
 /// A caller that has these locked may let go of an owner, or of a worker. So that takes no lock.
+/// The caller keeps the manager, so that is not let go of here.
 #[derive(Default)]
 struct Members {
     owners: Vec<Weak<OwnerNode>>,
@@ -31,12 +33,12 @@ pub(crate) struct Snapshot {
 
 impl Registry {
     pub(crate) fn new(supply: &Arc<Supply>) -> Self {
-        Self { supply: Arc::clone(supply), members: Mutex::default() }
+        Self { supply: Arc::clone(supply), members: Lock::new(Rank::Registry, Members::default()) }
     }
 
     /// Looks at the owners and workers that are there, while none comes.
     pub(crate) fn snapshot<T>(&self, look: impl FnOnce(&Snapshot) -> T) -> T {
-        let members = self.members();
+        let members = self.members.lock();
         // Gone before the lock is, so that the next to lock finds no owner kept alive by this.
         let snapshot = Snapshot {
             owners: members.owners.iter().filter_map(Weak::upgrade).collect(),
@@ -48,25 +50,25 @@ impl Registry {
 
     /// Whether there is an owner of which this is true.
     pub(crate) fn any_owner(&self, is_true: impl FnMut(Arc<OwnerNode>) -> bool) -> bool {
-        self.members().owners.iter().filter_map(Weak::upgrade).any(is_true)
+        self.members.lock().owners.iter().filter_map(Weak::upgrade).any(is_true)
     }
 
     /// Makes what drainers look for, while none is at work.
     pub(crate) fn while_nobody_drains(&self, make: &mut dyn FnMut()) {
-        let _members = self.members();
+        let _members = self.members.lock();
         make();
     }
 
     /// Lets drainers, errors and statistics know of an owner.
     pub(crate) fn add_owner(&self, owner: &Arc<OwnerNode>) {
-        let mut members = self.members();
+        let mut members = self.members.lock();
         members.owners.retain(|owner| owner.strong_count() > 0);
         members.owners.push(Arc::downgrade(owner));
     }
 
     /// Lets drainers know of a worker.
     pub(crate) fn add_worker(&self, worker: &Arc<WorkerNode>) {
-        let mut members = self.members();
+        let mut members = self.members.lock();
         members.workers.push(Arc::downgrade(worker));
         // Those that wait had everything brought back before there was this one.
         if !worker.owner().is_awaited() {
@@ -76,17 +78,13 @@ impl Registry {
 
     pub(crate) fn remove_worker(&self, worker: &Arc<WorkerNode>) {
         let mine = Arc::as_ptr(worker);
-        self.members().workers.retain(|worker| !std::ptr::eq(worker.as_ptr(), mine));
+        self.members.lock().workers.retain(|worker| !std::ptr::eq(worker.as_ptr(), mine));
     }
 
     /// The owners and the workers that are remembered, gone or not.
     #[cfg(test)]
     pub(crate) fn remembered(&self) -> (usize, usize) {
-        let members = self.members();
+        let members = self.members.lock();
         (members.owners.len(), members.workers.len())
-    }
-
-    fn members(&self) -> MutexGuard<'_, Members> {
-        self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -61,11 +61,14 @@ async fn serve() -> Outcome<()> {
         }
     });
 
-    // Every tenth task has no patience, and every twentieth is cancelled. Both leave the line.
-    let owner = manager.owner("service").register()?;
+    // An owner for each task that waits. Those without patience or cancelled leave the line.
+    let service = manager.owner("service").register()?;
     let patience = |number| Duration::from_secs(if number % 10 == 9 { 0 } else { 10 });
-    let spawn = |number| tokio::spawn(timeout(patience(number), work(owner.clone(), number)));
-    let tasks: Vec<_> = (0..200).map(spawn).collect();
+    let spawn = |number| {
+        let task = service.child(format!("task {number}")).register()?;
+        Ok(tokio::spawn(timeout(patience(number), work(task, number))))
+    };
+    let tasks = (0..200).map(spawn).collect::<Outcome<Vec<_>>>()?;
     tasks.iter().step_by(20).for_each(JoinHandle::abort);
 
     let (mut served, mut late, mut cancelled) = (0, 0, 0);
@@ -81,12 +84,10 @@ async fn serve() -> Outcome<()> {
     }
     println!("{served} tasks served, {late} late, {cancelled} cancelled");
     assert!(served >= 170 && served + late + cancelled == 200);
-
     let stats = manager.stats();
     println!("the cache gave {} bytes in {} calls", stats.reclaimed_bytes, stats.reclaims);
     assert!(stats.reclaimed_bytes > 0 && stats.waiting_requests == 0);
-    assert_eq!(owner.used_bytes(), 0, "who left the line holds nothing");
-
+    assert_eq!(service.used_bytes(), 0, "who left the line holds nothing");
     cache.pages().clear();
     manager.shutdown()?; // nothing is out; those who await a change of the pressure are told
     Ok(levels.await?)

@@ -655,6 +655,22 @@ typedef struct {
    * The bytes that were given back to the system while the region stayed mapped.
    */
   uint64_t given_back_bytes;
+  /**
+   * The bytes that owners hold.
+   */
+  size_t used_bytes;
+  /**
+   * The requests that wait in line.
+   */
+  size_t waiting_requests;
+  /**
+   * How often owners were asked to give memory back.
+   */
+  uint64_t reclaims;
+  /**
+   * The bytes that they gave back then, as their accounts say.
+   */
+  uint64_t reclaimed_bytes;
 } offheap_manager_stats;
 
 /**

@@ -144,3 +144,4 @@ else()
   endif()
 endif()
 CMAKE
+echo "installed offheap $version below ${prefix}: try pkg-config --cflags --libs offheap"

@@ -86,6 +86,10 @@ fn record(stats: &crate::stats::ManagerStats) -> ManagerStats {
         owners: stats.owners.len(),
         exchanges: stats.exchanges,
         given_back_bytes: stats.given_back_bytes,
+        used_bytes: stats.used_bytes,
+        waiting_requests: stats.waiting_requests,
+        reclaims: stats.reclaims,
+        reclaimed_bytes: stats.reclaimed_bytes,
     }
 }
 

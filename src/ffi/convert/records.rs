@@ -67,6 +67,14 @@ pub struct ManagerStats {
     pub exchanges: u64,
     /// The bytes that were given back to the system while the region stayed mapped.
     pub given_back_bytes: u64,
+    /// The bytes that owners hold.
+    pub used_bytes: usize,
+    /// The requests that wait in line.
+    pub waiting_requests: usize,
+    /// How often owners were asked to give memory back.
+    pub reclaims: u64,
+    /// The bytes that they gave back then, as their accounts say.
+    pub reclaimed_bytes: u64,
 }
 
 /// An owner in numbers, at one moment. Set `size` before the call, as for a manager.

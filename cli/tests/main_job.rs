@@ -161,7 +161,7 @@ fn bad_values_are_named_with_their_rule() {
         ("--scale nan", ["'nan'", "a number from 0.001 to 100000"]),
         ("--rows 5 --scale 1", ["--rows <N>", "cannot be used with"]),
         ("--memory lots", ["'lots'", "a suffix such as KiB"]),
-        ("--memory 0", ["0 bytes", "does not hold one page of 32768 bytes"]),
+        ("--memory 0", ["no capacity was set", "in bytes or as a fraction"]),
         ("--memory 1000", ["1000 bytes", "does not hold one page of 32768 bytes"]),
         (
             "--memory 64KiB",

@@ -71,12 +71,15 @@ impl Reclaimable for Called {
     fn prepare(&self) -> Option<ReclaimCall> {
         let reserve = SpillReserve::new(&*self.owner.upgrade()?, &self.commons.upgrade()?)?;
         let reclaimer = Weak::clone(&self.reclaimer);
-        Some(Box::new(move |bytes| {
-            let Some(reclaimer) = reclaimer.upgrade() else { return };
-            let reserve = &reserve;
-            // It may be the last handle that is let go of here. One that panics has given what it
-            // has given.
-            let _ = catch(move || reclaimer.reclaim(to_usize(bytes), reserve));
+        Some(Box::new(move |bytes, is_done| {
+            if let Some(reclaimer) = reclaimer.upgrade() {
+                let reserve = &reserve;
+                // It may be the last handle that is let go of here. One that panics has given what
+                // it has given.
+                let _ = catch(move || reclaimer.reclaim(to_usize(bytes), reserve));
+            }
+            is_done();
+            drop(reserve);
         }))
     }
 }
@@ -191,12 +194,39 @@ impl DerefMut for ReservedSegment<'_> {
 ///
 /// Neither `Send` nor `Sync`: the owner answers on one thread, whose requests are told apart.
 pub struct ReclaimGuard<'a> {
-    owner: Owner,
     target_bytes: usize,
+    // From here on in the order in which they end.
+    given: NotesGiven,
     reserve: SpillReserve<'a>,
-    /// What it held when it began.
-    used_before: u64,
     _here: Answering,
+    _at_work: AtWork,
+}
+
+/// Notes what an owner gave since it held so much, as its account says when this is dropped.
+struct NotesGiven {
+    node: Arc<OwnerNode>,
+    used_before: u64,
+}
+
+impl Drop for NotesGiven {
+    fn drop(&mut self) {
+        self.node.note_given(self.used_before);
+    }
+}
+
+/// That an owner is at work on what it was asked for, until this is dropped.
+struct AtWork {
+    node: Arc<OwnerNode>,
+    commons: Arc<Commons>,
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        let asked = self.node.sharing().reclaim.asked();
+        asked.request(0);
+        asked.end();
+        self.commons.wake_arbiter();
+    }
 }
 
 impl ReclaimGuard<'_> {
@@ -213,20 +243,10 @@ impl ReclaimGuard<'_> {
     }
 }
 
-impl Drop for ReclaimGuard<'_> {
-    fn drop(&mut self) {
-        self.owner.node().note_given(self.used_before);
-        let asked = self.owner.node().sharing().reclaim.asked();
-        asked.request(0);
-        asked.end();
-        self.owner.commons().wake_arbiter();
-    }
-}
-
 impl fmt::Debug for ReclaimGuard<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReclaimGuard")
-            .field("owner", &self.owner.path())
+            .field("owner", &self.given.node.path())
             .field("target_bytes", &self.target_bytes)
             .finish_non_exhaustive()
     }
@@ -269,9 +289,12 @@ impl Owner {
             asked.end();
             return None;
         };
+        let (node, commons) = (Arc::clone(self.node()), Arc::clone(self.commons()));
         let used_before = self.node().account().used_bytes();
-        let _here = Answering::new(self.node());
-        Some(ReclaimGuard { owner: self.clone(), target_bytes, reserve, used_before, _here })
+        let given = NotesGiven { node: Arc::clone(&node), used_before };
+        let here = Answering::new(&node);
+        let at_work = AtWork { node, commons };
+        Some(ReclaimGuard { target_bytes, given, reserve, _here: here, _at_work: at_work })
     }
 
     /// Says how many bytes this owner could give back if it were asked: all it uses, if it never

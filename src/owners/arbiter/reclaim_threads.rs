@@ -71,14 +71,19 @@ pub(super) fn reclaim(commons: &Arc<Commons>, owner: &Arc<OwnerNode>, bytes: u64
     }
     let used_before = owner.account().used_bytes();
     reclaim.set_given(0);
-    let prepared = reclaim.reclaimable().and_then(|reclaimable| reclaimable.prepare());
-    let started = prepared.is_some_and(|give_back| {
+    let reclaimable = reclaim.reclaimable();
+    let prepared = reclaimable.as_ref().and_then(|reclaimable| reclaimable.prepare());
+    let started = prepared.zip(reclaimable).is_some_and(|(give_back, reclaimable)| {
         let (mine, commons) = (Arc::clone(owner), Arc::clone(commons));
         let call = move || {
             let _calling = Calling::new();
-            // The reserve is part of the call, and so is over before the next one can begin.
-            give_back(bytes);
-            mine.note_given(used_before);
+            // Since then it may have been taken off, or another one set in its place.
+            if mine.sharing().reclaim.calls(&reclaimable) {
+                give_back(bytes, &mut || mine.note_given(used_before));
+            } else {
+                drop(give_back);
+            }
+            // The reserve was part of the call, and so is over before the next one can begin.
             mine.sharing().reclaim.asked().end();
             commons.wake_arbiter();
         };

@@ -81,6 +81,7 @@ impl Arbiter {
     pub(crate) fn look(&mut self, commons: &Arc<Commons>) -> Next {
         let now = Instant::now();
         self.finish_asks(commons, now);
+        self.late_probes.retain(|probe| !probe.has_ended());
         let waiting = commons.queue.waiting();
         share_out(commons, |owner| {
             waiting.iter().any(|waiting| std::ptr::eq(&**waiting.request.owner(), owner))
@@ -139,6 +140,8 @@ impl Arbiter {
         else {
             return hope;
         };
+        // Looked at first: an owner that answers from here on is no candidate yet below.
+        let is_an_answer_due = self.is_an_answer_due(commons, now);
         let may_be_asked = |owner: &Arc<OwnerNode>| {
             let is = |other: &Weak<OwnerNode>| std::ptr::eq(other.as_ptr(), &**owner);
             // An owner that waits does not look.
@@ -160,7 +163,8 @@ impl Arbiter {
                     self.probe = None;
                 }
                 _ => {
-                    self.late_probes.extend(self.probe.take());
+                    let late = self.probe.take().filter(|probe| !probe.has_ended());
+                    self.late_probes.extend(late);
                     self.probe = ReclaimableProbe::start(commons, &candidates);
                     // Without a thread for it no owner can be called.
                     return if self.probe.is_some() { Outlook::Called } else { hope };
@@ -173,7 +177,7 @@ impl Arbiter {
             Outlook::None if is_held_up && self.asks.iter().any(|ask| !ask.is_polled) => {
                 Outlook::Called
             }
-            Outlook::None if self.is_an_answer_due(commons, now) => Outlook::Called,
+            Outlook::None if is_an_answer_due => Outlook::Called,
             hope => hope,
         }
     }

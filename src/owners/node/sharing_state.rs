@@ -8,8 +8,9 @@ use crate::base::error::ReclaimStatus;
 use crate::base::sync::{AtomicU64, Guard, Lock, Ordering, Rank};
 use crate::ledger::waiting::reclaim_request::ReclaimRequest;
 
-/// A call that has an owner give memory back: of about so many bytes.
-pub(crate) type ReclaimCall = Box<dyn FnOnce(u64) + Send>;
+/// A call that has an owner give memory back, of about so many bytes. It tells when that is done,
+/// while it has the spill reserve yet.
+pub(crate) type ReclaimCall = Box<dyn FnOnce(u64, &mut dyn FnMut()) + Send>;
 
 /// What to call for memory that an owner holds.
 pub(crate) trait Reclaimable: Send + Sync {
@@ -151,6 +152,12 @@ impl ReclaimState {
             ReclaimMode::Called(reclaimable) => Some(Arc::clone(reclaimable)),
             ReclaimMode::Never | ReclaimMode::Polled => None,
         }
+    }
+
+    /// Whether `reclaimable` is what is called now.
+    pub(crate) fn calls(&self, reclaimable: &Arc<dyn Reclaimable>) -> bool {
+        let address = |it: &Arc<dyn Reclaimable>| Arc::as_ptr(it).cast::<()>();
+        self.reclaimable().is_some_and(|now| address(&now) == address(reclaimable))
     }
 
     pub(crate) fn can_be_asked(&self) -> bool {

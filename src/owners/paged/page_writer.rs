@@ -41,8 +41,8 @@ use super::page_reader::PageReader;
 ///
 /// # Errors
 ///
-/// [`write`](Write::write) allocates as [`Owner::allocate_page`] does, and may wait as long. A
-/// refusal is an error of the kind that [`AllocationError`] becomes, mostly
+/// [`write`](Write::write) allocates as [`Owner::allocate_page`] does, and may wait as long for
+/// each page. A refusal is an error of the kind that [`AllocationError`] becomes, mostly
 /// [`OutOfMemory`](io::ErrorKind::OutOfMemory). Nothing is lost: what fits was written, which
 /// [`len`](Self::len) tells, and after others gave memory back the rest can be. A write that begins
 /// beyond the end gets all pages for the gap, or changes nothing.

@@ -62,7 +62,7 @@ static void refusals() {
 static void mistakes() {
     THROWS(offheap::call_error, (void)offheap::config().build(),
            caught.status() == OFFHEAP_STATUS_CONFIG &&
-               says(caught.what(), "a capacity of 0 bytes does not hold one page of 32768 bytes"));
+               says(caught.what(), "no capacity was set, in bytes or as a fraction of what is available"));
     THROWS(std::runtime_error, offheap::config().mode(static_cast<offheap::mode>(2)),
            says(caught.what(), "`mode` is 2"));
     const offheap::manager manager = new_manager(10);

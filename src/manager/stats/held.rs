@@ -8,6 +8,7 @@ use crate::memory::arena::OffHeap;
 use crate::owners::node::owner_node::OwnerNode;
 use crate::owners::sharing::commons::Commons;
 use crate::owners::sharing::registry::Snapshot;
+use crate::owners::sharing::usage::holder_of;
 
 use super::numbers::OwnerStats;
 
@@ -21,9 +22,10 @@ pub(in crate::manager) struct Held {
 
 impl Held {
     pub(in crate::manager) fn new(commons: &Commons, present: &Snapshot) -> Self {
-        let used = present.sums_below(|owner| present.own_bytes_of(owner));
-        let stats_of = |(owner, used_bytes): (&Arc<OwnerNode>, usize)| {
-            let holder = present.holder(owner);
+        let own: Vec<_> = present.owners.iter().map(|owner| present.own_bytes_of(owner)).collect();
+        let used = present.sums_below(own.clone());
+        let stats_of = |((owner, own_bytes), used_bytes): ((&Arc<OwnerNode>, usize), usize)| {
+            let holder = holder_of(owner, own_bytes);
             OwnerStats {
                 path: holder.path,
                 used_bytes,
@@ -40,7 +42,7 @@ impl Held {
             reserved_bytes: to_usize(reserved.saturating_sub(present.allowance_bytes())),
             cached_bytes: present.cached_bytes(),
             available_bytes: to_usize(present.free_bytes(&commons.supply.budget)),
-            owners: present.owners.iter().zip(used).map(stats_of).collect(),
+            owners: present.owners.iter().zip(own).zip(used).map(stats_of).collect(),
         }
     }
 }

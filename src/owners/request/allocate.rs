@@ -42,7 +42,7 @@ impl Requester<'_> {
         first: Result<T, Denial>,
         attempt: impl Fn() -> Result<T, Denial>,
     ) -> Result<T, Denial> {
-        let everybodys = || self.commons.drained(DrainScope::Everybody, |_| attempt());
+        let everybodys = || self.commons.drained(DrainScope::Everybody, &attempt);
         let first = match first {
             Err(Denial::Refused(Refused::Turn { .. })) => {
                 // The first in line may want something else by now.
@@ -54,7 +54,7 @@ impl Requester<'_> {
         match first {
             Err(Denial::Refused(Refused::Account { level, .. })) => {
                 let full = self.node.ancestor(level).unwrap_or(self.node);
-                match self.commons.drained(DrainScope::Below(full), |_| attempt()) {
+                match self.commons.drained(DrainScope::Below(full), &attempt) {
                     Err(denial) if denial.is_for_want_of_memory() => everybodys(),
                     answer => answer,
                 }
@@ -160,7 +160,7 @@ impl Requester<'_> {
                 // The request that is first in line may want something else by now.
                 self.commons.serve();
                 // What is kept at hand is neither in the budget nor in a hole.
-                self.commons.drained(DrainScope::Everybody, |_| attempt())
+                self.commons.drained(DrainScope::Everybody, attempt)
             }
         };
         match found {

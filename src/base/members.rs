@@ -19,11 +19,14 @@ pub(crate) struct Members<T> {
     next: usize,
 }
 
-/// The members at one moment.
+/// The members at one moment. It keeps the last of them, and only remembers the others.
 pub(crate) struct Roll<T> {
     chunks: Vec<Arc<[Weak<T>]>>,
-    last: Vec<Weak<T>>,
+    last: Vec<Arc<T>>,
 }
+
+/// How many handles are looked at before they are taken: the processor fetches so many at a time.
+const AHEAD: usize = 16;
 
 impl<T> Default for Members<T> {
     fn default() -> Self {
@@ -71,7 +74,17 @@ impl<T> Members<T> {
 
     /// A copy.
     pub(crate) fn roll(&self) -> Roll<T> {
-        Roll { chunks: self.chunks.clone(), last: self.last.clone() }
+        let last = self.last.iter().filter_map(Weak::upgrade).collect();
+        Roll { chunks: self.chunks.clone(), last }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.chunks.is_empty() && self.last.is_empty()
+    }
+
+    /// What a copy would be.
+    pub(crate) fn into_roll(self) -> Roll<T> {
+        Roll { last: self.last.iter().filter_map(Weak::upgrade).collect(), chunks: self.chunks }
     }
 
     /// The members that are remembered, gone or not.
@@ -82,10 +95,20 @@ impl<T> Members<T> {
 }
 
 impl<T> Roll<T> {
+    /// As many as are in it, at most.
+    pub(crate) fn len(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.len()).sum::<usize>() + self.last.len()
+    }
+
     /// Those that are still present, in the order in which they came.
     pub(crate) fn present(&self) -> impl Iterator<Item = Arc<T>> {
-        let chunks = self.chunks.iter().flat_map(|chunk| chunk.iter());
-        chunks.chain(&self.last).filter_map(Weak::upgrade)
+        let few = self.chunks.iter().flat_map(|chunk| chunk.chunks(AHEAD));
+        let of_chunks = few.flat_map(|few| {
+            // Plain loads, which wait for memory side by side. The handles take turns.
+            let is_any = few.iter().fold(false, |any, member| any | is_present(member));
+            few.iter().take(if is_any { AHEAD } else { 0 }).filter_map(Weak::upgrade)
+        });
+        of_chunks.chain(self.last.iter().cloned())
     }
 }
 
@@ -141,7 +164,8 @@ mod tests {
         members.add(Arc::downgrade(&more));
         assert_eq!(roll.present().count(), CHUNK + 3);
         drop(kept);
-        assert_eq!((roll.present().count(), present(&members)), (0, vec![0]));
+        drop(roll);
+        assert_eq!(present(&members), [0]);
     }
 
     #[test]

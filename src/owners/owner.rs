@@ -13,7 +13,6 @@ use crate::owners::segment::gathered;
 use crate::owners::segment::memory_segment::MemorySegment;
 use crate::owners::sharing::commons::Commons;
 use crate::owners::sharing::policy::Share;
-use crate::owners::sharing::usage::used_bytes_of;
 
 /// An operator, a task or a query that holds memory, under a limit.
 ///
@@ -117,7 +116,7 @@ impl Owner {
     /// Takes the locks of the lists of those, each for a moment.
     #[must_use]
     pub fn used_bytes(&self) -> usize {
-        used_bytes_of(&self.node)
+        self.commons.registry.used_bytes_of(&self.node)
     }
 
     /// The bytes it could take now, as far as its limit and the budget are concerned. What is kept

@@ -22,7 +22,9 @@ pub(in crate::manager) struct Held {
 
 impl Held {
     pub(in crate::manager) fn new(commons: &Commons, present: &Snapshot) -> Self {
-        let own: Vec<_> = present.owners.iter().map(|owner| present.own_bytes_of(owner)).collect();
+        let cached = present.cached_bytes();
+        let cached_bytes = cached.iter().sum();
+        let own = present.own_bytes_besides(cached);
         let used = present.sums_below(own.clone());
         let stats_of = |((owner, own_bytes), used_bytes): ((&Arc<OwnerNode>, usize), usize)| {
             let holder = holder_of(owner, own_bytes);
@@ -40,7 +42,7 @@ impl Held {
         let reserved = commons.supply.budget.reserved_bytes();
         Self {
             reserved_bytes: to_usize(reserved.saturating_sub(present.allowance_bytes())),
-            cached_bytes: present.cached_bytes(),
+            cached_bytes,
             available_bytes: to_usize(present.free_bytes(&commons.supply.budget)),
             owners: present.owners.iter().zip(own).zip(used).map(stats_of).collect(),
         }

@@ -26,24 +26,27 @@ pub(crate) trait Above: Send + Sync {
 }
 
 /// What all handles and segments of an owner share.
+///
+/// What is looked at when all owners are comes first, so that it lies together in memory.
+#[repr(C)]
 pub(crate) struct OwnerNode {
-    name: Arc<str>,
-    /// The names of those above it and its own.
-    path: Arc<str>,
-    parent: Option<Arc<Self>>,
-    /// Those right below it.
-    children: OnceLock<Lock<Members<Self>>>,
-    /// A handle on itself.
-    itself: Weak<Self>,
-    /// Its place in the order of registration.
-    number: AtomicU64,
+    account: Account,
     /// Which list of what may be open it was entered in last.
     entered: AtomicU64,
+    parent: Option<Arc<Self>>,
+    /// Its place in the order of registration.
+    number: AtomicU64,
+    /// Those right below it.
+    children: OnceLock<Lock<Members<Self>>>,
+    pages: OwnerPages,
+    sharing: SharingState,
+    /// The names of those above it and its own.
+    path: Arc<str>,
+    name: Arc<str>,
     /// Whether its bytes are those of the spill reserve.
     is_of_reserve: bool,
-    account: Account,
-    sharing: SharingState,
-    pages: OwnerPages,
+    /// A handle on itself.
+    itself: Weak<Self>,
     supply: Arc<Supply>,
     above: Arc<dyn Above>,
 }
@@ -100,6 +103,7 @@ impl OwnerNode {
 
     /// The owner in its place, where handles on it can be had.
     pub(crate) fn placed(self) -> Arc<Self> {
+        self.sharing.reclaim.count_in(&self.supply.givers);
         Arc::new_cyclic(|itself| Self { itself: Weak::clone(itself), ..self })
     }
 
@@ -114,12 +118,17 @@ impl OwnerNode {
         self.children.get_or_init(new).lock().add(Arc::downgrade(child));
     }
 
+    /// Whether others are, or were, below it.
+    pub(crate) fn is_parent(&self) -> bool {
+        self.children.get().is_some()
+    }
+
     /// Those right below it.
-    pub(crate) fn children(&self) -> Option<Roll<Self>> {
+    fn children(&self) -> Option<Roll<Self>> {
         self.children.get().map(|children| children.lock().roll())
     }
 
-    /// It, unless it is about to be gone, and all below it: parents before their children.
+    /// It, unless it is about to be gone, and all below it: in the order of their registration.
     pub(crate) fn with_those_below(&self) -> Vec<Arc<Self>> {
         let mut all: Vec<_> = self.itself.upgrade().into_iter().collect();
         let mut next = 0;
@@ -129,6 +138,7 @@ impl OwnerNode {
                 all.extend(children.present());
             }
         }
+        all.sort_unstable_by_key(|owner| owner.number());
         all
     }
 
@@ -143,11 +153,16 @@ impl OwnerNode {
         self.number.store(number, Ordering::Relaxed);
     }
 
-    /// Whether it was entered in the list of this number before; it is from now on. For a thread
-    /// that has that list locked.
-    pub(crate) fn was_entered(&self, list: u64) -> bool {
-        // ORDERING: Relaxed. Changed and read under that lock.
-        self.entered.swap(list, Ordering::Relaxed) == list
+    /// Whether it was entered in the list of this number: of what may be open.
+    pub(crate) fn is_entered(&self, list: u64) -> bool {
+        // ORDERING: Relaxed. For a thread that has the list locked, or shows numbers.
+        self.entered.load(Ordering::Relaxed) == list
+    }
+
+    /// It is entered in the list of this number, which is locked.
+    pub(crate) fn set_entered(&self, list: u64) {
+        // ORDERING: Relaxed. As in `is_entered`.
+        self.entered.store(list, Ordering::Relaxed);
     }
 
     /// The bytes of free pages that it and its workers keep at hand.

@@ -7,7 +7,8 @@ use crate::ledger::budget::Refused;
 use crate::memory::arena::NoMemory;
 use crate::owners::node::charge::Charge;
 use crate::owners::node::owner_node::OwnerNode;
-use crate::owners::sharing::usage::{Largest, holder, used_bytes_of};
+use crate::owners::sharing::registry::Snapshot;
+use crate::owners::sharing::usage::{Largest, holder};
 
 use super::denial::Denial;
 use super::requester::{Effort, Requester};
@@ -68,8 +69,10 @@ impl Requester<'_> {
             owner_limit_bytes: limit_bytes,
             capacity_bytes: to_usize(self.supply().budget.limit()),
             reason,
-            parent: parent
-                .map(|parent| Holder { used_bytes: used_bytes_of(parent), ..holder(parent) }),
+            parent: parent.map(|parent| Holder {
+                used_bytes: registry.used_bytes_of(parent),
+                ..holder(parent)
+            }),
             holders: largest.holders,
             other_holders: largest.others,
             other_holders_bytes: largest.others_bytes,
@@ -80,9 +83,10 @@ impl Requester<'_> {
 
     /// The largest holders: below `top`, if there is one.
     fn largest_holders(&self, top: Option<&OwnerNode>) -> Largest {
+        let look = |present: &Snapshot| present.largest_holders(HOLDERS_NAMED_MAX);
         match top {
-            None => self.commons.registry.largest_holders(HOLDERS_NAMED_MAX),
-            Some(top) => Largest::of(top.with_those_below().into_iter(), HOLDERS_NAMED_MAX),
+            None => self.commons.snapshot(look),
+            Some(top) => self.commons.registry.snapshot_below(top, look),
         }
     }
 }

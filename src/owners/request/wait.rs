@@ -191,7 +191,7 @@ impl Requester<'_> {
             Denial::Refused(Refused::Account { level, .. }) => self.node.ancestor(*level),
             _ => None,
         };
-        self.commons.registry.any_owner(full, |owner| {
+        self.commons.registry.any_giver(full, |owner| {
             let reclaim = &owner.sharing().reclaim;
             reclaim.can_be_asked() && (reclaim.includes_own || !owner.is(self.node))
         })

@@ -89,26 +89,36 @@ pub(super) fn drain<T>(
                 [&supply.budget, &supply.reserve].map(|budget| Mark::new(budget.drainers()));
             let taken = registry.open().take();
             let owners = taken.owners();
-            let mut awaited = empty(&owners, reopen, supply.fences);
+            let Emptied { mut awaited, left } = empty(&owners, reopen, supply.fences);
+            // Another drainer finds them, and tries again.
+            left.iter().for_each(|owner| registry.enter(owner, &mut || {}));
             let _allowances = collect_all(&owners, reopen, &mut awaited);
             taken.is_done();
             (attempt(), awaited)
         }
         DrainScope::Below(top) => {
             let _mark = Mark::new(top.account().drainers());
-            if top.children().is_some() && registry.open().is_empty() {
+            if top.is_parent() && registry.open().is_empty() {
                 return (attempt(), HasWaiters::NO);
             }
             let owners = top.with_those_below();
-            let mut awaited = empty(&owners, reopen, registry.supply().fences);
+            let Emptied { mut awaited, .. } = empty(&owners, reopen, registry.supply().fences);
             let _allowances = collect_all(&owners, reopen, &mut awaited);
             (attempt(), awaited)
         }
     }
 }
 
+/// What came of emptying caches.
+struct Emptied<'a> {
+    /// Whether a request waits for what came back.
+    awaited: HasWaiters,
+    /// Owners whose magazines could not be looked into.
+    left: Vec<&'a OwnerNode>,
+}
+
 /// Empties and shuts the shelves and magazines of `owners` (Protocol, 2).
-fn empty(owners: &[Arc<OwnerNode>], reopen: Reopen, fences: Fences) -> HasWaiters {
+fn empty(owners: &[Arc<OwnerNode>], reopen: Reopen, fences: Fences) -> Emptied<'_> {
     let mut awaited = HasWaiters::NO;
     for owner in owners {
         for shelf in owner.pages().depot().iter().flat_map(|depot| depot.shelves()) {
@@ -122,16 +132,18 @@ fn empty(owners: &[Arc<OwnerNode>], reopen: Reopen, fences: Fences) -> HasWaiter
     let magazines = owners.iter().flat_map(|owner| {
         owner.pages().magazines().into_iter().map(move |magazine| (owner, magazine))
     });
-    awaited.or(empty_magazines(magazines.collect(), reopen, fences))
+    let Emptied { awaited: of_magazines, left } =
+        empty_magazines(magazines.collect(), reopen, fences);
+    Emptied { awaited: awaited.or(of_magazines), left }
 }
 
 /// Empties and shuts `magazines`: none of them if the system refuses the fence without which they
 /// cannot be looked into.
-fn empty_magazines(
-    mut magazines: Vec<(&Arc<OwnerNode>, Arc<Magazine>)>,
+fn empty_magazines<'a>(
+    mut magazines: Vec<(&'a Arc<OwnerNode>, Arc<Magazine>)>,
     reopen: Reopen,
     fences: Fences,
-) -> HasWaiters {
+) -> Emptied<'a> {
     let (mut awaited, mut patience) = (HasWaiters::NO, Patience::new());
     loop {
         let (mut announced, mut others) = (Vec::new(), Vec::new());
@@ -143,11 +155,12 @@ fn empty_magazines(
             }
         }
         if !announced.is_empty() && !pass_fence(fences) {
-            return awaited;
+            let left = magazines.iter().map(|(owner, _)| &***owner).collect();
+            return Emptied { awaited, left };
         }
         awaited = awaited.or(empty_announced(announced, reopen));
         if others.is_empty() {
-            return awaited;
+            return Emptied { awaited, left: Vec::new() };
         }
         patience.wait();
         magazines = others;

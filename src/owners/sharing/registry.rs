@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use crate::base::members::{Members, Roll};
-use crate::base::sync::{Lock, Rank, full_fence};
+use crate::base::sync::{Lock, Ordering, Rank, full_fence};
 use crate::owners::node::owner_node::OwnerNode;
 use crate::owners::node::supply::Supply;
 
@@ -45,19 +45,33 @@ impl Registry {
 
     /// Looks at the owners that are there, with nothing locked.
     pub(crate) fn snapshot<T>(&self, look: impl FnOnce(&Snapshot) -> T) -> T {
-        let owners = self.roll().present().collect();
+        let roll = self.roll();
+        let mut owners = Vec::with_capacity(roll.len());
+        owners.extend(roll.present());
         look(&Snapshot { owners, open: Arc::clone(&self.open) })
     }
 
-    /// Whether there is an owner of which this is true: below `top`, if there is one.
-    pub(crate) fn any_owner(
+    /// Looks at an owner and those below it, with nothing locked.
+    pub(crate) fn snapshot_below<T>(
+        &self,
+        top: &OwnerNode,
+        look: impl FnOnce(&Snapshot) -> T,
+    ) -> T {
+        look(&Snapshot { owners: top.with_those_below(), open: Arc::clone(&self.open) })
+    }
+
+    /// Whether there is an owner that gives memory back in some way, of which this is true: below
+    /// `top`, if there is one.
+    pub(crate) fn any_giver(
         &self,
         top: Option<&OwnerNode>,
         is_true: impl FnMut(Arc<OwnerNode>) -> bool,
     ) -> bool {
-        match top {
-            None => self.roll().present().any(is_true),
-            Some(top) => top.with_those_below().into_iter().any(is_true),
+        // ORDERING: Relaxed. An owner that begins to give back just now may be missed.
+        match (self.supply.givers.load(Ordering::Relaxed), top) {
+            (0, _) => false,
+            (_, None) => self.roll().present().any(is_true),
+            (_, Some(top)) => top.with_those_below().into_iter().any(is_true),
         }
     }
 
@@ -88,7 +102,7 @@ impl Registry {
     /// The owners that are remembered, gone or not, by the longest of the lists.
     #[cfg(test)]
     pub(crate) fn remembered(&self) -> usize {
-        let open = self.open.0.lock().owners.len();
+        let open = self.open.0.lock().owners.remembered();
         self.owners.lock().list.remembered().max(open)
     }
 }
@@ -101,19 +115,26 @@ struct Open {
     /// Numbers the lists, from 1.
     list: u64,
     /// Those that had something opened since the last list was taken.
-    owners: Vec<Weak<OwnerNode>>,
-    /// The list is looked through for owners that are gone when it has so many.
-    look_at: usize,
+    owners: Members<OwnerNode>,
     /// The lists that drainers have taken, and have not yet gone through.
-    taken: Vec<Arc<Vec<Weak<OwnerNode>>>>,
+    taken: Vec<Arc<Roll<OwnerNode>>>,
 }
 
-/// How long the list is at least before it is looked through for owners that are gone.
-const LOOK_AT_MIN: usize = 64;
+/// Which owners may have something at hand, at one moment.
+pub(super) struct MayBeOpen {
+    list: u64,
+    is_taken: bool,
+}
+
+impl MayBeOpen {
+    pub(super) fn includes(&self, owner: &OwnerNode) -> bool {
+        self.is_taken || owner.is_entered(self.list)
+    }
+}
 
 impl OpenCaches {
     fn new() -> Self {
-        let open = Open { list: 1, owners: Vec::new(), look_at: LOOK_AT_MIN, taken: Vec::new() };
+        let open = Open { list: 1, owners: Members::default(), taken: Vec::new() };
         Self(Lock::new(Rank::OpenCaches, open))
     }
 
@@ -122,8 +143,9 @@ impl OpenCaches {
     /// marked what it drains before that, which `open` finds.
     pub(super) fn enter(&self, owner: &OwnerNode, open: &mut dyn FnMut()) {
         let mut list = self.0.lock();
-        if !owner.was_entered(list.list) {
-            list.add(owner);
+        if !owner.is_entered(list.list) {
+            owner.set_entered(list.list);
+            list.owners.add(Weak::clone(owner.itself()));
         }
         // Pairs with the fence of a drainer that takes no list, and looks after that at this owner.
         full_fence();
@@ -143,22 +165,27 @@ impl OpenCaches {
         let mut mine = None;
         if !open.owners.is_empty() {
             open.list += 1;
-            open.look_at = LOOK_AT_MIN;
-            let list = Arc::new(std::mem::take(&mut open.owners));
+            let list = Arc::new(std::mem::take(&mut open.owners).into_roll());
             open.taken.push(Arc::clone(&list));
             mine = Some(list);
         }
         Taken { open: self, mine, all: open.taken.clone() }
     }
 
+    /// Which owners may have something at hand.
+    pub(super) fn may_be_open(&self) -> MayBeOpen {
+        let open = self.0.lock();
+        MayBeOpen { list: open.list, is_taken: !open.taken.is_empty() }
+    }
+
     /// The owners that may have something at hand, each once.
     pub(super) fn owners(&self) -> Vec<Arc<OwnerNode>> {
         let open = self.0.lock();
-        let (list, taken) = (open.owners.clone(), open.taken.clone());
+        let (list, taken) = (open.owners.roll(), open.taken.clone());
         drop(open);
-        let lists = taken.iter().map(|list| list.as_slice()).chain([list.as_slice()]);
-        let mut owners: Vec<_> = lists.flatten().filter_map(Weak::upgrade).collect();
+        let mut owners: Vec<_> = list.present().collect();
         if !taken.is_empty() {
+            owners.extend(taken.iter().flat_map(|list| list.present()));
             owners.sort_unstable_by_key(|owner| owner.number());
             owners.dedup_by_key(|owner| owner.number());
         }
@@ -166,27 +193,17 @@ impl OpenCaches {
     }
 }
 
-impl Open {
-    fn add(&mut self, owner: &OwnerNode) {
-        if self.owners.len() >= self.look_at {
-            self.owners.retain(|owner| owner.strong_count() > 0);
-            self.look_at = LOOK_AT_MIN.max(2 * self.owners.len());
-        }
-        self.owners.push(Weak::clone(owner.itself()));
-    }
-}
-
 /// What a drainer of everything goes through: its own list, and those that other drainers took and
 /// may not have gone through. It is known to others until [`Taken::is_done`].
 pub(super) struct Taken<'a> {
     open: &'a OpenCaches,
-    mine: Option<Arc<Vec<Weak<OwnerNode>>>>,
-    all: Vec<Arc<Vec<Weak<OwnerNode>>>>,
+    mine: Option<Arc<Roll<OwnerNode>>>,
+    all: Vec<Arc<Roll<OwnerNode>>>,
 }
 
 impl Taken<'_> {
     pub(super) fn owners(&self) -> Vec<Arc<OwnerNode>> {
-        self.all.iter().flat_map(|list| list.iter()).filter_map(Weak::upgrade).collect()
+        self.all.iter().flat_map(|list| list.present()).collect()
     }
 
     /// All that were in the list have been emptied and shut since it was taken.

@@ -45,8 +45,7 @@ pub(crate) fn share_out(commons: &Commons, waits: impl Fn(&OwnerNode) -> bool) {
 
 /// The owners that share, parents before their children.
 fn siblings(present: &Snapshot, waits: impl Fn(&OwnerNode) -> bool) -> Vec<Siblings> {
-    let own = present.owners.iter().map(|owner| present.own_bytes_of(owner));
-    let used = present.sums_below(own.collect());
+    let used = present.sums_below(present.own_bytes());
     let waiting = present.owners.iter().map(|owner| usize::from(waits(owner)));
     let waiting = present.sums_below(waiting.collect());
     let parents = present.owners.iter().map(|owner| Some(Arc::clone(owner)));

@@ -28,9 +28,9 @@ impl AtHand {
         let mut at_hand = Self::default();
         for owner in owners.iter().filter(|owner| !owner.is_of_reserve()) {
             let bytes = owner.cached_bytes() as u64;
-            match owner.children() {
-                None => at_hand.pass_on(owner, bytes),
-                Some(_) => at_hand.add(owner, bytes),
+            match owner.is_parent() {
+                false => at_hand.pass_on(owner, bytes),
+                true => at_hand.add(owner, bytes),
             }
         }
         // A parent has the lower number, so all that an owner gets back is known in its turn.
@@ -76,9 +76,9 @@ impl OpenCaches {
         };
         let free = owner.budget().free_bytes();
         let own = |owner: &OwnerNode| owner.cached_bytes() as u64;
-        let all = |owner: &OwnerNode| match owner.children() {
-            None => own(owner),
-            Some(_) => owner.account().used_bytes(),
+        let all = |owner: &OwnerNode| match owner.is_parent() {
+            false => own(owner),
+            true => owner.account().used_bytes(),
         };
         let (least, most) = (from_top(free, &own), from_top(owner.budget().limit(), &all));
         if least >= most.min(at_most) {
@@ -109,19 +109,11 @@ impl Registry {
         to_usize(self.open().available_bytes(owner, at_most))
     }
 
-    /// The `count` largest holders, and how many more there are.
-    pub(crate) fn largest_holders(&self, count: usize) -> Largest {
-        Largest::of(self.roll().present(), count)
-    }
-}
-
-/// The bytes that an owner and those below it hold, without the pages at hand.
-pub(crate) fn used_bytes_of(owner: &OwnerNode) -> usize {
-    match owner.children() {
-        None => to_usize(owner.own_bytes()),
-        Some(_) => {
-            let below = owner.with_those_below();
-            to_usize(below.iter().map(|owner| owner.own_bytes()).sum())
+    /// The bytes that an owner and those below it hold, without the pages at hand.
+    pub(crate) fn used_bytes_of(&self, owner: &OwnerNode) -> usize {
+        match owner.is_parent() {
+            false => to_usize(owner.own_bytes()),
+            true => self.snapshot_below(owner, |present| present.own_bytes().iter().sum()),
         }
     }
 }
@@ -152,46 +144,42 @@ pub(crate) struct Largest {
     pub(crate) others_bytes: usize,
 }
 
-impl Largest {
-    /// The `count` largest of those among `owners` that hold memory.
-    pub(crate) fn of(owners: impl Iterator<Item = Arc<OwnerNode>>, count: usize) -> Self {
-        let mut largest: Vec<(u64, Arc<OwnerNode>)> = Vec::with_capacity(count + 1);
-        let (mut others, mut others_bytes) = (0, 0);
-        for owner in owners {
-            // What an owner holds itself is part of what its account holds.
-            let bytes = if owner.account().used_bytes() == 0 { 0 } else { owner.own_bytes() };
-            if bytes == 0 {
-                continue;
-            }
-            let comes_before = |(more, other): &(u64, Arc<OwnerNode>)| {
-                (Reverse(*more), other.path()) <= (Reverse(bytes), owner.path())
-            };
-            let place = largest.partition_point(comes_before);
-            if place < count {
-                largest.insert(place, (bytes, owner));
-            } else {
-                (others, others_bytes) = (others + 1, others_bytes + bytes);
-            }
-            if largest.len() > count {
-                let last = largest.pop().map_or(0, |(bytes, _)| bytes);
-                (others, others_bytes) = (others + 1, others_bytes + last);
-            }
-        }
-        let holder = |(bytes, owner): (u64, Arc<OwnerNode>)| holder_of(&owner, to_usize(bytes));
-        let holders = largest.into_iter().map(holder).collect();
-        Self { holders, others, others_bytes: to_usize(others_bytes) }
-    }
-}
-
 impl Snapshot {
+    /// The `count` largest holders, and how many more there are. Of those that hold the same, the
+    /// ones that were registered first are taken.
+    pub(crate) fn largest_holders(&self, count: usize) -> Largest {
+        let mut largest: Vec<(usize, &Arc<OwnerNode>)> = Vec::with_capacity(count + 1);
+        let (mut others, mut others_bytes) = (0, 0);
+        for (owner, bytes) in self.owners.iter().zip(self.own_bytes()) {
+            let mut left_over = bytes;
+            if largest.len() < count || largest.last().is_some_and(|(least, _)| *least < bytes) {
+                let place = largest.partition_point(|(more, _)| *more >= bytes);
+                largest.insert(place, (bytes, owner));
+                left_over =
+                    if largest.len() > count { largest.pop().map_or(0, |it| it.0) } else { 0 };
+            }
+            others += usize::from(left_over > 0);
+            others_bytes += left_over;
+        }
+        largest.retain(|(bytes, _)| *bytes > 0);
+        largest.sort_by_key(|(bytes, owner)| (Reverse(*bytes), Arc::clone(owner.path())));
+        let holders = largest.into_iter().map(|(bytes, owner)| holder_of(owner, bytes)).collect();
+        Largest { holders, others, others_bytes }
+    }
+
     /// The bytes of free pages that an owner and its workers keep at hand.
     pub(crate) fn cached_bytes_of(&self, owner: &OwnerNode) -> usize {
         owner.cached_bytes()
     }
 
-    /// The bytes of free pages that are kept at hand, by all owners and workers.
-    pub(crate) fn cached_bytes(&self) -> usize {
-        self.owners.iter().map(|owner| owner.cached_bytes()).sum()
+    /// For each owner, in their order, the bytes of free pages that it and its workers keep at hand.
+    pub(crate) fn cached_bytes(&self) -> Vec<usize> {
+        let may_be_open = self.open.may_be_open();
+        let cached = |owner: &Arc<OwnerNode>| match may_be_open.includes(owner) {
+            true => owner.cached_bytes(),
+            false => 0,
+        };
+        self.owners.iter().map(cached).collect()
     }
 
     /// The bytes of the budget that owners took and neither use nor have pages for.
@@ -210,32 +198,57 @@ impl Snapshot {
         to_usize(owner.own_bytes())
     }
 
+    /// The same for each owner, in their order. Those above an owner that is not there count what
+    /// that holds as their own.
+    pub(crate) fn own_bytes(&self) -> Vec<usize> {
+        self.own_bytes_besides(self.cached_bytes())
+    }
+
+    /// The same, when so many bytes of each are kept at hand.
+    pub(crate) fn own_bytes_besides(&self, cached: Vec<usize>) -> Vec<usize> {
+        // First what is held for others, then all that is held: see `OwnerNode::own_bytes`.
+        let mut others = cached;
+        self.for_each_parent(|parent, child, _| {
+            others[parent] += to_usize(child.account().charged_bytes());
+        });
+        for (owner, bytes) in self.owners.iter().zip(&mut others) {
+            *bytes = to_usize(owner.account().used_bytes()).saturating_sub(*bytes);
+        }
+        others
+    }
+
+    /// For each owner, in their order, the sum of its value and of the values of those below it.
+    pub(crate) fn sums_below(&self, values: Vec<usize>) -> Vec<usize> {
+        let mut sums = values;
+        self.for_each_parent(|parent, _, child| sums[parent] += sums[child]);
+        sums
+    }
+
+    /// Looks at each owner that has a parent, with the places of both: children of it come first.
+    fn for_each_parent(&self, mut look: impl FnMut(usize, &OwnerNode, usize)) {
+        // In the order of registration.
+        let mut numbers = Vec::new();
+        for (place, owner) in self.owners.iter().enumerate().rev() {
+            let Some(parent) = owner.parent() else { continue };
+            if numbers.is_empty() {
+                numbers.extend(self.owners[..=place].iter().map(|owner| owner.number()));
+            }
+            if let Ok(of_parent) = numbers[..place].binary_search(&parent.number()) {
+                look(of_parent, owner, place);
+            }
+        }
+    }
+
     /// What an account holds for others than the owner itself: the pages at hand, and what those
     /// below it hold or are promised.
     pub(crate) fn bytes_of_others(&self, owner: &OwnerNode) -> u64 {
         owner.bytes_of_others()
     }
 
-    /// For each owner, in their order, the sum of its value and of the values of those below it.
-    pub(crate) fn sums_below(&self, values: Vec<usize>) -> Vec<usize> {
-        let mut sums = values;
-        let numbers: Vec<_> = self.owners.iter().map(|owner| owner.number()).collect();
-        for (index, owner) in self.owners.iter().enumerate().rev() {
-            let of_parent = owner.parent().and_then(|parent| {
-                // In the order of registration.
-                numbers[..index].binary_search(&parent.number()).ok()
-            });
-            if let Some(parent) = of_parent {
-                sums[parent] += sums[index];
-            }
-        }
-        sums
-    }
-
     /// The owners that hold memory, the largest holder first.
     pub(crate) fn holders(&self) -> Vec<Holder> {
-        let holders = self.owners.iter().map(|owner| holder(owner));
-        let mut holders: Vec<_> = holders.filter(|holder| holder.used_bytes > 0).collect();
+        let owners = self.owners.iter().zip(self.own_bytes()).filter(|(_, bytes)| *bytes > 0);
+        let mut holders: Vec<_> = owners.map(|(owner, bytes)| holder_of(owner, bytes)).collect();
         holders.sort_unstable_by(|one, other| {
             (Reverse(one.used_bytes), &one.path).cmp(&(Reverse(other.used_bytes), &other.path))
         });

@@ -230,3 +230,7 @@ fn pass_fence(fences: Fences) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "draining_tests.rs"]
+mod tests;

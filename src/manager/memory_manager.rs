@@ -199,13 +199,13 @@ impl MemoryManager {
     }
 
     /// The bytes that are neither held by an owner nor promised to one as its minimum. What is
-    /// kept at hand counts as free. Looks at all owners and workers.
+    /// kept at hand counts as free. Looks at the owners that may have something at hand.
     ///
     /// Flink: `MemoryManager.availableMemory`.
     ///
     /// # Blocking
     ///
-    /// Takes the lock of the list of owners, as [`leaks`](Self::leaks).
+    /// As [`leaks`](Self::leaks).
     #[must_use]
     pub fn available_bytes(&self) -> usize {
         to_usize(self.inner.commons.registry.free_bytes())
@@ -257,9 +257,9 @@ impl MemoryManager {
     ///
     /// # Blocking
     ///
-    /// Brings back what owners and workers keep at hand, under the lock of the list of owners. It
-    /// waits for threads that are just taking or giving back a page at hand, and for requests in
-    /// flight. None of these waits for memory, or runs foreign code.
+    /// Brings back what owners and workers keep at hand. It waits for threads that are just taking
+    /// or giving back a page at hand, and for requests in flight. None of these waits for memory,
+    /// or runs foreign code.
     ///
     /// # Errors
     ///
@@ -278,8 +278,8 @@ impl MemoryManager {
     ///
     /// # Blocking
     ///
-    /// Takes the lock of the list of owners. A thread that brings back what is at hand, on the way
-    /// to a refusal, has it meanwhile. No foreign code runs under it.
+    /// Takes the lock of the list of owners for a moment, to copy it. No foreign code runs under
+    /// it, and nobody keeps it while waiting for anything else.
     #[must_use]
     pub fn leaks(&self) -> Option<LeakError> {
         self.inner.leaks()

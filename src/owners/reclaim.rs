@@ -271,8 +271,8 @@ impl Owner {
     ///
     /// # Blocking
     ///
-    /// With a spill reserve, it takes the lock of the list of owners: see
-    /// [`MemoryManager::leaks`](crate::MemoryManager::leaks). Otherwise it waits for nothing.
+    /// With a spill reserve, it takes the lock of the list of owners for a moment. Otherwise it
+    /// waits for nothing.
     #[must_use]
     pub fn begin_reclaim(&self) -> Option<ReclaimGuard<'_>> {
         self.begin_guard()

@@ -122,8 +122,7 @@ impl OwnerBuilder {
     ///
     /// # Blocking
     ///
-    /// Takes the lock of the list of owners: see
-    /// [`MemoryManager::leaks`](crate::MemoryManager::leaks). If the minimum is not free, it first
+    /// Takes the lock of the list of owners for a moment. If the minimum is not free, it first
     /// brings back what is kept at hand. It asks no owner to give memory back.
     ///
     /// # Errors

@@ -52,7 +52,7 @@ const HOUSE: &[Floor] = &[
             "sharing",
             "request",
             "arbiter",
-            "owner allocation acquire reservation worker holdings",
+            "owner allocation acquire reservation worker worker_node holdings",
             "reclaim registration",
             "scratch",
             "paged",

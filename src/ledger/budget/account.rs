@@ -82,8 +82,7 @@ impl Account {
         &self.drainers
     }
 
-    /// Whether the allowance is shut and there is plenty again. Then it is to be opened, once
-    /// drainers find it.
+    /// Whether the allowance is to be opened, once drainers find it: there is plenty again.
     #[must_use]
     pub fn may_open_allowance(&self, parent: &impl Parent) -> bool {
         self.allowance.may_open(parent)
@@ -95,8 +94,7 @@ impl Account {
     }
 
     /// Gives the allowance back to `parent`, from which everything is taken until all drainers have
-    /// let go of it and there is plenty again. `None` if so many have it that one more cannot be
-    /// counted: they let go of it soon.
+    /// let go of it and there is plenty again; `None` if one more drainer cannot be counted.
     pub fn collect_allowance(&self, parent: &impl Parent) -> Option<HasWaiters> {
         self.allowance.hold(parent)
     }
@@ -163,7 +161,7 @@ impl Account {
         (guaranteed + parent_bytes).min(self.limit().saturating_sub(used))
     }
 
-    /// The bytes it could take now; `None` while nothing is to be kept at hand: see [`Parent`].
+    /// The bytes it could take now; `None` while nothing is to be kept at hand: as [`Parent`].
     #[must_use]
     pub fn free_bytes(&self, parent: &impl Parent) -> Option<u64> {
         let free = self.free_bytes_with(parent.free_bytes()?, 0);

@@ -57,22 +57,20 @@ impl Drainers {
 
     /// One begins. It looks for what is kept at hand after this.
     pub fn begin(&self) {
-        // ORDERING: Relaxed. The fence orders it before all that the drainer looks at.
+        // ORDERING: Relaxed. The fence orders it before all that the drainer looks at, and pairs
+        // with that of a thread that opens something, and looks here after that.
         self.0.fetch_add(1, Ordering::Relaxed);
-        // Pairs with the fence of a thread that opens something, and looks here after that.
         full_fence();
     }
 
     /// One has made its attempt.
     pub fn end(&self) {
-        // ORDERING: Relaxed. A thread that opens something acquires what was emptied by way of
-        // that; nothing else is published.
+        // ORDERING: Relaxed. What was emptied is acquired by way of that.
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 
     pub(super) fn are_any(&self) -> bool {
-        // ORDERING: Relaxed. A thread that looks here came behind a drainer by way of what that
-        // emptied, or passed a fence before.
+        // ORDERING: Relaxed. The caller came behind what a drainer emptied, or passed a fence.
         read(&self.0, Ordering::Relaxed) > 0
     }
 }

@@ -75,9 +75,7 @@ impl Registry {
         }
     }
 
-    /// Has drainers look for what `owner` keeps at hand: see [`Above::enter`].
-    ///
-    /// [`Above::enter`]: crate::owners::node::owner_node::Above::enter
+    /// Has drainers look for what `owner` keeps at hand, and calls `open`: see `OpenCaches::enter`.
     pub(crate) fn enter(&self, owner: &OwnerNode, open: &mut dyn FnMut()) {
         self.open.enter(owner, open);
     }

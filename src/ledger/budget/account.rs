@@ -88,7 +88,7 @@ impl Account {
         self.allowance.may_open(parent)
     }
 
-    /// Lets the allowance be used, if there is plenty. Drainers find it from before this call on.
+    /// Lets the allowance be used, if there is plenty. Drainers found it before.
     pub fn open_allowance(&self, parent: &impl Parent) -> HasWaiters {
         self.allowance.open(parent)
     }

@@ -98,14 +98,13 @@ impl Allowance {
         HasWaiters::NO
     }
 
-    /// Shuts it for a drainer, and credits `parent` with what is there (Protocol, 2); `None` if one
-    /// more drainer cannot be counted.
+    /// Shuts it for a drainer, and credits `parent` (Protocol, 2); `None` if there are too many.
     pub(crate) fn hold(&self, parent: &impl Parent) -> Option<HasWaiters> {
         self.exchange(AllowanceWord::held)?;
         Some(self.bring_back(parent))
     }
 
-    /// The same because the owner goes, or for want of plenty (Protocol, 3).
+    /// The same because the owner goes, or for want of plenty.
     pub(crate) fn collect(&self, parent: &impl Parent, end: AllowanceWord) -> HasWaiters {
         // ORDERING: Relaxed. What takes the bytes out acquires; nothing is done before.
         self.word.fetch_or(end.into_bits(), Ordering::Relaxed);

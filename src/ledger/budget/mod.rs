@@ -36,8 +36,8 @@
 //!    one thing at a time: it has it in hand, shuts it, gives back what is there, and lets go. A
 //!    thread that opens something has that in hand. It lets drainers find it, passes a full fence,
 //!    and opens it if it then finds no mark at its level or above. So the drainer finds what is
-//!    open, or the thread finds the mark. When the drainer has been everywhere, nothing is at hand,
-//!    and nothing is locked. Marks are counted, since several drainers may be at work.
+//!    open, or the thread finds the mark, and nothing is at hand in the end, or locked. Marks are
+//!    counted, since several drainers may be at work.
 
 mod account;
 mod account_word;

@@ -46,8 +46,7 @@ pub trait Parent {
     fn set_awaited(&self, level: u32, awaited: HasWaiters);
 }
 
-/// How many drainers are at work below a level, for which nothing opens there meanwhile (Protocol,
-/// 9).
+/// How many drainers are at work below a level: nothing opens there meanwhile (Protocol, 9).
 pub struct Drainers(AtomicU64);
 
 impl Drainers {
@@ -55,7 +54,7 @@ impl Drainers {
         Self(AtomicU64::new(0))
     }
 
-    /// One begins. It looks for what is kept at hand after this.
+    /// One begins, and looks after this for what is kept at hand.
     pub fn begin(&self) {
         // ORDERING: Relaxed. The fence orders it before all that the drainer looks at, and pairs
         // with that of a thread that opens something, and looks here after that.

@@ -93,7 +93,7 @@ pub(super) fn drain<T>(
             // Another drainer finds them, and tries again.
             left.iter().for_each(|owner| registry.enter(owner, &mut || {}));
             let _allowances = collect_all(&owners, reopen, &mut awaited);
-            taken.is_done();
+            taken.finish();
             (attempt(), awaited)
         }
         DrainScope::Below(top) => {

@@ -244,6 +244,6 @@ fn what_another_drainer_took_and_has_not_gone_through_is_brought_back_and_counte
     });
     drop(owner.allocate_page().unwrap());
     assert_eq!(open(&owner), ["owner"], "once, although two lists have it");
-    taken.is_done();
+    taken.finish();
     assert_eq!(open(&owner), ["owner"], "it opened since");
 }

@@ -192,7 +192,7 @@ impl OpenCaches {
 }
 
 /// What a drainer of everything goes through: its own list, and those that other drainers took and
-/// may not have gone through. It is known to others until [`Taken::is_done`].
+/// may not have gone through. It is known to others until [`Taken::finish`].
 pub(super) struct Taken<'a> {
     open: &'a OpenCaches,
     mine: Option<Arc<Roll<OwnerNode>>>,
@@ -205,7 +205,7 @@ impl Taken<'_> {
     }
 
     /// All that were in the list have been emptied and shut since it was taken.
-    pub(super) fn is_done(self) {
+    pub(super) fn finish(self) {
         let Some(mine) = &self.mine else { return };
         let mut open = self.open.0.lock();
         open.taken.retain(|list| !Arc::ptr_eq(list, mine));

@@ -111,8 +111,10 @@ impl MemoryManagerBuilder {
     /// The budget as a fraction, above 0 and at most 1, of the memory that the process may use, as
     /// that is when the manager is built: the smallest of
     ///
-    /// - `memory.max` of its group in cgroup v2, and of every group above it that can be seen,
-    /// - `memory.limit_in_bytes` in cgroup v1, likewise,
+    /// - `memory.max` and `memory.high` of its group in cgroup v2, and of every group above it that
+    ///   can be seen,
+    /// - `memory.limit_in_bytes` in cgroup v1, likewise, and `hierarchical_memory_limit` in
+    ///   `memory.stat`, which counts the groups that cannot be seen, too,
     /// - the RAM of the machine.
     ///
     /// It is not what is free at the moment. The fraction has to leave room for what other

@@ -5,13 +5,13 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
-use super::cgroup;
+use super::memory_limit;
 use crate::base::available::AvailableMemory;
 
 /// The least of what the groups of the process allow and of what the machine has.
 pub(crate) fn available_memory() -> io::Result<AvailableMemory> {
     let mut refused = None;
-    let available = cgroup::available(|path| {
+    let available = memory_limit::available(|path| {
         let path = OsStr::from_bytes(path);
         match fs::read(path) {
             Ok(text) => Some(text),

@@ -7,6 +7,8 @@ mod available;
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
 mod cgroup;
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
+mod memory_limit;
+#[cfg(all(target_os = "linux", not(offheap_portable)))]
 pub(crate) use available::available_memory;
 
 #[cfg(all(target_os = "linux", not(offheap_portable)))]

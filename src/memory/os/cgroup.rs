@@ -6,7 +6,8 @@
 //! 1. `/proc/self/cgroup` has a line a hierarchy, `id:controllers:path`. That of cgroup v2 has the
 //!    id 0 and no controllers; that of v1 for memory has `memory` among its controllers.
 //! 2. `/proc/self/mountinfo` says where each hierarchy can be seen. A mount shows a group, its
-//!    root, and all groups below it; a group's files are in a folder of its own.
+//!    root, and all groups below it; a group's files are in a folder of its own. Of mounts at one
+//!    place, only the last one shows.
 //! 3. A group is limited by its own files and by those of all groups above it, so the smallest
 //!    limit counts. Groups above the root of a mount do not show there.
 //! 4. In a namespace both files show paths from the group that the namespace began in, which is
@@ -50,8 +51,10 @@ pub(super) fn groups(
 ) -> Vec<Group> {
     let cgroup = read(b"/proc/self/cgroup").unwrap_or_default();
     let mountinfo = read(b"/proc/self/mountinfo").unwrap_or_default();
-    let lines = mountinfo.split(|byte| *byte == b'\n');
-    let mut mounts: Vec<_> = lines.filter_map(|line| mount(line, controller)).collect();
+    let lines: Vec<_> = mountinfo.split(|byte| *byte == b'\n').collect();
+    let shows = |at: usize| !lines[at + 1..].iter().any(|later| point(later) == point(lines[at]));
+    let mounts = lines.iter().enumerate().filter(|(at, _)| shows(*at));
+    let mut mounts: Vec<_> = mounts.filter_map(|(_, line)| mount(line, controller)).collect();
     mounts.sort_by_key(|mount| mount.version == Version::V1);
     let mut groups = Vec::new();
     for mount in mounts {
@@ -88,6 +91,11 @@ fn mount(line: &[u8], controller: &[u8]) -> Option<Mount> {
         _ => return None,
     };
     Some(Mount { version, root: unescaped(root), point: unescaped(point) })
+}
+
+/// Where a line of `mountinfo` mounts something.
+fn point(line: &[u8]) -> Option<&[u8]> {
+    line.split(|byte| *byte == b' ').nth(4)
 }
 
 fn has(list: &[u8], controller: &[u8]) -> bool {

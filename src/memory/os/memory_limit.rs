@@ -282,6 +282,19 @@ mod tests {
     }
 
     #[test]
+    fn a_mount_that_another_one_covers_shows_nothing() {
+        let part = V1.replace(" / /sys", " /pod/app /sys");
+        let files = [
+            ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "1048576"),
+            ("/sys/fs/cgroup/memory/pod/memory.limit_in_bytes", "4096"),
+        ];
+        let own = "4:memory:/pod/app\n";
+        assert_eq!(of(own, &format!("{V1}{part}"), &files), v1(MIB, "/pod/app"));
+        let other = "36 31 0:33 / /sys/fs/cgroup/memory rw - tmpfs tmpfs rw\n";
+        assert_eq!(of(own, &format!("{part}{other}"), &files), ram());
+    }
+
+    #[test]
     fn what_throttles_a_group_counts_as_what_stops_it_does() {
         let limited = |own_max, own_high, above_max, above_high| {
             let files = [

@@ -197,7 +197,7 @@ impl MemoryManagerBuilder {
     /// When the region becomes resident; as pages are touched by default.
     ///
     /// With [`Populate::Eager`], [`build`](Self::build) waits until all of it is, which takes about
-    /// as long as writing it once.
+    /// as long as writing it once. So it does with [`HugePages::HugeTlb`], whatever is named here.
     pub fn populate(mut self, populate: Populate) -> Self {
         self.populate = populate;
         self
@@ -294,7 +294,7 @@ impl MemoryManagerBuilder {
     ///
     /// # Blocking
     ///
-    /// Only with [`Populate::Eager`]: until the capacity is resident.
+    /// Only with [`Populate::Eager`] or [`HugePages::HugeTlb`]: until the capacity is resident.
     ///
     /// # Errors
     ///
@@ -402,8 +402,8 @@ impl MemoryManagerBuilder {
     fn threads(&self) -> u32 {
         let cores = || thread::available_parallelism().map_or(1, NonZero::get);
         let threads = self.populate_threads.unwrap_or_else(|| match self.populate {
-            Populate::Lazy | Populate::Background => 1,
-            Populate::Eager => u32::try_from(cores()).unwrap_or(1),
+            Populate::Lazy | Populate::Background if self.huge_pages != HugePages::HugeTlb => 1,
+            _ => u32::try_from(cores()).unwrap_or(1),
         });
         threads.clamp(1, POPULATE_THREADS_MAX)
     }
@@ -411,11 +411,15 @@ impl MemoryManagerBuilder {
     fn off_heap(&self, options: &OffHeapOptions) -> Result<OffHeap, ConfigError> {
         let capacity_bytes = self.capacity_bytes;
         OffHeap::new(options).map_err(|source| match options.address_space {
-            _ if self.huge_pages == HugePages::HugeTlb => ConfigError::HugeTlb {
-                needed: options.page_size.bytes_of(options.pages) / os::HUGE_PAGE_BYTES,
-                free: os::free_huge_tlb_pages(),
-                source,
-            },
+            _ if self.huge_pages == HugePages::HugeTlb => {
+                let bytes = options.page_size.bytes_of(options.pages);
+                ConfigError::HugeTlb {
+                    needed: bytes / os::HUGE_PAGE_BYTES,
+                    free: os::free_huge_tlb_pages(),
+                    group_limit: os::huge_tlb_limit(bytes).map(Box::new),
+                    source,
+                }
+            }
             AddressSpace::Exactly(factor) if factor > 1 => {
                 let bytes = options.page_size.bytes_of(options.pages);
                 let address_space_bytes = bytes.saturating_mul(factor as usize);

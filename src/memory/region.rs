@@ -171,7 +171,8 @@ impl Region {
     pub(crate) fn populate(&self, lent: &Lent<'_>) -> io::Result<()> {
         lent.spans().iter().try_for_each(|span| {
             let range = self.range(span.indices());
-            // SAFETY: 1: as in `give_back`.
+            // SAFETY: 1: as in `give_back`. 2: free pages have no contents that anybody wants, and
+            // a zero makes none of them show more.
             let populate = || unsafe { self.mapping.populate(range.clone()) };
             checker::touch(self.mapping.base(), range.clone(), populate)
         })

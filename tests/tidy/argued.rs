@@ -51,6 +51,7 @@ const UNSAFE_FILES: &[&str] = &[
     "src/ffi/worker.rs",
     "src/memory/block.rs",
     "src/memory/os/checker.rs",
+    "src/memory/os/huge_tlb.rs",
     "src/memory/os/linux.rs",
     "src/memory/os/portable.rs",
     "src/memory/process_heap.rs",

@@ -85,4 +85,6 @@ mod words;
 #[cfg(test)]
 mod workers;
 #[cfg(test)]
+mod zero_routes;
+#[cfg(test)]
 mod zeroing;

@@ -7,7 +7,6 @@ use std::alloc::Layout;
 use std::future::Future;
 use std::io::{Read, Write};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
@@ -16,6 +15,7 @@ use offheap::reclaim::{Reclaimer, SpillReserve};
 use offheap::segments::PageWriter;
 use offheap::views::{FixedSizeManager, VariableSizeManager};
 use offheap::{MemoryManager, MemorySegment, Owner};
+use offheap_test_support::Count;
 
 use crate::support::{LONG, PAGE, address, assert_empty, in_both_modes};
 
@@ -95,8 +95,8 @@ fn ready<T>(future: impl Future<Output = T>) -> T {
 /// Gives its pages back, and leaves secrets in the reserve meanwhile.
 struct Spiller {
     pages: Mutex<Vec<MemorySegment>>,
-    /// Whether the reserve showed a byte that is not zero.
-    shows: AtomicBool,
+    /// How often the reserve showed a byte that is not zero.
+    shows: Count,
 }
 
 impl Reclaimer for Spiller {
@@ -108,7 +108,7 @@ impl Reclaimer for Spiller {
         let mut page = reserve.allocate_page().unwrap();
         let mut block = reserve.allocate((RESERVE_PAGES - 1) * PAGE).unwrap();
         if page.iter().chain(block.iter()).any(|byte| *byte != 0) {
-            self.shows.store(true, Ordering::Relaxed);
+            self.shows.add(1);
         }
         page.fill(SECRET);
         block.fill(SECRET);
@@ -117,11 +117,11 @@ impl Reclaimer for Spiller {
     }
 }
 
-/// Leaves secrets in the spill reserve, within a reclaim of `owner` for `other`. Whether it showed a
-/// byte that is not zero before; ends when all of that is given back.
+/// Leaves secrets in the spill reserve, within a reclaim of `owner` for `other`, and waits until all
+/// is given back. Whether the reserve showed a byte that is not zero before.
 fn reserve_shows(manager: &MemoryManager, [owner, other]: [&Owner; 2]) -> bool {
     let pages = Mutex::new(owner.allocate_pages(PAGES).unwrap());
-    let spiller = Arc::new(Spiller { pages, shows: AtomicBool::new(false) });
+    let spiller = Arc::new(Spiller { pages, shows: Count::new() });
     owner.set_reclaimer(&spiller);
     drop(other.allocate_page().unwrap());
     owner.clear_reclaimer();
@@ -129,7 +129,7 @@ fn reserve_shows(manager: &MemoryManager, [owner, other]: [&Owner; 2]) -> bool {
         std::thread::yield_now();
     }
     assert!(spiller.pages.lock().unwrap().is_empty(), "it was asked");
-    spiller.shows.load(Ordering::Relaxed)
+    spiller.shows.get() > 0
 }
 
 /// How the giver lets go of secrets.

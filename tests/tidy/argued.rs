@@ -68,6 +68,7 @@ const UNSAFE_FILES: &[&str] = &[
     "tests/all/residency.rs",
     "tests/all/scratch.rs",
     "tests/all/trimming.rs",
+    "tests/all/zero_routes.rs",
     "tests/checked/src/bin/relay/threads.rs",
     "tests/checked/src/bin/walk.rs",
     "tests/faults/src/child.rs",

@@ -6,7 +6,7 @@
 //! | `memory.max` (v2) | the number, if it is one |
 //! | `memory.high` (v2) | likewise: above it the group is slowed down until it hardly moves |
 //! | `memory.limit_in_bytes` (v1) | the number, if it is below that for none |
-//! | `memory.stat` (v1) | `hierarchical_memory_limit`, likewise: the least of the group and all above it, also of those that do not show |
+//! | `memory.stat` (v1) | `hierarchical_memory_limit`, likewise: the least of it and all above it |
 
 use crate::base::available::{AvailableMemory, MemoryLimit};
 

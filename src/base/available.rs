@@ -41,8 +41,8 @@ pub enum MemoryLimit {
         /// The path of the group: that of the process, or an ancestor of it.
         group: String,
     },
-    /// `memory.high` of a group of cgroup v2. Above it the kernel slows the group down more and more,
-    /// as it finds nothing that it could take from it.
+    /// `memory.high` of a group of cgroup v2. Above it the kernel slows the group down more and
+    /// more, as it finds nothing that it could take from it.
     CgroupV2High {
         /// The path of the group: that of the process, or an ancestor of it.
         group: String,

@@ -26,6 +26,7 @@ use crate::owners::sharing::options::SharingOptions;
 use crate::owners::sharing::policy::Policy;
 
 use super::config::capacity::{Capacity, with_source};
+use super::config::refused_region::refused_region;
 use super::memory_manager::{ManagerInner, MemoryManager};
 use super::pressure::gauge::Gauge;
 use super::pressure::level::{SHARES_DEFAULT, check_shares};
@@ -409,24 +410,7 @@ impl MemoryManagerBuilder {
     }
 
     fn off_heap(&self, options: &OffHeapOptions) -> Result<OffHeap, ConfigError> {
-        let capacity_bytes = self.capacity_bytes;
-        OffHeap::new(options).map_err(|source| match options.address_space {
-            _ if self.huge_pages == HugePages::HugeTlb => {
-                let bytes = options.page_size.bytes_of(options.pages);
-                ConfigError::HugeTlb {
-                    needed: bytes / os::HUGE_PAGE_BYTES,
-                    free: os::free_huge_tlb_pages(),
-                    group_limit: os::huge_tlb_limit(bytes).map(Box::new),
-                    source,
-                }
-            }
-            AddressSpace::Exactly(factor) if factor > 1 => {
-                let bytes = options.page_size.bytes_of(options.pages);
-                let address_space_bytes = bytes.saturating_mul(factor as usize);
-                ConfigError::AddressSpace { factor, address_space_bytes, source }
-            }
-            _ => ConfigError::Region { capacity_bytes, source },
-        })
+        OffHeap::new(options).map_err(|source| refused_region(options, self.capacity_bytes, source))
     }
 
     fn address_space(

@@ -159,8 +159,13 @@ impl MemoryManager {
 
     /// Starts the registration of an owner. The name is for errors and statistics; it need not be
     /// unique.
+    ///
+    /// It may be any text, of a query perhaps. It is kept as it is shown, so that it cannot forge a
+    /// line of a log or another owner's path: control characters, those that turn the direction of
+    /// text around, and `/`, `` ` `` and `\` are escaped, as `\n` or `\u{2f}`. It is cut to 255
+    /// bytes, and ends in `…` then. [`Owner::name`] tells what became of it.
     pub fn owner(&self, name: impl AsRef<str>) -> OwnerBuilder {
-        OwnerBuilder::new(self.common(), None, name.as_ref().into())
+        OwnerBuilder::new(self.common(), None, name.as_ref())
     }
 
     /// An owner of all there is, for a manager that has just been built for it.

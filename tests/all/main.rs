@@ -39,6 +39,8 @@ mod huge_tlb;
 #[cfg(feature = "metrics")]
 mod metered;
 #[cfg(test)]
+mod names;
+#[cfg(test)]
 mod owners;
 #[cfg(test)]
 mod paged;

@@ -117,8 +117,8 @@ impl Reclaimer for Spiller {
     }
 }
 
-/// Leaves secrets in the spill reserve, within a reclaim of `owner` for `other`, and waits until all
-/// is given back. Whether the reserve showed a byte that is not zero before.
+/// Leaves secrets in the spill reserve, within a reclaim of `owner` for `other`, and waits until
+/// all is given back. Whether the reserve showed a byte that is not zero before.
 fn reserve_shows(manager: &MemoryManager, [owner, other]: [&Owner; 2]) -> bool {
     let pages = Mutex::new(owner.allocate_pages(PAGES).unwrap());
     let spiller = Arc::new(Spiller { pages, shows: Count::new() });

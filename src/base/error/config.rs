@@ -106,8 +106,8 @@ pub enum ConfigError {
         source: io::Error,
     },
     /// The operating system does not have the reserved huge pages that
-    /// [`HugePages::HugeTlb`](crate::config::HugePages::HugeTlb) asks for, or a group of the process
-    /// may not have so many.
+    /// [`HugePages::HugeTlb`](crate::config::HugePages::HugeTlb) asks for, or a group of the
+    /// process may not have so many.
     HugeTlb {
         /// The huge pages that the region takes, of 2 MiB each.
         needed: usize,

@@ -10,6 +10,8 @@ mod churn;
 #[cfg(test)]
 mod conflicts;
 #[cfg(test)]
+mod contradictions;
+#[cfg(test)]
 mod deadlocks;
 #[cfg(test)]
 mod depots;

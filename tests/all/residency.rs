@@ -230,7 +230,7 @@ fn a_block_that_was_exchanged_is_zero() {
 #[test]
 fn what_is_resident_is_never_told_to_be_above_the_capacity_while_memory_moves() {
     const PAGES: usize = 16 << 10;
-    for _ in 0..8 {
+    for _ in 0..3 {
         let builder = builder(PAGES, PAGE).huge_pages(HugePages::Never).populate(Populate::Eager);
         let manager = builder.build().unwrap();
         let owner = owner_of(&manager);

@@ -34,16 +34,20 @@ impl Requester<'_> {
 
     /// A refusal in numbers.
     pub(crate) fn refused(&self, requested_bytes: usize, denial: Denial) -> Refusal {
+        let free_then = match &denial {
+            Denial::Refused(Refused::Budget { free } | Refused::Account { free, .. }) => {
+                Some(to_usize(*free))
+            }
+            _ => None,
+        };
         let refusal = self.commons.snapshot(|present| {
-            let Holder { path, used_bytes, minimum_bytes, limit_bytes, .. } =
-                present.holder(self.node);
-            let left_of_limit = limit_bytes.saturating_sub(used_bytes);
+            let Holder { path, used_bytes, limit_bytes, .. } = present.holder(self.node);
             let available_bytes = present.available_bytes_of(self.node);
             let mut parent = None;
             let (available_bytes, reason) = match denial {
                 Denial::Refused(Refused::Budget { free }) => {
-                    let guaranteed = minimum_bytes.saturating_sub(used_bytes);
-                    ((to_usize(free) + guaranteed).min(left_of_limit), Reason::Budget)
+                    let then = free.saturating_add(self.node.guaranteed_bytes());
+                    (available_bytes.min(to_usize(then)), Reason::Budget)
                 }
                 Denial::Refused(Refused::Account { free, level: 0 }) => {
                     (available_bytes.min(to_usize(free)), Reason::OwnerLimit)
@@ -61,6 +65,7 @@ impl Requester<'_> {
                 requested_bytes,
                 available_bytes,
                 owner_used_bytes: used_bytes,
+                owner_total_bytes: to_usize(self.node.account().used_bytes()),
                 owner_limit_bytes: limit_bytes,
                 capacity_bytes: to_usize(self.supply().budget.limit()),
                 reason,
@@ -71,6 +76,7 @@ impl Requester<'_> {
                 holders: present.holders_below(parent),
             }
         });
+        let refusal = refusal.agreeing(free_then);
         events::refused(&refusal);
         refusal
     }

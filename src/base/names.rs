@@ -1,9 +1,9 @@
 //! Names that callers give, as they are kept and shown: on one line, and of a bounded length.
 //!
-//! Names come from far away, from the text of a query perhaps, and go to logs, errors and the labels
-//! of metrics. So what could end a line, a quotation or the name in a path is escaped, and so is
-//! what turns the direction of the text around it. The backslash is, too, so that nothing else looks
-//! like an escape.
+//! Names come from far away, from the text of a query perhaps, and go to logs, errors and the
+//! labels of metrics. So what could end a line, a quotation or the name in a path is escaped, and
+//! so is what turns the direction of the text around it. The backslash is, too, so that nothing
+//! else looks like an escape.
 
 use std::fmt::Write;
 use std::sync::Arc;

@@ -38,8 +38,9 @@ impl Departures {
         result
     }
 
-    /// What `count` tells, less what left meanwhile: so many bytes were resident at one moment. That
-    /// is exact if nothing left, so it counts again a few times. `None` if `count` does not tell.
+    /// What `count` tells, less what left meanwhile: so many bytes were resident at one moment.
+    /// That is exact if nothing left, so it counts again a few times. `None` if `count` does not
+    /// tell.
     pub(crate) fn at_least(&self, mut count: impl FnMut() -> Option<usize>) -> Option<usize> {
         let mut most = 0;
         for _ in 0..COUNTS_MAX {

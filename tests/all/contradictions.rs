@@ -1,6 +1,7 @@
 //! Numbers of an error that cannot all be true: for each sentence, which of them agree. They are
 //! read from the text, as who reads a log has nothing else.
 
+use std::alloc::Layout;
 use std::collections::BTreeMap;
 use std::thread;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use offheap::config::{IdleMemory, MemoryManagerBuilder, MemoryMode};
 use offheap::error::{LeaseError, Reason};
 use offheap::resources::Lease;
-use offheap::{MemoryManager, MemorySegment, Owner, Reservation};
+use offheap::{AllocationError, MemoryManager, MemorySegment, Owner, Reservation};
 use offheap_test_support::Random;
 
 use crate::support::PAGE;
@@ -137,7 +138,8 @@ impl Met {
             ),
             self.check(
                 text,
-                "a capacity of # bytes is above the most that can be managed in pages of # bytes, # b",
+                "a capacity of # bytes is above the most that can be managed in pages of # bytes, \
+                 # bytes",
                 |[all, _, most]| all > most,
             ),
             self.check(
@@ -152,13 +154,15 @@ impl Met {
             ),
             self.check(
                 text,
-                "a spill reserve of # bytes for each of # reclaims does not hold a page of # bytes, \
-                 or leaves none of the capacity of # bytes",
+                "a spill reserve of # bytes for each of # reclaims does not hold a page of # \
+                 bytes, or leaves none of the capacity of # bytes",
                 |[bytes, reclaims, page, all]| bytes < page || bytes * reclaims + page > all,
             ),
-            self.check(text, "a page size of # bytes is not a power of two from # to #", |[p, a, b]| {
-                !(p.is_power_of_two() && (a..=b).contains(&p))
-            }),
+            self.check(
+                text,
+                "a page size of # bytes is not a power of two from # to #",
+                |[page, least, most]| !(page.is_power_of_two() && (least..=most).contains(&page)),
+            ),
             text.contains("no capacity was set"),
         ];
         assert_eq!(told.iter().filter(|told| **told).count(), 1, "{text}");
@@ -213,68 +217,70 @@ fn call(
 ) {
     let near = [owner.available_bytes(), owner.limit(), manager.capacity(), manager.capacity() / 8];
     let bytes = some_bytes(random, &near);
-    let pages = bytes / PAGE;
-    let now = Duration::ZERO;
-    let got = match random.below(16) {
-        0 => owner.allocate(bytes).map(|block| vec![block]),
-        1 => owner.try_allocate(bytes).map(|block| vec![block]),
-        2 => owner.allocate_pages(pages),
-        3 => owner.try_allocate_pages(pages),
-        4 => owner.allocate_page().map(|page| vec![page]),
-        5 => owner.allocate_scattered(bytes),
-        6 => owner.allocate_up_to(bytes).map(|block| vec![block]),
-        7 => owner.allocate_zeroed(bytes).map(|block| vec![block]),
-        8 => owner.acquire_timeout(bytes, now).map(|block| vec![block]),
-        9 => owner.acquire_pages_timeout(pages, now),
-        10 => owner.worker().allocate_page().map(|page| vec![page]),
-        11 => {
-            let scratch = owner.scratch(some_bytes(random, &near));
-            let layout = std::alloc::Layout::from_size_align(bytes.min(1 << 40), 8).unwrap();
-            scratch.alloc_layout(layout).map(|_| Vec::new())
-        }
-        12 => {
-            match owner.acquire_memory_timeout(bytes, now).or_else(|_| owner.reserve_memory(bytes))
-            {
+    let other = some_bytes(random, &near);
+    match random.below(16) {
+        0 => {
+            let reserved = owner.acquire_memory_timeout(bytes, Duration::ZERO);
+            match reserved.or_else(|_| owner.reserve_memory(bytes)) {
                 Ok(reservation) => held.reservations.push(reservation),
                 Err(refused) => met.refusal(&refused.to_string()),
             }
-            return;
         }
-        13 => {
-            let Some(reservation) = held.reservations.last_mut() else { return };
-            if let Err(refused) = reservation.grow(bytes) {
+        1 => {
+            let grown = held.reservations.last_mut().map(|reservation| reservation.grow(bytes));
+            if let Some(Err(refused)) = grown {
                 met.refusal(&refused.to_string());
             }
-            return;
         }
-        14 => {
-            match manager.lease(random.below(3).to_string(), bytes, |_| Ok::<_, ()>(())) {
-                Ok(lease) => held.leases.push(lease),
-                Err(LeaseError::Refused(refused)) => met.refusal(&refused.to_string()),
-                Err(LeaseError::Owner(refused)) => met.owner(&refused.to_string()),
-                Err(other) => panic!("{other:?}"),
-            }
-            return;
-        }
-        _ => {
-            let child = owner.child("child").minimum(bytes).limit(some_bytes(random, &near));
-            if let Err(refused) = child.register() {
+        2 => match manager.lease(random.below(3).to_string(), bytes, |_| Ok::<_, ()>(())) {
+            Ok(lease) => held.leases.push(lease),
+            Err(LeaseError::Refused(refused)) => met.refusal(&refused.to_string()),
+            Err(LeaseError::Owner(refused)) => met.owner(&refused.to_string()),
+            Err(other) => panic!("{other:?}"),
+        },
+        3 => {
+            if let Err(refused) = owner.child("child").minimum(bytes).limit(other).register() {
                 met.owner(&refused.to_string());
             }
-            return;
         }
-    };
-    match got {
-        Ok(segments) => held.segments.extend(segments),
-        Err(refused) => {
-            met.refusal(&refused.to_string());
-            let reason = refused.reason();
-            let is_short =
-                matches!(reason, Reason::Budget | Reason::OwnerLimit | Reason::ParentLimit);
-            if met.alone && is_short {
-                let available = refused.refusal().available_bytes;
-                assert_eq!(available, owner.available_bytes(), "{refused}");
+        way => match segments(owner, way, [bytes, other]) {
+            Ok(segments) => held.segments.extend(segments),
+            Err(refused) => {
+                met.refusal(&refused.to_string());
+                let reason = refused.reason();
+                let is_short =
+                    matches!(reason, Reason::Budget | Reason::OwnerLimit | Reason::ParentLimit);
+                if met.alone && is_short {
+                    let available = refused.refusal().available_bytes;
+                    assert_eq!(available, owner.available_bytes(), "{refused}");
+                }
             }
+        },
+    }
+}
+
+/// Memory, by one of the ways from 4 on.
+fn segments(
+    owner: &Owner,
+    way: usize,
+    [bytes, other]: [usize; 2],
+) -> Result<Vec<MemorySegment>, AllocationError> {
+    let (pages, now) = (bytes / PAGE, Duration::ZERO);
+    match way {
+        4 => owner.allocate(bytes).map(|block| vec![block]),
+        5 => owner.try_allocate(bytes).map(|block| vec![block]),
+        6 => owner.allocate_pages(pages),
+        7 => owner.try_allocate_pages(pages),
+        8 => owner.allocate_page().map(|page| vec![page]),
+        9 => owner.allocate_scattered(bytes),
+        10 => owner.allocate_up_to(bytes).map(|block| vec![block]),
+        11 => owner.allocate_zeroed(bytes).map(|block| vec![block]),
+        12 => owner.acquire_timeout(bytes, now).map(|block| vec![block]),
+        13 => owner.acquire_pages_timeout(pages, now),
+        14 => owner.worker().allocate_page().map(|page| vec![page]),
+        _ => {
+            let layout = Layout::from_size_align(bytes.min(1 << 40), 8).unwrap();
+            owner.scratch(other).alloc_layout(layout).map(|_| Vec::new())
         }
     }
 }

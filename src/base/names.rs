@@ -14,9 +14,14 @@ pub(crate) const NAME_BYTES_MAX: usize = 255;
 /// At the end of a name that was too long.
 const CUT: char = '…';
 
-/// The name as it is kept and shown.
+/// The name as it is shown, to be kept: itself, if it may be shown as it is.
+pub(crate) fn kept(name: Arc<str>) -> Arc<str> {
+    if is_harmless(&name) { name } else { shown(&name) }
+}
+
+/// The name as it is shown.
 pub(crate) fn shown(name: &str) -> Arc<str> {
-    if name.len() <= NAME_BYTES_MAX && !name.chars().any(is_escaped) {
+    if is_harmless(name) {
         return name.into();
     }
     let mut shown = String::with_capacity(name.len().min(NAME_BYTES_MAX));
@@ -35,6 +40,10 @@ pub(crate) fn shown(name: &str) -> Arc<str> {
         }
     }
     shown.into()
+}
+
+fn is_harmless(name: &str) -> bool {
+    name.len() <= NAME_BYTES_MAX && !name.chars().any(is_escaped)
 }
 
 fn push(shown: &mut String, c: char) {

@@ -165,7 +165,7 @@ impl MemoryManager {
     /// those that turn the direction of text around, and `/`, `` ` `` and `\`. What is longer than
     /// 255 bytes then is cut, and ends in `…`. [`Owner::name`] tells what became of it.
     pub fn owner(&self, name: impl AsRef<str>) -> OwnerBuilder {
-        OwnerBuilder::new(self.common(), None, name.as_ref())
+        OwnerBuilder::new(self.common(), None, name.as_ref().into())
     }
 
     /// An owner of all there is, for a manager that has just been built for it.

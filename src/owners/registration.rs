@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 
 use crate::base::bytes::to_usize;
 use crate::base::error::OwnerError;
-use crate::base::names::shown;
+use crate::base::names::kept;
 use crate::ledger::budget::{Account, LEVELS_MAX, Parent, Refused};
 use crate::owners::node::owner_node::{Above, OwnerNode};
 use crate::owners::node::sharing_state::{ReclaimMode, ReclaimState, SharingState};
@@ -57,13 +57,13 @@ impl OwnerBuilder {
     pub(crate) fn new(
         (commons, above): (Arc<Commons>, Arc<dyn Above>),
         parent: Option<Owner>,
-        name: &str,
+        name: Arc<str>,
     ) -> Self {
         Self {
             commons,
             above,
             parent,
-            name: shown(name),
+            name: kept(name),
             minimum_bytes: 0,
             limit_bytes: usize::MAX,
             priority: None,
@@ -195,6 +195,6 @@ impl Owner {
     /// [`MemoryManager::owner`](crate::MemoryManager::owner).
     pub fn child(&self, name: impl AsRef<str>) -> OwnerBuilder {
         let common = (Arc::clone(self.commons()), Arc::clone(self.node().above()));
-        OwnerBuilder::new(common, Some(self.clone()), name.as_ref())
+        OwnerBuilder::new(common, Some(self.clone()), name.as_ref().into())
     }
 }

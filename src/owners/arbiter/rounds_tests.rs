@@ -29,7 +29,7 @@ fn ask(owner: &Owner, is_polled: bool, deadline: Instant) -> PendingReclaim {
 /// Another owner of the same memory.
 fn another(owner: &Owner) -> Owner {
     let common = (Arc::clone(owner.commons()), Arc::clone(owner.node().above()));
-    crate::config::OwnerBuilder::new(common, None, "holder").register().unwrap()
+    crate::config::OwnerBuilder::new(common, None, "holder".into()).register().unwrap()
 }
 
 fn requested(owner: &Owner) -> &crate::ledger::waiting::reclaim_request::ReclaimRequest {

@@ -162,7 +162,8 @@ mod tests {
             ("/hugetlb/hugetlb.2MB.rsvd.limit_in_bytes", "6291456\n"),
         ];
         let reserved = ("hugetlb.2MB.rsvd.max /a".to_owned(), 10 * MIB, 6 * MIB);
-        assert_eq!(tightest_of(&files, 5 * MIB), Some(reserved));
+        assert_eq!(tightest_of(&files, 5 * MIB), Some(reserved.clone()));
+        assert_eq!(tightest_of(&files, 9 * MIB), Some(reserved), "of several");
         assert_eq!(tightest_of(&files, 4 * MIB), None, "so much is left");
         let of_v1 = ("hugetlb.2MB.rsvd.limit_in_bytes /".to_owned(), 6 * MIB, 0);
         assert_eq!(tightest_of(&files[7..], 7 * MIB), Some(of_v1));

@@ -49,12 +49,9 @@ fn is_harmless(name: &str) -> bool {
 fn push(shown: &mut String, c: char) {
     // Writing to a string does not fail.
     let _ = match c {
+        c if !is_escaped(c) => shown.write_char(c),
         '/' | '`' => write!(shown, "{}", c.escape_unicode()),
-        c if is_escaped(c) => write!(shown, "{}", c.escape_default()),
-        c => {
-            shown.push(c);
-            Ok(())
-        }
+        c => write!(shown, "{}", c.escape_default()),
     };
 }
 

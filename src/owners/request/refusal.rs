@@ -46,8 +46,9 @@ impl Requester<'_> {
             let mut parent = None;
             let (available_bytes, reason) = match denial {
                 Denial::Refused(Refused::Budget { free }) => {
-                    let then = free.saturating_add(self.node.guaranteed_bytes());
-                    (available_bytes.min(to_usize(then)), Reason::Budget)
+                    // The limits leave more, or one of them would have refused it.
+                    let free = free.saturating_add(self.node.guaranteed_bytes());
+                    (to_usize(free), Reason::Budget)
                 }
                 Denial::Refused(Refused::Account { free, level: 0 }) => {
                     (available_bytes.min(to_usize(free)), Reason::OwnerLimit)

@@ -26,7 +26,7 @@ const HOUSE: &[Floor] = &[
             "limits",
             "available",
             "error",
-            "bytes names units",
+            "bytes members names units",
             "events sites",
         ],
     },

@@ -11,6 +11,7 @@
 //! available    what a capacity was taken from
 //! error/       why a call failed, in numbers and as a sentence
 //! units/       pages, chunks, masks of pages, the size of a page, which level a level is
+//! names        names that callers give, as they are kept and shown
 //! bytes        numbers of bytes: in 64 bits, as sizes, as fractions
 //! members      those that are present, as weak handles that a copy shares
 //! sites        where what is out was allocated, a feature
@@ -26,6 +27,8 @@ pub(crate) mod events;
 pub(crate) mod limits;
 #[cfg(not(offheap_loom))]
 pub(crate) mod members;
+#[cfg(not(offheap_loom))]
+pub(crate) mod names;
 #[cfg(not(offheap_loom))]
 pub(crate) mod panics;
 pub(crate) mod seeded;

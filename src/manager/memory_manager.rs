@@ -155,6 +155,11 @@ impl MemoryManager {
 
     /// Starts the registration of an owner. The name is for errors and statistics; it need not be
     /// unique.
+    ///
+    /// It may be any text, of a query perhaps. It is kept as it is shown, so that it cannot forge a
+    /// line of a log or another owner's path. Control characters are escaped, as `\n`, and so are
+    /// those that turn the direction of text around, and `/`, `` ` `` and `\`. What is longer than
+    /// 255 bytes then is cut, and ends in `…`. [`Owner::name`] tells what became of it.
     pub fn owner(&self, name: impl AsRef<str>) -> OwnerBuilder {
         OwnerBuilder::new(self.common(), None, name.as_ref().into())
     }

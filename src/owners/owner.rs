@@ -96,13 +96,14 @@ impl Owner {
     }
 
     /// The names of the owners above and its own, from the top, with slashes between. Errors name
-    /// it so.
+    /// it so. No name has a slash: one that was given is escaped.
     #[must_use]
     pub fn path(&self) -> &str {
         self.node.path()
     }
 
-    /// The name given at registration.
+    /// The name given at registration, as it is shown: what could end a line or a name is escaped,
+    /// and what is too long is cut. See [`MemoryManager::owner`](crate::MemoryManager::owner).
     #[must_use]
     pub fn name(&self) -> &str {
         self.node.name()

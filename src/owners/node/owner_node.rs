@@ -270,6 +270,14 @@ impl OwnerNode {
         std::iter::successors(Some(self), |owner| owner.parent().map(|parent| &**parent))
     }
 
+    /// What it and those above it are guaranteed and do not use: it can have that beside what the
+    /// budget has.
+    pub(crate) fn guaranteed_bytes(&self) -> u64 {
+        let unused =
+            |owner: &Self| owner.account.minimum().saturating_sub(owner.account.used_bytes());
+        self.ancestry().map(unused).sum()
+    }
+
     /// How many levels there are from it up to the budget's.
     pub(crate) fn levels(&self) -> u32 {
         u32::try_from(self.ancestry().count()).unwrap_or(u32::MAX)

@@ -110,7 +110,7 @@ fn bytes_that_come_back_at_two_levels_are_found() {
 fn a_minimum_that_ends_is_found() {
     let end = |manager: &Manager| {
         let tree = &manager.tree;
-        manager.serve_if(tree.account(0).close(&tree.lineage(0)));
+        manager.serve_if(0, tree.account(0).close(&tree.lineage(0)));
     };
     whoever_waits_is_served(|| Tree::new(1).with(None, 1, 1).with(None, 0, 1), (1, 1), [end]);
 }
@@ -120,7 +120,7 @@ fn a_minimum_that_ends_is_found() {
 fn a_minimum_that_ends_with_its_last_byte_is_found() {
     let end: fn(&Manager) = |manager| {
         let tree = &manager.tree;
-        manager.serve_if(tree.account(0).close(&tree.lineage(0)));
+        manager.serve_if(0, tree.account(0).close(&tree.lineage(0)));
     };
     let make = || Tree::new(2).with(None, 2, 2).with(None, 0, 2).holding(0, 1);
     whoever_waits_is_served(make, (1, 2), [release, end]);

@@ -10,7 +10,7 @@ use crate::base::error::{FractionError, Holder, LeakError};
 use crate::base::events;
 use crate::base::threads::Threads;
 use crate::memory::mode::MemoryMode;
-use crate::owners::node::owner_node::Above;
+use crate::owners::node::owner_node::{Above, OwnerNode};
 use crate::owners::node::supply::Supply;
 use crate::owners::owner::Owner;
 use crate::owners::registration::OwnerBuilder;
@@ -109,8 +109,8 @@ impl ManagerInner {
 }
 
 impl Above for ManagerInner {
-    fn serve(&self) {
-        self.commons.serve();
+    fn serve_from(&self, owner: &OwnerNode) {
+        self.commons.serve_from(Some(owner));
     }
 
     fn while_nobody_drains(&self, make: &mut dyn FnMut()) {

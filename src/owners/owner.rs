@@ -88,7 +88,7 @@ impl Owner {
     fn registered(node: OwnerNode, parent: Option<&Self>, commons: Arc<Commons>) -> Self {
         let node = Arc::new(node);
         commons.register(&node);
-        commons.serve_if(node.account().open_allowance(&node.upstream()));
+        commons.serve_if(&node, node.account().open_allowance(&node.upstream()));
         events::owner_registered(node.path(), node.account().minimum(), node.account().limit());
         let parent = parent.map(|parent| Arc::clone(&parent.handle));
         let handle = Arc::new(Handle { owner: Arc::clone(&node), _parent: parent });

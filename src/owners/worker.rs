@@ -134,7 +134,7 @@ impl Drop for Worker {
     fn drop(&mut self) {
         let awaited = self.node.empty();
         self.owner.commons().registry.remove_worker(&self.node);
-        self.owner.commons().serve_if(awaited);
+        self.node.owner().serve_if(awaited);
     }
 }
 

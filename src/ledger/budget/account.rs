@@ -132,6 +132,15 @@ impl Account {
         self.limit.load(Ordering::Relaxed)
     }
 
+    /// The bytes that may be left of the guaranteed ones: all of them while a request is in flight,
+    /// which may hold some and fail.
+    #[must_use]
+    pub fn unused_minimum(&self) -> u64 {
+        let (word, minimum) = (self.word(), self.minimum());
+        let used = if word.has_in_flight() { 0 } else { word.reserved_bytes() };
+        minimum.saturating_sub(used)
+    }
+
     /// The bytes it could take at a moment at which no request is in flight at its parent.
     #[must_use]
     pub fn settled_free_bytes(&self, parent: &impl Parent) -> u64 {

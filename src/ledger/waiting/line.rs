@@ -116,8 +116,8 @@ struct Refusal {
 }
 
 /// What became of a request that was looked at.
-enum Looked {
-    /// It is not in that place any more.
+pub(super) enum Looked {
+    /// It is not in that place any more, or others are before it.
     Elsewhere,
     /// It has ended.
     Ended,
@@ -268,24 +268,21 @@ impl<R: Request> Line<R> {
             }
             at.rank = rank;
         }
-        self.attempt(at, served)
+        self.look_at(at, served)
     }
 
-    /// Attempts a request if all are served, and not only those who may have got something.
-    pub(super) fn look_at(&mut self, at: Order, served: &mut Served<R>) {
-        let Some(place) = self.places.get(&at.ticket) else { return };
+    /// Attempts a request unless it is sure to be refused as before: behind others (Protocol, 4).
+    pub(super) fn look_at(&mut self, at: Order, served: &mut Served<R>) -> Looked {
+        let Some(place) = self.places.get(&at.ticket) else { return Looked::Elsewhere };
         let is_next = match &place.outcome {
             Outcome::New => true,
             Outcome::Has(_) => false,
             Outcome::Waits(refusal) => {
                 let is_first = self.queues.first(refusal.identity) == Some(at);
-                let may_pass = |need: &Need| place.request.unused_minimum(need.level) > 0;
-                is_first || refusal.needs.iter().any(may_pass)
+                is_first || may_pass(&*place.request, &refusal.needs)
             }
         };
-        if is_next {
-            self.attempt(Order { rank: place.rank, ..at }, served);
-        }
+        if is_next { self.attempt(at, served) } else { Looked::Elsewhere }
     }
 
     /// Attempts a request in its turn, until a level refuses it that is marked as awaited (Protocol,
@@ -393,6 +390,13 @@ fn position<R: Request>(queues: &LevelQueues, request: &R, at: Order) -> QueuePo
     (0..=request.levels())
         .filter(others_are_first)
         .fold(QueuePosition::FIRST, |turn, level| turn.after_others_at(level))
+}
+
+/// Whether what may be left of promises is enough for a request, so that it needs nothing of those
+/// that are before it.
+fn may_pass<R: Request>(request: &R, needs: &[Need]) -> bool {
+    let left = needs.iter().map(|need| request.unused_minimum(need.level));
+    left.fold(0, u64::saturating_add) >= request.bytes()
 }
 
 /// What a request that a level refuses needs of what is promised there and below, if it is not to

@@ -161,7 +161,9 @@ impl<R: Request> WaitQueue<R> {
         order.sort_unstable();
         for batch in order.chunks(AT_ONCE) {
             let mut line = self.line.lock();
-            batch.iter().for_each(|request| line.look_at(*request, &mut served));
+            for request in batch {
+                line.look_at(*request, &mut served);
+            }
         }
         served
     }
@@ -273,3 +275,10 @@ mod tests {
         assert_eq!((line.len(), line.waiting()[0].ticket), (1, tickets[2]));
     }
 }
+
+#[cfg(all(test, not(offheap_loom)))]
+#[path = "plain_tests.rs"]
+mod plain_tests;
+#[cfg(all(test, not(offheap_loom)))]
+#[path = "schedule_tests.rs"]
+mod schedule_tests;

@@ -288,3 +288,27 @@ fn a_byte_of_a_failed_request_and_one_that_is_given_back_are_found() {
     let steps: [fn(&Manager); 2] = [release, |manager| manager.tree.fail(1, 1)];
     whoever_waits_is_served(make, (2, 2), steps);
 }
+
+/// Goal: what comes back within a minimum is found by a request behind others, although another one
+/// takes it for a moment, and fails.
+#[test]
+fn a_byte_of_a_failed_request_is_found_within_a_minimum_behind_others() {
+    check_within(2, || {
+        // Owner 1 waits for more than there is, and all of the minimum of owner 0 is held.
+        let tree = Tree::new(3).with(None, 2, 3).with(None, 0, 3).holding(0, 2);
+        let manager = Manager::new(tree);
+        let large = manager.join(1, 3);
+        let within = manager.join(0, 1);
+        let other = {
+            let manager = Arc::clone(&manager);
+            thread::spawn(move || manager.tree.fail(0, 1))
+        };
+        manager.release(manager.held(0, 1));
+        let charge = manager.wait(within).expect("the budget is open");
+        other.join().unwrap();
+        manager.give_up(1, large);
+        manager.release(charge);
+        manager.credit(0, 1);
+        manager.tree.check();
+    });
+}

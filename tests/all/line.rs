@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use offheap::{MemoryManager, MemorySegment, Owner, config::HugePages};
-use offheap_test_support::{Count, waker};
+use offheap_test_support::{Count, Flag, waker};
 
 use crate::support::{PAGE, assert_empty};
 
@@ -96,12 +96,15 @@ fn a_waker_that_blocks_waits_for_no_waker_after_it() {
             assert!(polled.is_ready(), "it was woken");
         })
     };
+    let had = Arc::new(Flag::default());
     let blocks = {
-        let (owner, first) = (owner.clone(), Arc::clone(&first));
+        let (owner, first, had) = (owner.clone(), Arc::clone(&first), Arc::clone(&had));
         waker(move || {
             // What was granted goes on to the second one, and from that to this thread.
             drop(first.lock().unwrap().take());
-            assert!(owner.acquire_pages_timeout(1, Duration::from_secs(600)).is_ok());
+            if owner.acquire_pages_timeout(1, Duration::from_secs(5)).is_ok() {
+                had.set();
+            }
         })
     };
     let mut place = first.lock().unwrap();
@@ -111,6 +114,7 @@ fn a_waker_that_blocks_waits_for_no_waker_after_it() {
     assert!(place.as_mut().poll(&mut Context::from_waker(&takes)).is_pending());
     drop(place);
     drop(page);
+    assert!(had.is_set());
     assert_empty(&manager);
 }
 

@@ -196,6 +196,18 @@ mod tests {
     struct Refusing {
         tries: Mutex<u32>,
         left: u64,
+        rank: Mutex<u32>,
+    }
+
+    impl Refusing {
+        fn new(left: u64) -> Arc<Self> {
+            let [tries, rank] = [0, 0].map(Mutex::new);
+            Arc::new(Self { tries, left, rank })
+        }
+
+        fn tries(&self) -> u32 {
+            *self.tries.lock().unwrap()
+        }
     }
 
     impl Request for Refusing {
@@ -229,7 +241,7 @@ mod tests {
         fn set_awaited(&self, _: u32, _: HasWaiters) {}
 
         fn rank(&self) -> u32 {
-            0
+            *self.rank.lock().unwrap()
         }
     }
 
@@ -238,12 +250,12 @@ mod tests {
     /// How often each of two is attempted again when the levels of `chain` are served.
     fn attempts(left: u64, chain: &[LevelId]) -> [u32; 2] {
         let line = WaitQueue::new();
-        let requests = [(); 2].map(|()| Arc::new(Refusing { tries: Mutex::new(0), left }));
+        let requests = [(); 2].map(|()| Refusing::new(left));
         for request in &requests {
             line.join(Arc::clone(request));
         }
         let _ = line.serve();
-        let tries = || requests.each_ref().map(|request| *request.tries.lock().unwrap());
+        let tries = || requests.each_ref().map(|request| request.tries());
         let before = tries();
         let _ = line.serve_from(chain);
         let after = tries();
@@ -260,9 +272,31 @@ mod tests {
     }
 
     #[test]
+    fn a_rank_that_got_worse_counts_at_once_and_one_that_got_better_once_all_are_served() {
+        let line = WaitQueue::new();
+        let requests = [(); 3].map(|()| Refusing::new(0));
+        let tickets = requests.each_ref().map(|request| line.join(Arc::clone(request)));
+        let _ = line.serve_from(&[LevelId::BUDGET]);
+        let order = || line.waiting().iter().map(|one| one.ticket).collect::<Vec<_>>();
+        assert_eq!(order(), tickets);
+        *requests[0].rank.lock().unwrap() = 1;
+        let before = requests.each_ref().map(|request| request.tries());
+        let _ = line.serve_from(&[LevelId::BUDGET]);
+        assert_eq!(order(), [tickets[1], tickets[2], tickets[0]]);
+        let tries = |at: usize| requests[at].tries() - before[at];
+        assert_eq!([0, 1, 2].map(tries), [0, 1, 0], "the one that is first now");
+        *requests[0].rank.lock().unwrap() = 0;
+        let _ = line.serve_from(&[LevelId::BUDGET]);
+        assert_eq!(order(), [tickets[1], tickets[2], tickets[0]]);
+        let _ = line.serve();
+        assert_eq!(order(), tickets);
+        assert_eq!([0, 1, 2].map(tries), [1, 2, 0], "the one that is first again");
+    }
+
+    #[test]
     fn those_that_wait_are_counted_until_they_end_or_leave() {
         let line = WaitQueue::new();
-        let request = Arc::new(Refusing { tries: Mutex::new(0), left: 0 });
+        let request = Refusing::new(0);
         let tickets = [(); 3].map(|()| line.join(Arc::clone(&request)));
         assert_eq!((line.len(), line.waiting().len()), (3, 0), "none was attempted");
         let served = line.serve();

@@ -234,9 +234,9 @@ impl Model {
 
     /// Serves all levels, if that serves anybody; whether it does.
     ///
-    /// An owner that gives back serves its own levels. One that takes what it was promised does not,
-    /// although a request may then be refused by another level, and no longer hold up those behind
-    /// it. They are served the next time that their level is.
+    /// An owner that gives back serves its own levels. One that takes what it was promised does
+    /// not, although a request may then be refused by another level, and no longer hold up those
+    /// behind it. They are served the next time that their level is.
     pub(super) fn serve(&mut self) -> bool {
         let levels = (0..self.owners.len()).map(Some).chain([None]);
         let levels: Vec<Level> = levels.collect();

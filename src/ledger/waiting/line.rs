@@ -1,5 +1,5 @@
-//! The line itself: plain state, without a lock, a thread or a clock. What is served when is told in
-//! the protocol at the head of `wait_queue`.
+//! The line itself: plain state, without a lock, a thread or a clock. The protocol at the head of
+//! `wait_queue` tells what is served when.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -285,8 +285,8 @@ impl<R: Request> Line<R> {
         if is_next { self.attempt(at, served) } else { Looked::Elsewhere }
     }
 
-    /// Attempts a request in its turn, until a level refuses it that is marked as awaited (Protocol,
-    /// 2).
+    /// Attempts a request in its turn, until a level refuses it that is marked as awaited
+    /// (Protocol, 2).
     fn attempt(&mut self, at: Order, served: &mut Served<R>) -> Looked {
         let Self { waiting, places, newcomers, queues, .. } = self;
         let Some(Place { request, outcome, waker, .. }) = places.get_mut(&at.ticket) else {

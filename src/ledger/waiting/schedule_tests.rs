@@ -2,26 +2,31 @@
 //! are granted what they wait for, in the same order, after each event.
 //!
 //! `OFFHEAP_LINE_EVENTS` says how many events there are in all, instead of a quarter of a million.
+// A test stops at the first thing that is not as it says.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::task::{Poll, Wake, Waker};
 
 use offheap_test_support::Random;
 
-use crate::base::sync::Mutex;
+use crate::base::sync::{Lock, Rank};
 use crate::base::units::LevelId;
 use crate::ledger::budget::{Account, Budget, HasWaiters, Parent, QueuePosition, Refused};
 
 use super::plain_tests::{Level, Node, Plain};
 use super::{Request, Served, Ticket, WaitEnd, WaitQueue};
 
+/// What is noted while the line is locked.
+const AFTER_THE_LINE: Rank = Rank::Sites;
+
 /// Accounts below a budget, as the owners of a manager have them.
 struct Tree {
     budget: Budget,
     accounts: Vec<(Account, Level)>,
     /// The ranks of the owners, and which levels are marked as awaited; the last is the budget's.
-    said: Mutex<(Vec<u32>, Vec<bool>)>,
+    said: Lock<(Vec<u32>, Vec<bool>)>,
 }
 
 /// What an account takes its bytes from.
@@ -35,11 +40,11 @@ struct Wanted {
 }
 
 /// Notes which request is woken.
-struct Note(usize, Arc<Mutex<Vec<usize>>>);
+struct Note(usize, Arc<Lock<Vec<usize>>>);
 
 impl Wake for Note {
     fn wake(self: Arc<Self>) {
-        self.1.lock().unwrap_or_else(PoisonError::into_inner).push(self.0);
+        self.1.lock().push(self.0);
     }
 }
 
@@ -145,7 +150,7 @@ impl Request for Wanted {
 
     fn set_awaited(&self, level: u32, awaited: HasWaiters) {
         let owner = self.tree.ancestor(self.owner, level);
-        let mut said = self.tree.said.lock().unwrap();
+        let mut said = self.tree.said.lock();
         let mark = &mut said.1[owner.unwrap_or(self.tree.accounts.len())];
         assert_ne!(*mark, awaited.is_yes(), "it is said once");
         *mark = awaited.is_yes();
@@ -153,7 +158,7 @@ impl Request for Wanted {
     }
 
     fn rank(&self) -> u32 {
-        self.tree.said.lock().unwrap().0[self.owner]
+        self.tree.said.lock().0[self.owner]
     }
 }
 
@@ -177,7 +182,7 @@ struct Run {
     /// What is held: by whom, and how much.
     held: Vec<(usize, u64)>,
     waiting: BTreeMap<usize, (Ticket, Waker, usize, u64)>,
-    woken: Arc<Mutex<Vec<usize>>>,
+    woken: Arc<Lock<Vec<usize>>>,
     next: usize,
 }
 
@@ -188,7 +193,7 @@ impl Run {
         let tree = Tree {
             budget: Budget::new(limit),
             accounts: Vec::new(),
-            said: Mutex::new((vec![0; shape.owners], vec![false; shape.owners + 1])),
+            said: Lock::new(AFTER_THE_LINE, (vec![0; shape.owners], vec![false; shape.owners + 1])),
         };
         let (tree, plain) = Self::grow(tree, shape, &mut random);
         Self {
@@ -199,7 +204,7 @@ impl Run {
             plain,
             held: Vec::new(),
             waiting: BTreeMap::new(),
-            woken: Arc::default(),
+            woken: Arc::new(Lock::new(AFTER_THE_LINE, Vec::new())),
             next: 0,
         }
     }
@@ -300,8 +305,9 @@ impl Run {
 
     fn rank(&mut self) -> Vec<usize> {
         for _ in 0..1 + self.random.below(3) {
-            let (owner, rank) = (self.random.below(self.shape.owners), self.random.below(3) as u32);
-            self.tree.said.lock().unwrap().0[owner] = rank;
+            let owner = self.random.below(self.shape.owners);
+            let rank = u32::from(self.random.chance()) + u32::from(self.random.chance());
+            self.tree.said.lock().0[owner] = rank;
             self.plain.nodes[owner].rank = rank;
         }
         self.serve_all()
@@ -358,7 +364,7 @@ impl Run {
 
     /// Those that were woken are those that are to be granted what they wait for, in this order.
     fn compare(&mut self, granted: &[usize]) {
-        let woken = std::mem::take(&mut *self.woken.lock().unwrap());
+        let woken = std::mem::take(&mut *self.woken.lock());
         assert_eq!(woken, granted, "{:?}", self.shape);
         for id in woken {
             let (ticket, waker, owner, bytes) = self.waiting.remove(&id).unwrap();
@@ -383,7 +389,7 @@ impl Run {
             let owner = self.tree.ancestor(one.request.owner, level);
             marks[owner.unwrap_or(self.shape.owners)] = true;
         }
-        assert_eq!(self.tree.said.lock().unwrap().1, marks);
+        assert_eq!(self.tree.said.lock().1, marks);
         // Where something is promised, one that takes it may change who refuses another.
         assert!(self.shape.has_minimums || !self.plain.is_anybody_overlooked());
     }

@@ -121,7 +121,6 @@ impl<R: Request> WaitQueue<R> {
 
     /// How many requests wait.
     #[must_use]
-    #[expect(clippy::len_without_is_empty, reason = "a number to show")]
     pub fn len(&self) -> usize {
         self.line.lock().len()
     }
@@ -206,7 +205,7 @@ mod tests {
         }
 
         fn tries(&self) -> u32 {
-            *self.tries.lock().unwrap()
+            *self.tries.lock().unwrap_or_else(PoisonError::into_inner)
         }
     }
 
@@ -241,7 +240,7 @@ mod tests {
         fn set_awaited(&self, _: u32, _: HasWaiters) {}
 
         fn rank(&self) -> u32 {
-            *self.rank.lock().unwrap()
+            *self.rank.lock().unwrap_or_else(PoisonError::into_inner)
         }
     }
 

@@ -144,7 +144,8 @@ impl Requester<'_> {
     }
 
     /// Has others asked for `bytes`, for a request that was just denied them and does not wait for
-    /// anything else. Waits for their answers, as long as one of them may be waited for.
+    /// anything else. Waits for their answers, as long as one of them may be waited for. A call
+    /// asks once, whatever it looks for afterwards, and so waits for `reclaim_timeout` at most.
     #[cold]
     pub(super) fn ask(&self, bytes: usize, denial: Denial) -> Result<Charge, Denial> {
         let is_worth_it = self.effort == Effort::AskOthers

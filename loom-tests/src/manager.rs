@@ -8,7 +8,7 @@ use offheap::model::{
 };
 
 use crate::engine::cell::UnsafeCell;
-use crate::engine::sync::{Mutex, Notify};
+use crate::engine::sync::Notify;
 use crate::tree::Tree;
 
 /// Owners who wait in line for bytes, as `MemoryManager` has them wait.
@@ -16,8 +16,6 @@ pub struct Manager {
     /// The owners.
     pub tree: Arc<Tree>,
     line: WaitQueue<Wanted>,
-    /// There is one drainer at a time.
-    drainer: Mutex<()>,
     /// What is in the memory behind the bytes, for the thread that holds all of those that change
     /// hands.
     memory: UnsafeCell<u64>,
@@ -97,8 +95,8 @@ impl Manager {
     /// A manager of these owners.
     #[must_use]
     pub fn new(tree: Tree) -> Arc<Self> {
-        let (line, drainer, memory) = (WaitQueue::new(), Mutex::new(()), UnsafeCell::new(0));
-        Arc::new(Self { tree: Arc::new(tree), line, drainer, memory })
+        let (line, memory) = (WaitQueue::new(), UnsafeCell::new(0));
+        Arc::new(Self { tree: Arc::new(tree), line, memory })
     }
 
     /// What an owner was charged with when the tree was made.
@@ -168,24 +166,10 @@ impl Manager {
     /// Makes `attempt` while nobody at or below `top` keeps anything at hand, or below the budget,
     /// and serves the levels from there up.
     fn drained_below<T>(&self, top: Option<usize>, attempt: impl FnOnce() -> T) -> T {
-        let is_below = |owner: &usize| {
-            let mut above = (0..self.tree.levels(*owner)).map(|n| self.tree.ancestor(*owner, n));
-            top.is_none() || above.any(|owner| owner == top)
-        };
-        let mut keepers = self.tree.keepers().filter(&is_below).peekable();
-        if keepers.peek().is_none() {
+        if self.tree.keepers_below(top).next().is_none() {
             return attempt();
         }
-        let drainer = self.drainer.lock().expect("nobody panics");
-        for owner in keepers {
-            // A request that waits is served below.
-            let _ = self.tree.account(owner).collect_allowance(&self.tree.lineage(owner));
-        }
-        let answer = attempt();
-        for owner in self.tree.keepers().filter(&is_below) {
-            self.tree.account(owner).let_go_of_allowance();
-        }
-        drop(drainer);
+        let answer = self.tree.drained_below(top, attempt);
         self.serve_from(top);
         answer
     }

@@ -7,11 +7,9 @@ use std::sync::{Arc, OnceLock};
 
 use crate::base::sync::{AtomicU64, Ordering};
 use crate::base::threads::{OnDemand, Wakeup};
-use crate::ledger::budget::HasWaiters;
 use crate::ledger::waiting::wait_queue::{Served, WaitEnd, WaitQueue, Waiting};
 use crate::owners::node::owner_node::OwnerNode;
 use crate::owners::node::supply::Supply;
-use crate::owners::node::worker_node::WorkerNode;
 
 use super::draining::{DrainScope, Reopen, drain};
 use super::options::SharingOptions;
@@ -25,7 +23,7 @@ type Start = Box<dyn Fn() -> io::Result<Arc<Wakeup>> + Send + Sync>;
 pub(crate) struct Commons {
     pub(crate) supply: Arc<Supply>,
     pub(crate) options: SharingOptions,
-    /// All owners and workers.
+    /// All owners.
     pub(crate) registry: Registry,
     /// The requests that wait for memory.
     pub(crate) queue: WaitQueue<Wanted>,
@@ -91,7 +89,7 @@ impl Commons {
         self.arbiter.start(start).map(|wakeup| wakeup.wake()).is_ok()
     }
 
-    /// Looks at the owners and workers that are there, while none comes.
+    /// Looks at the owners that are there, with nothing locked.
     pub(crate) fn snapshot<T>(&self, look: impl FnOnce(&Snapshot) -> T) -> T {
         self.registry.snapshot(look)
     }
@@ -99,20 +97,6 @@ impl Commons {
     /// Lets drainers, errors and statistics know of an owner.
     pub(crate) fn register(&self, owner: &Arc<OwnerNode>) {
         self.registry.add_owner(owner);
-        self.seal_if_closed();
-    }
-
-    /// Lets drainers know of a worker.
-    pub(crate) fn register_worker(&self, worker: &Arc<WorkerNode>) {
-        self.registry.add_worker(worker);
-        self.seal_if_closed();
-    }
-
-    /// Serves the levels of `owner` if a request waits for what it just gave back.
-    pub(crate) fn serve_if(&self, owner: &OwnerNode, awaited: HasWaiters) {
-        if awaited.is_yes() {
-            self.serve_from(Some(owner));
-        }
     }
 
     /// Serves all levels, after what decides about the order has changed, and wakes those that were
@@ -144,42 +128,34 @@ impl Commons {
             // Below a level that is awaited from now on, nothing stays at hand.
             let owner = level.request.owner().ancestor(level.level);
             let scope = owner.map_or(DrainScope::Everybody, DrainScope::Below);
-            drain(&self.registry, &self.supply, scope, Reopen::Later, |_| {});
+            let _ = drain(&self.registry, scope, Reopen::Later, || {});
             let served = self.queue.serve_from(Chain::of(owner).levels());
             wake_all(served.wakers);
             awaited.extend(served.awaited);
         }
     }
 
-    /// Makes `attempt` while nothing is kept at hand: see [`drain`]. Then serves the line, since
-    /// what was brought back may be waited for. That is so at the top of the scope and above.
-    /// Below a level that is awaited nothing is at hand, but what the request that began to wait
-    /// there is about to bring back, and serves.
-    pub(crate) fn drained<T>(
-        &self,
-        scope: DrainScope<'_>,
-        attempt: impl FnOnce(&Snapshot) -> T,
-    ) -> T {
-        let answer = drain(&self.registry, &self.supply, scope, Reopen::Later, attempt);
+    /// Makes `attempt` while nothing is kept at hand: see [`drain`]. Then serves the line, if what
+    /// was brought back is waited for: at the top of the scope and above. Below a level that is
+    /// awaited nothing is at hand, but what the request that began to wait there is about to bring
+    /// back, and serves.
+    pub(crate) fn drained<T>(&self, scope: DrainScope<'_>, attempt: impl FnOnce() -> T) -> T {
+        let (answer, awaited) = drain(&self.registry, scope, Reopen::Later, attempt);
         match scope {
+            _ if !awaited.is_yes() => {}
             DrainScope::Everybody => self.serve_from(None),
             DrainScope::Below(top) => self.serve_from(Some(top)),
         }
         answer
     }
 
-    /// Has all caches hand over their pages and take no more; then looks at those that are there.
-    pub(crate) fn sealed<T>(&self, look: impl FnOnce(&Snapshot) -> T) -> T {
+    /// Has all caches hand over their pages and take no more, once the budget is closed. What is
+    /// new then finds that, and does not open.
+    pub(crate) fn sealed(&self) {
         let scope = DrainScope::Everybody;
-        let answer = drain(&self.registry, &self.supply, scope, Reopen::Never, look);
-        self.serve();
-        answer
-    }
-
-    /// The caller that shut the manager down may have looked for caches before there was this one.
-    pub(crate) fn seal_if_closed(&self) {
-        if self.supply.budget.is_closed() {
-            self.sealed(|_| {});
+        let ((), awaited) = drain(&self.registry, scope, Reopen::Never, || {});
+        if awaited.is_yes() {
+            self.serve();
         }
     }
 }

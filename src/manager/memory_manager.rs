@@ -109,8 +109,8 @@ impl ManagerInner {
 }
 
 impl Above for ManagerInner {
-    fn serve(&self) {
-        self.commons.serve();
+    fn serve_from(&self, owner: &OwnerNode) {
+        self.commons.serve_from(Some(owner));
     }
 
     fn enter(&self, owner: &OwnerNode, open: &mut dyn FnMut()) {

@@ -41,7 +41,7 @@ impl MemoryManager {
             idle_bytes: supply.arena.off_heap().map_or(0, OffHeap::idle_bytes),
             exchanges: residency.exchanges,
             given_back_bytes: residency.given_back_bytes,
-            waiting_requests: commons.queue.waiting().len(),
+            waiting_requests: commons.queue.len(),
             reclaims: commons.reclaims.reclaims(),
             reclaimed_bytes: commons.reclaims.bytes(),
             chunks_per_bin: stock.map(Stock::chunks_per_bin).unwrap_or_default(),

@@ -88,7 +88,7 @@ impl Owner {
     fn registered(node: OwnerNode, parent: Option<&Self>, commons: Arc<Commons>) -> Self {
         let node = node.placed();
         commons.register(&node);
-        commons.serve_if(node.open_allowance());
+        node.serve_if(node.open_allowance());
         events::owner_registered(node.path(), node.account().minimum(), node.account().limit());
         let parent = parent.map(|parent| Arc::clone(&parent.handle));
         let handle = Arc::new(Handle { owner: Arc::clone(&node), _parent: parent });

@@ -166,7 +166,7 @@ impl OwnerBuilder {
             Err(Refused::Closed) => Err(Refused::Closed),
             Err(_) => {
                 // The first in line may want something else by now.
-                commons.serve();
+                commons.serve_from(parent_node.map(|parent| &**parent));
                 commons.drained(DrainScope::Everybody, attempt)
             }
         };

@@ -133,7 +133,7 @@ impl Reservation {
         if bytes < size {
             if let Some(charge) = &mut self.charge {
                 let awaited = charge.shrink(bytes);
-                self.owner.commons().serve_if(awaited);
+                self.owner.node().serve_if(awaited);
             }
             self.untrack();
             return bytes;

@@ -40,6 +40,8 @@ mod hostile;
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
 mod huge_tlb;
 #[cfg(test)]
+mod line;
+#[cfg(test)]
 #[cfg(feature = "metrics")]
 mod metered;
 #[cfg(test)]

@@ -145,6 +145,15 @@ impl Account {
         self.limit.load(Ordering::Relaxed)
     }
 
+    /// The bytes that may be left of the guaranteed ones: all of them while a request is in flight,
+    /// which may hold some and fail.
+    #[must_use]
+    pub fn unused_minimum(&self) -> u64 {
+        let (word, minimum) = (self.word(), self.minimum());
+        let used = if word.has_in_flight() { 0 } else { word.reserved_bytes() };
+        minimum.saturating_sub(used)
+    }
+
     /// The bytes it could take at a moment at which no request is in flight at its parent.
     #[must_use]
     pub fn settled_free_bytes(&self, parent: &impl Parent) -> u64 {
@@ -343,7 +352,11 @@ impl Account {
             if word.is_closed() {
                 return Err(Refused::Closed);
             }
-            if word.is_awaited() && turn.yields() && share > 0 {
+            // A request in flight that fails may give back what is within the minimum. That is
+            // nobody's turn.
+            let may_be_promised = minimum > 0 && word.has_in_flight();
+            let is_others_turn = word.is_awaited() && turn.yields() && share > 0;
+            if is_others_turn && !may_be_promised {
                 return Err(Refused::Turn { level: 0 }.unless_closed(parent));
             }
             // A limit of all there is never refuses before the parent does.
@@ -353,7 +366,7 @@ impl Account {
                 // One word says it all, at one moment (Protocol, 2).
                 return Err(Refused::Account { free, level: 0 }.unless_closed(parent));
             }
-            if !within_limit || word.is_crowded() {
+            if is_others_turn || !within_limit || word.is_crowded() {
                 patience.wait();
                 continue;
             }
@@ -361,12 +374,15 @@ impl Account {
                 Ok(source) => source,
                 // What the account needs of its parent depends on what it holds, if it has a
                 // minimum. Then the refusal stands if it held the same all the while.
-                Err(refused)
-                    if minimum == 0 || refused == Refused::Closed || self.word() == word =>
-                {
-                    return Err(refused);
+                Err(refused) if minimum == 0 || refused == Refused::Closed => return Err(refused),
+                Err(refused) => {
+                    let is_turn = matches!(refused, Refused::Turn { .. });
+                    if self.word() == word && !(is_turn && may_be_promised) {
+                        return Err(refused);
+                    }
+                    patience.wait();
+                    continue;
                 }
-                Err(_) => continue,
             };
             match self.word.compare_exchange(
                 word.into_bits(),

@@ -13,10 +13,10 @@ use crate::base::panics::catch;
 use crate::base::threads::{Next, Threads, Wakeup};
 use crate::base::units::LevelId;
 use crate::ledger::budget::Refused;
-use crate::ledger::waiting::wait_queue::{Ticket, WaitEnd, Waiting};
+use crate::ledger::waiting::wait_queue::{WaitEnd, Waiting};
 use crate::owners::node::owner_node::OwnerNode;
 use crate::owners::sharing::commons::Commons;
-use crate::owners::sharing::queue::{WaitMode, Wanted, wake_all};
+use crate::owners::sharing::queue::{WaitMode, Wanted};
 use crate::owners::sharing::shares::share_out;
 use crate::owners::sharing::this_thread::become_arbiter;
 
@@ -326,8 +326,8 @@ impl Arbiter {
             |ask: &PendingReclaim, owner| !ask.is_polled && std::ptr::eq(ask.owner.as_ptr(), owner);
         let is_asked = |owner: &OwnerNode| self.asks.iter().any(|ask| gives(ask, owner));
         let last = self.deadlocks.last_to_come(commons, first, waiting, is_asked, now);
-        if let Some(ticket) = last {
-            end(commons, ticket, WaitEnd::Deadlock);
+        if let Some(last) = last.and_then(|last| waiting.iter().find(|one| one.ticket == last)) {
+            commons.end(last, WaitEnd::Deadlock);
         }
     }
 }
@@ -386,14 +386,8 @@ impl PendingReclaim {
 /// Refuses a request that was to wait only for owners that were asked.
 fn end_unless_it_waits(commons: &Commons, waiting: &Waiting<Wanted>) {
     if !waiting.request.is_patient() {
-        end(commons, waiting.ticket, WaitEnd::Refused(waiting.refused));
+        commons.end(waiting, WaitEnd::Refused(waiting.refused));
     }
-}
-
-fn end(commons: &Commons, ticket: Ticket, why: WaitEnd) {
-    wake_all(commons.queue.end(ticket, why));
-    // Others may have waited behind.
-    commons.serve();
 }
 
 /// Starts the arbiter of a manager on one of `threads`, and returns what wakes it. `look_at` says

@@ -15,9 +15,9 @@ use super::supply::Supply;
 
 /// What an owner has done above it, now and then: never on the way to a page that is at hand.
 pub(crate) trait Above: Send + Sync {
-    /// Serves those that wait for memory. Not to be called with anything locked or in hand, since
-    /// those that are served are woken.
-    fn serve(&self);
+    /// Serves those that wait at the levels from this owner's account up to the budget. Not to be
+    /// called with anything locked or in hand, since those that are served are woken.
+    fn serve_from(&self, owner: &OwnerNode);
 
     /// Has drainers look for what `owner` keeps at hand from now on. Then calls `open`, which looks
     /// whether drainers are at work, and else opens something. A drainer that comes meanwhile waits
@@ -235,10 +235,10 @@ impl OwnerNode {
         &self.above
     }
 
-    /// Serves the line, if a request waits for what was just given back.
+    /// Serves its levels, if a request waits for what it just gave back.
     pub(crate) fn serve_if(&self, awaited: HasWaiters) {
         if awaited.is_yes() {
-            self.above.serve();
+            self.above.serve_from(self);
         }
     }
 

@@ -7,14 +7,13 @@ use std::sync::{Arc, OnceLock};
 
 use crate::base::sync::{AtomicU64, Ordering};
 use crate::base::threads::{OnDemand, Wakeup};
-use crate::ledger::budget::HasWaiters;
-use crate::ledger::waiting::wait_queue::WaitQueue;
+use crate::ledger::waiting::wait_queue::{Served, WaitEnd, WaitQueue, Waiting};
 use crate::owners::node::owner_node::OwnerNode;
 use crate::owners::node::supply::Supply;
 
 use super::draining::{DrainScope, Reopen, drain};
 use super::options::SharingOptions;
-use super::queue::{Wanted, wake_all};
+use super::queue::{Chain, Wanted, wake_all};
 use super::registry::{Registry, Snapshot};
 
 /// Starts the arbiter, and returns what wakes it.
@@ -100,32 +99,53 @@ impl Commons {
         self.registry.add_owner(owner);
     }
 
-    /// Serves the line if a request waits for what was just given back.
-    pub(crate) fn serve_if(&self, awaited: HasWaiters) {
-        if awaited.is_yes() {
-            self.serve();
-        }
-    }
-
-    /// Serves the line, and wakes those that were served. Not for a caller that has anything
+    /// Serves all levels, after what decides about the order has changed, and wakes those that were
+    /// served. It takes time in proportion to how many wait. Not for a caller that has anything
     /// locked or in hand.
     pub(crate) fn serve(&self) {
-        loop {
-            let served = self.queue.serve();
-            wake_all(served.wakers);
-            if !served.awaits_more {
-                return;
-            }
+        self.finish(self.queue.serve());
+    }
+
+    /// Serves the levels from an owner's account up to the budget, or the budget's alone, and wakes
+    /// those that were served. So does a caller that gave something back there, or a request there
+    /// that left the line. What it costs does not depend on how many wait elsewhere. Not for a
+    /// caller that has anything locked or in hand.
+    pub(crate) fn serve_from(&self, owner: Option<&OwnerNode>) {
+        self.finish(self.queue.serve_from(Chain::of(owner).levels()));
+    }
+
+    /// Ends a wait without success, unless it has ended already.
+    pub(crate) fn end(&self, waiting: &Waiting<Wanted>, why: WaitEnd) {
+        wake_all(self.queue.end(waiting.ticket, why));
+        // Others may have waited behind.
+        self.serve_from(Some(waiting.request.owner()));
+    }
+
+    fn finish(&self, served: Served<Wanted>) {
+        wake_all(served.wakers);
+        let mut awaited = served.awaited;
+        while let Some(level) = awaited.pop() {
             // Below a level that is awaited from now on, nothing stays at hand.
-            let _ = drain(&self.registry, DrainScope::Everybody, Reopen::Later, || {});
+            let owner = level.request.owner().ancestor(level.level);
+            let scope = owner.map_or(DrainScope::Everybody, DrainScope::Below);
+            let _ = drain(&self.registry, scope, Reopen::Later, || {});
+            let served = self.queue.serve_from(Chain::of(owner).levels());
+            wake_all(served.wakers);
+            awaited.extend(served.awaited);
         }
     }
 
     /// Makes `attempt` while nothing is kept at hand: see [`drain`]. Then serves the line, if what
-    /// was brought back is waited for.
+    /// was brought back is waited for: at the top of the scope and above. Below a level that is
+    /// awaited nothing is at hand, but what the request that began to wait there is about to bring
+    /// back, and serves.
     pub(crate) fn drained<T>(&self, scope: DrainScope<'_>, attempt: impl FnOnce() -> T) -> T {
         let (answer, awaited) = drain(&self.registry, scope, Reopen::Later, attempt);
-        self.serve_if(awaited);
+        match scope {
+            _ if !awaited.is_yes() => {}
+            DrainScope::Everybody => self.serve_from(None),
+            DrainScope::Below(top) => self.serve_from(Some(top)),
+        }
         answer
     }
 
@@ -134,6 +154,8 @@ impl Commons {
     pub(crate) fn sealed(&self) {
         let scope = DrainScope::Everybody;
         let ((), awaited) = drain(&self.registry, scope, Reopen::Never, || {});
-        self.serve_if(awaited);
+        if awaited.is_yes() {
+            self.serve();
+        }
     }
 }

@@ -22,7 +22,7 @@ const HOUSE: &[Floor] = &[
         rooms: &[
             "sync",
             "seeded",
-            "panics threads",
+            "panics threads safety_nets",
             "limits",
             "available",
             "error",

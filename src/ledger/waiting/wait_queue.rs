@@ -59,6 +59,14 @@ pub trait Request {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Ticket(u64);
 
+impl Ticket {
+    /// As a number: those that came later have higher ones.
+    #[must_use]
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// Requests that wait.
 pub struct WaitQueue<R: Request> {
     state: Lock<State<R>>,

@@ -17,6 +17,9 @@ pub(crate) trait Above: Send + Sync {
     /// those that are served are woken.
     fn serve(&self);
 
+    /// Has the arbiter look again if requests wait: something has changed that it goes by.
+    fn nudge_arbiter(&self);
+
     /// Calls `make`, which makes what a drainer looks for, while no drainer is at work.
     fn while_nobody_drains(&self, make: &mut dyn FnMut());
 
@@ -132,6 +135,10 @@ impl OwnerNode {
     pub(crate) fn serve_if(&self, awaited: HasWaiters) {
         if awaited.is_yes() {
             self.above.serve();
+            let is_asked = |owner: &Self| owner.sharing.reclaim.asked().requested_bytes() > 0;
+            if self.ancestry().any(is_asked) {
+                self.above.nudge_arbiter();
+            }
         }
     }
 

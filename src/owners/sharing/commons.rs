@@ -31,8 +31,70 @@ pub(crate) struct Commons {
     pub(crate) queue: WaitQueue<Wanted>,
     /// What became of asking.
     pub(crate) reclaims: ReclaimCounts,
+    /// What there is for the arbiter to look at.
+    pub(crate) attention: Attention,
     arbiter: OnDemand,
     start_arbiter: OnceLock<Start>,
+}
+
+/// What there is for the arbiter to look at, and whether requests wait, as a word of bits.
+///
+/// What changes on behalf of others is changed first, and noted here by a read-modify-write then.
+/// The arbiter takes the notes by one before it looks. So of two such steps one is first: it sees
+/// the change, or is woken for it.
+#[derive(Default)]
+pub(crate) struct Attention(AtomicU64);
+
+/// What was noted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Noted(u64);
+
+impl Noted {
+    /// A request has come or gone, or an owner has, or has something to say.
+    pub(crate) const CHANGE: Self = Self(1);
+    /// Bytes were given back that are waited for.
+    pub(crate) const RELEASE: Self = Self(1 << 1);
+    /// An owner that was called has returned.
+    pub(crate) const RETURN: Self = Self(1 << 2);
+    /// Not noted but by the arbiter: requests wait, as far as it knows.
+    const WATCHES: Self = Self(1 << 3);
+
+    pub(crate) fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+impl Attention {
+    /// Notes something; whether the arbiter watches, and had no note of this yet.
+    pub(crate) fn note(&self, what: Noted) -> bool {
+        // ORDERING: AcqRel. What was changed before happens before the look of an arbiter that
+        // takes this note. The reverse for one that took others before: it watches then.
+        let before = Noted(self.0.fetch_or(what.0, Ordering::AcqRel));
+        before.has(Noted::WATCHES) && !before.has(what)
+    }
+
+    /// Takes what was noted, and watches from now on.
+    pub(crate) fn take(&self) -> Noted {
+        // ORDERING: AcqRel. Pairs with `note`.
+        Noted(self.0.swap(Noted::WATCHES.0, Ordering::AcqRel))
+    }
+
+    /// Whether that was noted and not taken yet.
+    pub(crate) fn has(&self, what: Noted) -> bool {
+        // ORDERING: Relaxed. To go by: what is noted later wakes the arbiter.
+        Noted(self.0.load(Ordering::Relaxed)).has(what)
+    }
+
+    /// Whether requests wait, as far as the arbiter knows.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.has(Noted::WATCHES)
+    }
+
+    /// No request waits: one that comes wakes the arbiter whether it watches or not.
+    pub(crate) fn rest(&self) {
+        // ORDERING: AcqRel. As in `take`.
+        self.0.fetch_and(!Noted::WATCHES.0, Ordering::AcqRel);
+    }
 }
 
 /// A panic leaves nothing of it halfway: foreign code is called with nothing locked, its panics are
@@ -73,6 +135,7 @@ impl Commons {
             options,
             queue: WaitQueue::new(),
             reclaims: ReclaimCounts::default(),
+            attention: Attention::default(),
             arbiter: OnDemand::default(),
             start_arbiter: OnceLock::new(),
         }
@@ -87,8 +150,23 @@ impl Commons {
     /// Has the arbiter look at the line. The first call starts it; `false` if the system has
     /// no thread for it, in which case the next call tries again.
     pub(crate) fn wake_arbiter(&self) -> bool {
+        self.wake_arbiter_for(Noted::CHANGE)
+    }
+
+    /// The same for what was noted.
+    pub(crate) fn wake_arbiter_for(&self, what: Noted) -> bool {
+        self.attention.note(what);
         let Some(start) = self.start_arbiter.get() else { return false };
         self.arbiter.start(start).map(|wakeup| wakeup.wake()).is_ok()
+    }
+
+    /// Has the arbiter look again if requests wait: something has changed that it goes by.
+    pub(crate) fn nudge_arbiter(&self, what: Noted) {
+        if self.attention.note(what)
+            && let Some(arbiter) = self.arbiter.started()
+        {
+            arbiter.wake();
+        }
     }
 
     /// Looks at the owners and workers that are there, while none comes.
@@ -100,6 +178,9 @@ impl Commons {
     pub(crate) fn register(&self, owner: &Arc<OwnerNode>) {
         self.registry.add_owner(owner);
         self.seal_if_closed();
+        if !owner.is_of_reserve() {
+            self.nudge_arbiter(Noted::CHANGE);
+        }
     }
 
     /// Lets drainers know of a worker.
@@ -118,11 +199,20 @@ impl Commons {
     /// Serves the line, and wakes those that were served. Not for a caller that has anything
     /// locked or in hand.
     pub(crate) fn serve(&self) {
+        let has_served = self.serve_line();
+        // One that is served was in the way of others, for which owners may be asked now.
+        self.nudge_arbiter(if has_served { Noted::CHANGE } else { Noted::RELEASE });
+    }
+
+    /// The same for the arbiter, which looks at the line afterwards; whether one was served.
+    pub(crate) fn serve_line(&self) -> bool {
+        let mut has_served = false;
         loop {
             let served = self.queue.serve();
+            has_served |= !served.wakers.is_empty();
             wake_all(served.wakers);
             if !served.awaits_more {
-                return;
+                return has_served;
             }
             // Below a level that is awaited from now on, nothing stays at hand.
             drain(&self.registry, &self.supply, DrainScope::Everybody, Reopen::Later, |_| {});

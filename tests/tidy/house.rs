@@ -51,6 +51,7 @@ const HOUSE: &[Floor] = &[
             "segment",
             "sharing",
             "request",
+            "deciding",
             "arbiter",
             "owner allocation acquire reservation worker holdings",
             "reclaim registration",

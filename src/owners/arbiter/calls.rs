@@ -9,9 +9,9 @@ use crate::owners::node::sharing_state::NotPrepared;
 use crate::owners::sharing::commons::{Commons, Noted};
 use crate::owners::sharing::this_thread::{Calling, Managers};
 
-use super::questions::{Heard, Questions};
 use super::reclaim_threads::ReclaimThreads;
-use super::view::{Moment, OwnerKey};
+use crate::owners::deciding::questions::{Heard, Questions};
+use crate::owners::deciding::view::{Moment, OwnerKey};
 
 /// Calls into owners that are under way, and what is heard of them.
 pub(super) struct Calls {

@@ -12,7 +12,7 @@ use crate::owners::node::worker_node::WorkerNode;
 use crate::owners::sharing::commons::Commons;
 use crate::owners::sharing::queue::Wanted;
 
-use super::view::{Moment, OwnerKey, OwnerView, RequestView, View};
+use crate::owners::deciding::view::{Moment, OwnerKey, OwnerView, RequestView, View};
 
 /// Owners and requests, in the order in which a view has them.
 pub(super) struct Seen {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::base::sync::{Condvar, Lock, Rank};
 
-use super::questions::SIDE_BY_SIDE;
+use crate::owners::deciding::questions::SIDE_BY_SIDE;
 
 /// How long a thread without work stays.
 const STAYS: Duration = Duration::from_secs(10);
@@ -115,7 +115,7 @@ mod tests {
             thread::yield_now();
         }
         let (let_go, hangs) = channel::<()>();
-        threads.run(move || drop(hangs.recv())).unwrap();
+        threads.run(move || assert!(hangs.recv().is_err())).unwrap();
         assert_ne!(run(), first, "that one hangs");
         drop(let_go);
         let shared = Arc::clone(&threads.shared);

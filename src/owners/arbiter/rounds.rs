@@ -25,11 +25,11 @@ use crate::owners::sharing::shares::share_out;
 use crate::owners::sharing::this_thread::{Managers, become_arbiter};
 
 use super::calls::{Calls, NotBegun};
-use super::known::Rules;
 use super::looking::Seen;
-use super::machine::{Action, Machine};
-use super::questions::Heard;
-use super::view::{Moment, OwnerKey};
+use crate::owners::deciding::known::Rules;
+use crate::owners::deciding::machine::Machine;
+use crate::owners::deciding::questions::Heard;
+use crate::owners::deciding::view::{Action, Moment, OwnerKey};
 
 /// After a look, what others give back is not looked at for so long.
 const RELEASES_PAUSE: Duration = Duration::from_millis(10);

@@ -95,6 +95,11 @@ impl Known {
         self.have_rest(now);
     }
 
+    /// The requests before this number were told that it has nothing.
+    pub(super) fn had_nothing_before(&self) -> u64 {
+        self.dry_for.map_or(0, |ticket| ticket.saturating_add(1))
+    }
+
     /// Leaves it in peace for a while.
     pub(super) fn have_rest(&mut self, now: Moment) {
         let pause = self.rest.map_or(REST_MIN, |rest| (2 * rest.pause).min(REST_MAX));

@@ -70,6 +70,48 @@ pub(crate) struct RequestView {
     pub(crate) free_bytes: Option<u64>,
 }
 
+/// What is to be done. Owners and requests are named by their places in the view.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Action {
+    /// An owner is to say what it could give.
+    Question {
+        owner: usize,
+    },
+    /// An owner is about to be called on behalf of a request: see `Machine::next_call`.
+    Plan {
+        owner: usize,
+        request: usize,
+    },
+    /// A polled owner is to find that it was asked.
+    Flag {
+        owner: usize,
+        bytes: u64,
+    },
+    Unflag {
+        owner: usize,
+    },
+    /// An owner has answered by itself, or let the time pass.
+    Settled {
+        owner: usize,
+        asked_bytes: u64,
+        given_bytes: u64,
+    },
+    /// What nobody was asked yet is not to be asked any more.
+    TakeBackQuestions,
+    /// All that could give for a request were asked.
+    Refuse {
+        request: usize,
+    },
+    /// A request waits for others that wait for it, and came last.
+    EndDeadlock {
+        request: usize,
+    },
+    /// Owners that may wait for each other: some of them have other handles.
+    TellOfWaits {
+        owners: Vec<usize>,
+    },
+}
+
 /// An owner that may be asked on behalf of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Candidate {
@@ -107,4 +149,9 @@ impl OwnerView {
     pub(crate) fn excess_for_those_above(&self) -> u64 {
         self.used_bytes.saturating_sub(self.minimum_bytes)
     }
+}
+
+/// The earlier of two moments.
+pub(crate) fn earliest(one: Option<Moment>, other: Option<Moment>) -> Option<Moment> {
+    one.into_iter().chain(other).min()
 }

@@ -16,9 +16,8 @@
 
 use std::collections::HashMap;
 
-use super::machine::earliest;
 use super::scope::Tree;
-use super::view::{Moment, OwnerKey, View};
+use super::view::{Moment, OwnerKey, View, earliest};
 
 /// The circles that are known of, by the first of their requests.
 #[derive(Default)]

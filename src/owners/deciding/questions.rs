@@ -6,10 +6,10 @@ use super::view::{Moment, OwnerKey};
 
 /// How many owners are asked at a time, and how many give back at a time, but for those that take
 /// so long that they are no longer waited for alone.
-pub(super) const SIDE_BY_SIDE: usize = 4;
+pub(crate) const SIDE_BY_SIDE: usize = 4;
 
 /// Questions that were put, with what it takes to ask each.
-pub(super) struct Questions<T> {
+pub(crate) struct Questions<T> {
     pending: VecDeque<(OwnerKey, T)>,
     under_way: Vec<UnderWay>,
     news: Vec<Heard>,
@@ -23,7 +23,7 @@ struct UnderWay {
 
 /// What became of a question.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Heard {
+pub(crate) enum Heard {
     /// It is asked now.
     Asked(OwnerKey, Moment),
     /// It could give so many bytes.
@@ -37,12 +37,12 @@ impl<T> Default for Questions<T> {
 }
 
 impl<T> Questions<T> {
-    pub(super) fn put(&mut self, owner: OwnerKey, what_it_takes: T) {
+    pub(crate) fn put(&mut self, owner: OwnerKey, what_it_takes: T) {
         self.pending.push_back((owner, what_it_takes));
     }
 
     /// The next one to ask, unless as many are asked as may be.
-    pub(super) fn begin(&mut self, now: Moment, patience: Moment) -> Option<(OwnerKey, T)> {
+    pub(crate) fn begin(&mut self, now: Moment, patience: Moment) -> Option<(OwnerKey, T)> {
         if self.room(now, patience) == 0 {
             return None;
         }
@@ -52,23 +52,23 @@ impl<T> Questions<T> {
         Some((owner, what_it_takes))
     }
 
-    pub(super) fn answered(&mut self, owner: OwnerKey, bytes: u64) {
+    pub(crate) fn answered(&mut self, owner: OwnerKey, bytes: u64) {
         self.under_way.retain(|question| question.owner != owner);
         self.news.push(Heard::Says(owner, bytes));
     }
 
     /// Whether some are being asked.
-    pub(super) fn are_asked(&self) -> bool {
+    pub(crate) fn are_asked(&self) -> bool {
         !self.under_way.is_empty()
     }
 
     /// How many more may be asked now.
-    pub(super) fn wanted(&self, now: Moment, patience: Moment) -> usize {
+    pub(crate) fn wanted(&self, now: Moment, patience: Moment) -> usize {
         self.pending.len().min(self.room(now, patience))
     }
 
     /// When there will be room for one that is pending, if nobody answers until then.
-    pub(super) fn room_from(&self, now: Moment, patience: Moment) -> Option<Moment> {
+    pub(crate) fn room_from(&self, now: Moment, patience: Moment) -> Option<Moment> {
         if self.pending.is_empty() {
             return None;
         }
@@ -76,12 +76,12 @@ impl<T> Questions<T> {
         ends.filter(|end| *end > now).min()
     }
 
-    pub(super) fn news(&mut self) -> Vec<Heard> {
+    pub(crate) fn news(&mut self) -> Vec<Heard> {
         std::mem::take(&mut self.news)
     }
 
     /// Takes back what nobody was asked yet.
-    pub(super) fn take_back(&mut self) -> Vec<(OwnerKey, T)> {
+    pub(crate) fn take_back(&mut self) -> Vec<(OwnerKey, T)> {
         self.pending.drain(..).collect()
     }
 

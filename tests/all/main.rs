@@ -4,6 +4,7 @@
 #[cfg(feature = "track-allocations")]
 mod allocation_sites;
 #[cfg(test)]
+mod asking;
 mod capacities;
 #[cfg(test)]
 mod churn;

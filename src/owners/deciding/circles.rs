@@ -10,7 +10,7 @@
 //!    wait for has a request in line at one of them.
 //! 3. It is a deadlock if every handle on each of these waits, and nothing has changed about the
 //!    circle for the timeout: neither its requests, nor what any of its owners holds. The request
-//!    that came last is told.
+//!    that came last is told, once nobody gives any more for any of them.
 //! 4. If some have other handles, which may be at work, nobody is told. Those that watch hear of it
 //!    once.
 
@@ -55,13 +55,13 @@ struct Circle {
 
 impl Circles {
     /// Looks for circles, and says what there is to say. `is_stuck` says of which owners every
-    /// handle waits, and `may_be_told` of which requests nobody could give for any more.
+    /// handle waits, and `waits_in_vain` for which requests nobody could give any more.
     pub(super) fn look(
         &mut self,
         (now, view, tree): (Moment, &View, &Tree<'_>),
         timeout: Moment,
         is_stuck: impl Fn(usize) -> bool,
-        may_be_told: impl Fn(usize) -> bool,
+        waits_in_vain: impl Fn(usize) -> bool,
     ) -> Vec<Verdict> {
         let mut before = std::mem::take(&mut self.known);
         let mut verdicts = Vec::new();
@@ -85,7 +85,8 @@ impl Circles {
             let is_certain = circle.owners.iter().all(|owner| is_stuck(*owner));
             stuck.certain_since = is_certain.then(|| stuck.certain_since.unwrap_or(now));
             let is_over = |since: Moment| since.saturating_add(timeout) <= now;
-            if stuck.certain_since.is_some_and(is_over) && may_be_told(*last) {
+            let is_in_vain = || circle.requests.iter().all(|request| waits_in_vain(*request));
+            if stuck.certain_since.is_some_and(is_over) && is_in_vain() {
                 verdicts.push(Verdict::Ends(*last));
                 continue;
             }

@@ -18,3 +18,6 @@ pub(crate) mod machine;
 pub(crate) mod questions;
 mod scope;
 pub(crate) mod view;
+
+#[cfg(test)]
+mod rules_tests;

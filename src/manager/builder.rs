@@ -20,7 +20,7 @@ use crate::memory::mode::MemoryMode;
 use crate::memory::os::{self, CoreDumps, HugePages, Populate};
 use crate::owners::arbiter::rounds;
 use crate::owners::node::page_source::CacheLimits;
-use crate::owners::node::supply::{ReserveParts, Supply};
+use crate::owners::node::supply::Supply;
 use crate::owners::sharing::commons::Commons;
 use crate::owners::sharing::options::SharingOptions;
 use crate::owners::sharing::policy::Policy;
@@ -338,7 +338,6 @@ impl MemoryManagerBuilder {
         let budget = Budget::new(self.budget_bytes() as u64);
         let supply = Arc::new(Supply {
             reserve: self.sharing.set_aside(&budget, page_size.bytes())?,
-            reserve_parts: ReserveParts::default(),
             budget,
             arena,
             page_size,

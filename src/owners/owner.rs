@@ -45,7 +45,9 @@ pub struct Owner {
     is_hand: bool,
 }
 
-/// One handle more: see [`deadlock_timeout`](crate::config::MemoryManagerBuilder::deadlock_timeout).
+/// One handle more, with which a thread may be at work as far as [deadlocks] are concerned.
+///
+/// [deadlocks]: crate::config::MemoryManagerBuilder::deadlock_timeout
 impl Clone for Owner {
     fn clone(&self) -> Self {
         self.parts().counted()

@@ -23,8 +23,8 @@ use crate::base::panics::catch;
 use crate::ledger::budget::{Account, HasWaiters, Refused};
 use crate::owners::node::owner_node::OwnerNode;
 use crate::owners::node::sharing_state::{NotPrepared, ReclaimCall, ReclaimMode, Reclaimable};
-use crate::owners::node::supply::ReservePart;
 use crate::owners::sharing::commons::{Commons, Noted};
+use crate::owners::sharing::options::ReservePart;
 use crate::owners::sharing::this_thread::Answering;
 #[cfg(feature = "c-abi")]
 use crate::owners::sharing::this_thread::{Calling, Managers};
@@ -123,7 +123,7 @@ impl SpillReserve<'_> {
         }
         let open = |bytes| Account::open(&supply.reserve, bytes, bytes);
         let account = open(bytes).or_else(|_| {
-            let next = supply.reserve_parts.write_off(commons.options.reclaim_timeout);
+            let next = commons.reserve_parts.write_off(commons.options.reclaim_timeout);
             let page_bytes = supply.page_size.bytes() as u64;
             let left = supply.reserve.free_bytes().min(bytes);
             match next {
@@ -134,7 +134,7 @@ impl SpillReserve<'_> {
             .map_err(|_| next.unwrap_or(commons.options.reclaim_timeout))
         })?;
         let part = Arc::new(Part(Owner::of_reserve(node, account, Arc::clone(commons))));
-        supply.reserve_parts.lend(&part);
+        commons.reserve_parts.lend(&part);
         Ok(Self { part: Some(part), within: PhantomData })
     }
 

@@ -2,7 +2,6 @@
 //! debug builds nothing looks again that was not woken.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
@@ -36,12 +35,12 @@ fn wait_for(is_there: impl Fn() -> bool) {
 /// Gives all it has while it is let, and says so.
 struct Moody {
     pages: Mutex<Vec<MemorySegment>>,
-    gives: AtomicUsize,
+    gives: Mutex<bool>,
 }
 
 impl Reclaimer for Moody {
     fn reclaimable(&self) -> usize {
-        self.gives.load(SeqCst) * self.pages.lock().unwrap().len() * PAGE
+        if *self.gives.lock().unwrap() { self.pages.lock().unwrap().len() * PAGE } else { 0 }
     }
 
     fn reclaim(&self, _target_bytes: usize, _reserve: &SpillReserve<'_>) {
@@ -51,7 +50,7 @@ impl Reclaimer for Moody {
 
 fn moody(owner: &Owner, pages: usize) -> Arc<Moody> {
     let pages = Mutex::new(owner.allocate_pages(pages).unwrap());
-    let moody = Arc::new(Moody { pages, gives: AtomicUsize::new(0) });
+    let moody = Arc::new(Moody { pages, gives: Mutex::new(false) });
     owner.set_reclaimer(&moody);
     moody
 }
@@ -65,7 +64,7 @@ fn an_owner_that_had_nothing_a_moment_ago_is_asked_before_the_next_refusal() {
         for _ in 0..refusals {
             assert_eq!(asking.allocate_pages(4).unwrap_err().reason(), Reason::Budget);
         }
-        moody.gives.store(1, SeqCst);
+        *moody.gives.lock().unwrap() = true;
         assert_eq!(asking.allocate_pages(4).unwrap().len(), 4);
     }
 }
@@ -91,7 +90,7 @@ struct Gated {
     page: Mutex<Option<MemorySegment>>,
     begun: Mutex<Sender<()>>,
     go: Arc<Mutex<Receiver<()>>>,
-    now: Arc<AtomicUsize>,
+    now: Arc<Mutex<usize>>,
 }
 
 impl Reclaimer for Gated {
@@ -100,10 +99,11 @@ impl Reclaimer for Gated {
     }
 
     fn reclaim(&self, _target_bytes: usize, _reserve: &SpillReserve<'_>) {
-        assert!(self.now.fetch_add(1, SeqCst) < 4, "more than four at a time");
+        *self.now.lock().unwrap() += 1;
+        assert!(*self.now.lock().unwrap() <= 4, "more than four at a time");
         self.begun.lock().unwrap().send(()).unwrap();
         self.go.lock().unwrap().recv().unwrap();
-        self.now.fetch_sub(1, SeqCst);
+        *self.now.lock().unwrap() -= 1;
         *self.page.lock().unwrap() = None;
     }
 }
@@ -113,7 +113,7 @@ fn of_many_owners_four_give_back_at_a_time() {
     let manager = builder(100).depot_pages(0).reclaim_timeout(LONG).build().unwrap();
     let (begun, has_begun) = channel();
     let (let_go, go) = channel();
-    let (go, now) = (Arc::new(Mutex::new(go)), Arc::new(AtomicUsize::new(0)));
+    let (go, now) = (Arc::new(Mutex::new(go)), Arc::default());
     let holders: Vec<_> = (0..100)
         .map(|_| {
             let owner = owner(&manager, "holder");
@@ -176,7 +176,7 @@ fn those_that_hang_with_the_spill_reserve_do_not_keep_others_from_being_asked() 
             .collect();
         let holder = owner(&manager, "holder");
         let willing = moody(&holder, manager.available_bytes() / PAGE);
-        willing.gives.store(1, SeqCst);
+        *willing.gives.lock().unwrap() = true;
         let asking = owner(&manager, "asking");
         assert_eq!(asking.acquire_pages_timeout(2, LONG).unwrap().len(), 2);
         assert_eq!(willing.pages.lock().unwrap().len(), 0);
@@ -193,7 +193,7 @@ fn a_reclaimer_that_is_named_while_a_request_waits_is_asked() {
         let mut pages = holder.allocate_pages(16).unwrap();
         let asked = scope.spawn(|| asking.acquire_pages_timeout(4, LONG).unwrap().len());
         wait_for(|| manager.stats().waiting_requests == 1);
-        let moody = Arc::new(Moody { pages: Mutex::default(), gives: AtomicUsize::new(1) });
+        let moody = Arc::new(Moody { pages: Mutex::default(), gives: Mutex::new(true) });
         moody.pages.lock().unwrap().append(&mut pages);
         holder.set_reclaimer(&moody);
         assert_eq!(asked.join().unwrap(), 4);

@@ -73,8 +73,8 @@ impl Calls {
         self.desk.lock().questions.room_from(now, patience)
     }
 
-    /// Asks those that are to be asked, on behalf of requests that `behind` wait for. `false` if the
-    /// system has no thread for that, and none is at work on it.
+    /// Asks those that are to be asked, on behalf of requests that `behind` wait for. `false` if
+    /// the system has no thread for that, and none is at work on it.
     pub(super) fn ask(&self, commons: &Arc<Commons>, behind: &Managers, now: Moment) -> bool {
         let patience = commons.options.patience();
         let wanted = self.desk.lock().questions.wanted(now, patience);

@@ -5,9 +5,9 @@
 //! asks, and the thread that gives back serves the line.
 //!
 //! It sleeps until something happens that it goes by, or a deadline comes. All that changes its
-//! mind is noted (`Attention`) after it was changed. A request that comes or goes, an answer, and an
-//! owner that gives what it was asked for are looked at once. What others give back serves the
-//! line by itself. It is looked at for the sake of deadlocks, after a pause.
+//! mind is noted (`Attention`) after it was changed. It looks at once when a request comes or goes,
+//! an owner answers, or one gives what it was asked for. What others give back serves the line by
+//! itself. It looks at that after a pause, for the sake of deadlocks.
 
 use std::collections::{HashMap, HashSet};
 use std::io;

@@ -5,12 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use self::world::{
-    Choose, DEADLOCK, EveryWay, MANNERS, Manners, Owner, PAGE, PATIENCE, Random, TIMEOUT, World,
-    owner,
-};
+use self::choices::{Choose, EveryWay, Random};
+use self::world::{DEADLOCK, MANNERS, Manners, Owner, PAGE, PATIENCE, TIMEOUT, World, owner};
 use super::*;
 
+#[path = "choices_tests.rs"]
+mod choices;
 #[path = "world_tests.rs"]
 mod world;
 
@@ -230,7 +230,7 @@ fn a_world<C: Choose>(mut choose: C, owners: usize) -> World<C> {
         let ways =
             [ReclaimKind::Never, ReclaimKind::Called, ReclaimKind::Called, ReclaimKind::Polled];
         let mut view = owner(key as u64 + 1, parent, ways[choose.below(4)]);
-        view.priority = choose.below(3) as i32 - 1;
+        view.priority = [-1, 0, 1][choose.below(3)];
         view.minimum_bytes = PAGE * [0, 0, 0, 2][choose.below(4)];
         view.includes_own = choose.below(4) == 0;
         view.hands = 1 + choose.below(3) as u64 / 2;
@@ -251,32 +251,33 @@ fn a_world<C: Choose>(mut choose: C, owners: usize) -> World<C> {
 fn interfere<C: Choose>(world: &mut World<C>) {
     let count = world.owners.len();
     let owner = world.choose.below(count);
-    let pages = 1 + world.choose.below(6) as u64;
+    let count_of = 1 + world.choose.below(6);
+    let pages = count_of as u64;
     world.events += 1;
     world.now += MILLI * [0, 0, 1, 7][world.choose.below(4)];
     match world.choose.below(12) {
         0..4 => {
             if !world.hold(owner, pages * PAGE) {
-                world.join(owner, pages * PAGE, pages % 2 == 0);
+                world.join(owner, pages * PAGE, count_of.is_multiple_of(2));
             }
         }
         4 | 5 => drop(world.join(owner, pages * PAGE, false)),
         6 => drop(world.join(owner, pages * PAGE, true)),
         7 | 8 => world.give(owner, pages * PAGE),
         9 => {
-            if let Some(request) = world.line.get(pages as usize) {
+            if let Some(request) = world.line.get(count_of) {
                 world.leave(request.ticket);
             }
         }
         10 => world.change(owner, |owner| {
             owner.view.keeps_bytes = (pages % 3) * PAGE;
-            owner.view.first_bytes = [u64::MAX, 8 * PAGE][pages as usize % 2];
+            owner.view.first_bytes = [u64::MAX, 8 * PAGE][count_of % 2];
             owner.view.hands = 1 + pages % 2;
         }),
         _ => world.change(owner, |owner| {
             let ways = [ReclaimKind::Never, ReclaimKind::Called, ReclaimKind::Polled];
-            owner.view.way = ways[pages as usize % 3];
-            owner.view.told_bytes = [0, u64::MAX][pages as usize % 2];
+            owner.view.way = ways[count_of % 3];
+            owner.view.told_bytes = [0, u64::MAX][count_of % 2];
         }),
     }
     // Several things may happen before the arbiter looks.
@@ -302,7 +303,7 @@ fn events() -> u64 {
 
 #[test]
 fn nobody_is_refused_before_all_were_asked_nor_waits_while_one_could_give() {
-    let (mut events_left, mut seed) = (events() as i64 / 2, 1);
+    let (mut events_left, mut seed) = (events() / 2, 1);
     let mut how: BTreeMap<&str, usize> = BTreeMap::new();
     while events_left > 0 {
         let mut choose = Random(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(seed));
@@ -319,7 +320,7 @@ fn nobody_is_refused_before_all_were_asked_nor_waits_while_one_could_give() {
         }
         settle(&mut world);
         world.ended.iter().for_each(|(_, end)| *how.entry(end).or_default() += 1);
-        events_left -= world.events as i64;
+        events_left = events_left.saturating_sub(world.events);
         seed += 1;
     }
     eprintln!("{seed} worlds: {how:?}");
@@ -346,7 +347,7 @@ fn in_every_order_of_a_few_events_nothing_is_promised_that_does_not_hold() {
         for _ in 0..3 {
             match world.choose.below(3) {
                 0 => _ = world.pass(),
-                1 => _ = world.join(1, 3 * PAGE, world.line.len() % 2 == 0),
+                1 => _ = world.join(1, 3 * PAGE, world.line.len().is_multiple_of(2)),
                 _ => world.give(0, PAGE),
             }
             world.run();
@@ -413,7 +414,7 @@ fn a_deadlock_is_told_exactly_when_the_plain_model_says() {
             }));
             let certain = since.iter().filter(|(circle, _)| circle.is_certain);
             let end = certain.map(|(_, since)| *since + DEADLOCK).min();
-            let step = MILLI * world.choose.below(200) as u32;
+            let step = Duration::from_millis(world.choose.below(200) as u64);
             let Some(end) = end.filter(|end| *end <= now + step) else {
                 world.now += step;
                 world.run();

@@ -1,5 +1,6 @@
-//! Which owners are to be asked for memory, and which requests wait in vain: by numbers and the clock
-//! alone, without threads and locks.
+//! Which owners are to be asked for memory, and which requests wait in vain: by numbers alone.
+//!
+//! There are no threads, clocks and locks in here, so that tests run it under a clock of theirs.
 //!
 //! ```text
 //! machine    decides, from one look to the next

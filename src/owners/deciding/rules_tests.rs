@@ -73,7 +73,8 @@ fn step_and_answer(machine: &mut Machine, view: &View, now: Moment, says: &[u64]
 
 fn calls(machine: &mut Machine, now: Moment) -> Vec<(usize, u64)> {
     let next = std::iter::from_fn(|| machine.next_call(now));
-    next.map(|(owner, bytes)| (owner.0 as usize - 1, bytes)).collect()
+    let place = |owner| (0..9).find(|place| key(*place) == owner).unwrap();
+    next.map(|(owner, bytes)| (place(owner), bytes)).collect()
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::choices::Choose;
 use super::*;
 use crate::owners::deciding::known::Rules;
 use crate::owners::deciding::questions::{Heard, Questions};
@@ -15,55 +16,6 @@ pub(super) const PATIENCE: Moment = Duration::from_millis(100);
 pub(super) const DEADLOCK: Moment = Duration::from_millis(150);
 /// As in `rounds`.
 const RELEASES_PAUSE: Moment = Duration::from_millis(10);
-
-/// What decides what happens.
-pub(super) trait Choose {
-    fn below(&mut self, bound: usize) -> usize;
-}
-
-/// Numbers from a seed.
-pub(super) struct Random(pub(super) u64);
-
-impl Choose for Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % bound
-    }
-}
-
-/// All ways in turn: each run takes the next one.
-#[derive(Default)]
-pub(super) struct EveryWay {
-    /// What was chosen, of how many.
-    way: Vec<(usize, usize)>,
-    next: usize,
-}
-
-impl EveryWay {
-    /// Goes on with the next way, if there is one.
-    pub(super) fn turn(&mut self) -> bool {
-        self.next = 0;
-        while let Some((chosen, bound)) = self.way.pop() {
-            if chosen + 1 < bound {
-                self.way.push((chosen + 1, bound));
-                return true;
-            }
-        }
-        false
-    }
-}
-
-impl Choose for &mut EveryWay {
-    fn below(&mut self, bound: usize) -> usize {
-        if self.next == self.way.len() {
-            self.way.push((0, bound));
-        }
-        self.next += 1;
-        self.way[self.next - 1].0
-    }
-}
 
 /// How an owner answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,10 +1,6 @@
 //! What owners draw on: one budget, and the memory behind it.
 
-use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
-
 use crate::base::sites::Sites;
-use crate::base::sync::{Lock, Rank};
 use crate::base::units::{PageCount, PageSize};
 use crate::ledger::at_hand::magazine::Fences;
 use crate::ledger::budget::Budget;
@@ -20,8 +16,6 @@ pub(crate) struct Supply {
     pub(crate) budget: Budget,
     /// The spill reserve: what was set aside of the budget for owners that give memory back.
     pub(crate) reserve: Budget,
-    /// Who has parts of it.
-    pub(crate) reserve_parts: ReserveParts,
     pub(crate) arena: Arena,
     pub(crate) page_size: PageSize,
     /// The pages of the capacity; what remains of it can be reserved, not allocated.
@@ -33,53 +27,6 @@ pub(crate) struct Supply {
     pub(crate) fences: Fences,
     /// Where what is out was allocated.
     pub(crate) sites: Sites,
-}
-
-/// A part of the spill reserve that a call has.
-pub(crate) trait ReservePart: Send + Sync {
-    /// Nothing more is taken of it from now on. If nothing of it is held, it is free again.
-    fn write_off(&self);
-}
-
-/// The parts of the spill reserve that calls have, and since when.
-pub(crate) struct ReserveParts(Lock<Vec<(Instant, Weak<dyn ReservePart>)>>);
-
-impl Default for ReserveParts {
-    fn default() -> Self {
-        Self(Lock::new(Rank::ReclaimMode, Vec::new()))
-    }
-}
-
-impl ReserveParts {
-    /// A call has this part from now on.
-    pub(crate) fn lend(&self, part: &Arc<impl ReservePart + 'static>) {
-        let part: Weak<dyn ReservePart> = Arc::downgrade(part) as _;
-        let mut parts = self.0.lock();
-        parts.retain(|(_, part)| part.strong_count() > 0);
-        parts.push((Instant::now(), part));
-    }
-
-    /// Writes off what calls have had for so long. Returns how long it takes until the next part
-    /// is written off; `None` if that was all.
-    pub(crate) fn write_off(&self, after: Duration) -> Option<Duration> {
-        let now = Instant::now();
-        let (mut late, mut next): (Vec<Weak<dyn ReservePart>>, Option<Duration>) =
-            (Vec::new(), None);
-        self.0.lock().retain(|(since, part)| {
-            let left = after.saturating_sub(now.saturating_duration_since(*since));
-            if part.strong_count() == 0 {
-                return false;
-            }
-            if left.is_zero() {
-                late.push(Weak::clone(part));
-                return false;
-            }
-            next = next.into_iter().chain([left]).min();
-            true
-        });
-        late.iter().filter_map(Weak::upgrade).for_each(|part| part.write_off());
-        next
-    }
 }
 
 impl Supply {

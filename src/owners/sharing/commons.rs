@@ -14,7 +14,7 @@ use crate::owners::node::supply::Supply;
 use crate::owners::node::worker_node::WorkerNode;
 
 use super::draining::{DrainScope, Reopen, drain};
-use super::options::SharingOptions;
+use super::options::{ReserveParts, SharingOptions};
 use super::queue::{Wanted, wake_all};
 use super::registry::{Registry, Snapshot};
 
@@ -25,6 +25,8 @@ type Start = Box<dyn Fn() -> io::Result<Arc<Wakeup>> + Send + Sync>;
 pub(crate) struct Commons {
     pub(crate) supply: Arc<Supply>,
     pub(crate) options: SharingOptions,
+    /// What calls have of the spill reserve.
+    pub(crate) reserve_parts: ReserveParts,
     /// All owners and workers.
     pub(crate) registry: Registry,
     /// The requests that wait for memory.
@@ -133,6 +135,7 @@ impl Commons {
             registry: Registry::new(&supply),
             supply,
             options,
+            reserve_parts: ReserveParts::default(),
             queue: WaitQueue::new(),
             reclaims: ReclaimCounts::default(),
             attention: Attention::default(),

@@ -52,7 +52,7 @@ pub(crate) fn become_arbiter() {
 }
 
 /// The managers whose requests wait for what this thread does just now: it was made to call an
-/// owner, or an owner answers on it. A request that it makes of another manager waits for them, too.
+/// owner, or an owner answers on it. They wait for what it requests of another manager, too.
 pub(crate) fn called_for() -> Managers {
     let calls = CALLS.try_with(|calls| calls.borrow().clone()).unwrap_or_default();
     let answering = ANSWERING.try_with(|answering| answering.borrow().clone()).unwrap_or_default();

@@ -3,13 +3,14 @@
 //! # Protocol
 //!
 //! 1. Owners are asked by one thread of the manager's, the arbiter, which has nothing locked
-//!    meanwhile. What an owner has to say or to do runs on a thread of its own. So an owner that
-//!    never answers holds up only requests that wait for it, until a deadline.
+//!    meanwhile. What an owner has to say or to do runs on threads that nobody waits for. So an
+//!    owner that never answers holds up only requests that wait for it, until a deadline.
 //! 2. The caller of an owner has marked it as busy before, and it stays so until that returns
 //!    (`reclaim_request`). So no owner is called twice at once.
 //! 3. What an owner gave back is what its account says, not what the owner says.
-//! 4. Within a reclaim no owner is asked, and no request waits: it has the spill reserve, and is
-//!    refused beyond that.
+//! 4. Within a reclaim no owner of the same manager is asked, and no request waits: it has the
+//!    spill reserve, and is refused beyond that. Owners of other managers are asked, but for those
+//!    whose requests wait for this very reclaim.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -41,6 +42,10 @@ use super::segment::memory_segment::MemorySegment;
 /// A call that panics is taken to have given only what it gave until then. A call that does not
 /// return in [`reclaim_timeout`](crate::config::MemoryManagerBuilder::reclaim_timeout) is no longer
 /// waited for. The owner is not called again before that call has returned.
+///
+/// At most four owners are called at a time to give memory back, and four are asked what they could
+/// give. One that takes longer than a quarter of that time does not count, and others are called in
+/// its place. Their threads are used again; one that hangs is replaced.
 pub trait Reclaimer: Send + Sync {
     /// The bytes that it could give back now, about. Of owners of one priority, those that can give
     /// the most are asked first.
@@ -93,8 +98,11 @@ impl Reclaimable for Called {
 /// [`spill_reserve`](crate::config::MemoryManagerBuilder::spill_reserve).
 ///
 /// A call that does not return within
-/// [`reclaim_timeout`](crate::config::MemoryManagerBuilder::reclaim_timeout) may lose what it has
-/// not taken of its reserve to the next one: then nothing more is to be had of it.
+/// [`reclaim_timeout`](crate::config::MemoryManagerBuilder::reclaim_timeout) loses its part if
+/// another one needs it: then nothing more is to be had of it. If the call holds none of it, the
+/// part is free for others again. Otherwise what it has not taken is missing, too, until it has
+/// given back all. If both parts are lost so, later calls have what is left, perhaps nothing. They
+/// are made all the same, since most owners can give something without.
 pub struct SpillReserve<'a> {
     part: Option<Arc<Part>>,
     within: PhantomData<&'a ()>,

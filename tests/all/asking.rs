@@ -99,8 +99,12 @@ impl Reclaimer for Gated {
     }
 
     fn reclaim(&self, _target_bytes: usize, _reserve: &SpillReserve<'_>) {
-        *self.now.lock().unwrap() += 1;
-        assert!(*self.now.lock().unwrap() <= 4, "more than four at a time");
+        let now = {
+            let mut now = self.now.lock().unwrap();
+            *now += 1;
+            *now
+        };
+        assert!(now <= 4, "more than four at a time");
         self.begun.lock().unwrap().send(()).unwrap();
         self.go.lock().unwrap().recv().unwrap();
         *self.now.lock().unwrap() -= 1;

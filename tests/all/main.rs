@@ -5,6 +5,7 @@
 mod allocation_sites;
 #[cfg(test)]
 mod asking;
+#[cfg(test)]
 mod capacities;
 #[cfg(test)]
 mod churn;

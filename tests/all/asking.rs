@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use offheap::{
     MemoryManager, MemorySegment, Owner,
@@ -21,13 +21,17 @@ use crate::reclaiming::{Holder, builder};
 use crate::support::{LONG, PAGE, assert_empty};
 
 const SOON: Duration = Duration::from_millis(20);
+/// Longer than anything takes that goes well, and short enough to fail by.
+const BOUND: Duration = Duration::from_secs(10);
 
 fn owner(manager: &MemoryManager, name: &str) -> Owner {
     manager.owner(name).register().unwrap()
 }
 
 fn wait_for(is_there: impl Fn() -> bool) {
+    let since = Instant::now();
     while !is_there() {
+        assert!(since.elapsed() < BOUND, "nothing has happened");
         thread::yield_now();
     }
 }
@@ -80,7 +84,7 @@ fn an_owner_below_gives_at_the_limit_of_the_one_above_under_every_policy() {
         drop(query.allocate_pages(2).unwrap());
         assert_eq!(sort.pages(), 6);
         let _held = query.allocate_pages(2).unwrap();
-        drop(query.acquire_pages_timeout(3, LONG).unwrap());
+        drop(query.acquire_pages_timeout(3, BOUND).unwrap());
         assert_eq!(sort.pages(), 3);
     }
 }
@@ -182,7 +186,7 @@ fn those_that_hang_with_the_spill_reserve_do_not_keep_others_from_being_asked() 
         let willing = moody(&holder, manager.available_bytes() / PAGE);
         *willing.gives.lock().unwrap() = true;
         let asking = owner(&manager, "asking");
-        assert_eq!(asking.acquire_pages_timeout(2, LONG).unwrap().len(), 2);
+        assert_eq!(asking.acquire_pages_timeout(2, BOUND).unwrap().len(), 2);
         assert_eq!(willing.pages.lock().unwrap().len(), 0);
         drop(let_go);
         drop(hanging);
@@ -195,7 +199,7 @@ fn a_reclaimer_that_is_named_while_a_request_waits_is_asked() {
     let (holder, asking) = (owner(&manager, "holder"), owner(&manager, "asking"));
     thread::scope(|scope| {
         let mut pages = holder.allocate_pages(16).unwrap();
-        let asked = scope.spawn(|| asking.acquire_pages_timeout(4, LONG).unwrap().len());
+        let asked = scope.spawn(|| asking.acquire_pages_timeout(4, BOUND).unwrap().len());
         wait_for(|| manager.stats().waiting_requests == 1);
         let moody = Arc::new(Moody { pages: Mutex::default(), gives: Mutex::new(true) });
         moody.pages.lock().unwrap().append(&mut pages);
@@ -212,7 +216,7 @@ fn an_owner_that_looks_and_has_something_later_is_flagged_then() {
     let mut held = polled.allocate_pages(16).unwrap();
     polled.set_reclaimable(0);
     thread::scope(|scope| {
-        let asked = scope.spawn(|| asking.acquire_pages_timeout(4, LONG).unwrap().len());
+        let asked = scope.spawn(|| asking.acquire_pages_timeout(4, BOUND).unwrap().len());
         wait_for(|| manager.stats().waiting_requests == 1);
         polled.set_reclaimable(3 * PAGE);
         wait_for(|| polled.reclaim_requested_bytes() == 3 * PAGE);
@@ -236,7 +240,7 @@ fn owners_that_look_are_told_of_a_deadlock_whatever_the_reclaim_timeout() {
         assert!(is_pending(first.as_mut(), Waker::noop()));
         // The other one is asked while it still works.
         wait_for(|| young.reclaim_requested_bytes() == 4 * PAGE);
-        let told = young.acquire_pages_timeout(4, LONG).unwrap_err();
+        let told = young.acquire_pages_timeout(4, BOUND).unwrap_err();
         assert_eq!(told.reason(), Reason::Deadlock);
         drop(held);
     }
@@ -252,7 +256,7 @@ fn two_are_told_once_a_third_has_let_go_of_what_it_held() {
     let mut first = pin!(old.acquire_pages(10));
     assert!(is_pending(first.as_mut(), Waker::noop()));
     thread::scope(|scope| {
-        let told = scope.spawn(|| young.acquire_pages_timeout(10, LONG).unwrap_err().reason());
+        let told = scope.spawn(|| young.acquire_pages_timeout(10, BOUND).unwrap_err().reason());
         wait_for(|| manager.stats().waiting_requests == 2);
         drop(third);
         assert_eq!(told.join().unwrap(), Reason::Deadlock);
@@ -269,7 +273,7 @@ fn an_owner_whose_other_handle_may_work_is_not_told_before_that_goes() {
     let refused = works.acquire_pages_timeout(4, Duration::from_millis(100)).unwrap_err();
     assert_eq!(refused.reason(), Reason::TimedOut);
     thread::scope(|scope| {
-        let told = scope.spawn(|| works.acquire_pages_timeout(4, LONG).unwrap_err().reason());
+        let told = scope.spawn(|| works.acquire_pages_timeout(4, BOUND).unwrap_err().reason());
         wait_for(|| manager.stats().waiting_requests == 1);
         drop(other);
         assert_eq!(told.join().unwrap(), Reason::Deadlock);
@@ -289,7 +293,8 @@ fn one_that_gives_back_bit_by_bit_while_its_other_thread_waits_is_not_told() {
     let mut held = works.allocate_pages(60).unwrap();
     let waits = works.clone();
     thread::scope(|scope| {
-        let waited = scope.spawn(|| waits.acquire_pages_timeout(40, LONG).map(|pages| pages.len()));
+        let waited =
+            scope.spawn(|| waits.acquire_pages_timeout(40, BOUND).map(|pages| pages.len()));
         wait_for(|| manager.stats().waiting_requests == 1);
         while !waited.is_finished() && held.len() > 20 {
             held.pop();
@@ -311,7 +316,7 @@ fn what_holds_memory_of_an_owner_is_no_other_handle() {
     let scratch = only.scratch(PAGE);
     let child = only.child("child").register().unwrap();
     assert!(is_pending(waits.as_mut(), Waker::noop()));
-    let told = only.acquire_pages_timeout(50, LONG).unwrap_err();
+    let told = only.acquire_pages_timeout(50, BOUND).unwrap_err();
     assert_eq!(told.reason(), Reason::Deadlock);
     drop((holdings, writer, reserved, scratch, child));
 }
@@ -346,7 +351,7 @@ fn spills(owner: &Owner, elsewhere: &Owner) -> Arc<SpillsElsewhere> {
 
 #[test]
 fn within_a_reclaim_owners_of_another_manager_are_asked_and_never_in_a_circle() {
-    let managers = [(); 2].map(|()| builder(16).reclaim_timeout(LONG).build().unwrap());
+    let managers = [(); 2].map(|()| builder(16).build().unwrap());
     let [here, there] = &managers;
     let [one, other] = [here, there].map(|manager| owner(manager, "holder"));
     let asking = [here, there].map(|manager| owner(manager, "asking"));

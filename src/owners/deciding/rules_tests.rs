@@ -280,6 +280,18 @@ fn owners_that_look_are_told_of_a_deadlock_while_each_handle_waits() {
 }
 
 #[test]
+fn a_flag_that_nobody_finds_does_not_stand_before_others() {
+    let mut view = two_that_wait(ReclaimKind::Polled);
+    let last = view.requests.pop();
+    let mut machine = machine();
+    assert_eq!(machine.step(at(0), &view), [Action::Flag { owner: 1, bytes: 4 }]);
+    view.owners[1].requested_bytes = 4;
+    view.requests.extend(last);
+    view.owners.push(owner(2, ReclaimKind::Called, 8));
+    assert_eq!(machine.step(at(1), &view), [Action::Question { owner: 2 }]);
+}
+
+#[test]
 fn while_one_has_another_handle_those_that_watch_hear_of_it_once() {
     let mut machine = machine();
     let mut view = two_that_wait(ReclaimKind::Never);

@@ -145,7 +145,7 @@ impl Calls {
             let given_bytes = reclaim.given_bytes();
             // The reserve was part of the call, and so is over before the next one can begin.
             reclaim.asked().end();
-            let (owner, path) = (OwnerKey(mine.sharing().key()), Arc::clone(mine.path()));
+            let (owner, path) = (OwnerKey(mine.number()), Arc::clone(mine.path()));
             let returned = Returned { owner, path, asked_bytes: bytes, given_bytes };
             desk.lock().returned.push(returned);
             drop(mine);

@@ -1,7 +1,7 @@
 //! Where an owner stands among those that share a budget: its priority, its share, and what it can
 //! give back.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::base::bytes::to_usize;
@@ -47,9 +47,6 @@ pub(crate) enum ReclaimMode {
     Polled,
 }
 
-/// The next number to tell an owner apart by.
-static KEYS: AtomicU64 = AtomicU64::new(0);
-
 /// How an owner gives memory back, without what to call for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum ReclaimKind {
@@ -60,8 +57,6 @@ pub(crate) enum ReclaimKind {
 
 /// What is decided about an owner when memory runs out, and what it says of itself.
 pub(crate) struct SharingState {
-    /// Tells the owner apart from all others that there ever were.
-    key: u64,
     pub(crate) priority: i32,
     pub(crate) reclaim: ReclaimState,
     /// It goes before others in line while it holds fewer bytes than this.
@@ -84,6 +79,8 @@ pub(crate) struct ReclaimState {
     has_told: AtomicU64,
     /// The bytes that it gave when it was at work on it last, as its account said right then.
     given: AtomicU64,
+    /// Where those are counted that give back in some way.
+    givers: OnceLock<Arc<AtomicU64>>,
 }
 
 impl Default for SharingState {
@@ -95,13 +92,7 @@ impl Default for SharingState {
 impl SharingState {
     pub(crate) fn new(priority: i32, reclaim: ReclaimState) -> Self {
         let [first_bytes, keeps_bytes, hands] = [u64::MAX, 0, 0].map(AtomicU64::new);
-        // ORDERING: Relaxed. Each number is taken once, in whatever order.
-        let key = KEYS.fetch_add(1, Ordering::Relaxed);
-        Self { key, priority, reclaim, first_bytes, keeps_bytes, hands }
-    }
-
-    pub(crate) fn key(&self) -> u64 {
-        self.key
+        Self { priority, reclaim, first_bytes, keeps_bytes, hands }
     }
 
     pub(crate) fn first_bytes(&self) -> u64 {
@@ -146,8 +137,29 @@ impl ReclaimState {
         let is_polled = matches!(mode, ReclaimMode::Polled);
         let asked = ReclaimRequest::new(if is_polled { u64::MAX } else { 0 });
         let [has_told, given, ways] = [u64::from(is_polled), 0, 0].map(AtomicU64::new);
-        let mode = Lock::new(Rank::ReclaimMode, mode);
-        Self { mode, ways, includes_own, asked, has_told, given }
+        let (mode, givers) = (Lock::new(Rank::ReclaimMode, mode), OnceLock::new());
+        Self { mode, ways, includes_own, asked, has_told, given, givers }
+    }
+
+    /// Has it counted in `givers` while it gives back in some way.
+    pub(super) fn count_in(&self, givers: &Arc<AtomicU64>) {
+        if self.givers.set(Arc::clone(givers)).is_ok() {
+            self.count(&ReclaimMode::Never, &self.mode());
+        }
+    }
+
+    /// Counts that it gives back in another way from now on.
+    fn count(&self, last: &ReclaimMode, now: &ReclaimMode) {
+        let Some(givers) = self.givers.get() else { return };
+        let is_giver = |mode: &ReclaimMode| !matches!(mode, ReclaimMode::Never);
+        // ORDERING: Relaxed, both. A thread that looks for givers as one comes may miss it.
+        match (is_giver(last), is_giver(now)) {
+            // ORDERING: see above.
+            (false, true) => givers.fetch_add(1, Ordering::Relaxed),
+            // ORDERING: see above.
+            (true, false) => givers.fetch_sub(1, Ordering::Relaxed),
+            _ => return,
+        };
     }
 
     pub(crate) fn given_bytes(&self) -> u64 {
@@ -169,12 +181,12 @@ impl ReclaimState {
     /// Gives memory back in another way from now on.
     pub(crate) fn set_mode(&self, mode: ReclaimMode) {
         // What was there may be foreign, and goes with nothing locked.
-        let last = {
-            let mut current = self.mode();
-            // ORDERING: Relaxed. It changes under the lock of the mode, and is read there.
-            self.ways.fetch_add(1, Ordering::Relaxed);
-            std::mem::replace(&mut *current, mode)
-        };
+        let mut now = self.mode();
+        // ORDERING: Relaxed. It changes under the lock of the mode, and is read there.
+        self.ways.fetch_add(1, Ordering::Relaxed);
+        let last = std::mem::replace(&mut *now, mode);
+        self.count(&last, &now);
+        drop(now);
         drop(last);
         self.asked.tell(0);
         // ORDERING: Relaxed. A word to show.
@@ -246,5 +258,12 @@ impl ReclaimState {
 
     fn mode(&self) -> Guard<'_, ReclaimMode> {
         self.mode.lock()
+    }
+}
+
+impl Drop for ReclaimState {
+    fn drop(&mut self) {
+        let last = std::mem::take(self.mode.get_mut());
+        self.count(&last, &ReclaimMode::Never);
     }
 }

@@ -158,7 +158,8 @@ fn one_that_is_late_makes_room_and_is_not_called_again_before_it_returns() {
     machine.step(at(100), &view);
     assert_eq!(calls(&mut machine, at(100)), [(2, 4)], "in its place");
     machine.returned(key(2), 0, at(110));
-    view.requests.push(request(1, 0, 4, false));
+    // It came later, so its own bound is not over by then.
+    view.requests.push(RequestView { since: at(110), ..request(1, 0, 4, false) });
     let asked = machine.step(at(399), &view);
     assert_eq!(asked, [Action::Question { owner: 2 }]);
     machine.says(key(2), 0, at(399));
@@ -168,6 +169,22 @@ fn one_that_is_late_makes_room_and_is_not_called_again_before_it_returns() {
     assert_eq!(late[..2], [settled, Action::Refuse { request: 1 }]);
     view.requests.pop();
     assert!(!machine.returned(key(1), 4, at(500)), "that was settled");
+}
+
+#[test]
+fn four_give_back_at_a_time_and_more_only_in_place_of_those_that_outlast_their_patience() {
+    let mut view = holders(ReclaimKind::Called, &[9; 7]);
+    view.requests = vec![request(0, 0, 63, true)];
+    let mut machine = machine();
+    step_and_answer(&mut machine, &view, at(0), &[9; 7]);
+    assert_eq!(calls(&mut machine, at(0)), [(1, 9), (2, 9), (3, 9), (4, 9)]);
+    assert!(machine.has_plan());
+    machine.returned(key(2), 9, at(10));
+    assert_eq!(calls(&mut machine, at(10)), [(5, 9)], "without another look");
+    machine.step(at(99), &view);
+    assert_eq!(calls(&mut machine, at(99)), []);
+    machine.step(at(100), &view);
+    assert_eq!(calls(&mut machine, at(100)).len(), 2);
 }
 
 #[test]

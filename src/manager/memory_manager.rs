@@ -16,7 +16,7 @@ use crate::owners::owner::Owner;
 use crate::owners::registration::OwnerBuilder;
 use crate::owners::segment::gathered;
 use crate::owners::segment::memory_segment::MemorySegment;
-use crate::owners::sharing::commons::Commons;
+use crate::owners::sharing::commons::{Commons, Noted};
 use crate::owners::sharing::draining::DrainScope;
 use crate::owners::sharing::registry::Snapshot;
 
@@ -111,6 +111,10 @@ impl ManagerInner {
 impl Above for ManagerInner {
     fn serve_from(&self, owner: &OwnerNode) {
         self.commons.serve_from(Some(owner));
+    }
+
+    fn nudge_arbiter(&self) {
+        self.commons.nudge_arbiter(Noted::CHANGE);
     }
 
     fn enter(&self, owner: &OwnerNode, open: &mut dyn FnMut()) {

@@ -4,6 +4,8 @@
 #[cfg(feature = "track-allocations")]
 mod allocation_sites;
 #[cfg(test)]
+mod asking;
+#[cfg(test)]
 mod capacities;
 #[cfg(test)]
 mod churn;

@@ -22,7 +22,7 @@ const HOUSE: &[Floor] = &[
         rooms: &[
             "sync",
             "seeded",
-            "panics threads",
+            "panics threads safety_nets",
             "limits",
             "available",
             "error",
@@ -54,6 +54,7 @@ const HOUSE: &[Floor] = &[
             "segment",
             "sharing",
             "request",
+            "deciding",
             "arbiter",
             "owner allocation acquire reservation worker worker_node holdings",
             "reclaim registration",

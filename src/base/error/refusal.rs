@@ -94,6 +94,23 @@ pub enum Reason {
     /// It waited in line until its timeout was over.
     TimedOut,
     /// All owners that hold memory wait for more, and this request came last.
+    ///
+    /// It is a deadlock if all of this holds for the `deadlock_timeout` of the manager, without a
+    /// change:
+    ///
+    /// - Of what a request waits for, every owner that holds more than its minimum waits in line
+    ///   itself. If none holds more than its minimum, all that hold anything or have a minimum
+    ///   count.
+    /// - Each waits with all it has: as many of its requests are in line as it has handles. Clones
+    ///   of [`Owner`](crate::Owner) and workers are handles. What only holds memory is none:
+    ///   segments, reservations, holdings, scratches and page writers, nor is a future that waits.
+    /// - The same is true of what these owners wait for.
+    /// - None has anything to give back: it was asked, or cannot be. One that looks for itself does
+    ///   not look while all its handles wait. A call that is under way is waited for until it is
+    ///   late.
+    ///
+    /// An owner with another handle may have a thread at work, so nobody is refused on account of
+    /// it. Threads that share a handle by reference count as one: give each its own.
     Deadlock,
     /// The scratch would pass its own limit.
     ScratchLimit {

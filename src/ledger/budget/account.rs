@@ -66,13 +66,14 @@ impl Account {
     }
 
     /// Ends the guarantee: the minimum goes back to `parent` at once, or with the last byte that is
-    /// held. Nothing may be taken any more.
+    /// held. Nothing may be taken any more. A second time does nothing.
     pub fn close(&self, parent: &impl Parent) -> HasWaiters {
         // ORDERING: Acquire. Pairs with the Release in `give_back`: the memory of the minimum was
         // given back before, and is passed on with the credit below.
         let old = self.word.fetch_or(AccountWord::closed().into_bits(), Ordering::Acquire);
-        match AccountWord::from_bits(old).reserved_bytes() {
-            0 => parent.release(self.minimum()),
+        let old = AccountWord::from_bits(old);
+        match old.reserved_bytes() {
+            0 if !old.is_closed() => parent.release(self.minimum()),
             _ => HasWaiters::NO,
         }
     }

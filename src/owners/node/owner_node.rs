@@ -19,6 +19,9 @@ pub(crate) trait Above: Send + Sync {
     /// called with anything locked or in hand, since those that are served are woken.
     fn serve_from(&self, owner: &OwnerNode);
 
+    /// Has the arbiter look again if requests wait: something has changed that it goes by.
+    fn nudge_arbiter(&self);
+
     /// Has drainers look for what `owner` keeps at hand from now on. Then calls `open`, which looks
     /// whether drainers are at work, and else opens something. A drainer that comes meanwhile waits
     /// for that.
@@ -239,6 +242,10 @@ impl OwnerNode {
     pub(crate) fn serve_if(&self, awaited: HasWaiters) {
         if awaited.is_yes() {
             self.above.serve_from(self);
+            let is_asked = |owner: &Self| owner.sharing.reclaim.asked().requested_bytes() > 0;
+            if self.ancestry().any(is_asked) {
+                self.above.nudge_arbiter();
+            }
         }
     }
 
@@ -286,11 +293,6 @@ impl OwnerNode {
     /// The one at a level above it, as refusals count them; `None` if that is the budget's.
     pub(crate) fn ancestor(&self, level: u32) -> Option<&Self> {
         self.ancestry().nth(level as usize)
-    }
-
-    /// Whether it is `other` or below it.
-    pub(crate) fn is_below(&self, other: &Self) -> bool {
-        self.ancestry().any(|owner| owner.is(other))
     }
 
     /// Whether both are the same owner.

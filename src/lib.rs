@@ -213,7 +213,8 @@ pub mod config {
 pub mod error {
     pub use crate::base::error::{
         AllocationKind, AllocationSite, ConfigError, FractionError, Holder, LeakError, LeaseError,
-        OutOfBounds, OwnerError, Reason, ReclaimStatus, Refusal, ReservationError, UnknownWord,
+        OutOfBounds, OwnerError, Reason, ReclaimStatus, Refusal, ReservationError, SegmentError,
+        UnknownWord,
     };
 }
 

@@ -153,7 +153,7 @@ impl Reservation {
 
     /// Remembers that there is less of it.
     fn untrack(&self) {
-        self.owner.node().supply().sites.shrink(self.key, self.size());
+        self.owner.node().supply().sites.resize(self.key, self.size());
     }
 }
 

@@ -61,6 +61,8 @@ mod refusals;
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
 mod residency;
 #[cfg(test)]
+mod resizing;
+#[cfg(test)]
 mod scratch;
 #[cfg(test)]
 mod shared_resources;

@@ -4,12 +4,23 @@ use std::fmt::Write;
 use std::panic::RefUnwindSafe;
 use std::sync::Arc;
 
+use crate::base::error::SegmentError;
 use crate::ledger::budget::{Account, Budget, HasWaiters};
 use crate::memory::block::Block;
 
+use super::charge::Grant;
 use super::page_source::OwnerPages;
 use super::sharing_state::SharingState;
 use super::supply::Supply;
+
+/// What is done for a request that does not fit what is free.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Effort {
+    /// Nothing: it gets what is free, wherever that is kept at hand.
+    TakeFree,
+    /// Owners that could give memory back are asked for it, and waited for within a bound.
+    AskOthers,
+}
 
 /// What an owner has done above it, now and then: never on the way to a page that is at hand.
 pub(crate) trait Above: Send + Sync {
@@ -22,6 +33,16 @@ pub(crate) trait Above: Send + Sync {
 
     /// Seals what is kept at hand if the manager was shut down.
     fn seal_if_closed(&self);
+
+    /// The `bytes` right behind `block`, which is of `owner`, in whole pages, and the charge for
+    /// them.
+    fn extend(
+        &self,
+        owner: &Arc<OwnerNode>,
+        block: &Block,
+        bytes: usize,
+        effort: Effort,
+    ) -> Result<Grant, SegmentError>;
 }
 
 /// What all handles and segments of an owner share.

@@ -211,6 +211,9 @@ pub mod config {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub mod error {
+    #[cfg(not(offheap_loom))]
+    pub use crate::owners::reservation::MergeError;
+
     pub use crate::base::error::{
         AllocationKind, AllocationSite, ConfigError, FractionError, Holder, LeakError, LeaseError,
         OutOfBounds, OwnerError, Reason, ReclaimStatus, Refusal, ReservationError, SegmentError,

@@ -137,8 +137,8 @@ impl Sites {
         }
     }
 
-    /// What is found by `key` has `left` bytes now, and what is found by `new` the `bytes` that were
-    /// split off, of the same place.
+    /// What is found by `key` has `left` bytes now. What is found by `new` has the `bytes` that
+    /// were split off, and was allocated at the same place.
     pub(crate) fn split(&self, key: Key, left: usize, new: Key, bytes: usize) {
         let mut table = self.lock();
         let Some(entry) = table.entries.get_mut(&key) else { return };

@@ -11,7 +11,7 @@ use crate::base::events;
 use crate::base::threads::Threads;
 use crate::memory::block::Block;
 use crate::memory::mode::MemoryMode;
-use crate::owners::node::charge::Grant;
+use crate::owners::node::account_count::OwnerPointer;
 use crate::owners::node::owner_node::{Above, Effort, OwnerNode};
 use crate::owners::node::supply::Supply;
 use crate::owners::owner::Owner;
@@ -130,8 +130,10 @@ impl Above for ManagerInner {
         block: &Block,
         bytes: usize,
         effort: Effort,
-    ) -> Result<Grant, SegmentError> {
-        Requester::new(owner, &self.commons, effort).extend(block, bytes)
+    ) -> Result<Block, SegmentError> {
+        let grant = Requester::new(owner, &self.commons, effort).extend(block, bytes)?;
+        let _: OwnerPointer = grant.charge.into_owner();
+        Ok(grant.block)
     }
 }
 

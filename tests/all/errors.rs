@@ -14,7 +14,8 @@ use offheap::{
     },
     error::{
         AllocationKind, AllocationSite, ConfigError, FractionError, Holder, LeakError, LeaseError,
-        OutOfBounds, OwnerError, Reason, Refusal, ReservationError, SegmentError, UnknownWord,
+        MergeError, OutOfBounds, OwnerError, Reason, Refusal, ReservationError, SegmentError,
+        UnknownWord,
     },
 };
 
@@ -56,6 +57,7 @@ const _: () = {
     is_an_error::<AllocationError>();
     is_an_error::<ReservationError>();
     is_an_error::<SegmentError>();
+    is_an_error::<MergeError>();
     is_an_error::<ConfigError>();
     is_an_error::<OwnerError>();
     is_an_error::<LeakError>();

@@ -58,6 +58,8 @@ mod reclaiming;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod reservations;
+#[cfg(test)]
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
 mod residency;
 #[cfg(test)]

@@ -182,6 +182,7 @@ mod tests {
         Holder {
             path,
             used_bytes,
+            overdrawn_bytes: 0,
             minimum_bytes,
             limit_bytes: 1000,
             reclaimable_bytes: 7,
@@ -197,7 +198,9 @@ mod tests {
             available_bytes: 50,
             owner_used_bytes: 100,
             owner_limit_bytes: 1000,
+            owner_overdrawn_bytes: 0,
             capacity_bytes: 1000,
+            overdrawn_bytes: 0,
             reason: Reason::Budget,
             parent: None,
             holders: vec![
@@ -213,6 +216,18 @@ mod tests {
              `join`: 500 bytes (minimum 0, limit 1000, reclaimable 7), \
              `sorter`: 300 bytes (minimum 200, limit 1000, reclaimable 7), \
              `scan`: 100 bytes (minimum 0, limit 1000, reclaimable 7), and 1 more"
+        );
+        let overdrawn = Refusal {
+            available_bytes: 0,
+            overdrawn_bytes: 70,
+            holders: vec![Holder { overdrawn_bytes: 70, ..holder("join", 1000, 0) }],
+            ..refusal.clone()
+        };
+        assert_eq!(
+            ReservationError::new(overdrawn).to_string(),
+            "cannot reserve 600 bytes for owner `sorter`: nothing of 1000 bytes is free, and 70 \
+             bytes are overdrawn; held by \
+             `join`: 1000 bytes (minimum 0, limit 1000, overdrawn 70, reclaimable 7)"
         );
         let limited = Refusal { reason: Reason::OwnerLimit, ..refusal };
         assert_eq!(
@@ -231,7 +246,9 @@ mod tests {
                 available_bytes: 50,
                 owner_used_bytes: 100,
                 owner_limit_bytes: 1000,
+                owner_overdrawn_bytes: 0,
                 capacity_bytes: 1000,
+                overdrawn_bytes: 0,
                 reason,
                 parent: None,
                 holders: Vec::new(),

@@ -84,9 +84,9 @@ into_io! {
         "`TimedOut` for a wait that was too long, `Other` after a shutdown, and `OutOfMemory` for \
          every other reason.";
     SegmentError => kind_of_segment,
-        "`Unsupported` for memory of the process heap, `InvalidInput` for a size or a cut that can \
-         never be, `OutOfMemory` for what is not free, `Other` for an owner that is gone, and the kind of the \
-         refusal.";
+        "`Unsupported` for memory of the process heap, `InvalidInput` for a size or a cut that \
+         can never be, `OutOfMemory` for what is not free, `Other` for an owner that is gone, and \
+         the kind of the refusal.";
     OwnerError => kind_of_owner,
         "`OutOfMemory` for a minimum that is not there, `Other` after a shutdown, and \
          `InvalidInput` for what can never be registered.";

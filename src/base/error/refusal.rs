@@ -15,6 +15,9 @@ pub struct Holder {
     pub path: Arc<str>,
     /// The bytes that it holds itself, without those of the owners below it.
     pub used_bytes: usize,
+    /// The bytes that it holds itself beyond the limits:
+    /// [overdrafts](crate::Reservation#overdrafts) of its reservations.
+    pub overdrawn_bytes: usize,
     /// The bytes that it is guaranteed.
     pub minimum_bytes: usize,
     /// The most bytes it may hold.
@@ -62,6 +65,9 @@ pub(super) fn write_holders(f: &mut Formatter<'_>, holders: &[Holder]) -> fmt::R
         let lead = if index == 0 { "; held by" } else { "," };
         write!(f, "{lead} `{}`: {} bytes", holder.path, holder.used_bytes)?;
         write!(f, " (minimum {}, limit {}", holder.minimum_bytes, holder.limit_bytes)?;
+        if holder.overdrawn_bytes > 0 {
+            write!(f, ", overdrawn {}", holder.overdrawn_bytes)?;
+        }
         f.write_str(", ")?;
         holder.reclaim.write(f, holder.reclaimable_bytes)?;
         f.write_str(")")?;
@@ -191,8 +197,12 @@ pub struct Refusal {
     pub owner_used_bytes: usize,
     /// The owner's limit in bytes.
     pub owner_limit_bytes: usize,
+    /// The bytes that the owner, and those below it, held beyond the limits.
+    pub owner_overdrawn_bytes: usize,
     /// The manager's capacity in bytes.
     pub capacity_bytes: usize,
+    /// The bytes that all owners held beyond the limits. They are not free, either.
+    pub overdrawn_bytes: usize,
     /// What stood against it.
     pub reason: Reason,
     /// For [`Reason::ParentLimit`], the owner whose limit stood against it. Its `used_bytes`
@@ -209,6 +219,20 @@ impl Refusal {
     #[must_use]
     pub fn is_for_want_of_memory(&self) -> bool {
         self.reason.is_for_want_of_memory() && self.limit_passed_alone().is_none()
+    }
+
+    /// What is overdrawn at the level that stood against it, if anything is.
+    fn write_overdrawn(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let overdrawn = match self.reason {
+            Reason::OwnerLimit if self.limit_passed_alone().is_none() => self.owner_overdrawn_bytes,
+            Reason::Budget
+            | Reason::ParentLimit
+            | Reason::OthersWait
+            | Reason::TimedOut
+            | Reason::Deadlock => self.overdrawn_bytes,
+            _ => 0,
+        };
+        if overdrawn > 0 { write!(f, ", and {overdrawn} bytes are overdrawn") } else { Ok(()) }
     }
 
     /// The limit that the request passes even if nothing else is held.
@@ -271,6 +295,7 @@ impl Display for Refusal {
             | Reason::ProcessAllocator
             | Reason::ShutDown => write!(f, "{}", self.reason)?,
         }
+        self.write_overdrawn(f)?;
         match self.reason {
             Reason::Budget
             | Reason::ParentLimit

@@ -2,6 +2,8 @@
 
 use crate::base::sync::{AtomicU64, Ordering, Patience, read};
 
+use crate::ledger::overdraft::Overdraft;
+
 use super::account_word::{self, AccountWord, CHANGE, IN_FLIGHT};
 use super::allowance::Allowance;
 use super::allowance_word::AllowanceWord;
@@ -18,6 +20,8 @@ pub struct Account {
     minimum: AtomicU64,
     limit: AtomicU64,
     allowance: Allowance,
+    /// The bytes that it, and those that depend on it, hold beyond a limit.
+    overdraft: Overdraft,
 }
 
 /// A request in flight: counted, and to be settled or undone.
@@ -52,7 +56,7 @@ impl Account {
     #[must_use]
     pub fn without_minimum(limit: u64) -> Self {
         let [word, minimum, limit] = [0, 0, limit].map(AtomicU64::new);
-        Self { word, minimum, limit, allowance: Allowance::new(0) }
+        Self { word, minimum, limit, allowance: Allowance::new(0), overdraft: Overdraft::none() }
     }
 
     /// The same account, with an allowance of up to twice `quantum` bytes, if that is not 0: bytes
@@ -132,6 +136,18 @@ impl Account {
         self.limit.load(Ordering::Relaxed)
     }
 
+    /// The bytes that it, and those that depend on it, hold beyond a limit.
+    #[must_use]
+    pub fn overdraft(&self) -> &Overdraft {
+        &self.overdraft
+    }
+
+    /// Takes `bytes` off that were overdrawn (`overdraft`, 4).
+    pub fn pay_overdraft(&self, bytes: u64) -> HasWaiters {
+        self.overdraft.pay(bytes);
+        account_word::tell_of_paid(&self.word)
+    }
+
     /// The bytes it could take at a moment at which no request is in flight at its parent.
     #[must_use]
     pub fn settled_free_bytes(&self, parent: &impl Parent) -> u64 {
@@ -145,7 +161,8 @@ impl Account {
     pub fn free_bytes_with(&self, parent_bytes: u64, returned: u64) -> u64 {
         let used = self.used_bytes().saturating_sub(returned);
         let guaranteed = self.minimum().saturating_sub(used);
-        (guaranteed + parent_bytes).min(self.limit().saturating_sub(used))
+        let left = self.limit().saturating_sub(used).saturating_sub(self.overdraft.bytes());
+        (guaranteed + parent_bytes).min(left)
     }
 
     /// The bytes it could take now; `None` while a request waits for them, here or above.
@@ -332,9 +349,9 @@ impl Account {
             if word.is_awaited() && turn.yields() && share > 0 {
                 return Err(Refused::Turn { level: 0 }.unless_closed(parent));
             }
-            // A limit of all there is never refuses before the parent does.
-            let free = word.free_bytes(self.limit());
-            let within_limit = bytes <= free || self.limit() >= parent.limit();
+            // A limit of all there is never refuses before the parent does, if that is asked.
+            let free = word.free_bytes(self.limit()).saturating_sub(self.overdraft.bytes());
+            let within_limit = bytes <= free || share > 0 && self.limit() >= parent.limit();
             if !within_limit && !word.has_in_flight() {
                 // One word says it all, at one moment (Protocol, 2).
                 return Err(Refused::Account { free, level: 0 }.unless_closed(parent));

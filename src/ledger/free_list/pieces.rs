@@ -55,8 +55,8 @@ impl FreeList {
         result
     }
 
-    /// Takes all pages of `span`. `None` only if one of them was not free at a moment at which nobody
-    /// had pages on their way back (`claims`, 2).
+    /// Takes all pages of `span`. `None` only if one of them was not free at a moment at which
+    /// nobody had pages on their way back (`claims`, 2).
     pub(crate) fn take_span(&self, span: Span) -> Option<HeldRun> {
         let run = FreeRun { first: u64::from(span.first.get()), pages: span.pages.get().into() };
         let is_free = |(chunk, pages): (ChunkIndex, PageMask)| self.free_of(chunk).has_all(pages);

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use crate::base::error::SegmentError;
 use crate::ledger::budget::{Account, Budget, HasWaiters};
+use crate::ledger::overdraft::Overdraft;
 use crate::memory::block::Block;
 
-use super::charge::Grant;
 use super::page_source::OwnerPages;
 use super::sharing_state::SharingState;
 use super::supply::Supply;
@@ -34,15 +34,15 @@ pub(crate) trait Above: Send + Sync {
     /// Seals what is kept at hand if the manager was shut down.
     fn seal_if_closed(&self);
 
-    /// The `bytes` right behind `block`, which is of `owner`, in whole pages, and the charge for
-    /// them.
+    /// The `bytes` right behind `block`, which is of `owner`, in whole pages. The account of
+    /// `owner` holds the size of what is returned, for the caller to give back with it.
     fn extend(
         &self,
         owner: &Arc<OwnerNode>,
         block: &Block,
         bytes: usize,
         effort: Effort,
-    ) -> Result<Grant, SegmentError>;
+    ) -> Result<Block, SegmentError>;
 }
 
 /// What all handles and segments of an owner share.
@@ -54,6 +54,8 @@ pub(crate) struct OwnerNode {
     /// Whether its bytes are those of the spill reserve.
     is_of_reserve: bool,
     account: Account,
+    /// The bytes that it holds itself beyond a limit.
+    overdraft: Overdraft,
     sharing: SharingState,
     pages: OwnerPages,
     supply: Arc<Supply>,
@@ -79,6 +81,7 @@ impl OwnerNode {
             parent: parent.cloned(),
             is_of_reserve: false,
             account: account.with_allowance(supply.cache_limits.quantum_bytes),
+            overdraft: Overdraft::none(),
             sharing,
             pages: OwnerPages::new(&supply.arena),
             supply,
@@ -95,6 +98,7 @@ impl OwnerNode {
             parent: None,
             is_of_reserve: true,
             account,
+            overdraft: Overdraft::none(),
             sharing: SharingState::default(),
             pages: OwnerPages::new(&self.supply.arena),
             supply: Arc::clone(&self.supply),
@@ -128,6 +132,30 @@ impl OwnerNode {
     #[inline]
     pub(crate) fn account(&self) -> &Account {
         &self.account
+    }
+
+    /// The bytes that it holds itself beyond a limit.
+    pub(crate) fn overdrawn_bytes(&self) -> u64 {
+        self.overdraft.bytes()
+    }
+
+    /// Counts `bytes` that it holds beyond a limit, as far as they can be counted, here and at all
+    /// levels above; returns how many were.
+    pub(crate) fn overdraw(&self, bytes: u64) -> u64 {
+        let counted = self.budget().overdraw(bytes);
+        let lineage: Vec<_> = self.ancestry().collect();
+        lineage.into_iter().rev().for_each(|owner| owner.account.overdraft().add(counted));
+        self.overdraft.add(counted);
+        counted
+    }
+
+    /// Takes `bytes` off that it held beyond a limit, here and at all levels above.
+    pub(crate) fn pay_overdraft(&self, bytes: u64) -> HasWaiters {
+        self.overdraft.pay(bytes);
+        let pay =
+            |awaited: HasWaiters, owner: &Self| awaited.or(owner.account.pay_overdraft(bytes));
+        let awaited = self.ancestry().fold(HasWaiters::NO, pay);
+        awaited.or(self.budget().pay_overdraft(bytes))
     }
 
     /// The single pages that it keeps at hand.

@@ -62,7 +62,9 @@ impl Requester<'_> {
                 available_bytes,
                 owner_used_bytes: used_bytes,
                 owner_limit_bytes: limit_bytes,
+                owner_overdrawn_bytes: to_usize(self.node.account().overdraft().bytes()),
                 capacity_bytes: to_usize(self.supply().budget.limit()),
+                overdrawn_bytes: to_usize(self.supply().budget.overdrawn_bytes()),
                 reason,
                 parent: parent.map(|parent| Holder {
                     used_bytes: present.used_bytes_of(parent),

@@ -158,14 +158,12 @@ impl MemorySegment {
         Self { block, owner: self.owner }
     }
 
-    /// Joins memory that begins where the segment ends.
-    pub(super) fn append(&mut self, Grant { block, charge }: Grant) {
-        debug_assert_eq!(block.size() as u64, charge.bytes());
-        debug_assert!(std::ptr::eq(charge.owner(), &raw const *self.keep_owner()));
+    /// Joins memory that begins where the segment ends, and whose size the account of the owner
+    /// holds for it.
+    pub(super) fn append(&mut self, block: Block) {
+        // INVARIANT: the account holds the size of both for `self` from now on.
         self.block.append(block);
-        // INVARIANT: the account of the same owner holds the bytes that were joined, too.
-        charge.owner().supply().sites.resize(key_of(&self.block), self.block.size());
-        let _: OwnerPointer = charge.into_owner();
+        self.supply().sites.resize(key_of(&self.block), self.block.size());
     }
 
     /// Block and owner of a segment that is not dropped.

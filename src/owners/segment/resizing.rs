@@ -115,9 +115,10 @@ impl MemorySegment {
     ///
     /// # Errors
     ///
-    /// [`SegmentError::NotFree`] if the pages are held, [`SegmentError::Refused`] if the budget or a
-    /// limit has less left, with the numbers. Also if the segment is memory of the process heap, the
-    /// last handle on its owner is gone, or the manager has been shut down. Nothing has changed then.
+    /// [`SegmentError::NotFree`] if the pages are held, [`SegmentError::Refused`] if the budget or
+    /// a limit has less left, with the numbers. Also if the segment is memory of the process heap,
+    /// the last handle on its owner is gone, or the manager has been shut down. Nothing has changed
+    /// then.
     pub fn grow(&mut self, bytes: usize) -> Result<usize, SegmentError> {
         self.grow_with(bytes, Effort::AskOthers)
     }
@@ -138,9 +139,9 @@ impl MemorySegment {
             return Ok(0);
         }
         let owner = self.keep_owner();
-        let grant = owner.above().extend(&owner, self.block(), bytes, effort)?;
-        let grown = grant.block.size();
-        self.append(grant);
+        let more = owner.above().extend(&owner, self.block(), bytes, effort)?;
+        let grown = more.size();
+        self.append(more);
         Ok(grown)
     }
 

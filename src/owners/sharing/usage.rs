@@ -60,7 +60,7 @@ impl Snapshot {
 
     /// The bytes of `budget` that no owner holds or is promised, were nothing kept at hand.
     pub(crate) fn free_bytes(&self, budget: &Budget) -> u64 {
-        budget.free_bytes() + self.at_hand().credited
+        budget.free_bytes_with(self.at_hand().credited)
     }
 
     /// The bytes that an owner could take, were all that is kept at hand given back.
@@ -71,7 +71,7 @@ impl Snapshot {
             let returned = self.index_of(owner).map_or(0, |index| at_hand.returned[index]);
             owner.account().free_bytes_with(free, returned)
         };
-        let free = owner.budget().free_bytes() + at_hand.credited;
+        let free = owner.budget().free_bytes_with(at_hand.credited);
         to_usize(lineage.iter().rev().fold(free, from_top))
     }
 
@@ -119,6 +119,7 @@ impl Snapshot {
         Holder {
             path: Arc::clone(owner.path()),
             used_bytes,
+            overdrawn_bytes: to_usize(owner.overdrawn_bytes()),
             minimum_bytes: to_usize(owner.account().minimum()),
             limit_bytes: to_usize(owner.account().limit()),
             reclaimable_bytes: owner.sharing().reclaim.reclaimable_bytes(used_bytes),
@@ -135,7 +136,8 @@ impl Snapshot {
     pub(crate) fn holders_below(&self, top: Option<&OwnerNode>) -> Vec<Holder> {
         let is_below = |owner: &&Arc<OwnerNode>| top.is_none_or(|top| owner.is_below(top));
         let holders = self.owners.iter().filter(is_below).map(|owner| self.holder(owner));
-        let mut holders: Vec<_> = holders.filter(|holder| holder.used_bytes > 0).collect();
+        let holds = |holder: &Holder| holder.used_bytes > 0 || holder.overdrawn_bytes > 0;
+        let mut holders: Vec<_> = holders.filter(holds).collect();
         holders.sort_by_key(|holder| (Reverse(holder.used_bytes), Arc::clone(&holder.path)));
         holders
     }

@@ -17,8 +17,9 @@ impl MemoryManager {
     ///
     /// Gauges, in bytes but for the last two: `offheap_capacity_bytes`, `offheap_used_bytes`,
     /// `offheap_reserved_bytes`, `offheap_overdrawn_bytes`, `offheap_cached_bytes`,
-    /// `offheap_available_bytes`, `offheap_peak_reserved_bytes`, `offheap_largest_free_block_bytes`, `offheap_touched_bytes`,
-    /// `offheap_idle_bytes`, `offheap_resident_bytes` where the system tells, `offheap_owners` and
+    /// `offheap_available_bytes`, `offheap_peak_reserved_bytes`,
+    /// `offheap_largest_free_block_bytes`, `offheap_touched_bytes`, `offheap_idle_bytes`,
+    /// `offheap_resident_bytes` where the system tells, `offheap_owners` and
     /// `offheap_waiting_requests`.
     ///
     /// Gauges with the label `owner`, which is its path, summed over owners of one path:

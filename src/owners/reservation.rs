@@ -235,7 +235,7 @@ impl Reservation {
         }
         let missing = bytes as u64 - charged;
         if missing > 0 {
-            self.overdrawn += self.owner.node().overdraw(missing);
+            self.overdrawn += self.owner.requester(Effort::TakeFree).overdraw(missing);
         }
         if bytes > 0 {
             self.track(Place::caller());
@@ -379,7 +379,7 @@ impl Reservation {
             self.join(charge);
         }
         if owed > charged {
-            self.overdrawn = self.owner.node().overdraw(owed - charged);
+            self.overdrawn = self.owner.requester(Effort::TakeFree).overdraw(owed - charged);
         }
         self.owner.commons().serve_if(awaited);
     }

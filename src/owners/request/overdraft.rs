@@ -3,11 +3,22 @@
 use crate::base::bytes::to_usize;
 use crate::ledger::budget::Refused;
 use crate::owners::node::charge::Charge;
+use crate::owners::sharing::draining::DrainScope;
 
 use super::denial::Denial;
 use super::requester::Requester;
 
 impl Requester<'_> {
+    /// Counts `bytes` that are not free as overdrawn, as far as they can be counted; returns how
+    /// many were.
+    pub(crate) fn overdraw(&self, bytes: u64) -> u64 {
+        let counted = self.node.overdraw(bytes);
+        // What is kept at hand is taken without a look at what is overdrawn. It is brought back,
+        // and stays away while there is not plenty in spite of the overdraft.
+        self.commons.drained(DrainScope::Everybody, |_| {});
+        counted
+    }
+
     /// A charge for as many of `bytes` as are free, wherever they are kept at hand; `None` if that
     /// are none. Asks nobody, and waits for nobody.
     pub(crate) fn charge_up_to(&self, bytes: usize) -> Option<Charge> {

@@ -197,7 +197,11 @@ fn an_overdraft_raises_the_pressure_and_tells_those_that_listen() {
     let manager = builder.pressure_thresholds(0.5, 0.8, 0.9).build().unwrap();
     let owner = manager.owner("owner").limit(40 * PAGE).register().unwrap();
     let (tell, told) = channel();
-    let _subscription = manager.on_pressure(move |level| drop(tell.send(level))).unwrap();
+    let _subscription = manager
+        .on_pressure(move |level| {
+            let _ = tell.send(level);
+        })
+        .unwrap();
     let mut table = owner.reserve_memory(40 * PAGE).unwrap();
     assert_eq!(manager.pressure(), Pressure::Normal);
     table.grow_overdrawn(41 * PAGE);
@@ -432,18 +436,19 @@ fn threads_that_overdraw_and_pay_leave_nothing_behind() {
             start.wait();
             for _ in 0..2000 {
                 let bytes = random.below(40 * PAGE);
-                match random.below(4) {
-                    0 => drop(reservation.grow_overdrawn(bytes)),
-                    1 => drop(reservation.try_grow(bytes)),
-                    2 => drop(reservation.pay_overdraft()),
-                    _ => drop(reservation.shrink(2 * bytes)),
-                }
+                let _ = match random.below(4) {
+                    0 => reservation.grow_overdrawn(bytes),
+                    1 => reservation.try_grow(bytes).map_or(0, |()| bytes),
+                    2 => reservation.pay_overdraft(),
+                    _ => reservation.shrink(2 * bytes),
+                };
             }
-            reservation.size()
         })
     });
     let threads: Vec<_> = threads.collect();
-    threads.into_iter().for_each(|thread| drop(thread.join().unwrap()));
+    for thread in threads {
+        thread.join().unwrap();
+    }
     assert_eq!(manager.overdrawn_bytes(), 0);
     assert_empty(&manager);
 }

@@ -476,3 +476,19 @@ fn threads_that_cut_and_grow_neighbours_never_share_a_page() {
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     assert_empty(&manager);
 }
+
+#[test]
+fn what_a_segment_grows_by_counts_as_touched_and_is_given_back_by_a_trim() {
+    for factor in [1, 4] {
+        let manager = region(64, factor, ZeroPolicy::Never);
+        let owner = manager.owner("owner").register().unwrap();
+        let mut segment = owner.allocate(PAGE).unwrap();
+        for pages in [3, 60] {
+            segment.grow(pages * PAGE).unwrap();
+            assert_eq!(manager.stats().touched_bytes, segment.size());
+        }
+        segment.shrink_to(PAGE).unwrap();
+        assert_eq!(manager.stats().idle_bytes, 63 * PAGE);
+        assert_eq!(manager.trim(), 63 * PAGE);
+    }
+}

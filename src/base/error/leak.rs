@@ -89,7 +89,7 @@ impl Display for LeakError {
             overdrawn => write!(f, "and {overdrawn} overdrawn bytes ")?,
         }
         f.write_str("have not been released")?;
-        write_holders(f, &self.holders)?;
+        write_holders(f, &self.holders, 0)?;
         for (index, site) in self.sites.iter().take(SITES_NAMED_MAX).enumerate() {
             let lead = if index == 0 { ";" } else { "," };
             write!(f, "{lead} {site}")?;

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
 /// How many holders an error names.
-const HOLDERS_NAMED_MAX: usize = 3;
+pub(crate) const HOLDERS_NAMED_MAX: usize = 3;
 
 /// An owner and what it holds, for errors.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -60,7 +60,12 @@ impl ReclaimStatus {
     }
 }
 
-pub(super) fn write_holders(f: &mut Formatter<'_>, holders: &[Holder]) -> fmt::Result {
+/// Names the largest of `holders`, and counts the rest of them together with `others`.
+pub(super) fn write_holders(
+    f: &mut Formatter<'_>,
+    holders: &[Holder],
+    others: usize,
+) -> fmt::Result {
     for (index, holder) in holders.iter().take(HOLDERS_NAMED_MAX).enumerate() {
         let lead = if index == 0 { "; held by" } else { "," };
         write!(f, "{lead} `{}`: {} bytes", holder.path, holder.used_bytes)?;
@@ -72,7 +77,7 @@ pub(super) fn write_holders(f: &mut Formatter<'_>, holders: &[Holder]) -> fmt::R
         holder.reclaim.write(f, holder.reclaimable_bytes)?;
         f.write_str(")")?;
     }
-    match holders.len().saturating_sub(HOLDERS_NAMED_MAX) {
+    match holders.len().saturating_sub(HOLDERS_NAMED_MAX) + others {
         0 => Ok(()),
         more => write!(f, ", and {more} more"),
     }
@@ -140,6 +145,11 @@ impl Reason {
         }
     }
 
+    /// Whether an error names the largest holders.
+    pub(crate) const fn names_holders(self) -> bool {
+        self.is_for_want_of_memory() && !matches!(self, Self::OwnerLimit)
+    }
+
     /// Whether less memory is left than was asked for, or not in one piece.
     const fn is_for_want_of_memory(self) -> bool {
         matches!(
@@ -195,6 +205,9 @@ pub struct Refusal {
     pub available_bytes: usize,
     /// The bytes that the owner held itself, without those of the owners below it.
     pub owner_used_bytes: usize,
+    /// The bytes that counted against the owner's limit: what it held and what it was promised,
+    /// with all owners below it.
+    pub owner_total_bytes: usize,
     /// The owner's limit in bytes.
     pub owner_limit_bytes: usize,
     /// The bytes that the owner, and those below it, held beyond the limits.
@@ -206,14 +219,51 @@ pub struct Refusal {
     /// What stood against it.
     pub reason: Reason,
     /// For [`Reason::ParentLimit`], the owner whose limit stood against it. Its `used_bytes`
-    /// include those of all owners below it.
+    /// and `overdrawn_bytes` include those of all owners below it.
     pub parent: Option<Holder>,
-    /// The owners that hold memory, the largest holder first. If there is a `parent`, only those
-    /// below it.
+    /// Of the owners that hold memory, the largest ones: three at most, the largest first. If there
+    /// is a `parent`, only those below it.
+    ///
+    /// Empty for [`Reason::OwnerLimit`], for which nobody else could give anything back, and for
+    /// all that needs no memory. Also empty for calls that ask nobody, `try_*`: so their refusal
+    /// does not cost a look at every owner. [`MemoryManager::holders`] lists all of them.
+    ///
+    /// [`MemoryManager::holders`]: crate::MemoryManager::holders
     pub holders: Vec<Holder>,
+    /// How many more owners hold memory, where `holders` lists the largest.
+    pub other_holders: usize,
+    /// The bytes that these hold together.
+    pub other_holders_bytes: usize,
 }
 
 impl Refusal {
+    /// The same, with numbers that agree. They are read one after the other, while others come and
+    /// go. So where what was read later contradicts what the request was refused for, it gives way.
+    /// `free` is what was left under the limit or of the budget when it was refused for that.
+    pub(crate) fn agreeing(mut self, free: Option<usize>) -> Self {
+        let too_little = self.requested_bytes.saturating_sub(1);
+        match (&mut self.reason, &mut self.parent) {
+            (Reason::Budget, _) => self.available_bytes = self.available_bytes.min(too_little),
+            (Reason::OwnerLimit, _) => {
+                self.available_bytes = self.available_bytes.min(too_little);
+                let (limit, overdrawn) = (self.owner_limit_bytes, self.owner_overdrawn_bytes);
+                self.owner_total_bytes = held(limit, overdrawn, free, self.owner_total_bytes);
+            }
+            (Reason::ParentLimit, Some(parent)) => {
+                self.available_bytes = self.available_bytes.min(too_little);
+                let (limit, overdrawn) = (parent.limit_bytes, parent.overdrawn_bytes);
+                parent.used_bytes = held(limit, overdrawn, free, parent.used_bytes);
+            }
+            (Reason::Fragmented { largest_free_block_bytes }, _) => {
+                // It had all that it asked for, but not in one piece.
+                self.available_bytes = self.available_bytes.max(self.requested_bytes);
+                *largest_free_block_bytes = (*largest_free_block_bytes).min(too_little);
+            }
+            _ => {}
+        }
+        self
+    }
+
     /// Whether the request can succeed once memory was given back: by the caller that spills, for
     /// example. It cannot if it is more than the owner, or an owner above it, may ever hold.
     #[must_use]
@@ -223,16 +273,22 @@ impl Refusal {
 
     /// What is overdrawn at the level that stood against it, if anything is.
     fn write_overdrawn(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let overdrawn = match self.reason {
-            Reason::OwnerLimit if self.limit_passed_alone().is_none() => self.owner_overdrawn_bytes,
-            Reason::Budget
-            | Reason::ParentLimit
-            | Reason::OthersWait
-            | Reason::TimedOut
-            | Reason::Deadlock => self.overdrawn_bytes,
-            _ => 0,
+        let overdrawn = match (self.reason, &self.parent) {
+            _ if self.limit_passed_alone().is_some() => 0,
+            (Reason::OwnerLimit, _) => self.owner_overdrawn_bytes,
+            (Reason::ParentLimit, Some(parent)) => parent.overdrawn_bytes,
+            (reason, _) => self.overdrawn_if(reason),
         };
         if overdrawn > 0 { write!(f, ", and {overdrawn} bytes are overdrawn") } else { Ok(()) }
+    }
+
+    fn overdrawn_if(&self, reason: Reason) -> usize {
+        match reason {
+            Reason::Budget | Reason::OthersWait | Reason::TimedOut | Reason::Deadlock => {
+                self.overdrawn_bytes
+            }
+            _ => 0,
+        }
     }
 
     /// The limit that the request passes even if nothing else is held.
@@ -243,6 +299,16 @@ impl Refusal {
             _ => return None,
         };
         (self.requested_bytes > limit).then_some(limit)
+    }
+}
+
+/// What is held under a limit of which so much was free and so much is overdrawn; `read` says what
+/// was held a little later.
+fn held(limit: usize, overdrawn: usize, free: Option<usize>, read: usize) -> usize {
+    match free.unwrap_or(0) {
+        // More was overdrawn than free, perhaps.
+        0 if read.saturating_add(overdrawn) >= limit => read.min(limit),
+        free => limit.saturating_sub(free).saturating_sub(overdrawn),
     }
 }
 
@@ -261,7 +327,7 @@ impl Display for Refusal {
                 write!(f, "that is above its limit of {} bytes", self.owner_limit_bytes)?;
             }
             Reason::OwnerLimit => {
-                write!(f, "it holds {} bytes ", self.owner_used_bytes)?;
+                write!(f, "it holds {} bytes ", self.owner_total_bytes)?;
                 write!(f, "of its limit of {} bytes", self.owner_limit_bytes)?;
             }
             Reason::ParentLimit => match &self.parent {
@@ -281,6 +347,10 @@ impl Display for Refusal {
                 write!(f, "others wait in line for the {available_bytes} of {capacity_bytes} ")?;
                 f.write_str("bytes that are free")?;
             }
+            Reason::TimedOut if available_bytes >= requested_bytes => {
+                write!(f, "{}, and others wait for the {available_bytes} of ", self.reason)?;
+                write!(f, "{capacity_bytes} bytes that are free, or these came too late")?;
+            }
             Reason::TimedOut => {
                 write!(f, "{}, {available_bytes} of {capacity_bytes} bytes ", self.reason)?;
                 f.write_str("are free")?;
@@ -296,14 +366,9 @@ impl Display for Refusal {
             | Reason::ShutDown => write!(f, "{}", self.reason)?,
         }
         self.write_overdrawn(f)?;
-        match self.reason {
-            Reason::Budget
-            | Reason::ParentLimit
-            | Reason::OthersWait
-            | Reason::TimedOut
-            | Reason::Deadlock
-            | Reason::Fragmented { .. } => write_holders(f, &self.holders),
-            _ => Ok(()),
+        match self.reason.names_holders() {
+            true => write_holders(f, &self.holders, self.other_holders),
+            false => Ok(()),
         }
     }
 }

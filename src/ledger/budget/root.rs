@@ -7,7 +7,7 @@ use crate::ledger::overdraft::Overdraft;
 
 use super::account_word::{AccountWord, IN_FLIGHT, RESERVED_BYTES_MAX, set_awaited, tell_of_paid};
 use super::outcome::Refused;
-use super::parent::Parent;
+use super::parent::{Drainers, Parent};
 use super::queue_position::{HasWaiters, QueuePosition};
 use super::watch::Watch;
 
@@ -15,6 +15,7 @@ use super::watch::Watch;
 pub struct Budget {
     word: AtomicU64,
     limit: u64,
+    drainers: Drainers,
     /// The most bytes that were reserved while no request was in flight.
     peak: AtomicU64,
     watch: Watch,
@@ -28,7 +29,8 @@ impl Budget {
     pub fn new(limit: u64) -> Self {
         debug_assert!(limit <= RESERVED_BYTES_MAX);
         let (word, peak) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { word, limit, peak, watch: Watch::new(), overdraft: Overdraft::none() }
+        let (drainers, overdraft) = (Drainers::none(), Overdraft::none());
+        Self { word, limit, drainers, peak, watch: Watch::new(), overdraft }
     }
 
     /// The limit in bytes.
@@ -112,6 +114,11 @@ impl Budget {
     #[must_use]
     pub fn is_awaited(&self) -> bool {
         self.word().is_awaited()
+    }
+
+    /// Those that bring back what is kept at hand below it (Protocol, 9).
+    pub fn drainers(&self) -> &Drainers {
+        &self.drainers
     }
 
     /// Refuses everything from now on (Protocol, 4).
@@ -201,7 +208,8 @@ impl Parent for Budget {
 
     fn free_bytes(&self) -> Option<u64> {
         let word = self.word();
-        if word.is_awaited() { None } else { Some(self.free_of(word)) }
+        let is_spoken_for = word.is_awaited() || word.is_closed() || self.drainers.are_any();
+        (!is_spoken_for).then(|| self.free_of(word))
     }
 
     fn settled_free_bytes(&self) -> u64 {

@@ -15,7 +15,7 @@ impl Requester<'_> {
         let counted = self.node.overdraw(bytes);
         // What is kept at hand is taken without a look at what is overdrawn. It is brought back,
         // and stays away while there is not plenty in spite of the overdraft.
-        self.commons.drained(DrainScope::Everybody, |_| {});
+        self.commons.drained(DrainScope::Everybody, || {});
         counted
     }
 

@@ -1,4 +1,4 @@
-//! What is held beyond a limit: whoever waits for it to be paid learns of that.
+//! What is held beyond a limit: a request that waits for it to be paid learns of that.
 #![cfg(offheap_loom)]
 
 use std::sync::Arc;

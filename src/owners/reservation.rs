@@ -451,7 +451,6 @@ impl MergeError {
     }
 
     /// The same, to look at.
-    #[must_use]
     pub fn reservation(&self) -> &Reservation {
         &self.other
     }

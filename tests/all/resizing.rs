@@ -425,10 +425,10 @@ fn pages_of_a_split_block_go_to_those_at_hand_and_come_back() {
 
 #[test]
 fn threads_that_cut_and_grow_neighbours_never_share_a_page() {
-    const THREADS: u64 = 4;
+    const THREADS: usize = 4;
     let manager = region(200, 2, ZeroPolicy::OnRelease);
-    let start = Arc::new(Barrier::new(THREADS as usize));
-    let threads = (0..THREADS).map(|thread| {
+    let start = Arc::new(Barrier::new(THREADS));
+    let threads = (0_u64..).take(THREADS).map(|thread| {
         let (manager, start) = (manager.clone(), Arc::clone(&start));
         thread::spawn(move || {
             let owner = manager.owner("owner").register().unwrap();

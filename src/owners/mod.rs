@@ -85,7 +85,7 @@ pub(crate) mod owner;
 pub(crate) mod paged;
 pub(crate) mod reclaim;
 pub(crate) mod registration;
-mod request;
+pub(crate) mod request;
 pub(crate) mod reservation;
 pub(crate) mod scratch;
 pub(crate) mod segment;

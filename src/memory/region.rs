@@ -53,10 +53,9 @@ impl Region {
     /// and others is small; `None` where there are no huge pages.
     pub(crate) fn units(&self, warm: PageCount) -> Option<HugeFrames> {
         let pages = HUGE_PAGE_BYTES / self.page_size.bytes();
-        let one_kind = |unit: Range<u32>| !(unit.start < warm.get() && warm.get() < unit.end);
         self.mapping
             .has_huge_pages()
-            .then(|| HugeFrames::new(self.pages, pages.trailing_zeros(), one_kind))
+            .then(|| HugeFrames::new(self.pages, pages.trailing_zeros(), warm))
     }
 
     /// The memory of `run`.

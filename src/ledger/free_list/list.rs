@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use crate::base::sync::{AtomicU64, Ordering, read, words};
+use crate::base::sync::{AtomicU64, Ordering, read, zeroed};
 use crate::base::units::{ChunkIndex, Hole, PAGES_PER_CHUNK, PageCount, PageIndex, PageMask};
 use crate::ledger::chunks::{ChunkWord, HeldRun, Words, chunk_parts};
 use crate::ledger::hints::{Bin, LONG_PAGES, SetIndex, Summary};
@@ -72,18 +72,15 @@ impl FreeList {
         let count = pages.chunks();
         let free_list = Self {
             words: Words::with_free(pages, free.clone()),
-            roles: words((0..count.div_ceil(u64::BITS)).map(|_| 0)),
+            roles: zeroed(count.div_ceil(u64::BITS) as usize),
             bins: Summary::new(Bin::COUNT, count).into(),
             whole: Summary::new(1, count).into(),
             page_chunks: Summary::new(1, count).into(),
             reached: AtomicU64::new(u64::from(PageCount::new(free.end).chunks())),
             strategy,
         };
-        for chunk in free_list.words.chunks() {
-            if free_list.word(chunk) == ChunkWord::WHOLE {
-                free_list.insert(chunk, Filed::Whole);
-            }
-        }
+        let whole = PageCount::new(free.start).chunks()..free.end / PAGES_PER_CHUNK;
+        free_list.whole.insert_all(Filed::Whole.set(), whole);
         if !free.is_empty() {
             let first = PageIndex::new(free.start);
             free_list.insert(first.chunk(), Filed::Run(Bin::of(free.end - free.start)));
@@ -304,6 +301,18 @@ mod tests {
         let again = HeldRun::reassemble(run.first(), PAGE);
         free_list.release_runs([run]);
         free_list.release_runs([again]);
+    }
+
+    #[test]
+    fn a_double_release_changes_nothing() {
+        let free_list = free_list(128);
+        let run = free_list.take_run(PageCount::new(70)).unwrap();
+        let again = HeldRun::reassemble(PageIndex::new(68), PageCount::new(4));
+        let release = || free_list.release_runs([again]);
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(release)).is_err());
+        // Two of the four pages were held, and are free now.
+        assert_eq!(free_list.free_pages(), 60);
+        drop(run);
     }
 
     #[test]

@@ -17,7 +17,7 @@
 
 use std::ops::Range;
 
-use crate::base::sync::{AtomicU64, Ordering, read, words};
+use crate::base::sync::{AtomicU64, Ordering, read, zeroed};
 use crate::base::units::{ChunkIndex, PAGES_PER_CHUNK, PageCount, PageMask, Span};
 
 use super::page_set::PageSet;
@@ -106,20 +106,18 @@ impl Residency {
 }
 
 impl HugeFrames {
-    /// Units of two to the power of `shift` pages, of which those that lie within `huge` entirely
-    /// are not small. A region of `pages` pages.
-    pub(crate) fn new(pages: PageCount, shift: u32, huge: impl Fn(Range<u32>) -> bool) -> Self {
-        let mut units = Self { shift, pages: pages.get(), small: Box::new([]) };
+    /// Units of two to the power of `shift` pages in a region of `pages` pages, of which the first
+    /// `warm` are those that may be resident from the start. Small are a last unit that is shorter
+    /// than others, and one that has pages of both kinds (Protocol, 5).
+    pub(crate) fn new(pages: PageCount, shift: u32, warm: PageCount) -> Self {
         let count = pages.get().div_ceil(1 << shift);
-        let word = |word: u32| {
-            let bits = (0..u64::BITS).map(|bit| (bit, word * u64::BITS + bit));
-            let small = bits.filter(|(_, unit)| {
-                let whole = (u64::from(*unit) + 1) << shift <= u64::from(pages.get());
-                !(whole && huge(units.pages_of(*unit)))
-            });
-            small.fold(0, |word, (bit, _)| word | 1 << bit)
-        };
-        units.small = words((0..count.div_ceil(u64::BITS)).map(word));
+        let small = zeroed(count.div_ceil(u64::BITS) as usize);
+        let units = Self { shift, pages: pages.get(), small };
+        for edge in [warm, pages].map(PageCount::get) {
+            if !edge.is_multiple_of(1 << shift) {
+                units.set_small(edge >> shift);
+            }
+        }
         units
     }
 
@@ -225,7 +223,7 @@ mod tests {
     const PAGES: PageCount = PageCount::new(256);
 
     fn units(shift: u32) -> HugeFrames {
-        HugeFrames::new(PAGES, shift, |_| true)
+        HugeFrames::new(PAGES, shift, PAGES)
     }
 
     #[test]

@@ -117,7 +117,7 @@ mod tests {
     fn a_region_is_populated_by_huge_pages_where_these_are_larger_than_a_chunk() {
         for (shift, steps) in [(5, 4), (6, 4), (7, 2), (8, 1)] {
             let pages = PageCount::new(256);
-            let units = HugeFrames::new(pages, shift, |_| true);
+            let units = HugeFrames::new(pages, shift, pages);
             let stock = Stock::with_units(pages, pages, Strategy::SmallestFit, Some(units));
             assert_eq!(stock.populate_steps(), steps);
         }

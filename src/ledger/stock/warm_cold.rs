@@ -31,10 +31,7 @@ impl Stock {
     #[cfg(offheap_loom)]
     #[must_use]
     pub fn with_huge_pages(capacity: PageCount, mapped: PageCount, shift: u32) -> Self {
-        let one_kind = |unit: std::ops::Range<u32>| {
-            !(unit.start < capacity.get() && capacity.get() < unit.end)
-        };
-        let units = HugeFrames::new(mapped, shift, one_kind);
+        let units = HugeFrames::new(mapped, shift, capacity);
         Self::with_units(capacity, mapped, Strategy::SmallestFit, Some(units))
     }
 

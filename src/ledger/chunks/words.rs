@@ -154,6 +154,15 @@ impl Words {
         ChunkWord::from_bits(bits ^ self.flip(chunk))
     }
 
+    /// Reads a word with a read-modify-write in both directions: a thread that changes the word
+    /// later sees what was done before, and what was done before earlier changes is seen.
+    pub(in crate::ledger) fn measure(&self, chunk: ChunkIndex) -> ChunkWord {
+        // ORDERING: AcqRel. Release: the mark of a search (`groups`, 5). Acquire: the claims in
+        // flight (`claims`, 3).
+        let bits = self.chunk(chunk).fetch_or(0, Ordering::AcqRel);
+        ChunkWord::from_bits(bits ^ self.flip(chunk))
+    }
+
     /// The word of a chunk.
     pub(in crate::ledger) fn word(&self, chunk: ChunkIndex) -> ChunkWord {
         // ORDERING: Acquire. What is read after it, the role (Protocol, 5 and 7) and the claims

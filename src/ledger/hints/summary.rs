@@ -105,6 +105,16 @@ impl Summary {
         self.remove_from(0, set, chunk.get() as usize);
     }
 
+    /// Takes all 64 chunks from the `index`th 64 on out of `set`, none of which is due there, nor can
+    /// be until the caller is done.
+    pub(crate) fn remove_word(&self, set: SetIndex, index: u32) {
+        let index = index as usize;
+        // ORDERING: Acquire. As in `remove_from`.
+        if self.word(0, set, index).fetch_and(0, Ordering::Acquire) != 0 {
+            self.settle(0, set, index);
+        }
+    }
+
     /// Whether `chunk` is filed in `set`, and every bit on the way to it is set.
     pub fn contains(&self, set: SetIndex, chunk: ChunkIndex) -> bool {
         let mut at = chunk.get() as usize;

@@ -28,6 +28,7 @@ mod page_set;
 mod populate;
 mod residency;
 mod trim;
+mod unheld;
 mod warm_cold;
 
 pub use exchange::{Exchange, NoExchange};

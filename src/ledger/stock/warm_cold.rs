@@ -2,11 +2,12 @@
 //!
 //! The protocol is at the head of the room.
 
-use crate::base::units::{ChunkIndex, PageCount, PageMask, spans};
+use crate::base::units::{ChunkIndex, PageCount, PageMask};
 use crate::ledger::chunks::{HeldPages, HeldRun, Words};
 use crate::ledger::free_list::{FreeList, Strategy};
 
 use super::residency::{HugeFrames, Residency};
+use super::unheld::Unheld;
 
 /// The free pages of a region, and which pages may be resident.
 pub struct Stock {
@@ -126,19 +127,13 @@ impl Stock {
     pub fn largest_run(&self) -> u64 {
         match &self.cold {
             None => self.warm.largest_run(),
-            Some(cold) => {
-                let free = self.unheld(cold);
-                spans(free).iter().map(|span| u64::from(span.pages.get())).max().unwrap_or(0)
-            }
+            Some(cold) => self.unheld(cold).longest_run(),
         }
     }
 
-    /// The pages of each chunk that nobody holds.
-    pub(super) fn unheld<'a>(
-        &'a self,
-        cold: &'a Words,
-    ) -> impl Iterator<Item = (ChunkIndex, PageMask)> + 'a {
-        self.warm.chunks().map(|chunk| (chunk, self.warm.free_of(chunk) | cold.free_of(chunk)))
+    /// The pages that nobody holds.
+    pub(super) fn unheld<'a>(&'a self, cold: &'a Words) -> Unheld<'a> {
+        Unheld { warm: &self.warm, cold, mapped: self.mapped }
     }
 
     /// The number of chunks per bin: entry `n` counts those whose longest hole is `n` pages, not

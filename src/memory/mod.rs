@@ -8,10 +8,12 @@
 //! os/            mapping, advice, residency, limits of containers      unsafe
 //! block          bytes that one holder has                             unsafe
 //! process_heap   blocks of the process allocator: heap mode            unsafe
+//! advice         where the system uses huge pages, in few enough pieces
 //! region         the mapping, cut into pages                           unsafe
 //! arena/         pages and blocks out of all of it, in both modes
 //! ```
 
+pub(crate) mod advice;
 pub(crate) mod arena;
 pub(crate) mod block;
 pub(crate) mod mode;

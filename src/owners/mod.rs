@@ -29,11 +29,12 @@
 //! Starting      a thread of the library's that is started (base)      Threads
 //! Threads       the threads of a manager (base)
 //! Registry      who is there; one drainer at a time                   Magazine Shelf Trimming
-//!                                                                     ReclaimMode Wakeup
+//!                                                                     Advice ReclaimMode Wakeup
 //! WaitQueue     the line of those that wait (ledger)                  Wakeup
-//! Magazine      a worker's pages at hand (ledger)                     Shelf Trimming Wakeup
-//! Shelf         some of an owner's pages at hand (ledger)             Trimming Wakeup
-//! Trimming      giving free pages back to the system (memory)
+//! Magazine      a worker's pages at hand (ledger)                     Shelf Trimming Advice Wakeup
+//! Shelf         some of an owner's pages at hand (ledger)             Trimming Advice Wakeup
+//! Trimming      giving free pages back to the system (memory)         Advice
+//! Advice        telling the system where to use huge pages (memory)
 //! ReclaimMode   how an owner gives memory back (node)
 //! Spares        spare slots of a table of handles (ledger, for ffi)
 //! Sites         where what is out was allocated (base)

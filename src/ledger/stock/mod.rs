@@ -35,4 +35,5 @@ pub use exchange::{Exchange, NoExchange};
 #[cfg(not(offheap_loom))]
 pub(crate) use page_set::PageSet;
 pub use residency::{HugeFrames, Residency};
+pub use trim::TrimCursor;
 pub use warm_cold::Stock;

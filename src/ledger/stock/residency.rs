@@ -37,6 +37,8 @@ pub struct HugeFrames {
     shift: u32,
     /// The pages of the region.
     pages: u32,
+    /// Those that may be resident from the start.
+    warm: u32,
     /// A bit per unit (Protocol, 4).
     small: Box<[AtomicU64]>,
 }
@@ -90,6 +92,12 @@ impl Residency {
         self.marks.of(chunk)
     }
 
+    /// The number of pages of `span` with a mark.
+    #[cfg(not(offheap_loom))]
+    pub(crate) fn marked_pages_of(&self, span: Span) -> u32 {
+        span.chunks().map(|(chunk, pages)| (self.marks.of(chunk) & pages).pages()).sum()
+    }
+
     /// The number of pages with a mark.
     pub(crate) fn marked_pages(&self) -> u64 {
         // ORDERING: Relaxed. As in `mark_new`.
@@ -112,12 +120,8 @@ impl HugeFrames {
     pub(crate) fn new(pages: PageCount, shift: u32, warm: PageCount) -> Self {
         let count = pages.get().div_ceil(1 << shift);
         let small = zeroed(count.div_ceil(u64::BITS) as usize);
-        let units = Self { shift, pages: pages.get(), small };
-        for edge in [warm, pages].map(PageCount::get) {
-            if !edge.is_multiple_of(1 << shift) {
-                units.set_small(edge >> shift);
-            }
-        }
+        let units = Self { shift, pages: pages.get(), warm: warm.get(), small };
+        units.small_from_the_start().for_each(|unit| units.set_small(unit));
         units
     }
 
@@ -129,6 +133,36 @@ impl HugeFrames {
             u32::try_from(page).unwrap_or(self.pages)
         };
         edge(u64::from(unit))..edge(u64::from(unit) + 1)
+    }
+
+    /// The units that are small from the start: none, one or two.
+    pub(crate) fn small_from_the_start(&self) -> impl Iterator<Item = u32> + use<> {
+        let unit_of =
+            |edge: u32| (!edge.is_multiple_of(1 << self.shift)).then_some(edge >> self.shift);
+        let (both_kinds, last) = (unit_of(self.warm), unit_of(self.pages));
+        both_kinds.into_iter().chain(last.filter(|last| both_kinds != Some(*last)))
+    }
+
+    /// How many units there are.
+    #[cfg(not(offheap_loom))]
+    pub(crate) fn count(&self) -> u32 {
+        self.pages.div_ceil(1 << self.shift)
+    }
+
+    /// The edges of these units: pairs of neighbours, one of them small and the other not.
+    #[cfg(not(offheap_loom))]
+    pub(crate) fn edges_of(&self, units: &Range<u32>) -> u64 {
+        let pairs = units.start.max(1)..=units.end.min(self.count() - 1);
+        let is_edge = |unit: &u32| self.is_small(unit - 1) != self.is_small(*unit);
+        pairs.filter(is_edge).count() as u64
+    }
+
+    /// The edges of these units if all of them were small, or none.
+    #[cfg(not(offheap_loom))]
+    pub(crate) fn edges_around(&self, units: &Range<u32>, are_small: bool) -> u64 {
+        let below = units.start.checked_sub(1).map(|unit| self.is_small(unit) != are_small);
+        let above = (units.end < self.count()).then(|| self.is_small(units.end) != are_small);
+        u64::from(below == Some(true)) + u64::from(above == Some(true))
     }
 
     /// The chunks of a unit: one at least.

@@ -2,7 +2,7 @@
 //!
 //! The protocol is at the head of the room.
 
-use crate::base::units::{ChunkIndex, PageCount, PageMask};
+use crate::base::units::{PageCount, PageMask};
 use crate::ledger::chunks::{HeldPages, HeldRun, Words};
 use crate::ledger::free_list::{FreeList, Strategy};
 
@@ -198,6 +198,7 @@ impl Stock {
 #[cfg(all(test, not(offheap_loom)))]
 mod tests {
     use super::*;
+    use crate::base::units::ChunkIndex;
 
     fn stock() -> Stock {
         let [capacity, mapped] = [64, 256].map(PageCount::new);

@@ -146,7 +146,9 @@ impl Stock {
             let sightings =
                 [self.warm.claims(), unheld.cold.claims()].map(|claims| (claims, claims.sight()));
             let candidates = unheld.candidates(pages);
-            let gathers = || !unheld.has_run(self.together_pages());
+            let is_together = |run: &Span| run.pages.get() >= self.together_pages();
+            let gathers =
+                || !(candidates.iter().any(is_together) || unheld.has_run(self.together_pages()));
             match choose(&candidates, || unheld.cold_within(&candidates), gathers, pages) {
                 Some(run) => {
                     let claim = unheld.cold.claims().enter();

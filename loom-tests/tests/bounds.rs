@@ -1,5 +1,5 @@
-//! Bounds of groups: whatever happens while a search measures one, the next search finds all that is
-//! free, and nothing that is not.
+//! Bounds of groups: whatever happens while a search measures one, the next search finds what is
+//! free, and nothing else.
 #![cfg(offheap_loom)]
 
 use loom::sync::Arc;
@@ -53,6 +53,24 @@ fn a_page_that_comes_while_its_group_is_measured_is_found_afterwards() {
     }
 }
 
+/// Goal: the same where the bound is stale already, so that the thread that releases has nothing to
+/// note unless it sees the mark of the search.
+#[test]
+fn a_run_that_comes_to_a_stale_group_while_it_is_measured_is_found_afterwards() {
+    check(|| {
+        let pages = Arc::new(Pages::new(6));
+        let [low, _, run, _] = [1, 1, 2, 2].map(|pages_of| pages.take_run(pages_of));
+        pages.free_list.release_runs(low);
+        let other = {
+            let pages = Arc::clone(&pages);
+            thread::spawn(move || pages.free_list.release_runs(run))
+        };
+        let _ = pages.free_list.largest_run();
+        other.join().unwrap();
+        assert_found(&pages);
+    });
+}
+
 /// Goal: the same while two searches measure: neither sets the bound of the other's mark.
 #[test]
 fn a_page_that_comes_while_two_searches_measure_is_found_afterwards() {
@@ -74,8 +92,8 @@ fn a_page_that_comes_while_two_searches_measure_is_found_afterwards() {
     });
 }
 
-/// Goal: a page that is taken while a search measures is not taken for a free one by the next search,
-/// which trusts exact bounds and reads no word.
+/// Goal: a page that is taken while a search measures is not taken for a free one by the next
+/// search, which trusts exact bounds and reads no word.
 #[test]
 fn a_page_that_goes_while_its_group_is_measured_is_not_found_afterwards() {
     check(|| {

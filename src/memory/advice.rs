@@ -61,8 +61,8 @@ impl Advice {
         change(&mut edges, 0, small.map(|unit| units.edges_of(&(unit..unit + 1))).sum());
     }
 
-    /// Has `tell` tell the system to use no huge page in a unit that is not small yet, or in more of
-    /// them.
+    /// Has `tell` tell the system to use no huge page in a unit that is not small yet, or in its
+    /// tract.
     ///
     /// # Errors
     ///

@@ -141,8 +141,7 @@ impl Region {
         })
     }
 
-    /// The bytes of pages, which may be resident, that are; all that may be where the system does not
-    /// tell.
+    /// The bytes of these pages that are resident; that may be, where the system does not tell.
     pub(crate) fn resident_bytes_of(&self, lent: &Lent<'_>, residency: &Residency) -> usize {
         let resident_of = |span: &Span| {
             let marked = || residency.marked_pages_of(*span) as usize * self.page_size.bytes();

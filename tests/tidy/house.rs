@@ -35,6 +35,7 @@ const HOUSE: &[Floor] = &[
         rooms: &[
             "chunks",
             "hints",
+            "groups",
             "free_list",
             "stock",
             "at_hand",
@@ -43,7 +44,10 @@ const HOUSE: &[Floor] = &[
             "handles",
         ],
     },
-    Floor { folder: "memory", rooms: &["mode", "os", "block process_heap", "region", "arena"] },
+    Floor {
+        folder: "memory",
+        rooms: &["mode", "os", "block process_heap", "advice", "region", "arena"],
+    },
     Floor {
         folder: "owners",
         rooms: &[

@@ -23,7 +23,7 @@ impl Best {
         Self { strategy, pages_min: u64::from(pages_min), run: None }
     }
 
-    /// Takes `run` into account, which was seen when `groups_read` groups had been read, and answers
+    /// Takes `run` into account, which was seen when `groups_read` groups had been read. Answers
     /// how long one must be to be better, or that the search is over. Runs come in address order,
     /// and the lower one of equals wins.
     pub(crate) fn consider(&mut self, run: FreeRun, groups_read: u32) -> ControlFlow<(), u64> {

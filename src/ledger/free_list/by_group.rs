@@ -182,7 +182,8 @@ mod tests {
                         let long = |run: &&Range<u32>| run.end - run.start >= pages_min;
                         let expected: Vec<_> = expected.iter().filter(long).cloned().collect();
                         prop_assert_eq!(runs, expected);
-                        let longest = free_runs_of(&free_list).iter().map(ExactSizeIterator::len).max();
+                        let all = free_runs_of(&free_list);
+                        let longest = all.iter().map(ExactSizeIterator::len).max();
                         prop_assert_eq!(largest, longest.unwrap_or(0) as u64);
                     }
                 }

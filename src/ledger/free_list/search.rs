@@ -89,8 +89,8 @@ impl FreeList {
     /// Takes a run of exactly `pages` from the hole that the strategy picks. `None` only where
     /// no hole of that length stood open throughout the search; one that moves may be missed.
     ///
-    /// Runs that are filed come first; then every group that may have one that is long enough, which
-    /// finds runs inside page chunks, too.
+    /// Runs that are filed come first; then every group that may have one that is long enough.
+    /// That finds runs inside page chunks, too.
     pub fn take_run(&self, pages: PageCount) -> Option<HeldRun> {
         self.take_hinted_run(pages).or_else(|| {
             self.take_searched_run(|| self.best_run(self.strategy, pages).map(|run| (run, pages)))

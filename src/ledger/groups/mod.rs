@@ -1,9 +1,9 @@
 //! What free runs there can be in each group of 64 chunks, so that a search leaves out the others.
 //!
 //! ```text
-//!   groups    | 0 0 0 | 12 4096 90 | ? | ...    of each the longest run at its low end, at its high
-//!              \\     / \\                       end, and anywhere: a bound for what its words have
-//!              chunk chunk ...
+//!   groups   | 0 0 0 | 12 90 4000 | ? | ...   of each the run at its low end, the run at its high
+//!            |       |                        end, and the longest one: a bound for its words
+//!            chunk chunk ... chunk chunk ...
 //! ```
 //!
 //! # Protocol

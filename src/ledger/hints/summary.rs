@@ -105,8 +105,8 @@ impl Summary {
         self.remove_from(0, set, chunk.get() as usize);
     }
 
-    /// Takes all 64 chunks from the `index`th 64 on out of `set`, none of which is due there, nor can
-    /// be until the caller is done.
+    /// Takes the chunks of leaf word `index` out of `set`, 64 of them. None is due there, nor can
+    /// it be until the caller is done.
     pub(crate) fn remove_word(&self, set: SetIndex, index: u32) {
         let index = index as usize;
         // ORDERING: Acquire. As in `remove_from`.

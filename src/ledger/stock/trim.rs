@@ -58,7 +58,7 @@ impl Stock {
         TrimCursor { round: Round::Whole, strides_left: self.strides_reached() }
     }
 
-    /// A step of a trim: gives back `pages_max` pages, or the rest of a huge page more, and looks at
+    /// A step of a trim: gives back `pages_max` pages, or the rest of a huge page more. It looks at
     /// no more than `strides_max` chunks or huge pages that were ever used. Returns how many pages
     /// it gave back.
     pub(crate) fn trim_step(

@@ -64,9 +64,9 @@ impl OnRelease {
         released >= self.due_at.load(Ordering::Relaxed)
     }
 
-    /// Takes a step towards the lower mark if idle memory is above the upper one. By one thread at a
-    /// time, which has just released `released` pages. `trim` goes on with a trim, gives back so
-    /// many pages, looks at so many strides, and returns how many pages it gave back.
+    /// Takes a step towards the lower mark if idle memory is above the upper one. By one thread at
+    /// a time, which has just released `released` pages. `trim` goes on with a trim: it gives back
+    /// so many pages, looks at so many strides, and returns how many pages it gave back.
     pub(super) fn look(
         &self,
         stock: &Stock,

@@ -152,16 +152,17 @@ fn a_block_of_a_whole_group_that_comes_or_goes_is_seen_as_it_is() {
 #[test]
 fn what_an_exchange_makes_cold_is_found_afterwards() {
     check_within(2, || {
-        let stock = Stock::new(PageCount::new(3), PageCount::new(6), Strategy::SmallestFit);
-        let mut held: Vec<_> = stock.take_pages(PageCount::new(3)).into_runs().collect();
-        stock.release_runs([held.remove(2), held.remove(0)]);
+        let stock = Stock::new(PageCount::new(4), PageCount::new(6), Strategy::SmallestFit);
+        let mut held: Vec<_> = stock.take_pages(PageCount::new(4)).into_runs().collect();
+        stock.release_runs([held.remove(3), held.remove(1), held.remove(0)]);
         let stock = Arc::new(stock);
         let other = {
             let stock = Arc::clone(&stock);
-            thread::spawn(move || stock.exchange(PageCount::new(2), |_| true))
+            // The last pages are the only run of three. Two that lie side by side become cold.
+            thread::spawn(move || stock.exchange(PageCount::new(3), |_| true))
         };
         let _ = stock.largest_run();
-        assert!(other.join().unwrap().is_ok(), "two pages are free");
+        assert!(other.join().unwrap().is_ok(), "three pages are free");
         let cold = stock.cold().expect("spare pages").free_words();
         let either = stock.warm().free_words().zip(cold).map(|(warm, cold)| warm | cold);
         assert_eq!(stock.largest_run(), longest(either));

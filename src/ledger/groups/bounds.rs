@@ -182,7 +182,7 @@ impl Bounds {
     #[inline]
     pub(crate) fn first(&self, group: u32) -> Bound {
         let word = self.acquired(group);
-        self.bound(word, || GroupRuns::within(group, &self.free), |word| Some(word))
+        self.bound(word, || GroupRuns::within(group, &self.free), Some)
     }
 
     /// The bound of `group` for pages that are free in either list.

@@ -104,7 +104,7 @@ mod tests {
         let count = |pages: &mut dyn Iterator<Item = &bool>| pages.take_while(|it| **it).count();
         let longest = free.split(|it| !it).map(<[bool]>::len).max().unwrap_or(0);
         let lengths = [count(&mut free.iter()), count(&mut free.iter().rev()), longest];
-        let [low, high, longest] = lengths.map(|pages| u32::try_from(pages).unwrap());
+        let [low, high, longest] = lengths.map(|pages| u32::try_from(pages).unwrap_or(u32::MAX));
         GroupRuns { low, high, longest }
     }
 

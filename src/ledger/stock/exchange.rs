@@ -249,14 +249,13 @@ mod tests {
         // Of 192 spare pages two thirds are 128.
         let stock = stock(64, 256);
         let cold = stock.cold.as_ref().unwrap();
-        let (unheld, held) = (stock.unheld(cold), stock.take_run(PageCount::new(64)));
+        let (unheld, _held) = (stock.unheld(cold), stock.take_run(PageCount::new(64)));
         let longest = |chunk: u32, pages| {
             let _ = unheld.take_cold(ChunkIndex::new(chunk), PageMask::from_bits(pages));
             unheld.has_run(stock.together_pages())
         };
         assert!(longest(3, u64::MAX));
         assert!(!longest(2, 1 << 63));
-        drop(held);
     }
 
     #[test]

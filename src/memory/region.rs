@@ -9,6 +9,7 @@ use crate::ledger::chunks::{HeldRun, Lent};
 use crate::ledger::stock::{HugeFrames, Residency};
 use crate::memory::advice::Advice;
 use crate::memory::block::Block;
+use crate::memory::departures::Departures;
 use crate::memory::os::{CoreDumps, HUGE_PAGE_BYTES, HugePages, Mapping, MappingOptions, checker};
 
 /// Pages, numbered from 0.
@@ -22,6 +23,7 @@ pub(crate) struct Region {
     pages: PageCount,
     /// Where the system uses huge pages.
     advice: Advice,
+    departures: Departures,
 }
 
 /// What is asked of a region.
@@ -51,7 +53,7 @@ impl Region {
         checker::hide_fresh(mapping.base(), page_size.bytes_of(pages));
         let units = page_size.bytes_of(pages).div_ceil(HUGE_PAGE_BYTES);
         let advice = Advice::new(u32::try_from(units).unwrap_or(u32::MAX));
-        Ok(Self { mapping, page_size, pages, advice })
+        Ok(Self { mapping, page_size, pages, advice, departures: Departures::default() })
     }
 
     /// The pieces that can be a huge page, of which one that has both warm pages, the first ones,
@@ -111,8 +113,9 @@ impl Region {
         self.page_size.bytes_of(self.pages)
     }
 
+    /// The bytes that were resident at one moment, at least; `None` where the system does not tell.
     pub(crate) fn resident_bytes(&self) -> Option<usize> {
-        self.mapping.resident_bytes()
+        self.departures.at_least(|| self.mapping.resident_bytes())
     }
 
     /// The first byte of a page of this region.
@@ -135,9 +138,11 @@ impl Region {
         lent.spans().iter().try_for_each(|span| self.use_no_huge_page_across(*span, residency))?;
         let resident = lent.spans().iter().filter(|span| residency.may_be_resident(**span));
         resident.into_iter().try_for_each(|span| {
+            let range = self.range(span.indices());
             // SAFETY: 1: their holder lends these pages to us; `range` of pages of a
             // region is within its mapping, which `give_back` checks.
-            unsafe { self.mapping.give_back(self.range(span.indices())) }
+            let give_back = || unsafe { self.mapping.give_back(range.clone()) };
+            self.departures.depart(range.len(), give_back)
         })
     }
 
@@ -194,7 +199,8 @@ impl Region {
     pub(crate) fn populate(&self, lent: &Lent<'_>) -> io::Result<()> {
         lent.spans().iter().try_for_each(|span| {
             let range = self.range(span.indices());
-            // SAFETY: 1: as in `give_back`.
+            // SAFETY: 1: as in `give_back`. 2: free pages have no contents that anybody wants, and
+            // a zero makes none of them show more.
             let populate = || unsafe { self.mapping.populate(range.clone()) };
             checker::touch(self.mapping.base(), range.clone(), populate)
         })

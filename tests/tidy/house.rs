@@ -26,7 +26,7 @@ const HOUSE: &[Floor] = &[
             "limits",
             "available",
             "error",
-            "bytes units",
+            "bytes members names units",
             "events sites",
         ],
     },
@@ -46,7 +46,7 @@ const HOUSE: &[Floor] = &[
     },
     Floor {
         folder: "memory",
-        rooms: &["mode", "os", "block process_heap", "advice", "region", "arena"],
+        rooms: &["mode", "os", "block process_heap", "advice", "departures region", "arena"],
     },
     Floor {
         folder: "owners",

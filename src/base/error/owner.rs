@@ -67,7 +67,7 @@ impl Display for OwnerError {
             Self::MinimumUnavailable { path, minimum_bytes, available_bytes, holders } => {
                 write!(f, "owner `{path}`: a minimum of {minimum_bytes} bytes cannot be ")?;
                 write!(f, "guaranteed, only {available_bytes} bytes are left")?;
-                write_holders(f, holders)
+                write_holders(f, holders, 0)
             }
             Self::TooDeep { path, levels_max } => {
                 write!(f, "owner `{path}`: a tree of owners has at most {levels_max} levels")

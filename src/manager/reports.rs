@@ -30,6 +30,7 @@ impl MemoryManager {
             total_pages: self.total_pages(),
             used_bytes: held.owners.iter().map(|owner| owner.own_bytes).sum(),
             reserved_bytes: held.reserved_bytes,
+            overdrawn_bytes: self.overdrawn_bytes(),
             cached_bytes: held.cached_bytes,
             available_bytes: held.available_bytes,
             peak_reserved_bytes: to_usize(supply.budget.peak_bytes()),
@@ -52,6 +53,11 @@ impl MemoryManager {
     /// The bytes of the region that the kernel counts as resident (`Rss` in `/proc/self/smaps`);
     /// `None` in heap mode and where the system does not tell.
     ///
+    /// The kernel counts page by page, and what moves meanwhile it may count twice: where it was,
+    /// and where a block came by an exchange. So what went back to the system meanwhile is taken
+    /// off, and it is counted up to three times. The result is exact while no exchange or trim is
+    /// at work. Otherwise at least so much was resident at one moment; it is never above what was.
+    ///
     /// # Blocking
     ///
     /// Reads a file of the kernel's, which lists all mappings of the process. That takes time for
@@ -60,6 +66,13 @@ impl MemoryManager {
     #[must_use]
     pub fn resident_bytes(&self) -> Option<usize> {
         self.supply().arena.off_heap()?.resident_bytes()
+    }
+
+    /// The bytes that owners hold beyond the limits: [overdrafts](crate::Reservation#overdrafts) of
+    /// their reservations. Costs one plain load.
+    #[must_use]
+    pub fn overdrawn_bytes(&self) -> usize {
+        to_usize(self.supply().budget.overdrawn_bytes())
     }
 
     /// The most bytes that owners ever held, were promised, or kept at hand. Costs one plain load.

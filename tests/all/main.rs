@@ -4,11 +4,15 @@
 #[cfg(feature = "track-allocations")]
 mod allocation_sites;
 #[cfg(test)]
+mod asking;
+#[cfg(test)]
 mod capacities;
 #[cfg(test)]
 mod churn;
 #[cfg(test)]
 mod conflicts;
+#[cfg(test)]
+mod contradictions;
 #[cfg(test)]
 mod deadlocks;
 #[cfg(test)]
@@ -43,6 +47,8 @@ mod line;
 #[cfg(feature = "metrics")]
 mod metered;
 #[cfg(test)]
+mod names;
+#[cfg(test)]
 mod owners;
 #[cfg(test)]
 mod paged;
@@ -62,8 +68,12 @@ mod reclaiming;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod reservations;
+#[cfg(test)]
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
 mod residency;
+#[cfg(test)]
+mod resizing;
 #[cfg(test)]
 mod scratch;
 #[cfg(test)]
@@ -88,5 +98,7 @@ mod waiting;
 mod words;
 #[cfg(test)]
 mod workers;
+#[cfg(test)]
+mod zero_routes;
 #[cfg(test)]
 mod zeroing;

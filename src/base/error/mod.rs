@@ -13,8 +13,8 @@ mod range;
 mod refusal;
 mod word;
 
-pub use allocation::{AllocationError, ReservationError};
-pub use config::ConfigError;
+pub use allocation::{AllocationError, ReservationError, SegmentError};
+pub use config::{ConfigError, HugeTlbLimit};
 pub use leak::{AllocationKind, AllocationSite, LeakError};
 pub use lease::LeaseError;
 pub use owner::OwnerError;

@@ -12,6 +12,14 @@ use crate::base::units::LevelId;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Ticket(pub(super) u64);
 
+impl Ticket {
+    /// As a number: those that came later have higher ones.
+    #[must_use]
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// The order in which requests are served: by rank, and by their coming within a rank.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Order {

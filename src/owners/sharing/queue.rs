@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::base::panics::catch;
 use crate::base::units::LevelId;
@@ -14,12 +14,16 @@ use crate::ledger::waiting::wait_queue::Request;
 use crate::owners::node::charge::Charge;
 use crate::owners::node::owner_node::OwnerNode;
 
+use super::this_thread::{Managers, called_for};
+
 /// Bytes that an owner waits for.
 pub(crate) struct Wanted {
     owner: Arc<OwnerNode>,
     bytes: u64,
     mode: WaitMode,
     since: Instant,
+    /// The managers whose requests wait for this one.
+    behind: Managers,
 }
 
 /// How long a request waits.
@@ -33,7 +37,7 @@ pub(crate) enum WaitMode {
 
 impl Wanted {
     pub(crate) fn new(owner: &Arc<OwnerNode>, bytes: u64, mode: WaitMode) -> Self {
-        Self { owner: Arc::clone(owner), bytes, mode, since: Instant::now() }
+        Self { owner: Arc::clone(owner), bytes, mode, since: Instant::now(), behind: called_for() }
     }
 
     pub(crate) fn owner(&self) -> &Arc<OwnerNode> {
@@ -42,10 +46,6 @@ impl Wanted {
 
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
-    }
-
-    pub(crate) fn mode(&self) -> WaitMode {
-        self.mode
     }
 
     /// Whether it waits until it is served.
@@ -58,9 +58,9 @@ impl Wanted {
         self.since
     }
 
-    /// How long it has waited.
-    pub(crate) fn waits_for(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.since)
+    /// The managers whose requests wait for this one.
+    pub(crate) fn behind(&self) -> &Managers {
+        &self.behind
     }
 }
 

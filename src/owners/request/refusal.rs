@@ -76,10 +76,8 @@ impl Requester<'_> {
             owner_limit_bytes: limit_bytes,
             capacity_bytes: to_usize(self.supply().budget.limit()),
             reason,
-            parent: parent.map(|parent| Holder {
-                used_bytes: registry.used_bytes_of(parent),
-                ..holder(parent)
-            }),
+            // What it holds with those below it follows from its limit, and what was left.
+            parent: parent.map(holder),
             holders: largest.holders,
             other_holders: largest.others,
             other_holders_bytes: largest.others_bytes,

@@ -164,10 +164,11 @@ impl MemoryManagerBuilder {
     /// none to spare. The default is lowered where the system does not have that much.
     ///
     /// Address space costs nothing until it is touched, and never more than the capacity is
-    /// resident. A block that fits the budget but no hole takes what it lacks from the spare
-    /// address space. As many free pages elsewhere are given back to the system first. Without
-    /// address space to spare no system call is made on the way to a block, and one can fail for
-    /// fragmentation.
+    /// resident. The same is true of the tables that describe it, but for half a MiB for each 2^28
+    /// pages of capacity. A block that fits the budget but no hole takes what it lacks from the
+    /// spare address space. As many free pages elsewhere are given back to the system first.
+    /// Without address space to spare no system call is made on the way to a block, and one can
+    /// fail for fragmentation.
     ///
     /// In long random histories, of blocks of up to a sixteenth of the capacity at full load, none
     /// failed with a factor of 2 or more. A block that is a large part of the capacity can still

@@ -32,10 +32,12 @@
 //! Registry      who is there: owners, those below one, their workers
 //! WaitQueue     the line of those that wait (ledger)                  Wakeup
 //! Magazine      a worker's pages at hand (ledger)                     Shelf OpenCaches Trimming
+//!                                                                     Advice Wakeup
+//! Shelf         some of an owner's pages at hand (ledger)             OpenCaches Trimming Advice
 //!                                                                     Wakeup
-//! Shelf         some of an owner's pages at hand (ledger)             OpenCaches Trimming Wakeup
 //! OpenCaches    which owners may have something at hand               Wakeup
-//! Trimming      giving free pages back to the system (memory)
+//! Trimming      giving free pages back to the system (memory)         Advice
+//! Advice        telling the system where to use huge pages (memory)
 //! ReclaimMode   how an owner gives memory back (node)
 //! Spares        spare slots of a table of handles (ledger, for ffi)
 //! Sites         where what is out was allocated (base)

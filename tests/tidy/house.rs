@@ -35,6 +35,7 @@ const HOUSE: &[Floor] = &[
         rooms: &[
             "chunks",
             "hints",
+            "groups",
             "free_list",
             "stock",
             "at_hand",
@@ -46,7 +47,7 @@ const HOUSE: &[Floor] = &[
     },
     Floor {
         folder: "memory",
-        rooms: &["mode", "os", "block process_heap", "departures region", "arena"],
+        rooms: &["mode", "os", "block process_heap", "advice", "departures region", "arena"],
     },
     Floor {
         folder: "owners",

@@ -190,9 +190,9 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_refusal_names_the_largest_holders_and_counts_the_rest() {
-        let refusal = Refusal {
+    /// By the budget, of an owner among four that hold something.
+    fn refusal() -> Refusal {
+        Refusal {
             owner_path: "sorter".into(),
             requested_bytes: 600,
             available_bytes: 50,
@@ -211,7 +211,12 @@ mod tests {
             ],
             other_holders: 1,
             other_holders_bytes: 50,
-        };
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_largest_holders_and_counts_the_rest() {
+        let refusal = refusal();
         assert_eq!(
             AllocationError::new(refusal.clone()).to_string(),
             "cannot allocate 600 bytes for owner `sorter`: only 50 of 1000 bytes are free; held by \
@@ -239,6 +244,21 @@ mod tests {
             "cannot reserve 600 bytes for owner `sorter`: it holds 100 bytes of its limit of 1000 \
              bytes"
         );
+    }
+
+    #[test]
+    fn a_refusal_names_no_more_than_there_is() {
+        let refusal = |used: [usize; 3]| {
+            let holders = used.map(|used_bytes| holder("some", used_bytes, 0)).into();
+            let refusal = Refusal { holders, available_bytes: 300, ..refusal() };
+            let Refusal { available_bytes, holders, other_holders, other_holders_bytes, .. } =
+                refusal.agreeing(Some(300));
+            (available_bytes, holders.len(), other_holders, other_holders_bytes)
+        };
+        assert_eq!(refusal([400, 200, 100]), (300, 3, 1, 50));
+        assert_eq!(refusal([400, 300, 200]), (100, 3, 1, 50), "others took it meanwhile");
+        assert_eq!(refusal([400, 300, 300]), (0, 3, 1, 50));
+        assert_eq!(refusal([400, 400, 201]), (200, 2, 2, 251), "some changed hands meanwhile");
     }
 
     #[test]

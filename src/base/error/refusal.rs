@@ -278,7 +278,25 @@ impl Refusal {
             }
             _ => {}
         }
+        self.name_no_more_than_there_is();
         self
+    }
+
+    /// Holders are looked at one after the other, and after the request was refused. What one gave
+    /// back meanwhile, and another one took, counts once.
+    fn name_no_more_than_there_is(&mut self) {
+        let named = |holders: &[Holder]| holders.iter().map(|holder| holder.used_bytes).sum();
+        let mut named_bytes: usize = named(&self.holders);
+        while named_bytes > self.capacity_bytes {
+            let Some(last) = self.holders.pop() else { break };
+            self.other_holders += 1;
+            self.other_holders_bytes += last.used_bytes;
+            named_bytes = named(&self.holders);
+        }
+        if self.reason == Reason::Budget {
+            let left = self.capacity_bytes.saturating_sub(named_bytes);
+            self.available_bytes = self.available_bytes.min(left);
+        }
     }
 
     /// Whether the request can succeed once memory was given back: by the caller that spills, for

@@ -33,6 +33,8 @@ pub(crate) enum Rank {
     OpenCaches,
     /// Giving free pages back to the system.
     Trimming,
+    /// Telling the system where to use huge pages.
+    Advice,
     /// How an owner gives memory back.
     ReclaimMode,
     /// The spare slots of a table of handles.

@@ -138,7 +138,7 @@ mod tests {
         for _ in 0..63 {
             word = word.held().unwrap();
             assert_eq!((word.opened(), word.bytes()), (None, RESERVED_BYTES_MAX));
-            assert!(!word.has_in_flight());
+            assert!(word.is_shut() && !word.has_in_flight());
         }
         assert_eq!(word.held(), None, "one more cannot be counted");
         for _ in 0..63 {

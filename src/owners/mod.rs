@@ -4,8 +4,9 @@
 //! paged/     a stream of bytes over pages, written and read again
 //! scratch                        small objects on managed memory                  unsafe
 //! reclaim  registration          giving memory back; how an owner comes to be
-//! owner  allocation  acquire     what users hold: an owner, and how it gets memory
-//! reservation  worker  holdings  and what else it holds; worker_node: a worker inside    unsafe
+//! allocation  acquire            how an owner gets memory
+//! worker  holdings               and what else it holds; worker_node: a worker inside    unsafe
+//! owner  reservation             what users hold: an owner, and bytes that it only counts
 //! arbiter/   has owners asked to give back, and ends waits in vain
 //! deciding/  which owners are asked, in what order; which requests wait in vain: numbers only
 //! request/   from bytes to memory: charge, find, ask, refuse

@@ -300,7 +300,10 @@ impl Reservation {
     #[track_caller]
     pub fn merge(&mut self, mut other: Self) -> Result<(), MergeError> {
         if !self.owner.node().is(other.owner.node()) {
-            return Err(MergeError { into: self.owner.for_what_it_holds(), other: Box::new(other) });
+            return Err(MergeError {
+                into: self.owner.for_what_it_holds(),
+                other: Box::new(other),
+            });
         }
         let (charge, overdrawn) = (other.charge.take(), mem::take(&mut other.overdrawn));
         other.untrack();

@@ -33,9 +33,9 @@ fn kind_of_reason(reason: Reason) -> ErrorKind {
 fn kind_of_owner(error: &OwnerError) -> ErrorKind {
     match error {
         OwnerError::MinimumUnavailable { .. } => ErrorKind::OutOfMemory,
-        OwnerError::MinimumAboveLimit { .. } | OwnerError::TooDeep { .. } => {
-            ErrorKind::InvalidInput
-        }
+        OwnerError::MinimumAboveLimit { .. }
+        | OwnerError::WeightTooSmall { .. }
+        | OwnerError::TooDeep { .. } => ErrorKind::InvalidInput,
         OwnerError::ShutDown { .. } => ErrorKind::Other,
     }
 }

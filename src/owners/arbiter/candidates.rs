@@ -91,7 +91,7 @@ impl Candidate {
 
     /// Those of the lowest priority first, and of these the ones that can give the most.
     pub(crate) fn order(&self) -> impl Ord + use<> {
-        (self.owner.sharing().priority, Reverse(self.reclaimable_bytes()))
+        (self.owner.sharing().priority(), Reverse(self.reclaimable_bytes()))
     }
 }
 

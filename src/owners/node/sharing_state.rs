@@ -1,12 +1,16 @@
-//! Where an owner stands among those that share a budget: its priority, its share, and what it can
-//! give back.
+//! Where an owner stands among those that share a budget: its priority, its weight, its share, and
+//! what it can give back.
 
 use std::sync::Arc;
 
 use crate::base::bytes::to_usize;
 use crate::base::error::ReclaimStatus;
-use crate::base::sync::{AtomicU64, Guard, Lock, Ordering, Rank};
+use crate::base::sync::{AtomicU32, AtomicU64, Guard, Lock, Ordering, Rank};
 use crate::ledger::waiting::reclaim_request::ReclaimRequest;
+
+/// The least weight, and the weight of an owner that was given none.
+pub(crate) const WEIGHT_MIN: u32 = 1;
+pub(crate) const WEIGHT_DEFAULT: u32 = 1;
 
 /// A call that has an owner give memory back, of about so many bytes. It tells when that is done,
 /// while it has the spill reserve yet.
@@ -38,8 +42,11 @@ pub(crate) enum ReclaimMode {
 
 /// What is decided about an owner when memory runs out, and what it says of itself.
 pub(crate) struct SharingState {
-    pub(crate) priority: i32,
     pub(crate) reclaim: ReclaimState,
+    /// The bits of a signed number.
+    priority: AtomicU32,
+    /// At least 1.
+    weight: AtomicU32,
     /// It goes before others in line while it holds fewer bytes than this.
     first_bytes: AtomicU64,
     /// It is not asked for what it holds up to this.
@@ -60,14 +67,39 @@ pub(crate) struct ReclaimState {
 
 impl Default for SharingState {
     fn default() -> Self {
-        Self::new(0, ReclaimState::new(ReclaimMode::Never, false))
+        Self::new(0, WEIGHT_DEFAULT, ReclaimState::new(ReclaimMode::Never, false))
     }
 }
 
 impl SharingState {
-    pub(crate) fn new(priority: i32, reclaim: ReclaimState) -> Self {
+    pub(crate) fn new(priority: i32, weight: u32, reclaim: ReclaimState) -> Self {
+        debug_assert!(weight >= WEIGHT_MIN);
         let (first_bytes, keeps_bytes) = (AtomicU64::new(u64::MAX), AtomicU64::new(0));
-        Self { priority, reclaim, first_bytes, keeps_bytes }
+        let [priority, weight] = [priority.cast_unsigned(), weight].map(AtomicU32::new);
+        Self { reclaim, priority, weight, first_bytes, keeps_bytes }
+    }
+
+    /// Owners of the lowest give first.
+    pub(crate) fn priority(&self) -> i32 {
+        // ORDERING: Relaxed. A number to go by; a decision on anything else looks again later.
+        self.priority.load(Ordering::Relaxed).cast_signed()
+    }
+
+    pub(crate) fn set_priority(&self, priority: i32) {
+        // ORDERING: Relaxed. As in `priority`.
+        self.priority.store(priority.cast_unsigned(), Ordering::Relaxed);
+    }
+
+    /// How many times the share of an owner of weight 1 it gets; at least 1.
+    pub(crate) fn weight(&self) -> u32 {
+        // ORDERING: Relaxed. As in `priority`.
+        self.weight.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_weight(&self, weight: u32) {
+        debug_assert!(weight >= WEIGHT_MIN);
+        // ORDERING: Relaxed. As in `priority`.
+        self.weight.store(weight, Ordering::Relaxed);
     }
 
     pub(crate) fn first_bytes(&self) -> u64 {

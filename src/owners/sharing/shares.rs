@@ -65,7 +65,7 @@ fn siblings(present: &Snapshot, waits: impl Fn(&OwnerNode) -> bool) -> Vec<Sibli
                 used_bytes: used[index],
                 minimum_bytes,
                 limit_bytes: to_usize(owner.account().limit()),
-                priority: owner.sharing().priority,
+                priority: owner.sharing().priority(),
             });
             siblings.active.push(Arc::clone(owner));
         }

@@ -1,8 +1,9 @@
 //! The memory manager: one budget, one arena, and the owners that share them.
 
 use std::fmt;
+use std::io;
 use std::panic::RefUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::base::available::CapacitySource;
 use crate::base::bytes::{fraction_of, to_usize};
@@ -10,6 +11,7 @@ use crate::base::error::{FractionError, Holder, LeakError};
 use crate::base::events;
 use crate::base::threads::Threads;
 use crate::memory::mode::MemoryMode;
+use crate::owners::arbiter::rounds;
 use crate::owners::node::owner_node::Above;
 use crate::owners::node::supply::Supply;
 use crate::owners::owner::Owner;
@@ -19,6 +21,7 @@ use crate::owners::segment::memory_segment::MemorySegment;
 use crate::owners::sharing::commons::Commons;
 use crate::owners::sharing::draining::DrainScope;
 use crate::owners::sharing::registry::Snapshot;
+use crate::owners::sharing::shares;
 
 use super::pressure::gauge::Gauge;
 use super::resources::table::SharedResources;
@@ -98,6 +101,33 @@ impl ManagerInner {
         &self.commons.supply
     }
 
+    /// Says how the threads are started that look after those who wait. They keep the manager only
+    /// while they work.
+    pub(super) fn prepare_threads(self: &Arc<Self>) {
+        let weak = Arc::downgrade(self);
+        self.commons.set_arbiter(Box::new(move || {
+            // Without a manager nobody is left to be asked.
+            let manager = weak.upgrade().ok_or(io::ErrorKind::NotFound)?;
+            rounds::start(&manager.threads, Self::looked_up(&weak))
+        }));
+        let weak = Arc::downgrade(self);
+        self.commons.decisions.set_thread(Box::new(move || {
+            let manager = weak.upgrade().ok_or(io::ErrorKind::NotFound)?;
+            shares::start(&manager.threads, Self::looked_up(&weak))
+        }));
+    }
+
+    /// Finds a manager's owners, and keeps it meanwhile.
+    fn looked_up(
+        weak: &Weak<Self>,
+    ) -> impl Fn() -> Option<(Arc<Commons>, Arc<Self>)> + Send + 'static {
+        let weak = Weak::clone(weak);
+        move || {
+            let manager = weak.upgrade()?;
+            Some((Arc::clone(&manager.commons), manager))
+        }
+    }
+
     fn leaks(&self) -> Option<LeakError> {
         let holders = self.commons.snapshot(Snapshot::holders);
         (!holders.is_empty()).then(|| self.leak(holders))
@@ -110,7 +140,7 @@ impl ManagerInner {
 
 impl Above for ManagerInner {
     fn serve(&self) {
-        self.commons.serve();
+        self.commons.serve_given();
     }
 
     fn while_nobody_drains(&self, make: &mut dyn FnMut()) {

@@ -11,6 +11,7 @@
 //! sharing/   all owners together: which are there, what they hold, which is served next
 //! segment/   what a caller holds: bytes, with checked access at any offset      unsafe
 //! node/      one owner inside: its account, its place in the tree, its pages    unsafe
+//! policies/  how owners share when there is not enough: numbers only
 //! ```
 //!
 //! # The order of locks
@@ -35,6 +36,7 @@
 //! Shelf         some of an owner's pages at hand (ledger)             Trimming Wakeup
 //! Trimming      giving free pages back to the system (memory)
 //! ReclaimMode   how an owner gives memory back (node)
+//! Decisions     when a foreign policy is to decide (policies)
 //! Spares        spare slots of a table of handles (ledger, for ffi)
 //! Sites         where what is out was allocated (base)
 //! Published     the owners whose numbers were published (manager)
@@ -78,6 +80,7 @@ pub(crate) mod holdings;
 pub(crate) mod node;
 pub(crate) mod owner;
 pub(crate) mod paged;
+pub(crate) mod policies;
 pub(crate) mod reclaim;
 pub(crate) mod registration;
 mod request;

@@ -8,11 +8,11 @@ use crate::base::events;
 use crate::ledger::budget::Account;
 use crate::owners::node::owner_node::{Above, OwnerNode};
 use crate::owners::node::sharing_state::SharingState;
+use crate::owners::policies::policy::Share;
 use crate::owners::request::requester::{Effort, Requester};
 use crate::owners::segment::gathered;
 use crate::owners::segment::memory_segment::MemorySegment;
 use crate::owners::sharing::commons::Commons;
-use crate::owners::sharing::policy::Share;
 
 /// An operator, a task or a query that holds memory, under a limit.
 ///

@@ -11,6 +11,7 @@ use crate::owners::node::sharing_state::{
     ReclaimMode, ReclaimState, SharingState, WEIGHT_DEFAULT, WEIGHT_MIN,
 };
 use crate::owners::node::upstream::Upstream;
+use crate::owners::policies::kind::SpillKind;
 
 use super::owner::Owner;
 use super::reclaim::Reclaimer;
@@ -30,6 +31,8 @@ pub struct OwnerBuilder {
     /// `None` for that of the parent.
     priority: Option<i32>,
     weight: u32,
+    /// `None` if it follows from how it gives memory back.
+    kind: Option<SpillKind>,
     /// `None` if it does not give memory back.
     reclaim: Option<How>,
     includes_own: bool,
@@ -71,6 +74,7 @@ impl OwnerBuilder {
             limit_bytes: usize::MAX,
             priority: None,
             weight: WEIGHT_DEFAULT,
+            kind: None,
             reclaim: None,
             includes_own: false,
         }
@@ -103,6 +107,14 @@ impl OwnerBuilder {
     /// [`Greedy`](crate::policy::Greedy) does not.
     pub fn weight(mut self, weight: u32) -> Self {
         self.weight = weight;
+        self
+    }
+
+    /// Whether the owner can give memory back, for policies that go by it. By default it
+    /// [`Spills`](SpillKind::Spills) if it has a reclaimer or looks for itself, and
+    /// [`CannotGive`](SpillKind::CannotGive) otherwise.
+    pub fn spill_kind(mut self, kind: SpillKind) -> Self {
+        self.kind = Some(kind);
         self
     }
 
@@ -178,6 +190,9 @@ impl OwnerBuilder {
         };
         let reclaim = ReclaimState::new(mode, self.includes_own);
         let sharing = SharingState::new(priority, weight, reclaim);
+        if let Some(kind) = self.kind {
+            sharing.set_kind(kind);
+        }
         let attempt = || Account::open(&upstream, minimum, limit);
         let opened = match attempt() {
             Ok(account) => Ok(account),

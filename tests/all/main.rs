@@ -65,6 +65,8 @@ mod scratch;
 #[cfg(test)]
 mod shared_resources;
 #[cfg(test)]
+mod sharing;
+#[cfg(test)]
 mod strategies;
 #[cfg(test)]
 mod support;

@@ -132,22 +132,6 @@ fn an_owner_whose_minimum_is_above_its_limit_is_refused() {
 }
 
 #[test]
-fn an_owner_of_weight_0_is_refused_with_the_least_there_is() {
-    in_both_modes(|mode| {
-        let manager = manager(mode, 4, PAGE);
-        let builder = manager.owner("sorter").weight(0);
-        let refused = changes_nothing(&manager, || builder.register().unwrap_err());
-        let text = "owner `sorter`: a weight of 0 is too small, it is at least 1";
-        assert_eq!(refused.to_string(), text);
-        assert!(matches!(refused, OwnerError::WeightTooSmall { weight: 0, weight_min: 1, .. }));
-        assert_eq!(refused.path(), "sorter");
-        for weight in [1, 2, u32::MAX] {
-            manager.owner("sorter").weight(weight).register().unwrap();
-        }
-    });
-}
-
-#[test]
 fn an_owner_whose_minimum_is_not_left_is_told_who_holds_the_most() {
     in_both_modes(|mode| {
         let manager = manager(mode, 10, PAGE);

@@ -47,6 +47,7 @@ const HOUSE: &[Floor] = &[
     Floor {
         folder: "owners",
         rooms: &[
+            "policies",
             "node",
             "segment",
             "sharing",

@@ -19,6 +19,7 @@ fn kind_of_reason(reason: Reason) -> ErrorKind {
         | Reason::OwnerLimit
         | Reason::ParentLimit
         | Reason::OthersWait
+        | Reason::Policy
         | Reason::Deadlock
         | Reason::ScratchLimit { .. }
         | Reason::Capacity

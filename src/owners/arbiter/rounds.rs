@@ -17,7 +17,7 @@ use crate::ledger::waiting::wait_queue::{Ticket, WaitEnd, Waiting};
 use crate::owners::node::owner_node::OwnerNode;
 use crate::owners::sharing::commons::Commons;
 use crate::owners::sharing::queue::{WaitMode, Wanted, wake_all};
-use crate::owners::sharing::shares::share_out;
+use crate::owners::sharing::shares::refresh;
 use crate::owners::sharing::this_thread::become_arbiter;
 
 use super::candidates::{Candidate, Scope, candidates};
@@ -83,9 +83,11 @@ impl Arbiter {
         self.finish_asks(commons, now);
         self.late_probes.retain(|probe| !probe.has_ended());
         let waiting = commons.queue.waiting();
-        share_out(commons, |owner| {
-            waiting.iter().any(|waiting| std::ptr::eq(&**waiting.request.owner(), owner))
-        });
+        if let Some(until) = refresh(commons, &waiting, now) {
+            // A policy decides just now, and wakes this thread when it has.
+            let pause = until.saturating_duration_since(now);
+            return Next::After(if self.asks.is_empty() { pause } else { pause.min(LOOK_EVERY) });
+        }
         // Shares decide which request is first.
         commons.serve();
         let waiting = commons.queue.waiting();

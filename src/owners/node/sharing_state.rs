@@ -7,10 +7,13 @@ use crate::base::bytes::to_usize;
 use crate::base::error::ReclaimStatus;
 use crate::base::sync::{AtomicU32, AtomicU64, Guard, Lock, Ordering, Rank};
 use crate::ledger::waiting::reclaim_request::ReclaimRequest;
+use crate::owners::policies::kind::SpillKind;
 
 /// The least weight, and the weight of an owner that was given none.
 pub(crate) const WEIGHT_MIN: u32 = 1;
 pub(crate) const WEIGHT_DEFAULT: u32 = 1;
+/// That the kind of an owner follows from how it gives memory back.
+const KIND_DERIVED: u32 = u32::MAX;
 
 /// A call that has an owner give memory back, of about so many bytes. It tells when that is done,
 /// while it has the spill reserve yet.
@@ -47,6 +50,8 @@ pub(crate) struct SharingState {
     priority: AtomicU32,
     /// At least 1.
     weight: AtomicU32,
+    /// The number of its kind, or `KIND_DERIVED`.
+    kind: AtomicU32,
     /// It goes before others in line while it holds fewer bytes than this.
     first_bytes: AtomicU64,
     /// It is not asked for what it holds up to this.
@@ -75,8 +80,9 @@ impl SharingState {
     pub(crate) fn new(priority: i32, weight: u32, reclaim: ReclaimState) -> Self {
         debug_assert!(weight >= WEIGHT_MIN);
         let (first_bytes, keeps_bytes) = (AtomicU64::new(u64::MAX), AtomicU64::new(0));
-        let [priority, weight] = [priority.cast_unsigned(), weight].map(AtomicU32::new);
-        Self { reclaim, priority, weight, first_bytes, keeps_bytes }
+        let [priority, weight, kind] =
+            [priority.cast_unsigned(), weight, KIND_DERIVED].map(AtomicU32::new);
+        Self { reclaim, priority, weight, kind, first_bytes, keeps_bytes }
     }
 
     /// Owners of the lowest give first.
@@ -100,6 +106,21 @@ impl SharingState {
         debug_assert!(weight >= WEIGHT_MIN);
         // ORDERING: Relaxed. As in `priority`.
         self.weight.store(weight, Ordering::Relaxed);
+    }
+
+    /// Whether it can give memory back, as it said or as it seems.
+    pub(crate) fn kind(&self) -> SpillKind {
+        // ORDERING: Relaxed. As in `priority`.
+        let said = SpillKind::numbered(self.kind.load(Ordering::Relaxed));
+        said.unwrap_or_else(|| match *self.reclaim.mode() {
+            ReclaimMode::Never => SpillKind::CannotGive,
+            ReclaimMode::Called(_) | ReclaimMode::Polled => SpillKind::Spills,
+        })
+    }
+
+    pub(crate) fn set_kind(&self, kind: SpillKind) {
+        // ORDERING: Relaxed. As in `priority`.
+        self.kind.store(kind.number(), Ordering::Relaxed);
     }
 
     pub(crate) fn first_bytes(&self) -> u64 {

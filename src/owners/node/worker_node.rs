@@ -75,7 +75,8 @@ impl WorkerNode {
 
     /// Whether the magazine takes pages, now that it may again.
     fn reopen(&self, magazine: &Entered<'_>) -> bool {
-        if magazine.is_shut() && self.owner.may_keep(FIRST_ROOM_PAGES) {
+        let has_magazines = self.owner.supply().cache_limits.has_magazines;
+        if magazine.is_shut() && has_magazines && self.owner.may_keep(FIRST_ROOM_PAGES) {
             magazine.open();
         }
         !magazine.is_shut()

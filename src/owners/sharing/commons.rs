@@ -8,15 +8,17 @@ use std::sync::{Arc, OnceLock};
 use crate::base::sync::{AtomicU64, Ordering};
 use crate::base::threads::{OnDemand, Wakeup};
 use crate::ledger::budget::HasWaiters;
-use crate::ledger::waiting::wait_queue::WaitQueue;
+use crate::ledger::waiting::wait_queue::{Ticket, WaitQueue};
 use crate::owners::node::owner_node::OwnerNode;
 use crate::owners::node::supply::Supply;
 use crate::owners::node::worker_node::WorkerNode;
+use crate::owners::policies::decisions::Decisions;
 
 use super::draining::{DrainScope, Reopen, drain};
 use super::options::SharingOptions;
 use super::queue::{Wanted, wake_all};
 use super::registry::{Registry, Snapshot};
+use super::this_thread::is_deciding;
 
 /// Starts the arbiter, and returns what wakes it.
 type Start = Box<dyn Fn() -> io::Result<Arc<Wakeup>> + Send + Sync>;
@@ -29,6 +31,8 @@ pub(crate) struct Commons {
     pub(crate) registry: Registry,
     /// The requests that wait for memory.
     pub(crate) queue: WaitQueue<Wanted>,
+    /// When a foreign policy decides.
+    pub(crate) decisions: Decisions<Ticket>,
     /// What became of asking.
     pub(crate) reclaims: ReclaimCounts,
     arbiter: OnDemand,
@@ -72,6 +76,7 @@ impl Commons {
             supply,
             options,
             queue: WaitQueue::new(),
+            decisions: Decisions::default(),
             reclaims: ReclaimCounts::default(),
             arbiter: OnDemand::default(),
             start_arbiter: OnceLock::new(),
@@ -111,8 +116,17 @@ impl Commons {
     /// Serves the line if a request waits for what was just given back.
     pub(crate) fn serve_if(&self, awaited: HasWaiters) {
         if awaited.is_yes() {
-            self.serve();
+            self.serve_given();
         }
+    }
+
+    /// Serves the line after something was given back, of which the policy may admit more. What a
+    /// policy gives back itself is no reason to ask it again.
+    pub(crate) fn serve_given(&self) {
+        if self.options.rule.deciding().is_some() && !is_deciding() {
+            self.decisions.ask();
+        }
+        self.serve();
     }
 
     /// Serves the line, and wakes those that were served. Not for a caller that has anything

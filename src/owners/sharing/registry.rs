@@ -71,7 +71,7 @@ impl Registry {
         let mut members = self.members.lock();
         members.workers.push(Arc::downgrade(worker));
         // Those that wait had everything brought back before there was this one.
-        if !worker.owner().is_awaited() {
+        if self.supply.cache_limits.has_magazines && !worker.owner().is_awaited() {
             worker.magazine().enter().open();
         }
     }

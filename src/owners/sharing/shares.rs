@@ -1,82 +1,292 @@
-//! What each owner may claim when there is not enough for all, as the policy says.
+//! What each owner may claim when there is not enough for all, level by level in the tree.
+//!
+//! What an owner claims is known from below: what it holds and waits for, and what those below it
+//! claim, within its minimum and its limit. What it gets is known from above: a share of what its
+//! parent gets. So one pass goes up the tree, and one goes down.
 
+use std::collections::HashMap;
+use std::io;
+use std::ptr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::base::bytes::to_usize;
 use crate::base::panics::catch;
+use crate::base::threads::{Next, Threads, Wakeup};
+use crate::ledger::waiting::wait_queue::{Ticket, Waiting};
 use crate::owners::node::owner_node::OwnerNode;
+use crate::owners::policies::filling::{Claimant, fill};
+use crate::owners::policies::policy::{Policy, Share, Sharer};
+use crate::owners::policies::rule::Rule;
 
 use super::commons::Commons;
-use super::policy::{Share, Sharer};
+use super::queue::Wanted;
 use super::registry::Snapshot;
+use super::this_thread::{Deciding, become_arbiter};
+use super::verdicts::decide_grants;
 
-/// The owners that share what they take from the same parent.
-struct Siblings {
-    parent: Option<Arc<OwnerNode>>,
-    /// Those that hold something or wait for it.
-    active: Vec<Arc<OwnerNode>>,
-    sharers: Vec<Sharer>,
-    /// The bytes that are promised to the others.
-    promised_bytes: usize,
+/// What an owner holds and waits for.
+#[derive(Clone, Copy, Default)]
+struct Demand {
+    used: u64,
+    wanted: u64,
+    /// When the oldest of its requests in line came.
+    since: Option<Instant>,
 }
 
-/// Has the policy decide anew what each owner's share is; `waits` says which ones wait in line.
-pub(crate) fn share_out(commons: &Commons, waits: impl Fn(&OwnerNode) -> bool) {
-    let Some(policy) = &commons.options.policy else { return };
-    // Parents come before their children, so the share of a parent is known in its turn.
-    for siblings in commons.snapshot(|present| siblings(present, waits)) {
-        let Siblings { parent, active, sharers, promised_bytes } = siblings;
-        let all = match &parent {
-            None => to_usize(commons.supply.budget.limit()),
-            Some(parent) => {
-                let first_bytes = parent.sharing().first_bytes();
-                to_usize(first_bytes.min(parent.account().limit()))
+/// All owners, in numbers.
+struct Tree {
+    /// Parents before their children.
+    rows: Vec<Row>,
+    /// The places of those without a parent.
+    top: Vec<usize>,
+}
+
+/// One owner.
+struct Row {
+    owner: Arc<OwnerNode>,
+    parent: Option<usize>,
+    children: Vec<usize>,
+    minimum: u64,
+    limit: u64,
+    own: Demand,
+    /// With those below it.
+    all: Demand,
+    claim: u64,
+    share: Option<Share>,
+}
+
+/// Brings the shares up to date for requests that wait, or has that begun. Never blocks, and calls
+/// nothing foreign. `None` to go on with the shares that are there; otherwise until when it is
+/// worth waiting for new ones. The arbiter is woken when these are there.
+pub(crate) fn refresh(
+    commons: &Commons,
+    waiting: &[Waiting<Wanted>],
+    now: Instant,
+) -> Option<Instant> {
+    match &commons.options.rule {
+        Rule::Greedy => {}
+        _ if waiting.is_empty() => {}
+        Rule::FairShare => {
+            let mut tree = Tree::of(commons, waiting);
+            tree.share_out(free_for_all(commons), fair_shares);
+            tree.put_in_force();
+        }
+        Rule::Foreign(_) | Rule::Deciding(_) => {
+            let patience = commons.options.policy_patience();
+            return commons.decisions.wait_until(newest(waiting), now, patience);
+        }
+    }
+    None
+}
+
+/// One round of a foreign policy: its shares, and its verdicts on the requests that wait. For the
+/// thread that it is called on.
+fn decide(commons: &Arc<Commons>) {
+    let Some(policy) = commons.options.rule.foreign() else { return };
+    let round = commons.decisions.begin();
+    let waiting = commons.queue.waiting();
+    if !waiting.is_empty() {
+        let now = Instant::now();
+        let mut tree = Tree::of(commons, &waiting);
+        tree.share_out(free_for_all(commons), |total, sharers| {
+            let sharers: Vec<_> = sharers.iter().map(|row| row.sharer(now)).collect();
+            asked_for_shares(&**policy, to_usize(total), &sharers)
+        });
+        decide_grants(commons, &waiting, now);
+        // What comes after the last request has gone would be of no use to the next one.
+        if !commons.queue.waiting().is_empty() {
+            tree.put_in_force();
+        }
+    }
+    commons.decisions.end(round, newest(&waiting));
+    // Shares and verdicts decide which request is first.
+    commons.serve();
+    commons.wake_arbiter();
+}
+
+/// Starts the thread that a foreign policy is called on, as one of `threads`, and returns what
+/// wakes it. `look_at` says whose owners they are, and keeps the manager while the policy decides,
+/// so that a thread that drops a manager waits for no foreign code. It ends once there are none.
+pub(crate) fn start<M>(
+    threads: &Threads,
+    look_at: impl Fn() -> Option<(Arc<Commons>, M)> + Send + 'static,
+) -> io::Result<Arc<Wakeup>> {
+    threads.start("offheap-policy", Next::WhenWoken, move || {
+        let (commons, _manager) = look_at()?;
+        become_arbiter();
+        // What panics is foreign, and the next round is for others.
+        let _ = catch(|| decide(&commons));
+        Some(Next::WhenWoken)
+    })
+}
+
+/// One that panics gives no shares.
+fn asked_for_shares(policy: &dyn Policy, total_bytes: usize, sharers: &[Sharer]) -> Vec<Share> {
+    let _deciding = Deciding::new();
+    catch(|| policy.shares(total_bytes, sharers)).unwrap_or_default()
+}
+
+fn fair_shares(total: u64, sharers: &[&Row]) -> Vec<Share> {
+    let claimants: Vec<_> = sharers.iter().map(|row| row.claimant()).collect();
+    let shares = fill(total, &claimants).into_iter().map(to_usize);
+    shares.map(|bytes| Share::new(bytes, bytes)).collect()
+}
+
+fn newest(waiting: &[Waiting<Wanted>]) -> Option<Ticket> {
+    waiting.iter().map(|waiting| waiting.ticket).max()
+}
+
+/// The capacity, without the spill reserve.
+fn free_for_all(commons: &Commons) -> u64 {
+    let (budget, reserve) = (&commons.supply.budget, &commons.supply.reserve);
+    budget.limit().saturating_sub(reserve.limit())
+}
+
+impl Demand {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            used: self.used.saturating_add(other.used),
+            wanted: self.wanted.saturating_add(other.wanted),
+            since: self.since.into_iter().chain(other.since).min(),
+        }
+    }
+
+    fn bytes(self) -> u64 {
+        self.used.saturating_add(self.wanted)
+    }
+}
+
+impl Tree {
+    fn of(commons: &Commons, waiting: &[Waiting<Wanted>]) -> Self {
+        let mut wanted: HashMap<*const OwnerNode, Demand> = HashMap::new();
+        for Waiting { request, .. } in waiting {
+            let since = Some(request.since());
+            let more = Demand { used: 0, wanted: request.bytes(), since };
+            let sum = wanted.entry(Arc::as_ptr(request.owner())).or_default();
+            *sum = sum.plus(more);
+        }
+        commons.snapshot(|present| Self::new(present, &wanted))
+    }
+
+    fn new(present: &Snapshot, wanted: &HashMap<*const OwnerNode, Demand>) -> Self {
+        let mut tree = Self { rows: Vec::with_capacity(present.owners.len()), top: Vec::new() };
+        let mut places = HashMap::with_capacity(present.owners.len());
+        for owner in present.owners.iter().filter(|owner| !owner.is_of_reserve()) {
+            let (place, parent) = (tree.rows.len(), owner.parent().map(Arc::as_ptr));
+            let parent = parent.and_then(|parent| places.get(&parent).copied());
+            let limit_above = parent.map_or(u64::MAX, |parent: usize| tree.rows[parent].limit);
+            let wanted = wanted.get(&ptr::from_ref(&**owner)).copied().unwrap_or_default();
+            let used = present.own_bytes_of(owner) as u64;
+            let own = wanted.plus(Demand { used, ..Demand::default() });
+            match parent {
+                Some(parent) => tree.rows[parent].children.push(place),
+                None => tree.top.push(place),
             }
-        };
-        let total = all.saturating_sub(promised_bytes);
-        // One that panics gives no shares.
-        let shares = catch(|| policy.shares(total, &sharers));
-        let shares = shares.unwrap_or_default().into_iter().chain(std::iter::repeat(Share::OPEN));
-        for (owner, share) in active.iter().zip(shares) {
-            owner.sharing().set_share(share.first_bytes as u64, share.keeps_bytes as u64);
+            places.insert(Arc::as_ptr(owner), place);
+            tree.rows.push(Row {
+                owner: Arc::clone(owner),
+                parent,
+                children: Vec::new(),
+                minimum: owner.account().minimum(),
+                limit: owner.account().limit().min(limit_above),
+                own,
+                all: own,
+                claim: own.bytes(),
+                share: None,
+            });
+        }
+        tree.sum_up();
+        tree
+    }
+
+    /// What each claims, from below.
+    fn sum_up(&mut self) {
+        for place in (0..self.rows.len()).rev() {
+            let row = &mut self.rows[place];
+            row.claim = row.claim.min(row.limit).max(row.minimum);
+            let (all, claim) = (row.all, row.claim);
+            if let Some(parent) = row.parent {
+                let parent = &mut self.rows[parent];
+                parent.all = parent.all.plus(all);
+                parent.claim = parent.claim.saturating_add(claim);
+            }
+        }
+    }
+
+    /// What each gets, from above: `decide` says what those with the same parent get of what they
+    /// have together.
+    fn share_out(&mut self, all: u64, mut decide: impl FnMut(u64, &[&Row]) -> Vec<Share>) {
+        let top = std::mem::take(&mut self.top);
+        self.share_among(all, &top, &mut decide);
+        for place in 0..self.rows.len() {
+            let row = &mut self.rows[place];
+            let Some(share) = row.share.filter(|_| !row.children.is_empty()) else { continue };
+            // What an owner holds and waits for itself comes before what those below it have.
+            let of_row = (share.first_bytes as u64).min(row.limit);
+            let total = of_row.saturating_sub(row.own.bytes());
+            let children = std::mem::take(&mut row.children);
+            self.share_among(total, &children, &mut decide);
+        }
+        self.top = top;
+    }
+
+    /// The same for those with one parent.
+    fn share_among(
+        &mut self,
+        total: u64,
+        siblings: &[usize],
+        decide: &mut impl FnMut(u64, &[&Row]) -> Vec<Share>,
+    ) {
+        let is_active = |place: &usize| self.rows[*place].all.bytes() > 0;
+        let (active, others): (Vec<_>, Vec<_>) = siblings.iter().copied().partition(is_active);
+        if active.is_empty() {
+            return;
+        }
+        let promised = others.iter().map(|place| self.rows[*place].claim);
+        let total = total.saturating_sub(promised.fold(0, u64::saturating_add));
+        let sharers: Vec<_> = active.iter().map(|place| &self.rows[*place]).collect();
+        let shares = decide(total, &sharers).into_iter().chain(std::iter::repeat(Share::OPEN));
+        for (place, share) in active.into_iter().zip(shares) {
+            self.rows[place].share = Some(share);
+        }
+    }
+
+    fn put_in_force(&self) {
+        for row in &self.rows {
+            if let Some(Share { first_bytes, keeps_bytes }) = row.share {
+                row.owner.sharing().set_share(first_bytes as u64, keeps_bytes as u64);
+            }
         }
     }
 }
 
-/// The owners that share, parents before their children.
-fn siblings(present: &Snapshot, waits: impl Fn(&OwnerNode) -> bool) -> Vec<Siblings> {
-    let used = present.sums_below(|owner| present.own_bytes_of(owner));
-    let waiting = present.sums_below(|owner| usize::from(waits(owner)));
-    let parents = present.owners.iter().map(|owner| Some(Arc::clone(owner)));
-    let siblings = std::iter::once(None).chain(parents).map(|parent| {
-        let mut siblings =
-            Siblings { parent, active: Vec::new(), sharers: Vec::new(), promised_bytes: 0 };
-        for (index, owner) in present.owners.iter().enumerate() {
-            if !siblings.has(owner) {
-                continue;
-            }
-            let minimum_bytes = to_usize(owner.account().minimum());
-            if used[index] == 0 && waiting[index] == 0 {
-                siblings.promised_bytes += minimum_bytes;
-                continue;
-            }
-            siblings.sharers.push(Sharer {
-                path: Arc::clone(owner.path()),
-                used_bytes: used[index],
-                minimum_bytes,
-                limit_bytes: to_usize(owner.account().limit()),
-                priority: owner.sharing().priority(),
-            });
-            siblings.active.push(Arc::clone(owner));
+impl Row {
+    fn claimant(&self) -> Claimant {
+        let sharing = self.owner.sharing();
+        Claimant {
+            minimum: self.minimum,
+            claim: self.claim,
+            weight: sharing.weight(),
+            priority: sharing.priority(),
         }
-        siblings
-    });
-    siblings.filter(|siblings| !siblings.active.is_empty()).collect()
-}
+    }
 
-impl Siblings {
-    fn has(&self, owner: &OwnerNode) -> bool {
-        let parent = owner.parent().map(Arc::as_ptr);
-        parent == self.parent.as_ref().map(Arc::as_ptr) && !owner.is_of_reserve()
+    fn sharer(&self, now: Instant) -> Sharer {
+        let (owner, sharing) = (&self.owner, self.owner.sharing());
+        Sharer {
+            path: Arc::clone(owner.path()),
+            parent: owner.parent().map(|parent| Arc::clone(parent.path())),
+            depth: owner.levels() as usize,
+            used_bytes: to_usize(self.all.used),
+            wanted_bytes: to_usize(self.all.wanted),
+            claimed_bytes: to_usize(self.claim),
+            minimum_bytes: to_usize(self.minimum),
+            limit_bytes: to_usize(self.limit),
+            waits_for: self.all.since.map(|since| now.saturating_duration_since(since)),
+            priority: sharing.priority(),
+            weight: sharing.weight(),
+            kind: sharing.kind(),
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! Public behaviour: one binary, one module a subject.
 
 #[cfg(test)]
+mod admission;
+#[cfg(test)]
 #[cfg(feature = "track-allocations")]
 mod allocation_sites;
 #[cfg(test)]
@@ -44,6 +46,8 @@ mod owners;
 mod paged;
 #[cfg(test)]
 mod payloads;
+#[cfg(test)]
+mod policies;
 #[cfg(test)]
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
 mod populating;

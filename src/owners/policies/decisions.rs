@@ -7,6 +7,7 @@
 //! 2. The arbiter asks for a round when it looks, and waits for that one to end, for a bounded
 //!    time. Then it goes on: with what was decided, or with what was decided before. So a policy
 //!    that hangs is waited for once, and again after it has returned.
+//!    For requests that came meanwhile it asks for one more, and does not wait for that.
 //! 3. What ends a round wakes the arbiter. It asks for no round then, so that none follows from the
 //!    one before: what it has not seen yet, and knew of all that wait, is good enough.
 
@@ -77,9 +78,13 @@ impl<N: Copy + Ord> Decisions<N> {
         now: Instant,
         patience: Duration,
     ) -> Option<Instant> {
-        let until = self.rounds().wait_until(newest, now, patience);
+        let (until, is_asked) = {
+            let mut rounds = self.rounds();
+            let until = rounds.wait_until(newest, now, patience);
+            (until, rounds.asked > rounds.begun)
+        };
         // Without a thread for it nothing is to come.
-        let is_to_come = until.is_none() || self.wake();
+        let is_to_come = !is_asked || self.wake();
         until.filter(|_| is_to_come)
     }
 
@@ -136,6 +141,10 @@ impl<N: Copy + Ord> Rounds<N> {
             self.waits = None;
             if until.is_some() {
                 self.is_news = false;
+                if self.known < newest {
+                    // For those that came meanwhile, who are not waited for.
+                    self.ask();
+                }
                 return None;
             }
             // What was waited for too long is of then, and not of now.
@@ -203,6 +212,19 @@ mod tests {
         assert!(decisions.wait_until(SECOND, now, PATIENCE).is_some());
         decisions.end(round, FIRST);
         assert_eq!(decisions.wait_until(SECOND, now, PATIENCE), None);
+    }
+
+    #[test]
+    fn there_is_a_round_for_those_that_came_meanwhile() {
+        let (decisions, _threads) = decisions();
+        let now = Instant::now();
+        assert!(decisions.wait_until(FIRST, now, PATIENCE).is_some());
+        decisions.end(decisions.begin(), FIRST);
+        assert_eq!(decisions.wait_until(SECOND, now, PATIENCE), None);
+        assert_eq!(decisions.rounds().asked, 2);
+        decisions.end(decisions.begin(), SECOND);
+        assert_eq!(decisions.wait_until(SECOND, now, PATIENCE), None);
+        assert_eq!(decisions.rounds().asked, 2, "and none after that");
     }
 
     #[test]

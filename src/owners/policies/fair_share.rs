@@ -1,6 +1,6 @@
 //! The policies of the library's own.
 
-use super::filling::{Claimant, fill};
+use super::filling::{Demand, fill};
 use super::policy::{Policy, Share, Sharer};
 
 /// First come, first served: for any request, others are asked for all they hold above their
@@ -16,9 +16,9 @@ impl Policy for Greedy {
 
 /// Fair shares of what there is, by what each owner holds and waits for.
 ///
-/// An owner claims what it holds and waits for, within its minimum and limit. If all that is
-/// claimed fits, each has what it claims. Otherwise there is one level that none may pass: an owner
-/// that claims less than the level has what it claims, and each of the others has the level, times
+/// An owner demands what it holds and waits for, within its minimum and limit. If all that is
+/// demanded fits, each has what it demands. Otherwise there is one level that none may pass: an owner
+/// that demands less than the level has what it demands, and each of the others has the level, times
 /// its weight. So one that holds little shrinks nobody, and one that waits gets as much as any
 /// other, for its weight.
 ///
@@ -27,24 +27,24 @@ impl Policy for Greedy {
 /// one holds less than its own and waits.
 ///
 /// The shares of one parent's owners add up to what the parent has for them, to the byte, or to
-/// what they claim if that is less.
+/// what they demand if that is less.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct FairShare;
 
 impl Policy for FairShare {
     fn shares(&self, total_bytes: usize, sharers: &[Sharer]) -> Vec<Share> {
-        let claimants: Vec<_> = sharers.iter().map(Claimant::from).collect();
-        let shares = fill(total_bytes as u64, &claimants).into_iter();
+        let demands: Vec<_> = sharers.iter().map(Demand::from).collect();
+        let shares = fill(total_bytes as u64, &demands).into_iter();
         shares.map(|bytes| Share::of_both(usize::try_from(bytes).unwrap_or(usize::MAX))).collect()
     }
 }
 
-impl From<&Sharer> for Claimant {
+impl From<&Sharer> for Demand {
     fn from(sharer: &Sharer) -> Self {
         let minimum = sharer.minimum_bytes as u64;
         Self {
             minimum,
-            claim: minimum.max(sharer.claimed_bytes as u64),
+            bytes: minimum.max(sharer.demand_bytes as u64),
             weight: sharer.weight,
             priority: sharer.priority,
         }
@@ -56,14 +56,14 @@ mod tests {
     use super::*;
     use crate::owners::policies::kind::SpillKind;
 
-    fn sharer(minimum_bytes: usize, claimed_bytes: usize) -> Sharer {
+    fn sharer(minimum_bytes: usize, demand_bytes: usize) -> Sharer {
         Sharer {
             path: "x".into(),
             parent: None,
             depth: 1,
             used_bytes: 1,
             wanted_bytes: 0,
-            claimed_bytes,
+            demand_bytes,
             minimum_bytes,
             limit_bytes: usize::MAX,
             waits_for: None,
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_claims_have_equal_shares() {
+    fn equal_demands_have_equal_shares() {
         assert_eq!(shares(100, &[sharer(0, 100), sharer(0, 100)]), [50, 50]);
         assert_eq!(shares(99, &[sharer(0, 100), sharer(0, 100), sharer(0, 100)]), [33, 33, 33]);
         assert_eq!(shares(100, &[sharer(0, 100)]), [100]);
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_does_not_claim_is_shared_among_the_others() {
+    fn what_one_does_not_demand_is_shared_among_the_others() {
         assert_eq!(shares(100, &[sharer(0, 10), sharer(0, 100), sharer(0, 100)]), [10, 45, 45]);
         assert_eq!(shares(100, &[sharer(80, 100), sharer(0, 100), sharer(0, 100)]), [80, 10, 10]);
         assert_eq!(shares(100, &[sharer(0, 30), sharer(0, 30)]), [30, 30]);
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn minimums_hold_whatever_is_left() {
         assert_eq!(shares(10, &[sharer(20, 100), sharer(0, 100)]), [20, 0]);
-        assert_eq!(shares(10, &[sharer(20, 5)]), [20], "a claim below the minimum is the minimum");
+        assert_eq!(shares(10, &[sharer(20, 5)]), [20], "a demand below the minimum is the minimum");
         assert_eq!(shares(0, &[sharer(0, usize::MAX)]), [0]);
         assert_eq!(shares(usize::MAX, &[sharer(0, usize::MAX)]), [usize::MAX]);
     }

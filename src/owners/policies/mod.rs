@@ -5,7 +5,7 @@
 //! decisions    when a foreign policy is to decide, and how long that is waited for
 //! rule         which policy is in force
 //! fair_share   the policies of the library's own
-//! filling      bytes for those that claim some, as water fills vessels of different widths
+//! filling      bytes for those that demand some, as water fills vessels of different widths
 //! policy       what a policy is, and what it sees of those that share
 //! admission    what it sees of a request that is about to be granted
 //! kind         whether an owner can give memory back

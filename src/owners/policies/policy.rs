@@ -152,9 +152,9 @@ pub struct Sharer {
     pub used_bytes: usize,
     /// The bytes that it and the owners below it wait for.
     pub wanted_bytes: usize,
-    /// What it claims: what it holds and waits for, within its minimum and its limit. With owners
-    /// below it, what they claim in their turn counts.
-    pub claimed_bytes: usize,
+    /// What it holds and waits for, within its minimum and its limit. With owners below it, what
+    /// these demand in their turn counts.
+    pub demand_bytes: usize,
     /// The bytes that it is guaranteed.
     pub minimum_bytes: usize,
     /// The most bytes that it may hold.

@@ -1,7 +1,7 @@
 //! What each owner may claim when there is not enough for all, level by level in the tree.
 //!
-//! What an owner claims is known from below: what it holds and waits for, and what those below it
-//! claim, within its minimum and its limit. What it gets is known from above: a share of what its
+//! What an owner demands is known from below: what it holds and waits for, and what those below it
+//! demand, within its minimum and its limit. What it gets is known from above: a share of what its
 //! parent gets. So one pass goes up the tree, and one goes down.
 
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use crate::base::panics::catch;
 use crate::base::threads::{Next, Threads, Wakeup};
 use crate::ledger::waiting::wait_queue::{Ticket, Waiting};
 use crate::owners::node::owner_node::OwnerNode;
-use crate::owners::policies::filling::{Claimant, fill};
+use crate::owners::policies::filling::{Demand, fill};
 use crate::owners::policies::policy::{Policy, Share, Sharer};
 use crate::owners::policies::rule::Rule;
 
@@ -27,7 +27,7 @@ use super::verdicts::decide_grants;
 
 /// What an owner holds and waits for.
 #[derive(Clone, Copy, Default)]
-struct Demand {
+struct Needs {
     used: u64,
     wanted: u64,
     /// When the oldest of its requests in line came.
@@ -49,10 +49,10 @@ struct Row {
     children: Vec<usize>,
     minimum: u64,
     limit: u64,
-    own: Demand,
+    own: Needs,
     /// With those below it.
-    all: Demand,
-    claim: u64,
+    all: Needs,
+    demand: u64,
     share: Option<Share>,
 }
 
@@ -128,8 +128,8 @@ fn asked_for_shares(policy: &dyn Policy, total_bytes: usize, sharers: &[Sharer])
 }
 
 fn fair_shares(total: u64, sharers: &[&Row]) -> Vec<Share> {
-    let claimants: Vec<_> = sharers.iter().map(|row| row.claimant()).collect();
-    let shares = fill(total, &claimants).into_iter().map(to_usize);
+    let demands: Vec<_> = sharers.iter().map(|row| row.demand()).collect();
+    let shares = fill(total, &demands).into_iter().map(to_usize);
     shares.map(|bytes| Share::new(bytes, bytes)).collect()
 }
 
@@ -143,7 +143,7 @@ fn free_for_all(commons: &Commons) -> u64 {
     budget.limit().saturating_sub(reserve.limit())
 }
 
-impl Demand {
+impl Needs {
     fn plus(self, other: Self) -> Self {
         Self {
             used: self.used.saturating_add(other.used),
@@ -159,17 +159,17 @@ impl Demand {
 
 impl Tree {
     fn of(commons: &Commons, waiting: &[Waiting<Wanted>]) -> Self {
-        let mut wanted: HashMap<*const OwnerNode, Demand> = HashMap::new();
+        let mut wanted: HashMap<*const OwnerNode, Needs> = HashMap::new();
         for Waiting { request, .. } in waiting {
             let since = Some(request.since());
-            let more = Demand { used: 0, wanted: request.bytes(), since };
+            let more = Needs { used: 0, wanted: request.bytes(), since };
             let sum = wanted.entry(Arc::as_ptr(request.owner())).or_default();
             *sum = sum.plus(more);
         }
         commons.snapshot(|present| Self::new(present, &wanted))
     }
 
-    fn new(present: &Snapshot, wanted: &HashMap<*const OwnerNode, Demand>) -> Self {
+    fn new(present: &Snapshot, wanted: &HashMap<*const OwnerNode, Needs>) -> Self {
         let mut tree = Self { rows: Vec::with_capacity(present.owners.len()), top: Vec::new() };
         let mut places = HashMap::with_capacity(present.owners.len());
         for owner in present.owners.iter().filter(|owner| !owner.is_of_reserve()) {
@@ -178,7 +178,7 @@ impl Tree {
             let limit_above = parent.map_or(u64::MAX, |parent: usize| tree.rows[parent].limit);
             let wanted = wanted.get(&ptr::from_ref(&**owner)).copied().unwrap_or_default();
             let used = present.own_bytes_of(owner) as u64;
-            let own = wanted.plus(Demand { used, ..Demand::default() });
+            let own = wanted.plus(Needs { used, ..Needs::default() });
             match parent {
                 Some(parent) => tree.rows[parent].children.push(place),
                 None => tree.top.push(place),
@@ -192,7 +192,7 @@ impl Tree {
                 limit: owner.account().limit().min(limit_above),
                 own,
                 all: own,
-                claim: own.bytes(),
+                demand: own.bytes(),
                 share: None,
             });
         }
@@ -200,16 +200,16 @@ impl Tree {
         tree
     }
 
-    /// What each claims, from below.
+    /// What each demands, from below.
     fn sum_up(&mut self) {
         for place in (0..self.rows.len()).rev() {
             let row = &mut self.rows[place];
-            row.claim = row.claim.min(row.limit).max(row.minimum);
-            let (all, claim) = (row.all, row.claim);
+            row.demand = row.demand.min(row.limit).max(row.minimum);
+            let (all, demand) = (row.all, row.demand);
             if let Some(parent) = row.parent {
                 let parent = &mut self.rows[parent];
                 parent.all = parent.all.plus(all);
-                parent.claim = parent.claim.saturating_add(claim);
+                parent.demand = parent.demand.saturating_add(demand);
             }
         }
     }
@@ -243,7 +243,7 @@ impl Tree {
         if active.is_empty() {
             return;
         }
-        let promised = others.iter().map(|place| self.rows[*place].claim);
+        let promised = others.iter().map(|place| self.rows[*place].demand);
         let total = total.saturating_sub(promised.fold(0, u64::saturating_add));
         let sharers: Vec<_> = active.iter().map(|place| &self.rows[*place]).collect();
         let shares = decide(total, &sharers).into_iter().chain(std::iter::repeat(Share::OPEN));
@@ -262,11 +262,11 @@ impl Tree {
 }
 
 impl Row {
-    fn claimant(&self) -> Claimant {
+    fn demand(&self) -> Demand {
         let sharing = self.owner.sharing();
-        Claimant {
+        Demand {
             minimum: self.minimum,
-            claim: self.claim,
+            bytes: self.demand,
             weight: sharing.weight(),
             priority: sharing.priority(),
         }
@@ -280,7 +280,7 @@ impl Row {
             depth: owner.levels() as usize,
             used_bytes: to_usize(self.all.used),
             wanted_bytes: to_usize(self.all.wanted),
-            claimed_bytes: to_usize(self.claim),
+            demand_bytes: to_usize(self.demand),
             minimum_bytes: to_usize(self.minimum),
             limit_bytes: to_usize(self.limit),
             waits_for: self.all.since.map(|since| now.saturating_duration_since(since)),
@@ -290,3 +290,7 @@ impl Row {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "shares_tests.rs"]
+mod tests;

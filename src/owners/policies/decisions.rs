@@ -108,6 +108,12 @@ impl<N: Copy + Ord> Decisions<N> {
         rounds.is_news = true;
     }
 
+    /// How many rounds were asked for.
+    #[cfg(test)]
+    pub(crate) fn rounds_asked(&self) -> u64 {
+        self.rounds().asked
+    }
+
     /// Wakes the thread; `false` if the system has none, in which case the next call tries again.
     fn wake(&self) -> bool {
         let Some(start) = self.start.get() else { return false };

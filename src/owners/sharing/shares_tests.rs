@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::base::sync::Mutex;
+use crate::ledger::budget::HasWaiters;
 use crate::owners::policies::admission::Verdict;
 use crate::owners::sharing::queue::WaitMode;
 use crate::{MemoryManager, MemorySegment, Owner};
@@ -15,7 +16,10 @@ type Then = Box<dyn FnOnce() + Send>;
 
 /// Gives everybody a share of a page, after it did something once.
 #[derive(Default)]
-struct Gives(Mutex<Option<Then>>);
+struct Gives {
+    then: Mutex<Option<Then>>,
+    decides_grants: bool,
+}
 
 impl std::fmt::Debug for Gives {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -25,11 +29,15 @@ impl std::fmt::Debug for Gives {
 
 impl Policy for Gives {
     fn shares(&self, _total_bytes: usize, sharers: &[Sharer]) -> Vec<Share> {
-        let then = self.0.lock().unwrap().take();
+        let then = self.then.lock().unwrap().take();
         if let Some(then) = then {
             then();
         }
         vec![Share::new(PAGE, PAGE); sharers.len()]
+    }
+
+    fn decides_grants(&self) -> bool {
+        self.decides_grants
     }
 }
 
@@ -62,9 +70,9 @@ fn what_it_says_after_the_last_request_has_gone_is_of_no_use_to_the_next_one() {
         let left = leaves.commons().queue.leave(ticket);
         assert!(left.is_none(), "nothing was granted");
     });
-    *policy.0.lock().unwrap() = Some(then);
+    *policy.then.lock().unwrap() = Some(then);
     decide(owner.commons());
-    assert!(policy.0.lock().unwrap().is_none(), "it was asked");
+    assert!(policy.then.lock().unwrap().is_none(), "it was asked");
     assert_eq!(owner.current_share(), Share::OPEN);
 }
 
@@ -74,9 +82,9 @@ fn without_a_request_a_policy_is_not_asked() {
     let (owner, ticket, _held) = waits(Arc::clone(&policy));
     let _ = owner.commons().queue.leave(ticket);
     let then: Then = Box::new(|| panic!("it is asked"));
-    *policy.0.lock().unwrap() = Some(then);
+    *policy.then.lock().unwrap() = Some(then);
     decide(owner.commons());
-    assert!(policy.0.lock().unwrap().is_some());
+    assert!(policy.then.lock().unwrap().is_some());
 }
 
 #[test]
@@ -86,4 +94,22 @@ fn a_fair_share_needs_no_round() {
     assert_eq!(waiting.len(), 1);
     assert_eq!(refresh(owner.commons(), &waiting, Instant::now()), None);
     assert_eq!(owner.current_share(), Share::new(4 * PAGE, 4 * PAGE));
+}
+
+#[test]
+fn a_policy_that_decides_grants_is_asked_again_when_something_was_given_back() {
+    for decides_grants in [true, false] {
+        let policy = Gives { decides_grants, ..Gives::default() };
+        let (owner, _, _held) = waits(policy);
+        let commons = owner.commons();
+        assert_eq!(commons.decisions.rounds_asked(), 0);
+        {
+            let _deciding = Deciding::new();
+            commons.serve_if(HasWaiters::YES);
+        }
+        commons.serve_if(HasWaiters::NO);
+        assert_eq!(commons.decisions.rounds_asked(), 0, "by itself, or for nobody");
+        commons.serve_if(HasWaiters::YES);
+        assert_eq!(commons.decisions.rounds_asked(), u64::from(decides_grants));
+    }
 }

@@ -17,10 +17,10 @@ impl Policy for Greedy {
 /// Fair shares of what there is, by what each owner holds and waits for.
 ///
 /// An owner demands what it holds and waits for, within its minimum and limit. If all that is
-/// demanded fits, each has what it demands. Otherwise there is one level that none may pass: an owner
-/// that demands less than the level has what it demands, and each of the others has the level, times
-/// its weight. So one that holds little shrinks nobody, and one that waits gets as much as any
-/// other, for its weight.
+/// demanded fits, each has what it demands. Otherwise there is one level that none may pass. An
+/// owner that demands less than the level has what it demands, and each of the others has the
+/// level, times its weight. So one that holds little shrinks nobody, and one that waits gets as
+/// much as any other, for its weight.
 ///
 /// Owners of a higher priority are served first: those of a lower one have what is left, and their
 /// minimums in any case. An owner that holds more than its share is asked for the rest when another

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::base::sync::Mutex;
+use crate::base::sync::{Lock, Rank};
 use crate::ledger::budget::HasWaiters;
 use crate::owners::policies::admission::Verdict;
 use crate::owners::sharing::queue::WaitMode;
@@ -15,10 +15,15 @@ const PAGE: usize = 4096;
 type Then = Box<dyn FnOnce() + Send>;
 
 /// Gives everybody a share of a page, after it did something once.
-#[derive(Default)]
 struct Gives {
-    then: Mutex<Option<Then>>,
+    then: Lock<Option<Then>>,
     decides_grants: bool,
+}
+
+impl Default for Gives {
+    fn default() -> Self {
+        Self { then: Lock::new(Rank::Reclaimer, None), decides_grants: false }
+    }
 }
 
 impl std::fmt::Debug for Gives {
@@ -29,7 +34,7 @@ impl std::fmt::Debug for Gives {
 
 impl Policy for Gives {
     fn shares(&self, _total_bytes: usize, sharers: &[Sharer]) -> Vec<Share> {
-        let then = self.then.lock().unwrap().take();
+        let then = self.then.lock().take();
         if let Some(then) = then {
             then();
         }
@@ -70,9 +75,9 @@ fn what_it_says_after_the_last_request_has_gone_is_of_no_use_to_the_next_one() {
         let left = leaves.commons().queue.leave(ticket);
         assert!(left.is_none(), "nothing was granted");
     });
-    *policy.then.lock().unwrap() = Some(then);
+    *policy.then.lock() = Some(then);
     decide(owner.commons());
-    assert!(policy.then.lock().unwrap().is_none(), "it was asked");
+    assert!(policy.then.lock().is_none(), "it was asked");
     assert_eq!(owner.current_share(), Share::OPEN);
 }
 
@@ -82,9 +87,9 @@ fn without_a_request_a_policy_is_not_asked() {
     let (owner, ticket, _held) = waits(Arc::clone(&policy));
     let _ = owner.commons().queue.leave(ticket);
     let then: Then = Box::new(|| panic!("it is asked"));
-    *policy.then.lock().unwrap() = Some(then);
+    *policy.then.lock() = Some(then);
     decide(owner.commons());
-    assert!(policy.then.lock().unwrap().is_some());
+    assert!(policy.then.lock().is_some());
 }
 
 #[test]

@@ -94,8 +94,9 @@ impl OwnerBuilder {
         self
     }
 
-    /// Owners of the lowest priority are asked first when others need memory. That of its parent by
-    /// default, and 0 at the top.
+    /// Owners of the lowest priority are asked first when others need memory. Under
+    /// [`FairShare`](crate::sharing::FairShare) those of a higher one also have their shares first,
+    /// beside others of the same parent. That of its parent by default, and 0 at the top.
     pub fn priority(mut self, priority: i32) -> Self {
         self.priority = Some(priority);
         self
@@ -104,7 +105,7 @@ impl OwnerBuilder {
     /// How large a share the owner gets beside others of its parent and its priority: that of a
     /// weight of 2 is twice that of a weight of 1, as far as it wants that much. 1 by default, and
     /// at least 1; [`register`](Self::register) refuses 0. Policies go by it, and
-    /// [`Greedy`](crate::policy::Greedy) does not.
+    /// [`Greedy`](crate::sharing::Greedy) does not.
     pub fn weight(mut self, weight: u32) -> Self {
         self.weight = weight;
         self

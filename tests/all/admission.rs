@@ -172,6 +172,35 @@ fn what_is_promised_is_no_matter_of_policy() {
     assert_empty(&manager);
 }
 
+/// Spills through a page of the reserve.
+struct Spiller(Giver);
+
+impl Reclaimer for Spiller {
+    fn reclaimable(&self) -> usize {
+        self.0.reclaimable()
+    }
+
+    fn reclaim(&self, target_bytes: usize, reserve: &SpillReserve<'_>) {
+        if let Some(page) = reserve.allocate_page() {
+            self.0.reclaim(target_bytes, reserve);
+            drop(page);
+        }
+    }
+}
+
+#[test]
+fn the_spill_reserve_is_no_matter_of_policy() {
+    let admit = |request: &Admission<'_>| matches!(request.path, "spills" | "asks");
+    let manager = builder(16).spill_reserve(PAGE).policy(Admits(admit)).build().unwrap();
+    let spills = owner(&manager, "spills");
+    let held = Mutex::new(spills.allocate_pages(14).unwrap());
+    let spiller = Arc::new(Spiller(Giver { held, asked: Count::new() }));
+    spills.set_reclaimer(&spiller);
+    drop(owner(&manager, "asks").allocate_pages(3).unwrap());
+    assert_eq!(spiller.0.asked.get(), 1);
+    assert_empty(&manager);
+}
+
 #[test]
 fn others_are_asked_for_what_the_policy_does_not_admit_yet() {
     let manager = admits(16, |request| {

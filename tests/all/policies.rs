@@ -115,6 +115,34 @@ fn a_policy_sees_what_each_holds_and_waits_for_and_where_it_is_in_the_tree() {
 }
 
 #[test]
+fn an_owner_says_what_it_is_and_may_say_otherwise_later() {
+    let (tell, told) = channel::<Vec<SpillKind>>();
+    let tell = Mutex::new(tell);
+    let manager = builder(6).policy(Gives(move |_, sharers: &[Sharer]| {
+        tell.lock().unwrap().send(sharers.iter().map(|it| it.kind).collect()).unwrap();
+        Vec::new()
+    }));
+    let manager = manager.build().unwrap();
+    let [plain, polled, called] = ["plain", "polled", "called"].map(|name| manager.owner(name));
+    let (plain, polled) = (plain.register().unwrap(), polled.polled_reclaim().register().unwrap());
+    let called = called.spill_kind(SpillKind::Merges).register().unwrap();
+    let giver = Giver::new(&called, 0);
+    let held = [&plain, &polled, &called].map(|owner| owner.allocate_pages(2).unwrap());
+    let kinds_now = || {
+        let mut waiting = Box::pin(plain.acquire_pages(1));
+        assert!(is_pending(waiting.as_mut(), Waker::noop()));
+        told.recv().unwrap()
+    };
+    let (cannot, spills, merges) = (SpillKind::CannotGive, SpillKind::Spills, SpillKind::Merges);
+    assert_eq!(kinds_now(), [cannot, spills, merges]);
+    plain.set_reclaimer(&giver);
+    called.set_spill_kind(spills);
+    // The request before this one may have had another round.
+    while kinds_now() != [spills; 3] {}
+    drop(held);
+}
+
+#[test]
 fn the_oldest_request_of_an_owner_counts() {
     let (tell, told) = channel::<Duration>();
     let tell = Mutex::new(tell);

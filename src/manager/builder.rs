@@ -346,6 +346,7 @@ impl MemoryManagerBuilder {
             cache_limits: self.cache_limits(pages, page_size),
             fences: Supply::fences(),
             sites: Sites::default(),
+            givers: Arc::default(),
         });
         let manager = self.manager_of(supply, capacity_source.clone());
         manager.start_trimming(self.idle_memory)?;

@@ -201,7 +201,7 @@ impl OwnerBuilder {
             Err(_) => {
                 // The first in line may want something else by now.
                 commons.serve();
-                commons.drained(DrainScope::Everybody, |_| attempt())
+                commons.drained(DrainScope::Everybody, attempt)
             }
         };
         match opened {

@@ -22,6 +22,8 @@ mod errors;
 #[cfg(test)]
 mod exhaustion;
 #[cfg(test)]
+mod flat;
+#[cfg(test)]
 mod flink_memory_manager;
 #[cfg(test)]
 mod flink_segment;

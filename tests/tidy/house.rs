@@ -26,7 +26,7 @@ const HOUSE: &[Floor] = &[
             "limits",
             "available",
             "error",
-            "bytes units",
+            "bytes units members",
             "events sites",
         ],
     },

@@ -107,8 +107,9 @@ mod tests {
                 holder("join", 500, 0),
                 holder("sorter", 300, 200),
                 holder("scan", 100, 0),
-                holder("sink", 50, 0),
             ],
+            other_holders: 1,
+            other_holders_bytes: 50,
         };
         assert_eq!(
             AllocationError::new(refusal.clone()).to_string(),
@@ -138,6 +139,8 @@ mod tests {
                 reason,
                 parent: None,
                 holders: Vec::new(),
+                other_holders: 0,
+                other_holders_bytes: 0,
             };
             AllocationError::new(refusal).is_for_want_of_memory()
         };

@@ -77,7 +77,7 @@ impl Display for OwnerError {
             Self::MinimumUnavailable { path, minimum_bytes, available_bytes, holders } => {
                 write!(f, "owner `{path}`: a minimum of {minimum_bytes} bytes cannot be ")?;
                 write!(f, "guaranteed, only {available_bytes} bytes are left")?;
-                write_holders(f, holders)
+                write_holders(f, holders, 0)
             }
             Self::WeightTooSmall { path, weight, weight_min } => {
                 write!(f, "owner `{path}`: a weight of {weight} is too small, it is at least ")?;

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
 /// How many holders an error names.
-const HOLDERS_NAMED_MAX: usize = 3;
+pub(crate) const HOLDERS_NAMED_MAX: usize = 3;
 
 /// An owner and what it holds, for errors.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,7 +57,12 @@ impl ReclaimStatus {
     }
 }
 
-pub(super) fn write_holders(f: &mut Formatter<'_>, holders: &[Holder]) -> fmt::Result {
+/// Names the largest of `holders`, and counts the rest of them together with `others`.
+pub(super) fn write_holders(
+    f: &mut Formatter<'_>,
+    holders: &[Holder],
+    others: usize,
+) -> fmt::Result {
     for (index, holder) in holders.iter().take(HOLDERS_NAMED_MAX).enumerate() {
         let lead = if index == 0 { "; held by" } else { "," };
         write!(f, "{lead} `{}`: {} bytes", holder.path, holder.used_bytes)?;
@@ -66,7 +71,7 @@ pub(super) fn write_holders(f: &mut Formatter<'_>, holders: &[Holder]) -> fmt::R
         holder.reclaim.write(f, holder.reclaimable_bytes)?;
         f.write_str(")")?;
     }
-    match holders.len().saturating_sub(HOLDERS_NAMED_MAX) {
+    match holders.len().saturating_sub(HOLDERS_NAMED_MAX) + others {
         0 => Ok(()),
         more => write!(f, ", and {more} more"),
     }
@@ -137,6 +142,11 @@ impl Reason {
         }
     }
 
+    /// Whether an error names the largest holders.
+    pub(crate) const fn names_holders(self) -> bool {
+        self.is_for_want_of_memory() && !matches!(self, Self::OwnerLimit)
+    }
+
     /// Whether less memory is left than was asked for, or not in one piece.
     const fn is_for_want_of_memory(self) -> bool {
         matches!(
@@ -203,9 +213,19 @@ pub struct Refusal {
     /// For [`Reason::ParentLimit`], the owner whose limit stood against it. Its `used_bytes`
     /// include those of all owners below it.
     pub parent: Option<Holder>,
-    /// The owners that hold memory, the largest holder first. If there is a `parent`, only those
-    /// below it.
+    /// Of the owners that hold memory, the largest ones: three at most, the largest first. If there
+    /// is a `parent`, only those below it.
+    ///
+    /// Empty for [`Reason::OwnerLimit`], for which nobody else could give anything back, and for
+    /// all that needs no memory. Also empty for calls that ask nobody, `try_*`: so their refusal
+    /// does not cost a look at every owner. [`MemoryManager::holders`] lists all of them.
+    ///
+    /// [`MemoryManager::holders`]: crate::MemoryManager::holders
     pub holders: Vec<Holder>,
+    /// How many more owners hold memory, where `holders` lists the largest.
+    pub other_holders: usize,
+    /// The bytes that these hold together.
+    pub other_holders_bytes: usize,
 }
 
 impl Refusal {
@@ -276,15 +296,9 @@ impl Display for Refusal {
             | Reason::ProcessAllocator
             | Reason::ShutDown => write!(f, "{}", self.reason)?,
         }
-        match self.reason {
-            Reason::Budget
-            | Reason::ParentLimit
-            | Reason::OthersWait
-            | Reason::Policy
-            | Reason::TimedOut
-            | Reason::Deadlock
-            | Reason::Fragmented { .. } => write_holders(f, &self.holders),
-            _ => Ok(()),
+        match self.reason.names_holders() {
+            true => write_holders(f, &self.holders, self.other_holders),
+            false => Ok(()),
         }
     }
 }

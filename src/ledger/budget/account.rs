@@ -6,6 +6,7 @@ use super::account_word::{self, AccountWord, CHANGE, IN_FLIGHT};
 use super::allowance::Allowance;
 use super::allowance_word::AllowanceWord;
 use super::outcome::{Credit, FirstCharge, Refused, Remainder};
+use super::parent::Drainers;
 use super::{HasWaiters, Parent, QueuePosition};
 
 /// The bytes that one owner holds, and those that depend on it.
@@ -17,6 +18,7 @@ pub struct Account {
     word: AtomicU64,
     minimum: AtomicU64,
     limit: AtomicU64,
+    drainers: Drainers,
     allowance: Allowance,
 }
 
@@ -52,7 +54,7 @@ impl Account {
     #[must_use]
     pub fn without_minimum(limit: u64) -> Self {
         let [word, minimum, limit] = [0, 0, limit].map(AtomicU64::new);
-        Self { word, minimum, limit, allowance: Allowance::new(0) }
+        Self { word, minimum, limit, drainers: Drainers::none(), allowance: Allowance::new(0) }
     }
 
     /// The same account, with an allowance of up to twice `quantum` bytes, if that is not 0: bytes
@@ -75,15 +77,28 @@ impl Account {
         }
     }
 
-    /// Lets the allowance of a new account be used, since drainers find it from now on.
+    /// Those that bring back what is kept at hand by it and by those below it (Protocol, 9).
+    pub fn drainers(&self) -> &Drainers {
+        &self.drainers
+    }
+
+    /// Whether the allowance is shut and there is plenty again. Then it is to be opened, once
+    /// drainers find it.
+    #[must_use]
+    pub fn may_open_allowance(&self, parent: &impl Parent) -> bool {
+        self.allowance.may_open(parent)
+    }
+
+    /// Lets the allowance be used, if there is plenty. Drainers find it from before this call on.
     pub fn open_allowance(&self, parent: &impl Parent) -> HasWaiters {
         self.allowance.open(parent)
     }
 
-    /// Gives the allowance back to `parent`, from which everything is taken until it is let go of
-    /// and there is plenty again.
-    pub fn collect_allowance(&self, parent: &impl Parent) -> HasWaiters {
-        self.allowance.collect(parent, AllowanceWord::held())
+    /// Gives the allowance back to `parent`, from which everything is taken until all drainers have
+    /// let go of it and there is plenty again. `None` if so many have it that one more cannot be
+    /// counted: they let go of it soon.
+    pub fn collect_allowance(&self, parent: &impl Parent) -> Option<HasWaiters> {
+        self.allowance.hold(parent)
     }
 
     /// Lets the allowance be used again, after the attempt that it was collected for.
@@ -148,11 +163,12 @@ impl Account {
         (guaranteed + parent_bytes).min(self.limit().saturating_sub(used))
     }
 
-    /// The bytes it could take now; `None` while a request waits for them, here or above.
+    /// The bytes it could take now; `None` while nothing is to be kept at hand: see [`Parent`].
     #[must_use]
     pub fn free_bytes(&self, parent: &impl Parent) -> Option<u64> {
         let free = self.free_bytes_with(parent.free_bytes()?, 0);
-        if self.word().is_awaited() { None } else { Some(free) }
+        let is_spoken_for = self.word().is_awaited() || self.drainers.are_any();
+        (!is_spoken_for).then_some(free)
     }
 
     /// Says that a request waits for what is given back here, or at a level above, or no longer.

@@ -6,7 +6,7 @@ use crate::base::sync::{AtomicU64, Ordering, Patience, read};
 
 use super::account_word::{AccountWord, IN_FLIGHT, RESERVED_BYTES_MAX, set_awaited};
 use super::outcome::Refused;
-use super::parent::Parent;
+use super::parent::{Drainers, Parent};
 use super::queue_position::{HasWaiters, QueuePosition};
 use super::watch::Watch;
 
@@ -14,6 +14,7 @@ use super::watch::Watch;
 pub struct Budget {
     word: AtomicU64,
     limit: u64,
+    drainers: Drainers,
     /// The most bytes that were reserved while no request was in flight.
     peak: AtomicU64,
     watch: Watch,
@@ -25,7 +26,7 @@ impl Budget {
     pub fn new(limit: u64) -> Self {
         debug_assert!(limit <= RESERVED_BYTES_MAX);
         let (word, peak) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { word, limit, peak, watch: Watch::new() }
+        Self { word, limit, drainers: Drainers::none(), peak, watch: Watch::new() }
     }
 
     /// The limit in bytes.
@@ -81,6 +82,11 @@ impl Budget {
     #[must_use]
     pub fn is_awaited(&self) -> bool {
         self.word().is_awaited()
+    }
+
+    /// Those that bring back what is kept at hand below it (Protocol, 9).
+    pub fn drainers(&self) -> &Drainers {
+        &self.drainers
     }
 
     /// Refuses everything from now on (Protocol, 4).
@@ -165,7 +171,8 @@ impl Parent for Budget {
 
     fn free_bytes(&self) -> Option<u64> {
         let word = self.word();
-        if word.is_awaited() { None } else { Some(word.free_bytes(self.limit)) }
+        let is_spoken_for = word.is_awaited() || word.is_closed() || self.drainers.are_any();
+        (!is_spoken_for).then(|| word.free_bytes(self.limit))
     }
 
     fn settled_free_bytes(&self) -> u64 {

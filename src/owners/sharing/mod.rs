@@ -17,5 +17,5 @@ pub(crate) mod queue;
 pub(crate) mod registry;
 pub(crate) mod shares;
 pub(crate) mod this_thread;
-mod usage;
+pub(crate) mod usage;
 pub(crate) mod verdicts;

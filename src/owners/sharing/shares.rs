@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::ptr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -171,19 +170,21 @@ impl Tree {
 
     fn new(present: &Snapshot, wanted: &HashMap<*const OwnerNode, Needs>) -> Self {
         let mut tree = Self { rows: Vec::with_capacity(present.owners.len()), top: Vec::new() };
-        let mut places = HashMap::with_capacity(present.owners.len());
-        for owner in present.owners.iter().filter(|owner| !owner.is_of_reserve()) {
-            let (place, parent) = (tree.rows.len(), owner.parent().map(Arc::as_ptr));
-            let parent = parent.and_then(|parent| places.get(&parent).copied());
-            let limit_above = parent.map_or(u64::MAX, |parent: usize| tree.rows[parent].limit);
-            let wanted = wanted.get(&ptr::from_ref(&**owner)).copied().unwrap_or_default();
-            let used = present.own_bytes_of(owner) as u64;
-            let own = wanted.plus(Needs { used, ..Needs::default() });
+        let mut numbers = Vec::with_capacity(present.owners.len());
+        let used = present.owners.iter().zip(present.own_bytes());
+        for (owner, used) in used.filter(|(owner, _)| !owner.is_of_reserve()) {
+            let place = tree.rows.len();
+            // In the order of their registration, so that a parent is there already.
+            let number = owner.parent().map(|parent| parent.number());
+            let parent = number.and_then(|number| numbers.binary_search(&number).ok());
+            let limit_above = parent.map_or(u64::MAX, |parent| tree.rows[parent].limit);
+            let wanted = wanted.get(&Arc::as_ptr(owner)).copied().unwrap_or_default();
+            let own = wanted.plus(Needs { used: used as u64, ..Needs::default() });
             match parent {
                 Some(parent) => tree.rows[parent].children.push(place),
                 None => tree.top.push(place),
             }
-            places.insert(Arc::as_ptr(owner), place);
+            numbers.push(owner.number());
             tree.rows.push(Row {
                 owner: Arc::clone(owner),
                 parent,

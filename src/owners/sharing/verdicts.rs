@@ -76,8 +76,8 @@ fn survey(commons: &Commons, asking: Option<&Arc<OwnerNode>>) -> Survey {
     wait.sort_unstable();
     let mut survey = Survey::default();
     commons.snapshot(|present| {
-        for owner in present.owners.iter().filter(|owner| !owner.is_of_reserve()) {
-            let used_bytes = present.own_bytes_of(owner);
+        let used = present.owners.iter().zip(present.own_bytes());
+        for (owner, used_bytes) in used.filter(|(owner, _)| !owner.is_of_reserve()) {
             if used_bytes > 0 || wait.binary_search(&Arc::as_ptr(owner)).is_ok() {
                 survey.add(owner.sharing().kind(), used_bytes);
             }

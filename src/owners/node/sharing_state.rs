@@ -136,6 +136,10 @@ impl SharingState {
     }
 
     pub(crate) fn set_share(&self, first_bytes: u64, keeps_bytes: u64) {
+        if (self.first_bytes(), self.keeps_bytes()) == (first_bytes, keeps_bytes) {
+            // Other threads look at the line that the words are in.
+            return;
+        }
         // ORDERING: Relaxed. As in `first_bytes`.
         self.first_bytes.store(first_bytes, Ordering::Relaxed);
         // ORDERING: Relaxed. As in `first_bytes`.

@@ -70,9 +70,13 @@ fn fill_peers(total: u128, demands: &[Demand], peers: &[usize], given: &mut [u64
     let peers: Vec<_> = peers.iter().map(|index| (*index, demands[*index])).collect();
     let bends = peers.iter().enumerate().flat_map(|(peer, (_, it))| bends_of(peer, *it));
     let mut bends: Vec<_> = bends.collect();
-    let minimums = peers.iter().map(|(_, it)| u128::from(it.minimum)).sum();
-    let (passed, slope) = pass(total, Slope { fixed: minimums, weights: 0 }, &mut bends);
-    let mut rises = vec![false; peers.len()];
+    // Those that are promised nothing get more from the start.
+    let rises_at_once = |it: &Demand| it.minimum == 0 && it.bytes > 0;
+    let mut rises: Vec<_> = peers.iter().map(|(_, it)| rises_at_once(it)).collect();
+    let fixed = peers.iter().map(|(_, it)| u128::from(it.minimum)).sum();
+    let rising = peers.iter().filter(|(_, it)| rises_at_once(it));
+    let weights = rising.map(|(_, it)| u128::from(it.weight)).sum();
+    let (passed, slope) = pass(total, Slope { fixed, weights }, &mut bends);
     passed.iter().for_each(|bend| rises[bend.peer] = true);
     for Bend { peer, bytes, .. } in passed.iter().filter(|bend| bend.is_end) {
         rises[*peer] = false;
@@ -111,11 +115,13 @@ fn pass(total: u128, from: Slope, bends: &mut [Bend]) -> (&[Bend], Slope) {
     (&bends[..low], slope)
 }
 
-/// Where a demand begins and ends to get more; nowhere if its minimum is all it demands.
+/// Where a demand begins and ends to get more; nowhere if its minimum is all it demands. One without
+/// a minimum begins where all do.
 fn bends_of(peer: usize, demand: Demand) -> impl Iterator<Item = Bend> {
     let Demand { minimum, bytes, weight, .. } = demand;
     let bend = move |(bytes, is_end)| Bend { bytes, weight, peer, is_end };
-    [(minimum, false), (bytes, true)].into_iter().filter(move |_| bytes > minimum).map(bend)
+    let bends = [(minimum, false), (bytes, true)].into_iter();
+    bends.filter(move |(at, _)| bytes > minimum && *at > 0).map(bend)
 }
 
 impl Bend {

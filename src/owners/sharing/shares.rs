@@ -6,6 +6,8 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::mem;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -34,24 +36,27 @@ struct Needs {
 }
 
 /// All owners, in numbers.
-struct Tree {
+struct Tree<'a> {
     /// Parents before their children.
-    rows: Vec<Row>,
-    /// The places of those without a parent.
+    rows: Vec<Row<'a>>,
+    /// What each needs itself.
+    own: Vec<Needs>,
+    /// The places of all but those at the top: children of one parent side by side.
+    children: Vec<usize>,
     top: Vec<usize>,
 }
 
 /// One owner.
-struct Row {
-    owner: Arc<OwnerNode>,
+struct Row<'a> {
+    owner: &'a OwnerNode,
     parent: Option<usize>,
-    children: Vec<usize>,
+    /// Where its children are among all children.
+    children: Range<usize>,
     minimum: u64,
     limit: u64,
-    own: Needs,
-    /// With those below it.
-    all: Needs,
     demand: u64,
+    /// Whether it, or an owner below it, holds something or waits.
+    is_active: bool,
     share: Option<Share>,
 }
 
@@ -67,9 +72,12 @@ pub(crate) fn refresh(
         Rule::Greedy => {}
         _ if waiting.is_empty() => {}
         Rule::FairShare => {
-            let mut tree = Tree::of(commons, waiting);
-            tree.share_out(free_for_all(commons), fair_shares);
-            tree.put_in_force();
+            let wanted = wanted(waiting);
+            commons.snapshot(|present| {
+                let mut tree = Tree::new(present, &wanted);
+                tree.share_out(free_for_all(commons), fair_shares);
+                tree.put_in_force();
+            });
         }
         Rule::Foreign(_) | Rule::Deciding(_) => {
             let patience = commons.options.policy_patience();
@@ -86,17 +94,20 @@ fn decide(commons: &Arc<Commons>) {
     let round = commons.decisions.begin();
     let waiting = commons.queue.waiting();
     if !waiting.is_empty() {
-        let now = Instant::now();
-        let mut tree = Tree::of(commons, &waiting);
-        tree.share_out(free_for_all(commons), |total, sharers| {
-            let sharers: Vec<_> = sharers.iter().map(|row| row.sharer(now)).collect();
-            asked_for_shares(&**policy, to_usize(total), &sharers)
+        let (now, wanted) = (Instant::now(), wanted(&waiting));
+        commons.snapshot(|present| {
+            let mut tree = Tree::new(present, &wanted);
+            let needs = tree.needs();
+            tree.share_out(free_for_all(commons), |total, rows, places| {
+                let sharers = places.iter().map(|place| rows[*place].sharer(needs[*place], now));
+                asked_for_shares(&**policy, to_usize(total), &sharers.collect::<Vec<_>>())
+            });
+            decide_grants(commons, &waiting, now);
+            // What comes after the last request has gone would be of no use to the next one.
+            if !commons.queue.waiting().is_empty() {
+                tree.put_in_force();
+            }
         });
-        decide_grants(commons, &waiting, now);
-        // What comes after the last request has gone would be of no use to the next one.
-        if !commons.queue.waiting().is_empty() {
-            tree.put_in_force();
-        }
     }
     commons.decisions.end(round, newest(&waiting));
     // Shares and verdicts decide which request is first.
@@ -126,10 +137,22 @@ fn asked_for_shares(policy: &dyn Policy, total_bytes: usize, sharers: &[Sharer])
     catch(|| policy.shares(total_bytes, sharers)).unwrap_or_default()
 }
 
-fn fair_shares(total: u64, sharers: &[&Row]) -> Vec<Share> {
-    let demands: Vec<_> = sharers.iter().map(|row| row.demand()).collect();
+fn fair_shares(total: u64, rows: &[Row<'_>], places: &[usize]) -> Vec<Share> {
+    let demands: Vec<_> = places.iter().map(|place| rows[*place].demand()).collect();
     let shares = fill(total, &demands).into_iter().map(to_usize);
     shares.map(|bytes| Share::new(bytes, bytes)).collect()
+}
+
+/// What owners wait for.
+fn wanted(waiting: &[Waiting<Wanted>]) -> HashMap<*const OwnerNode, Needs> {
+    let mut wanted: HashMap<*const OwnerNode, Needs> = HashMap::new();
+    for Waiting { request, .. } in waiting {
+        let since = Some(request.since());
+        let more = Needs { used: 0, wanted: request.bytes(), since };
+        let sum = wanted.entry(Arc::as_ptr(request.owner())).or_default();
+        *sum = sum.plus(more);
+    }
+    wanted
 }
 
 fn newest(waiting: &[Waiting<Wanted>]) -> Option<Ticket> {
@@ -156,48 +179,35 @@ impl Needs {
     }
 }
 
-impl Tree {
-    fn of(commons: &Commons, waiting: &[Waiting<Wanted>]) -> Self {
-        let mut wanted: HashMap<*const OwnerNode, Needs> = HashMap::new();
-        for Waiting { request, .. } in waiting {
-            let since = Some(request.since());
-            let more = Needs { used: 0, wanted: request.bytes(), since };
-            let sum = wanted.entry(Arc::as_ptr(request.owner())).or_default();
-            *sum = sum.plus(more);
-        }
-        commons.snapshot(|present| Self::new(present, &wanted))
-    }
-
-    fn new(present: &Snapshot, wanted: &HashMap<*const OwnerNode, Needs>) -> Self {
-        let mut tree = Self { rows: Vec::with_capacity(present.owners.len()), top: Vec::new() };
-        let mut numbers = Vec::with_capacity(present.owners.len());
+impl<'a> Tree<'a> {
+    fn new(present: &'a Snapshot, wanted: &HashMap<*const OwnerNode, Needs>) -> Self {
+        let count = present.owners.len();
+        let (mut rows, mut needs): (Vec<Row<'_>>, _) = (Vec::with_capacity(count), Vec::new());
+        let mut numbers = Vec::with_capacity(count);
         let used = present.owners.iter().zip(present.own_bytes());
         for (owner, used) in used.filter(|(owner, _)| !owner.is_of_reserve()) {
-            let place = tree.rows.len();
             // In the order of their registration, so that a parent is there already.
             let number = owner.parent().map(|parent| parent.number());
             let parent = number.and_then(|number| numbers.binary_search(&number).ok());
-            let limit_above = parent.map_or(u64::MAX, |parent| tree.rows[parent].limit);
+            let limit_above = parent.map_or(u64::MAX, |parent| rows[parent].limit);
             let wanted = wanted.get(&Arc::as_ptr(owner)).copied().unwrap_or_default();
             let own = wanted.plus(Needs { used: used as u64, ..Needs::default() });
-            match parent {
-                Some(parent) => tree.rows[parent].children.push(place),
-                None => tree.top.push(place),
-            }
             numbers.push(owner.number());
-            tree.rows.push(Row {
-                owner: Arc::clone(owner),
+            needs.push(own);
+            rows.push(Row {
+                owner,
                 parent,
-                children: Vec::new(),
+                children: 0..0,
                 minimum: owner.account().minimum(),
                 limit: owner.account().limit().min(limit_above),
-                own,
-                all: own,
                 demand: own.bytes(),
+                is_active: own.bytes() > 0,
                 share: None,
             });
         }
+        let mut tree = Self { rows, own: needs, children: Vec::new(), top: Vec::new() };
         tree.sum_up();
+        tree.line_up();
         tree
     }
 
@@ -206,30 +216,59 @@ impl Tree {
         for place in (0..self.rows.len()).rev() {
             let row = &mut self.rows[place];
             row.demand = row.demand.min(row.limit).max(row.minimum);
-            let (all, demand) = (row.all, row.demand);
+            let (demand, is_active) = (row.demand, row.is_active);
             if let Some(parent) = row.parent {
                 let parent = &mut self.rows[parent];
-                parent.all = parent.all.plus(all);
                 parent.demand = parent.demand.saturating_add(demand);
+                parent.is_active |= is_active;
             }
         }
     }
 
-    /// What each gets, from above: `decide` says what those with the same parent get of what they
-    /// have together.
-    fn share_out(&mut self, all: u64, mut decide: impl FnMut(u64, &[&Row]) -> Vec<Share>) {
-        let top = std::mem::take(&mut self.top);
+    /// Puts those with the same parent side by side.
+    fn line_up(&mut self) {
+        let is_top = |place: &usize| self.rows[*place].parent.is_none();
+        (self.top, self.children) = (0..self.rows.len()).partition(is_top);
+        let rows = &self.rows;
+        self.children.sort_by_key(|place| rows[*place].parent);
+        let mut end = 0;
+        while let Some(parent) = self.children.get(end).and_then(|at| self.rows[*at].parent) {
+            let begin = end;
+            let is_below = |place: &&usize| self.rows[**place].parent == Some(parent);
+            end += self.children[begin..].iter().take_while(is_below).count();
+            self.rows[parent].children = begin..end;
+        }
+    }
+
+    /// What each needs with those below it.
+    fn needs(&self) -> Vec<Needs> {
+        let mut all = self.own.clone();
+        for place in (0..all.len()).rev() {
+            if let Some(parent) = self.rows[place].parent {
+                all[parent] = all[parent].plus(all[place]);
+            }
+        }
+        all
+    }
+
+    /// What each gets, from above: `decide` says what those with the same parent, which it is told
+    /// by their places, get of what they have together.
+    fn share_out(
+        &mut self,
+        all: u64,
+        mut decide: impl FnMut(u64, &[Row<'a>], &[usize]) -> Vec<Share>,
+    ) {
+        let (top, children) = (mem::take(&mut self.top), mem::take(&mut self.children));
         self.share_among(all, &top, &mut decide);
         for place in 0..self.rows.len() {
-            let row = &mut self.rows[place];
+            let row = &self.rows[place];
             let Some(share) = row.share.filter(|_| !row.children.is_empty()) else { continue };
             // What an owner holds and waits for itself comes before what those below it have.
             let of_row = (share.first_bytes as u64).min(row.limit);
-            let total = of_row.saturating_sub(row.own.bytes());
-            let children = std::mem::take(&mut row.children);
-            self.share_among(total, &children, &mut decide);
+            let total = of_row.saturating_sub(self.own[place].bytes());
+            self.share_among(total, &children[row.children.clone()], &mut decide);
         }
-        self.top = top;
+        (self.top, self.children) = (top, children);
     }
 
     /// The same for those with one parent.
@@ -237,17 +276,17 @@ impl Tree {
         &mut self,
         total: u64,
         siblings: &[usize],
-        decide: &mut impl FnMut(u64, &[&Row]) -> Vec<Share>,
+        decide: &mut impl FnMut(u64, &[Row<'a>], &[usize]) -> Vec<Share>,
     ) {
-        let is_active = |place: &usize| self.rows[*place].all.bytes() > 0;
+        let is_active = |place: &usize| self.rows[*place].is_active;
         let (active, others): (Vec<_>, Vec<_>) = siblings.iter().copied().partition(is_active);
         if active.is_empty() {
             return;
         }
         let promised = others.iter().map(|place| self.rows[*place].demand);
         let total = total.saturating_sub(promised.fold(0, u64::saturating_add));
-        let sharers: Vec<_> = active.iter().map(|place| &self.rows[*place]).collect();
-        let shares = decide(total, &sharers).into_iter().chain(std::iter::repeat(Share::OPEN));
+        let shares = decide(total, &self.rows, &active).into_iter();
+        let shares = shares.chain(std::iter::repeat(Share::OPEN));
         for (place, share) in active.into_iter().zip(shares) {
             self.rows[place].share = Some(share);
         }
@@ -262,7 +301,7 @@ impl Tree {
     }
 }
 
-impl Row {
+impl Row<'_> {
     fn demand(&self) -> Demand {
         let sharing = self.owner.sharing();
         Demand {
@@ -273,18 +312,19 @@ impl Row {
         }
     }
 
-    fn sharer(&self, now: Instant) -> Sharer {
-        let (owner, sharing) = (&self.owner, self.owner.sharing());
+    /// `needs` are its own, and those of the owners below it.
+    fn sharer(&self, needs: Needs, now: Instant) -> Sharer {
+        let (owner, sharing) = (self.owner, self.owner.sharing());
         Sharer {
             path: Arc::clone(owner.path()),
             parent: owner.parent().map(|parent| Arc::clone(parent.path())),
             depth: owner.levels() as usize,
-            used_bytes: to_usize(self.all.used),
-            wanted_bytes: to_usize(self.all.wanted),
+            used_bytes: to_usize(needs.used),
+            wanted_bytes: to_usize(needs.wanted),
             demand_bytes: to_usize(self.demand),
             minimum_bytes: to_usize(self.minimum),
             limit_bytes: to_usize(self.limit),
-            waits_for: self.all.since.map(|since| now.saturating_duration_since(since)),
+            waits_for: needs.since.map(|since| now.saturating_duration_since(since)),
             priority: sharing.priority(),
             weight: sharing.weight(),
             kind: sharing.kind(),

@@ -15,6 +15,7 @@ use crate::base::units::LevelId;
 use crate::ledger::budget::Refused;
 use crate::ledger::waiting::wait_queue::{Ticket, WaitEnd, Waiting};
 use crate::owners::node::owner_node::OwnerNode;
+use crate::owners::policies::decisions::Decided;
 use crate::owners::sharing::commons::Commons;
 use crate::owners::sharing::queue::{WaitMode, Wanted, wake_all};
 use crate::owners::sharing::shares::refresh;
@@ -83,14 +84,20 @@ impl Arbiter {
         self.finish_asks(commons, now);
         self.late_probes.retain(|probe| !probe.has_ended());
         let waiting = commons.queue.waiting();
-        if let Some(until) = refresh(commons, &waiting, now) {
-            // A policy decides just now, and wakes this thread when it has.
-            let pause = until.saturating_duration_since(now);
-            return Next::After(if self.asks.is_empty() { pause } else { pause.min(LOOK_EVERY) });
-        }
+        let known = match refresh(commons, &waiting, now) {
+            Decided::UpTo(known) => known,
+            Decided::NotBefore(until) => {
+                // A policy decides just now, and wakes this thread when it has.
+                let pause = until.saturating_duration_since(now);
+                let is_idle = self.asks.is_empty();
+                return Next::After(if is_idle { pause } else { pause.min(LOOK_EVERY) });
+            }
+        };
         // Shares decide which request is first.
         commons.serve();
-        let waiting = commons.queue.waiting();
+        let mut waiting = commons.queue.waiting();
+        // Those that joined since have woken this thread for another look.
+        waiting.retain(|waiting| Some(waiting.ticket) <= known);
         if waiting.is_empty() {
             self.lower_flags();
             return if self.asks.is_empty() { Next::WhenWoken } else { Next::After(LOOK_EVERY) };

@@ -7,7 +7,7 @@
 //! 2. The arbiter asks for a round when it looks, and waits for that one to end, for a bounded
 //!    time. Then it goes on: with what was decided, or with what was decided before. So a policy
 //!    that hangs is waited for once, and again after it has returned.
-//!    For requests that came meanwhile it asks for one more, and does not wait for that.
+//!    For requests that came meanwhile it asks for one more, and lets them be until then.
 //! 3. What ends a round wakes the arbiter. It asks for no round then, so that none follows from the
 //!    one before: what it has not seen yet, and knew of all that wait, is good enough.
 
@@ -26,6 +26,15 @@ pub(crate) struct Decisions<N> {
     rounds: Lock<Rounds<N>>,
     thread: OnDemand,
     start: OnceLock<Start>,
+}
+
+/// What there is to go by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Decided<N> {
+    /// Nothing yet: it is worth waiting until then.
+    NotBefore(Instant),
+    /// What was decided for requests up to this one. It is too early for those that came later.
+    UpTo(Option<N>),
 }
 
 /// A round that has begun.
@@ -70,22 +79,18 @@ impl<N: Copy + Ord> Decisions<N> {
         debug_assert!(!was_set, "a manager is built once");
     }
 
-    /// Whether to go on with what is decided: `None`, or until when it is worth waiting for what is
-    /// decided anew. `newest` is the newest request that waits. Never blocks.
-    pub(crate) fn wait_until(
-        &self,
-        newest: Option<N>,
-        now: Instant,
-        patience: Duration,
-    ) -> Option<Instant> {
-        let (until, is_asked) = {
+    /// What there is to go by for requests up to `newest`, which wait. Never blocks.
+    pub(crate) fn look(&self, newest: Option<N>, now: Instant, patience: Duration) -> Decided<N> {
+        let (decided, is_asked) = {
             let mut rounds = self.rounds();
-            let until = rounds.wait_until(newest, now, patience);
-            (until, rounds.asked > rounds.begun)
+            let decided = rounds.look(newest, now, patience);
+            (decided, rounds.asked > rounds.begun)
         };
-        // Without a thread for it nothing is to come.
-        let is_to_come = !is_asked || self.wake();
-        until.filter(|_| is_to_come)
+        match !is_asked || self.wake() {
+            true => decided,
+            // Without a thread for it nothing is to come.
+            false => Decided::UpTo(newest),
+        }
     }
 
     /// Has the policy decide once more: there is more to give.
@@ -132,17 +137,14 @@ impl<N: Copy + Ord> Rounds<N> {
         self.asked
     }
 
-    fn wait_until(
-        &mut self,
-        newest: Option<N>,
-        now: Instant,
-        patience: Duration,
-    ) -> Option<Instant> {
+    fn look(&mut self, newest: Option<N>, now: Instant, patience: Duration) -> Decided<N> {
+        // One that takes too long is not waited for: what was decided before holds on.
+        let old = || Decided::UpTo(newest);
         let is_enough = self.is_news && self.ended == self.asked && self.known >= newest;
         if let Some(waits) = self.waits {
             let until = waits.since.checked_add(patience).filter(|until| now < *until);
             if self.ended < waits.round {
-                return until;
+                return until.map_or_else(old, Decided::NotBefore);
             }
             self.waits = None;
             if until.is_some() {
@@ -151,15 +153,16 @@ impl<N: Copy + Ord> Rounds<N> {
                     // For those that came meanwhile, who are not waited for.
                     self.ask();
                 }
-                return None;
+                return Decided::UpTo(self.known);
             }
             // What was waited for too long is of then, and not of now.
         } else if is_enough {
             self.is_news = false;
-            return None;
+            return Decided::UpTo(newest);
         }
         self.waits = Some(Waits { since: now, round: self.ask() });
-        now.checked_add(patience).filter(|until| now < *until)
+        let until = now.checked_add(patience).filter(|until| now < *until);
+        until.map_or_else(old, Decided::NotBefore)
     }
 }
 
@@ -172,6 +175,10 @@ mod tests {
     /// Requests, in the order in which they came.
     const FIRST: Option<u32> = Some(1);
     const SECOND: Option<u32> = Some(2);
+
+    fn is_to_come(decided: Decided<u32>) -> bool {
+        matches!(decided, Decided::NotBefore(_))
+    }
 
     /// Decisions whose thread does nothing, and what ends it.
     fn decisions() -> (Decisions<u32>, Arc<Threads>) {
@@ -186,13 +193,13 @@ mod tests {
     fn it_is_waited_for_until_it_has_decided_and_that_is_seen_once() {
         let (decisions, _threads) = decisions();
         let now = Instant::now();
-        let until = Some(now + PATIENCE);
-        assert_eq!(decisions.wait_until(FIRST, now, PATIENCE), until);
+        let until = Decided::NotBefore(now + PATIENCE);
+        assert_eq!(decisions.look(FIRST, now, PATIENCE), until);
         let round = decisions.begin();
-        assert_eq!(decisions.wait_until(FIRST, now, PATIENCE), until, "it is under way");
+        assert_eq!(decisions.look(FIRST, now, PATIENCE), until, "it is under way");
         decisions.end(round, FIRST);
-        assert_eq!(decisions.wait_until(FIRST, now, PATIENCE), None);
-        assert_eq!(decisions.wait_until(FIRST, now, PATIENCE), until, "that was no news any more");
+        assert_eq!(decisions.look(FIRST, now, PATIENCE), Decided::UpTo(FIRST));
+        assert_eq!(decisions.look(FIRST, now, PATIENCE), until, "that was no news any more");
     }
 
     #[test]
@@ -201,35 +208,35 @@ mod tests {
         let now = Instant::now();
         decisions.ask();
         let before = decisions.begin();
-        assert!(decisions.wait_until(FIRST, now, PATIENCE).is_some());
+        assert!(is_to_come(decisions.look(FIRST, now, PATIENCE)));
         decisions.end(before, None);
-        assert!(decisions.wait_until(FIRST, now, PATIENCE).is_some());
+        assert!(is_to_come(decisions.look(FIRST, now, PATIENCE)));
         decisions.end(decisions.begin(), FIRST);
-        assert_eq!(decisions.wait_until(FIRST, now, PATIENCE), None);
+        assert_eq!(decisions.look(FIRST, now, PATIENCE), Decided::UpTo(FIRST));
     }
 
     #[test]
     fn those_that_come_meanwhile_do_not_prolong_the_wait() {
         let (decisions, _threads) = decisions();
         let now = Instant::now();
-        assert!(decisions.wait_until(FIRST, now, PATIENCE).is_some());
+        assert!(is_to_come(decisions.look(FIRST, now, PATIENCE)));
         let round = decisions.begin();
         decisions.ask();
-        assert!(decisions.wait_until(SECOND, now, PATIENCE).is_some());
+        assert!(is_to_come(decisions.look(SECOND, now, PATIENCE)));
         decisions.end(round, FIRST);
-        assert_eq!(decisions.wait_until(SECOND, now, PATIENCE), None);
+        assert_eq!(decisions.look(SECOND, now, PATIENCE), Decided::UpTo(FIRST));
     }
 
     #[test]
     fn there_is_a_round_for_those_that_came_meanwhile() {
         let (decisions, _threads) = decisions();
         let now = Instant::now();
-        assert!(decisions.wait_until(FIRST, now, PATIENCE).is_some());
+        assert!(is_to_come(decisions.look(FIRST, now, PATIENCE)));
         decisions.end(decisions.begin(), FIRST);
-        assert_eq!(decisions.wait_until(SECOND, now, PATIENCE), None);
+        assert_eq!(decisions.look(SECOND, now, PATIENCE), Decided::UpTo(FIRST));
         assert_eq!(decisions.rounds().asked, 2);
         decisions.end(decisions.begin(), SECOND);
-        assert_eq!(decisions.wait_until(SECOND, now, PATIENCE), None);
+        assert_eq!(decisions.look(SECOND, now, PATIENCE), Decided::UpTo(SECOND));
         assert_eq!(decisions.rounds().asked, 2, "and none after that");
     }
 
@@ -242,41 +249,41 @@ mod tests {
             decisions.end(decisions.begin(), newest);
         };
         decide(FIRST);
-        assert_eq!(decisions.wait_until(FIRST, now, PATIENCE), None);
+        assert_eq!(decisions.look(FIRST, now, PATIENCE), Decided::UpTo(FIRST));
         decide(FIRST);
-        assert!(decisions.wait_until(SECOND, now, PATIENCE).is_some(), "they are not");
+        assert!(is_to_come(decisions.look(SECOND, now, PATIENCE)), "they are not");
         decisions.end(decisions.begin(), SECOND);
-        assert_eq!(decisions.wait_until(SECOND, now, PATIENCE), None);
+        assert_eq!(decisions.look(SECOND, now, PATIENCE), Decided::UpTo(SECOND));
         decide(SECOND);
         decisions.ask();
-        assert!(decisions.wait_until(SECOND, now, PATIENCE).is_some(), "more was given back");
+        assert!(is_to_come(decisions.look(SECOND, now, PATIENCE)), "more was given back");
     }
 
     #[test]
     fn one_that_hangs_is_waited_for_once() {
         let (decisions, _threads) = decisions();
         let now = Instant::now();
-        assert!(decisions.wait_until(FIRST, now, PATIENCE).is_some());
+        assert!(is_to_come(decisions.look(FIRST, now, PATIENCE)));
         let round = decisions.begin();
         let just_before = now + PATIENCE - Duration::from_nanos(1);
-        assert!(decisions.wait_until(FIRST, just_before, PATIENCE).is_some());
+        assert!(is_to_come(decisions.look(FIRST, just_before, PATIENCE)));
         for later in [now + PATIENCE, now + 9 * PATIENCE] {
-            assert_eq!(decisions.wait_until(SECOND, later, PATIENCE), None);
+            assert_eq!(decisions.look(SECOND, later, PATIENCE), Decided::UpTo(SECOND));
         }
         // It returns after all, with what was true long ago.
         decisions.end(round, FIRST);
         let later = now + 10 * PATIENCE;
-        assert_eq!(decisions.wait_until(SECOND, later, PATIENCE), Some(later + PATIENCE));
+        assert_eq!(decisions.look(SECOND, later, PATIENCE), Decided::NotBefore(later + PATIENCE));
         decisions.end(decisions.begin(), SECOND);
-        assert_eq!(decisions.wait_until(SECOND, later, PATIENCE), None);
+        assert_eq!(decisions.look(SECOND, later, PATIENCE), Decided::UpTo(SECOND));
     }
 
     #[test]
     fn without_patience_or_a_thread_nothing_is_waited_for() {
         let (patient, _threads) = decisions();
-        assert_eq!(patient.wait_until(FIRST, Instant::now(), Duration::ZERO), None);
+        assert_eq!(patient.look(FIRST, Instant::now(), Duration::ZERO), Decided::UpTo(FIRST));
         let lost = Decisions::default();
         lost.set_thread(Box::new(|| Err(io::ErrorKind::WouldBlock.into())));
-        assert_eq!(lost.wait_until(FIRST, Instant::now(), PATIENCE), None);
+        assert_eq!(lost.look(FIRST, Instant::now(), PATIENCE), Decided::UpTo(FIRST));
     }
 }

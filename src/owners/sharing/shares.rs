@@ -16,6 +16,7 @@ use crate::base::panics::catch;
 use crate::base::threads::{Next, Threads, Wakeup};
 use crate::ledger::waiting::wait_queue::{Ticket, Waiting};
 use crate::owners::node::owner_node::OwnerNode;
+use crate::owners::policies::decisions::Decided;
 use crate::owners::policies::filling::{Demand, fill};
 use crate::owners::policies::policy::{Policy, Share, Sharer};
 use crate::owners::policies::rule::Rule;
@@ -61,13 +62,13 @@ struct Row<'a> {
 }
 
 /// Brings the shares up to date for requests that wait, or has that begun. Never blocks, and calls
-/// nothing foreign. `None` to go on with the shares that are there; otherwise until when it is
-/// worth waiting for new ones. The arbiter is woken when these are there.
+/// nothing foreign. The arbiter is woken when there is more to go by. Shares know nothing of a
+/// request that joins the line later: that one is not to be judged by them, but in the next look.
 pub(crate) fn refresh(
     commons: &Commons,
     waiting: &[Waiting<Wanted>],
     now: Instant,
-) -> Option<Instant> {
+) -> Decided<Ticket> {
     match &commons.options.rule {
         Rule::Greedy => {}
         _ if waiting.is_empty() => {}
@@ -81,10 +82,10 @@ pub(crate) fn refresh(
         }
         Rule::Foreign(_) | Rule::Deciding(_) => {
             let patience = commons.options.policy_patience();
-            return commons.decisions.wait_until(newest(waiting), now, patience);
+            return commons.decisions.look(newest(waiting), now, patience);
         }
     }
-    None
+    Decided::UpTo(newest(waiting))
 }
 
 /// One round of a foreign policy: its shares, and its verdicts on the requests that wait. For the

@@ -94,10 +94,11 @@ fn without_a_request_a_policy_is_not_asked() {
 
 #[test]
 fn a_fair_share_needs_no_round() {
-    let (owner, _, _held) = waits(crate::sharing::FairShare);
+    let (owner, ticket, _held) = waits(crate::sharing::FairShare);
     let waiting = owner.commons().queue.waiting();
     assert_eq!(waiting.len(), 1);
-    assert_eq!(refresh(owner.commons(), &waiting, Instant::now()), None);
+    let decided = refresh(owner.commons(), &waiting, Instant::now());
+    assert_eq!(decided, Decided::UpTo(Some(ticket)));
     assert_eq!(owner.current_share(), Share::new(4 * PAGE, 4 * PAGE));
 }
 

@@ -212,8 +212,9 @@ pub mod config {
 /// ```
 pub mod error {
     pub use crate::base::error::{
-        AllocationKind, AllocationSite, ConfigError, FractionError, Holder, LeakError, LeaseError,
-        OutOfBounds, OwnerError, Reason, ReclaimStatus, Refusal, ReservationError, UnknownWord,
+        AllocationKind, AllocationSite, ConfigError, FractionError, Holder, HugeTlbLimit,
+        LeakError, LeaseError, OutOfBounds, OwnerError, Reason, ReclaimStatus, Refusal,
+        ReservationError, UnknownWord,
     };
 }
 

@@ -7,10 +7,12 @@
 //! seeded       bugs to be planted, to see that a checker reports them
 //! panics       calls of foreign code, which may panic
 //! threads      threads of the library's own, which end with what they work for
+//! safety_nets  whether such a thread looks again although nothing has woken it
 //! limits       the smallest and the largest page, capacity and address space
 //! available    what a capacity was taken from
 //! error/       why a call failed, in numbers and as a sentence
 //! units/       pages, chunks, masks of pages, the size of a page, which level a level is
+//! names        names that callers give, as they are kept and shown
 //! bytes        numbers of bytes: in 64 bits, as sizes, as fractions
 //! members      those that are present, as weak handles that a copy shares
 //! sites        where what is out was allocated, a feature
@@ -27,7 +29,11 @@ pub(crate) mod limits;
 #[cfg(not(offheap_loom))]
 pub(crate) mod members;
 #[cfg(not(offheap_loom))]
+pub(crate) mod names;
+#[cfg(not(offheap_loom))]
 pub(crate) mod panics;
+#[cfg(not(offheap_loom))]
+pub(crate) mod safety_nets;
 pub(crate) mod seeded;
 #[cfg(not(offheap_loom))]
 pub(crate) mod sites;

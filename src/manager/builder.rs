@@ -25,6 +25,7 @@ use crate::owners::sharing::commons::Commons;
 use crate::owners::sharing::options::SharingOptions;
 
 use super::config::capacity::{Capacity, with_source};
+use super::config::refused_region::refused_region;
 use super::memory_manager::{ManagerInner, MemoryManager};
 use super::pressure::gauge::Gauge;
 use super::pressure::level::{SHARES_DEFAULT, check_shares};
@@ -110,8 +111,10 @@ impl MemoryManagerBuilder {
     /// The budget as a fraction, above 0 and at most 1, of the memory that the process may use, as
     /// that is when the manager is built: the smallest of
     ///
-    /// - `memory.max` of its group in cgroup v2, and of every group above it that can be seen,
-    /// - `memory.limit_in_bytes` in cgroup v1, likewise,
+    /// - `memory.max` and `memory.high` of its group in cgroup v2, and of every group above it that
+    ///   can be seen,
+    /// - `memory.limit_in_bytes` in cgroup v1, likewise, and `hierarchical_memory_limit` in
+    ///   `memory.stat`, which counts the groups that cannot be seen, too,
     /// - the RAM of the machine.
     ///
     /// It is not what is free at the moment. The fraction has to leave room for what other
@@ -194,7 +197,7 @@ impl MemoryManagerBuilder {
     /// When the region becomes resident; as pages are touched by default.
     ///
     /// With [`Populate::Eager`], [`build`](Self::build) waits until all of it is, which takes about
-    /// as long as writing it once.
+    /// as long as writing it once. So it does with [`HugePages::HugeTlb`], whatever is named here.
     pub fn populate(mut self, populate: Populate) -> Self {
         self.populate = populate;
         self
@@ -244,7 +247,10 @@ impl MemoryManagerBuilder {
     /// spills through.
     ///
     /// At least a page, and twice the reserve leaves a page of the capacity; 0 by default, for
-    /// none. With a reserve, no more than two owners are called to give memory back at a time.
+    /// none. With a reserve, no more than two owners give memory back at a time, and without one no
+    /// more than four.
+    ///
+    /// A late reclaim loses its part: see [`SpillReserve`](crate::reclaim::SpillReserve).
     pub fn spill_reserve(mut self, bytes: usize) -> Self {
         self.sharing.spill_reserve_bytes = bytes;
         self
@@ -254,7 +260,7 @@ impl MemoryManagerBuilder {
     /// give memory back, however many they are: 5 seconds by default.
     ///
     /// It is also how long one owner is waited for. After a quarter of this time, others are asked
-    /// beside it.
+    /// beside it: see [`Reclaimer`](crate::reclaim::Reclaimer).
     pub fn reclaim_timeout(mut self, timeout: Duration) -> Self {
         self.sharing.reclaim_timeout = timeout;
         self
@@ -263,16 +269,10 @@ impl MemoryManagerBuilder {
     /// How long requests that wait for each other do so before the last of them is refused, with
     /// [`Reason::Deadlock`](crate::error::Reason::Deadlock); a second by default.
     ///
-    /// It is a deadlock if all of this holds for so long, without a change:
-    ///
-    /// - Of what a request waits for, every owner that holds more than its minimum waits in line
-    ///   itself. If none holds more than its minimum, all that hold anything or have a minimum
-    ///   count.
-    /// - The same is true of what these owners wait for.
-    /// - None has anything to give back.
-    ///
-    /// An owner whose threads take longer than this without a change, while one of them waits, is
-    /// better registered as several.
+    /// They wait for each other if all that hold what they lack wait as well, with all their
+    /// handles, and none of them gives. The reason says it in full. Any change of what these owners
+    /// hold begins the time anew. With the feature `tracing`, a warning tells once, after as long,
+    /// of owners that wait, but have other handles.
     pub fn deadlock_timeout(mut self, timeout: Duration) -> Self {
         self.sharing.deadlock_timeout = timeout;
         self
@@ -291,7 +291,7 @@ impl MemoryManagerBuilder {
     ///
     /// # Blocking
     ///
-    /// Only with [`Populate::Eager`]: until the capacity is resident.
+    /// Only with [`Populate::Eager`] or [`HugePages::HugeTlb`]: until the capacity is resident.
     ///
     /// # Errors
     ///
@@ -391,27 +391,14 @@ impl MemoryManagerBuilder {
     fn threads(&self) -> u32 {
         let cores = || thread::available_parallelism().map_or(1, NonZero::get);
         let threads = self.populate_threads.unwrap_or_else(|| match self.populate {
-            Populate::Lazy | Populate::Background => 1,
-            Populate::Eager => u32::try_from(cores()).unwrap_or(1),
+            Populate::Lazy | Populate::Background if self.huge_pages != HugePages::HugeTlb => 1,
+            _ => u32::try_from(cores()).unwrap_or(1),
         });
         threads.clamp(1, POPULATE_THREADS_MAX)
     }
 
     fn off_heap(&self, options: &OffHeapOptions) -> Result<OffHeap, ConfigError> {
-        let capacity_bytes = self.capacity_bytes;
-        OffHeap::new(options).map_err(|source| match options.address_space {
-            _ if self.huge_pages == HugePages::HugeTlb => ConfigError::HugeTlb {
-                needed: options.page_size.bytes_of(options.pages) / os::HUGE_PAGE_BYTES,
-                free: os::free_huge_tlb_pages(),
-                source,
-            },
-            AddressSpace::Exactly(factor) if factor > 1 => {
-                let bytes = options.page_size.bytes_of(options.pages);
-                let address_space_bytes = bytes.saturating_mul(factor as usize);
-                ConfigError::AddressSpace { factor, address_space_bytes, source }
-            }
-            _ => ConfigError::Region { capacity_bytes, source },
-        })
+        OffHeap::new(options).map_err(|source| refused_region(options, self.capacity_bytes, source))
     }
 
     fn address_space(

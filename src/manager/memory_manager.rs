@@ -18,7 +18,7 @@ use crate::owners::owner::Owner;
 use crate::owners::registration::OwnerBuilder;
 use crate::owners::segment::gathered;
 use crate::owners::segment::memory_segment::MemorySegment;
-use crate::owners::sharing::commons::Commons;
+use crate::owners::sharing::commons::{Commons, Noted};
 use crate::owners::sharing::draining::DrainScope;
 use crate::owners::sharing::registry::Snapshot;
 use crate::owners::sharing::shares;
@@ -139,8 +139,13 @@ impl ManagerInner {
 }
 
 impl Above for ManagerInner {
-    fn serve(&self) {
-        self.commons.serve_given();
+    fn serve_from(&self, owner: &OwnerNode) {
+        self.commons.note_given();
+        self.commons.serve_from(Some(owner));
+    }
+
+    fn nudge_arbiter(&self) {
+        self.commons.nudge_arbiter(Noted::CHANGE);
     }
 
     fn enter(&self, owner: &OwnerNode, open: &mut dyn FnMut()) {
@@ -185,6 +190,11 @@ impl MemoryManager {
 
     /// Starts the registration of an owner. The name is for errors and statistics; it need not be
     /// unique.
+    ///
+    /// It may be any text, of a query perhaps. It is kept as it is shown, so that it cannot forge a
+    /// line of a log or another owner's path. Control characters are escaped, as `\n`, and so are
+    /// those that turn the direction of text around, and `/`, `` ` `` and `\`. What is longer than
+    /// 255 bytes then is cut, and ends in `…`. [`Owner::name`] tells what became of it.
     pub fn owner(&self, name: impl AsRef<str>) -> OwnerBuilder {
         OwnerBuilder::new(self.common(), None, name.as_ref().into())
     }
@@ -229,13 +239,13 @@ impl MemoryManager {
     }
 
     /// The bytes that are neither held by an owner nor promised to one as its minimum. What is
-    /// kept at hand counts as free. Looks at all owners and workers.
+    /// kept at hand counts as free. Looks at the owners that may have something at hand.
     ///
     /// Flink: `MemoryManager.availableMemory`.
     ///
     /// # Blocking
     ///
-    /// Takes the lock of the list of owners, as [`leaks`](Self::leaks).
+    /// As [`leaks`](Self::leaks).
     #[must_use]
     pub fn available_bytes(&self) -> usize {
         to_usize(self.inner.commons.registry.free_bytes())
@@ -287,9 +297,9 @@ impl MemoryManager {
     ///
     /// # Blocking
     ///
-    /// Brings back what owners and workers keep at hand, under the lock of the list of owners. It
-    /// waits for threads that are just taking or giving back a page at hand, and for requests in
-    /// flight. None of these waits for memory, or runs foreign code.
+    /// Brings back what owners and workers keep at hand. It waits for threads that are just taking
+    /// or giving back a page at hand, and for requests in flight. None of these waits for memory,
+    /// or runs foreign code.
     ///
     /// # Errors
     ///
@@ -308,8 +318,8 @@ impl MemoryManager {
     ///
     /// # Blocking
     ///
-    /// Takes the lock of the list of owners. A thread that brings back what is at hand, on the way
-    /// to a refusal, has it meanwhile. No foreign code runs under it.
+    /// Takes the lock of the list of owners for a moment, to copy it. No foreign code runs under
+    /// it, and nobody keeps it while waiting for anything else.
     #[must_use]
     pub fn leaks(&self) -> Option<LeakError> {
         self.inner.leaks()

@@ -41,7 +41,7 @@ impl MemoryManager {
             idle_bytes: supply.arena.off_heap().map_or(0, OffHeap::idle_bytes),
             exchanges: residency.exchanges,
             given_back_bytes: residency.given_back_bytes,
-            waiting_requests: commons.queue.waiting().len(),
+            waiting_requests: commons.queue.len(),
             reclaims: commons.reclaims.reclaims(),
             reclaimed_bytes: commons.reclaims.bytes(),
             chunks_per_bin: stock.map(Stock::chunks_per_bin).unwrap_or_default(),
@@ -51,6 +51,11 @@ impl MemoryManager {
 
     /// The bytes of the region that the kernel counts as resident (`Rss` in `/proc/self/smaps`);
     /// `None` in heap mode and where the system does not tell.
+    ///
+    /// The kernel counts page by page, and what moves meanwhile it may count twice: where it was,
+    /// and where a block came by an exchange. So what went back to the system meanwhile is taken
+    /// off, and it is counted up to three times. The result is exact while no exchange or trim is
+    /// at work. Otherwise at least so much was resident at one moment; it is never above what was.
     ///
     /// # Blocking
     ///

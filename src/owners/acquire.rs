@@ -23,6 +23,10 @@ use super::segment::memory_segment::MemorySegment;
 /// when they are first polled. Dropping one leaves the line, and loses neither a page nor the turn
 /// of another request. Owners that can give memory back are asked meanwhile.
 ///
+/// The waker of a future is called, cloned and dropped by threads that give memory back or ask for
+/// it, with nothing locked. What is said of the time that calls take, that `try_*` calls never wait
+/// among it, holds for wakers that do not block. Those of runtimes only note that a task is ready.
+///
 /// A request that could never be granted, whatever others give back, is refused at once. So is one
 /// that is made within a [`Reclaimer`](crate::reclaim::Reclaimer)'s own reclaim, which others wait
 /// for.
@@ -44,7 +48,7 @@ impl Owner {
         count: usize,
     ) -> impl Future<Output = Result<Vec<MemorySegment>, AllocationError>> + Send + 'static + use<>
     {
-        let (owner, place) = (self.clone(), Place::caller());
+        let (owner, place) = (self.for_what_it_holds(), Place::caller());
         async move {
             let Some((bytes, pages)) = owner.pages_wanted(count)? else { return Ok(Vec::new()) };
             let charge = owner.charge(bytes).await;
@@ -69,7 +73,7 @@ impl Owner {
         &self,
         bytes: usize,
     ) -> impl Future<Output = Result<MemorySegment, AllocationError>> + Send + 'static + use<> {
-        let (owner, place) = (self.clone(), Place::caller());
+        let (owner, place) = (self.for_what_it_holds(), Place::caller());
         async move {
             let (bytes, pages) = whole_pages(&owner.requester(Effort::AskOthers), bytes)?;
             let charge = owner.charge(bytes).await;
@@ -93,7 +97,7 @@ impl Owner {
         &self,
         bytes: usize,
     ) -> impl Future<Output = Result<Reservation, ReservationError>> + Send + 'static + use<> {
-        let (owner, place) = (self.clone(), Place::caller());
+        let (owner, place) = (self.for_what_it_holds(), Place::caller());
         async move {
             if owner.is_reserved_at_once(bytes) {
                 return owner.reserve_memory(bytes);
@@ -225,6 +229,6 @@ impl Owner {
         let requester = self.requester(Effort::AskOthers);
         let charge =
             charge.map_err(|denial| ReservationError::new(requester.refused(bytes, denial)))?;
-        Ok(Reservation::of(self.clone(), charge))
+        Ok(Reservation::of(self.for_what_it_holds(), charge))
     }
 }

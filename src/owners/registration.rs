@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 
 use crate::base::bytes::to_usize;
 use crate::base::error::OwnerError;
+use crate::base::names::kept;
 use crate::ledger::budget::{Account, LEVELS_MAX, Parent, Refused};
 use crate::owners::node::owner_node::{Above, OwnerNode};
 use crate::owners::node::sharing_state::{
@@ -69,7 +70,7 @@ impl OwnerBuilder {
             commons,
             above,
             parent,
-            name,
+            name: kept(name),
             minimum_bytes: 0,
             limit_bytes: usize::MAX,
             priority: None,
@@ -149,8 +150,7 @@ impl OwnerBuilder {
     ///
     /// # Blocking
     ///
-    /// Takes the lock of the list of owners: see
-    /// [`MemoryManager::leaks`](crate::MemoryManager::leaks). If the minimum is not free, it first
+    /// Takes the lock of the list of owners for a moment. If the minimum is not free, it first
     /// brings back what is kept at hand. It asks no owner to give memory back.
     ///
     /// # Errors
@@ -200,7 +200,7 @@ impl OwnerBuilder {
             Err(Refused::Closed) => Err(Refused::Closed),
             Err(_) => {
                 // The first in line may want something else by now.
-                commons.serve();
+                commons.serve_from(parent_node.map(|parent| &**parent));
                 commons.drained(DrainScope::Everybody, attempt)
             }
         };
@@ -224,9 +224,10 @@ impl Owner {
     /// Starts the registration of an owner below this one: what it holds, and what it is
     /// guaranteed, counts as held by this one, too, and so by all above.
     ///
-    /// A child keeps its parent registered. There are 16 levels at most.
+    /// A child keeps its parent registered. There are 16 levels at most. For names, see
+    /// [`MemoryManager::owner`](crate::MemoryManager::owner).
     pub fn child(&self, name: impl AsRef<str>) -> OwnerBuilder {
         let common = (Arc::clone(self.commons()), Arc::clone(self.node().above()));
-        OwnerBuilder::new(common, Some(self.clone()), name.as_ref().into())
+        OwnerBuilder::new(common, Some(self.for_what_it_holds()), name.as_ref().into())
     }
 }

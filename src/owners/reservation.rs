@@ -36,7 +36,7 @@ impl Owner {
     /// If the budget or the limit has less left, or the manager has been shut down.
     #[track_caller]
     pub fn reserve_memory(&self, bytes: usize) -> Result<Reservation, ReservationError> {
-        let mut reservation = Reservation::empty(self.clone());
+        let mut reservation = Reservation::empty(self.for_what_it_holds());
         reservation.grow_with(bytes, Effort::AskOthers)?;
         Ok(reservation)
     }
@@ -48,7 +48,7 @@ impl Owner {
     /// As [`reserve_memory`](Self::reserve_memory).
     #[track_caller]
     pub fn try_reserve_memory(&self, bytes: usize) -> Result<Reservation, ReservationError> {
-        let mut reservation = Reservation::empty(self.clone());
+        let mut reservation = Reservation::empty(self.for_what_it_holds());
         reservation.grow_with(bytes, Effort::TakeFree)?;
         Ok(reservation)
     }
@@ -133,7 +133,7 @@ impl Reservation {
         if bytes < size {
             if let Some(charge) = &mut self.charge {
                 let awaited = charge.shrink(bytes);
-                self.owner.commons().serve_if(awaited);
+                self.owner.node().serve_if(awaited);
             }
             self.untrack();
             return bytes;

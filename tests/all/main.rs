@@ -6,11 +6,15 @@ mod admission;
 #[cfg(feature = "track-allocations")]
 mod allocation_sites;
 #[cfg(test)]
+mod asking;
+#[cfg(test)]
 mod capacities;
 #[cfg(test)]
 mod churn;
 #[cfg(test)]
 mod conflicts;
+#[cfg(test)]
+mod contradictions;
 #[cfg(test)]
 mod deadlocks;
 #[cfg(test)]
@@ -40,8 +44,12 @@ mod hostile;
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
 mod huge_tlb;
 #[cfg(test)]
+mod line;
+#[cfg(test)]
 #[cfg(feature = "metrics")]
 mod metered;
+#[cfg(test)]
+mod names;
 #[cfg(test)]
 mod owners;
 #[cfg(test)]
@@ -92,5 +100,7 @@ mod waiting;
 mod words;
 #[cfg(test)]
 mod workers;
+#[cfg(test)]
+mod zero_routes;
 #[cfg(test)]
 mod zeroing;

@@ -22,11 +22,11 @@ const HOUSE: &[Floor] = &[
         rooms: &[
             "sync",
             "seeded",
-            "panics threads",
+            "panics threads safety_nets",
             "limits",
             "available",
             "error",
-            "bytes units members",
+            "bytes members names units",
             "events sites",
         ],
     },
@@ -43,7 +43,10 @@ const HOUSE: &[Floor] = &[
             "handles",
         ],
     },
-    Floor { folder: "memory", rooms: &["mode", "os", "block process_heap", "region", "arena"] },
+    Floor {
+        folder: "memory",
+        rooms: &["mode", "os", "block process_heap", "departures region", "arena"],
+    },
     Floor {
         folder: "owners",
         rooms: &[
@@ -52,8 +55,9 @@ const HOUSE: &[Floor] = &[
             "segment",
             "sharing",
             "request",
+            "deciding",
             "arbiter",
-            "owner allocation acquire reservation worker holdings",
+            "owner allocation acquire reservation worker worker_node holdings",
             "reclaim registration",
             "scratch",
             "paged",

@@ -96,6 +96,23 @@ pub enum Reason {
     /// It waited in line until its timeout was over.
     TimedOut,
     /// All owners that hold memory wait for more, and this request came last.
+    ///
+    /// It is a deadlock if all of this holds for the `deadlock_timeout` of the manager, without a
+    /// change:
+    ///
+    /// - Of what a request waits for, every owner that holds more than its minimum waits in line
+    ///   itself. If none holds more than its minimum, all that hold anything or have a minimum
+    ///   count.
+    /// - Each waits with all it has: as many of its requests are in line as it has handles. Clones
+    ///   of [`Owner`](crate::Owner) and workers are handles. What only holds memory is none:
+    ///   segments, reservations, holdings, scratches and page writers, nor is a future that waits.
+    /// - The same is true of what these owners wait for.
+    /// - None has anything to give back: it was asked, or cannot be. One that looks for itself does
+    ///   not look while all its handles wait. A call that is under way is waited for until it is
+    ///   late.
+    ///
+    /// An owner with another handle may have a thread at work, so nobody is refused on account of
+    /// it. Threads that share a handle by reference count as one: give each its own.
     Deadlock,
     /// The scratch would pass its own limit.
     ScratchLimit {
@@ -204,6 +221,9 @@ pub struct Refusal {
     pub available_bytes: usize,
     /// The bytes that the owner held itself, without those of the owners below it.
     pub owner_used_bytes: usize,
+    /// The bytes that counted against the owner's limit: what it held and what it was promised,
+    /// with all owners below it.
+    pub owner_total_bytes: usize,
     /// The owner's limit in bytes.
     pub owner_limit_bytes: usize,
     /// The manager's capacity in bytes.
@@ -229,6 +249,31 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// The same, with numbers that agree. They are read one after the other, while others come and
+    /// go. So where what was read later contradicts what the request was refused for, it gives way.
+    /// `free` is what was left under the limit or of the budget when it was refused for that.
+    pub(crate) fn agreeing(mut self, free: Option<usize>) -> Self {
+        let too_little = self.requested_bytes.saturating_sub(1);
+        match (&mut self.reason, &mut self.parent) {
+            (Reason::Budget, _) => self.available_bytes = self.available_bytes.min(too_little),
+            (Reason::OwnerLimit, _) => {
+                self.available_bytes = self.available_bytes.min(too_little);
+                self.owner_total_bytes = self.owner_limit_bytes.saturating_sub(free.unwrap_or(0));
+            }
+            (Reason::ParentLimit, Some(parent)) => {
+                self.available_bytes = self.available_bytes.min(too_little);
+                parent.used_bytes = parent.limit_bytes.saturating_sub(free.unwrap_or(0));
+            }
+            (Reason::Fragmented { largest_free_block_bytes }, _) => {
+                // It had all that it asked for, but not in one piece.
+                self.available_bytes = self.available_bytes.max(self.requested_bytes);
+                *largest_free_block_bytes = (*largest_free_block_bytes).min(too_little);
+            }
+            _ => {}
+        }
+        self
+    }
+
     /// Whether the request can succeed once memory was given back: by the caller that spills, for
     /// example. It cannot if it is more than the owner, or an owner above it, may ever hold.
     #[must_use]
@@ -262,7 +307,7 @@ impl Display for Refusal {
                 write!(f, "that is above its limit of {} bytes", self.owner_limit_bytes)?;
             }
             Reason::OwnerLimit => {
-                write!(f, "it holds {} bytes ", self.owner_used_bytes)?;
+                write!(f, "it holds {} bytes ", self.owner_total_bytes)?;
                 write!(f, "of its limit of {} bytes", self.owner_limit_bytes)?;
             }
             Reason::ParentLimit => match &self.parent {
@@ -281,6 +326,10 @@ impl Display for Refusal {
             Reason::OthersWait => {
                 write!(f, "others wait in line for the {available_bytes} of {capacity_bytes} ")?;
                 f.write_str("bytes that are free")?;
+            }
+            Reason::TimedOut if available_bytes >= requested_bytes => {
+                write!(f, "{}, and others wait for the {available_bytes} of ", self.reason)?;
+                write!(f, "{capacity_bytes} bytes that are free, or these came too late")?;
             }
             Reason::Policy | Reason::TimedOut => {
                 write!(f, "{}, {available_bytes} of {capacity_bytes} bytes ", self.reason)?;

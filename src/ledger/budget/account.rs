@@ -66,13 +66,14 @@ impl Account {
     }
 
     /// Ends the guarantee: the minimum goes back to `parent` at once, or with the last byte that is
-    /// held. Nothing may be taken any more.
+    /// held. Nothing may be taken any more. A second time does nothing.
     pub fn close(&self, parent: &impl Parent) -> HasWaiters {
         // ORDERING: Acquire. Pairs with the Release in `give_back`: the memory of the minimum was
         // given back before, and is passed on with the credit below.
         let old = self.word.fetch_or(AccountWord::closed().into_bits(), Ordering::Acquire);
-        match AccountWord::from_bits(old).reserved_bytes() {
-            0 => parent.release(self.minimum()),
+        let old = AccountWord::from_bits(old);
+        match old.reserved_bytes() {
+            0 if !old.is_closed() => parent.release(self.minimum()),
             _ => HasWaiters::NO,
         }
     }
@@ -82,21 +83,19 @@ impl Account {
         &self.drainers
     }
 
-    /// Whether the allowance is shut and there is plenty again. Then it is to be opened, once
-    /// drainers find it.
+    /// Whether the allowance is to be opened, once drainers find it: there is plenty again.
     #[must_use]
     pub fn may_open_allowance(&self, parent: &impl Parent) -> bool {
         self.allowance.may_open(parent)
     }
 
-    /// Lets the allowance be used, if there is plenty. Drainers find it from before this call on.
+    /// Lets the allowance be used, if there is plenty. Drainers found it before.
     pub fn open_allowance(&self, parent: &impl Parent) -> HasWaiters {
         self.allowance.open(parent)
     }
 
     /// Gives the allowance back to `parent`, from which everything is taken until all drainers have
-    /// let go of it and there is plenty again. `None` if so many have it that one more cannot be
-    /// counted: they let go of it soon.
+    /// let go of it and there is plenty again; `None` if one more drainer cannot be counted.
     pub fn collect_allowance(&self, parent: &impl Parent) -> Option<HasWaiters> {
         self.allowance.hold(parent)
     }
@@ -147,6 +146,15 @@ impl Account {
         self.limit.load(Ordering::Relaxed)
     }
 
+    /// The bytes that may be left of the guaranteed ones: all of them while a request is in flight,
+    /// which may hold some and fail.
+    #[must_use]
+    pub fn unused_minimum(&self) -> u64 {
+        let (word, minimum) = (self.word(), self.minimum());
+        let used = if word.has_in_flight() { 0 } else { word.reserved_bytes() };
+        minimum.saturating_sub(used)
+    }
+
     /// The bytes it could take at a moment at which no request is in flight at its parent.
     #[must_use]
     pub fn settled_free_bytes(&self, parent: &impl Parent) -> u64 {
@@ -163,7 +171,7 @@ impl Account {
         (guaranteed + parent_bytes).min(self.limit().saturating_sub(used))
     }
 
-    /// The bytes it could take now; `None` while nothing is to be kept at hand: see [`Parent`].
+    /// The bytes it could take now; `None` while nothing is to be kept at hand: as [`Parent`].
     #[must_use]
     pub fn free_bytes(&self, parent: &impl Parent) -> Option<u64> {
         let free = self.free_bytes_with(parent.free_bytes()?, 0);
@@ -345,7 +353,11 @@ impl Account {
             if word.is_closed() {
                 return Err(Refused::Closed);
             }
-            if word.is_awaited() && turn.yields() && share > 0 {
+            // A request in flight that fails may give back what is within the minimum. That is
+            // nobody's turn.
+            let may_be_promised = minimum > 0 && word.has_in_flight();
+            let is_others_turn = word.is_awaited() && turn.yields() && share > 0;
+            if is_others_turn && !may_be_promised {
                 return Err(Refused::Turn { level: 0 }.unless_closed(parent));
             }
             // A limit of all there is never refuses before the parent does.
@@ -355,7 +367,7 @@ impl Account {
                 // One word says it all, at one moment (Protocol, 2).
                 return Err(Refused::Account { free, level: 0 }.unless_closed(parent));
             }
-            if !within_limit || word.is_crowded() {
+            if is_others_turn || !within_limit || word.is_crowded() {
                 patience.wait();
                 continue;
             }
@@ -363,12 +375,15 @@ impl Account {
                 Ok(source) => source,
                 // What the account needs of its parent depends on what it holds, if it has a
                 // minimum. Then the refusal stands if it held the same all the while.
-                Err(refused)
-                    if minimum == 0 || refused == Refused::Closed || self.word() == word =>
-                {
-                    return Err(refused);
+                Err(refused) if minimum == 0 || refused == Refused::Closed => return Err(refused),
+                Err(refused) => {
+                    let is_turn = matches!(refused, Refused::Turn { .. });
+                    if self.word() == word && !(is_turn && may_be_promised) {
+                        return Err(refused);
+                    }
+                    patience.wait();
+                    continue;
                 }
-                Err(_) => continue,
             };
             match self.word.compare_exchange(
                 word.into_bits(),

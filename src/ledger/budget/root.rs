@@ -171,8 +171,8 @@ impl Parent for Budget {
 
     fn free_bytes(&self) -> Option<u64> {
         let word = self.word();
-        let is_spoken_for = word.is_awaited() || word.is_closed() || self.drainers.are_any();
-        (!is_spoken_for).then(|| word.free_bytes(self.limit))
+        let is_kept_back = word.is_awaited() || word.is_closed() || self.drainers.are_any();
+        (!is_kept_back).then(|| word.free_bytes(self.limit))
     }
 
     fn settled_free_bytes(&self) -> u64 {

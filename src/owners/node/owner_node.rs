@@ -15,9 +15,12 @@ use super::supply::Supply;
 
 /// What an owner has done above it, now and then: never on the way to a page that is at hand.
 pub(crate) trait Above: Send + Sync {
-    /// Serves those that wait for memory. Not to be called with anything locked or in hand, since
-    /// those that are served are woken.
-    fn serve(&self);
+    /// Serves those that wait at the levels from this owner's account up to the budget. Not to be
+    /// called with anything locked or in hand, since those that are served are woken.
+    fn serve_from(&self, owner: &OwnerNode);
+
+    /// Has the arbiter look again if requests wait: something has changed that it goes by.
+    fn nudge_arbiter(&self);
 
     /// Has drainers look for what `owner` keeps at hand from now on. Then calls `open`, which looks
     /// whether drainers are at work, and else opens something. A drainer that comes meanwhile waits
@@ -235,10 +238,14 @@ impl OwnerNode {
         &self.above
     }
 
-    /// Serves the line, if a request waits for what was just given back.
+    /// Serves its levels, if a request waits for what it just gave back.
     pub(crate) fn serve_if(&self, awaited: HasWaiters) {
         if awaited.is_yes() {
-            self.above.serve();
+            self.above.serve_from(self);
+            let is_asked = |owner: &Self| owner.sharing.reclaim.asked().requested_bytes() > 0;
+            if self.ancestry().any(is_asked) {
+                self.above.nudge_arbiter();
+            }
         }
     }
 
@@ -275,6 +282,14 @@ impl OwnerNode {
         std::iter::successors(Some(self), |owner| owner.parent().map(|parent| &**parent))
     }
 
+    /// What it and those above it are guaranteed and do not use: it can have that beside what the
+    /// budget has.
+    pub(crate) fn guaranteed_bytes(&self) -> u64 {
+        let unused =
+            |owner: &Self| owner.account.minimum().saturating_sub(owner.account.used_bytes());
+        self.ancestry().map(unused).sum()
+    }
+
     /// How many levels there are from it up to the budget's.
     pub(crate) fn levels(&self) -> u32 {
         u32::try_from(self.ancestry().count()).unwrap_or(u32::MAX)
@@ -283,11 +298,6 @@ impl OwnerNode {
     /// The one at a level above it, as refusals count them; `None` if that is the budget's.
     pub(crate) fn ancestor(&self, level: u32) -> Option<&Self> {
         self.ancestry().nth(level as usize)
-    }
-
-    /// Whether it is `other` or below it.
-    pub(crate) fn is_below(&self, other: &Self) -> bool {
-        self.ancestry().any(|owner| owner.is(other))
     }
 
     /// Whether both are the same owner.

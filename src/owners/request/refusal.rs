@@ -38,13 +38,19 @@ impl Requester<'_> {
     /// A refusal in numbers. Others are looked at only if they are named.
     pub(crate) fn refused(&self, requested_bytes: usize, denial: Denial) -> Refusal {
         let (registry, mut parent) = (&self.commons.registry, None);
-        let Holder { path, used_bytes, minimum_bytes, limit_bytes, .. } = holder(self.node);
-        let left_of_limit = limit_bytes.saturating_sub(used_bytes);
+        let Holder { path, used_bytes, limit_bytes, .. } = holder(self.node);
+        let free_then = match &denial {
+            Denial::Refused(Refused::Budget { free } | Refused::Account { free, .. }) => {
+                Some(to_usize(*free))
+            }
+            _ => None,
+        };
         let available_bytes = || registry.available_bytes_of(self.node);
         let (available_bytes, reason) = match denial {
             Denial::Refused(Refused::Budget { free }) => {
-                let guaranteed = minimum_bytes.saturating_sub(used_bytes);
-                ((to_usize(free) + guaranteed).min(left_of_limit), Reason::Budget)
+                // The limits leave more, or one of them would have refused it.
+                let free = free.saturating_add(self.node.guaranteed_bytes());
+                (to_usize(free), Reason::Budget)
             }
             Denial::Refused(Refused::Account { free, level: 0 }) => {
                 (registry.available_bytes_up_to(self.node, free), Reason::OwnerLimit)
@@ -66,6 +72,7 @@ impl Requester<'_> {
             requested_bytes,
             available_bytes,
             owner_used_bytes: used_bytes,
+            owner_total_bytes: to_usize(self.node.account().used_bytes()),
             owner_limit_bytes: limit_bytes,
             capacity_bytes: to_usize(self.supply().budget.limit()),
             reason,
@@ -77,6 +84,7 @@ impl Requester<'_> {
             other_holders: largest.others,
             other_holders_bytes: largest.others_bytes,
         };
+        let refusal = refusal.agreeing(free_then);
         events::refused(&refusal);
         refusal
     }

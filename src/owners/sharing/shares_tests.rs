@@ -111,11 +111,11 @@ fn a_policy_that_decides_grants_is_asked_again_when_something_was_given_back() {
         assert_eq!(commons.decisions.rounds_asked(), 0);
         {
             let _deciding = Deciding::new();
-            commons.serve_if(HasWaiters::YES);
+            owner.node().serve_if(HasWaiters::YES);
         }
-        commons.serve_if(HasWaiters::NO);
+        owner.node().serve_if(HasWaiters::NO);
         assert_eq!(commons.decisions.rounds_asked(), 0, "by itself, or for nobody");
-        commons.serve_if(HasWaiters::YES);
+        owner.node().serve_if(HasWaiters::YES);
         assert_eq!(commons.decisions.rounds_asked(), u64::from(decides_grants));
     }
 }

@@ -172,7 +172,7 @@ impl Snapshot {
         owner.cached_bytes()
     }
 
-    /// For each owner, in their order, the bytes of free pages that it and its workers keep at hand.
+    /// The same of each owner, in their order.
     pub(crate) fn cached_bytes(&self) -> Vec<usize> {
         let may_be_open = self.open.may_be_open();
         let cached = |owner: &Arc<OwnerNode>| match may_be_open.includes(owner) {

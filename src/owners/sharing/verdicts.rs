@@ -52,7 +52,7 @@ pub(super) fn decide_grants(commons: &Commons, waiting: &[Waiting<Wanted>], now:
         let question = Question {
             owner,
             bytes,
-            waits_for: Some(request.waits_for(now)),
+            waits_for: Some(now.saturating_duration_since(request.since())),
             admitted: (*by_this, by_all),
         };
         let look = || looked.get_or_init(|| survey(commons, None)).with(&admitted.get());

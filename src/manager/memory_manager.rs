@@ -7,15 +7,18 @@ use std::sync::{Arc, Weak};
 
 use crate::base::available::CapacitySource;
 use crate::base::bytes::{fraction_of, to_usize};
-use crate::base::error::{FractionError, Holder, LeakError};
+use crate::base::error::{FractionError, Holder, LeakError, SegmentError};
 use crate::base::events;
 use crate::base::threads::Threads;
+use crate::memory::block::Block;
 use crate::memory::mode::MemoryMode;
 use crate::owners::arbiter::rounds;
-use crate::owners::node::owner_node::{Above, OwnerNode};
+use crate::owners::node::account_count::OwnerPointer;
+use crate::owners::node::owner_node::{Above, Effort, OwnerNode};
 use crate::owners::node::supply::Supply;
 use crate::owners::owner::Owner;
 use crate::owners::registration::OwnerBuilder;
+use crate::owners::request::requester::Requester;
 use crate::owners::segment::gathered;
 use crate::owners::segment::memory_segment::MemorySegment;
 use crate::owners::sharing::commons::{Commons, Noted};
@@ -150,6 +153,18 @@ impl Above for ManagerInner {
 
     fn enter(&self, owner: &OwnerNode, open: &mut dyn FnMut()) {
         self.commons.registry.enter(owner, open);
+    }
+
+    fn extend(
+        &self,
+        owner: &Arc<OwnerNode>,
+        block: &Block,
+        bytes: usize,
+        effort: Effort,
+    ) -> Result<Block, SegmentError> {
+        let grant = Requester::new(owner, &self.commons, effort).extend(block, bytes)?;
+        let _: OwnerPointer = grant.charge.into_owner();
+        Ok(grant.block)
     }
 }
 

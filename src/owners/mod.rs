@@ -88,7 +88,7 @@ pub(crate) mod paged;
 pub(crate) mod policies;
 pub(crate) mod reclaim;
 pub(crate) mod registration;
-mod request;
+pub(crate) mod request;
 pub(crate) mod reservation;
 pub(crate) mod scratch;
 pub(crate) mod segment;

@@ -72,8 +72,12 @@ mod reclaiming;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod reservations;
+#[cfg(test)]
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
 mod residency;
+#[cfg(test)]
+mod resizing;
 #[cfg(test)]
 mod scratch;
 #[cfg(test)]

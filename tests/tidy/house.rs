@@ -38,6 +38,7 @@ const HOUSE: &[Floor] = &[
             "free_list",
             "stock",
             "at_hand",
+            "overdraft",
             "budget",
             "waiting",
             "handles",

@@ -233,17 +233,16 @@ impl<R: Request> Line<R> {
     fn next(&self, chain: &[LevelId], refusing: u32, last: Option<Order>) -> Option<Order> {
         let mut next = first_after(&self.newcomers, last);
         let mut found = |request: Option<Order>| next = [next, request].into_iter().flatten().min();
-        // What may be left of promises, from this level up.
-        let mut unused = 0_u64;
-        for (at, level) in chain.iter().enumerate().rev() {
+        for (at, level) in chain.iter().enumerate() {
             let Some(queue) = self.queues.get(*level) else { continue };
             if refusing & 1 << at == 0 {
                 found(queue.next_refused(last));
             }
+            // What promises together are enough for is found at the topmost one that has anything
+            // left: what it needs there is what all of those below are too small for.
             let left = queue.any_promised().map_or(0, |one| self.unused_minimum(one, *level));
-            unused = unused.saturating_add(left);
             if left > 0 {
-                found(queue.next_promised(unused, last));
+                found(queue.next_promised(left, last));
             }
         }
         next

@@ -258,7 +258,7 @@ impl Run {
             0..=1 => self.leave(),
             2 => self.end_one(),
             3 if self.shape.has_ranks => self.rank(),
-            4 if self.shape.waiting < 100 => self.serve_all(),
+            4 if self.shape.waiting < 1_000 => self.serve_all(),
             5..=6 => self.take(),
             _ => self.give_back(),
         }
@@ -423,6 +423,15 @@ fn few_that_wait_are_served_as_the_plain_model_says() {
     for (has_minimums, has_ranks) in [(false, false), (false, true), (true, false), (true, true)] {
         let shape = Shape { owners: 6, waiting: 12, has_minimums, has_ranks, events: 400 };
         run(shape, events() / 5);
+    }
+}
+
+#[test]
+fn hundreds_that_wait_are_served_as_the_plain_model_says() {
+    for has_minimums in [false, true] {
+        let shape =
+            Shape { owners: 40, waiting: 200, has_minimums, has_ranks: true, events: 2_000 };
+        run(shape, events() / 25);
     }
 }
 

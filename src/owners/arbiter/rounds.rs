@@ -253,3 +253,7 @@ pub(crate) fn start<M>(
         Some(catch(|| arbiter.look(&commons)).unwrap_or(Next::After(PANIC_PAUSE)))
     })
 }
+
+#[cfg(test)]
+#[path = "rounds_tests.rs"]
+mod tests;

@@ -4,14 +4,25 @@ use std::fmt::Write;
 use std::panic::RefUnwindSafe;
 use std::sync::{Arc, OnceLock, Weak};
 
+use crate::base::error::SegmentError;
 use crate::base::members::{Members, Roll};
 use crate::base::sync::{AtomicU64, Lock, Ordering, Rank};
 use crate::ledger::budget::{Account, Budget, HasWaiters};
+use crate::ledger::overdraft::Overdraft;
 use crate::memory::block::Block;
 
 use super::page_source::OwnerPages;
 use super::sharing_state::SharingState;
 use super::supply::Supply;
+
+/// What is done for a request that does not fit what is free.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Effort {
+    /// Nothing: it gets what is free, wherever that is kept at hand.
+    TakeFree,
+    /// Owners that could give memory back are asked for it, and waited for within a bound.
+    AskOthers,
+}
 
 /// What an owner has done above it, now and then: never on the way to a page that is at hand.
 pub(crate) trait Above: Send + Sync {
@@ -26,6 +37,16 @@ pub(crate) trait Above: Send + Sync {
     /// whether drainers are at work, and else opens something. A drainer that comes meanwhile waits
     /// for that.
     fn enter(&self, owner: &OwnerNode, open: &mut dyn FnMut());
+
+    /// The `bytes` right behind `block`, which is of `owner`, in whole pages. The account of
+    /// `owner` holds the size of what is returned, for the caller to give back with it.
+    fn extend(
+        &self,
+        owner: &Arc<OwnerNode>,
+        block: &Block,
+        bytes: usize,
+        effort: Effort,
+    ) -> Result<Block, SegmentError>;
 }
 
 /// What all handles and segments of an owner share.
@@ -48,6 +69,8 @@ pub(crate) struct OwnerNode {
     name: Arc<str>,
     /// Whether its bytes are those of the spill reserve.
     is_of_reserve: bool,
+    /// The bytes that it holds itself beyond a limit.
+    overdraft: Overdraft,
     /// A handle on itself.
     itself: Weak<Self>,
     supply: Arc<Supply>,
@@ -77,6 +100,7 @@ impl OwnerNode {
             entered: AtomicU64::new(0),
             is_of_reserve: false,
             account: account.with_allowance(supply.cache_limits.quantum_bytes),
+            overdraft: Overdraft::none(),
             sharing,
             pages: OwnerPages::new(&supply.arena),
             supply,
@@ -97,6 +121,7 @@ impl OwnerNode {
             entered: AtomicU64::new(0),
             is_of_reserve: true,
             account,
+            overdraft: Overdraft::none(),
             sharing: SharingState::default(),
             pages: OwnerPages::new(&self.supply.arena),
             supply: Arc::clone(&self.supply),
@@ -217,6 +242,30 @@ impl OwnerNode {
     #[inline]
     pub(crate) fn account(&self) -> &Account {
         &self.account
+    }
+
+    /// The bytes that it holds itself beyond a limit.
+    pub(crate) fn overdrawn_bytes(&self) -> u64 {
+        self.overdraft.bytes()
+    }
+
+    /// Counts `bytes` that it holds beyond a limit, as far as they can be counted, here and at all
+    /// levels above; returns how many were.
+    pub(crate) fn overdraw(&self, bytes: u64) -> u64 {
+        let counted = self.budget().overdraw(bytes);
+        let lineage: Vec<_> = self.ancestry().collect();
+        lineage.into_iter().rev().for_each(|owner| owner.account.overdraft().add(counted));
+        self.overdraft.add(counted);
+        counted
+    }
+
+    /// Takes `bytes` off that it held beyond a limit, here and at all levels above.
+    pub(crate) fn pay_overdraft(&self, bytes: u64) -> HasWaiters {
+        self.overdraft.pay(bytes);
+        let pay =
+            |awaited: HasWaiters, owner: &Self| awaited.or(owner.account.pay_overdraft(bytes));
+        let awaited = self.ancestry().fold(HasWaiters::NO, pay);
+        awaited.or(self.budget().pay_overdraft(bytes))
     }
 
     /// The single pages that it keeps at hand.

@@ -37,7 +37,7 @@ impl Requester<'_> {
     }
 
     /// The same, after a first attempt.
-    fn unless_cached_after<T>(
+    pub(super) fn unless_cached_after<T>(
         &self,
         first: Result<T, Denial>,
         attempt: impl Fn() -> Result<T, Denial>,

@@ -115,8 +115,8 @@ fn pass(total: u128, from: Slope, bends: &mut [Bend]) -> (&[Bend], Slope) {
     (&bends[..low], slope)
 }
 
-/// Where a demand begins and ends to get more; nowhere if its minimum is all it demands. One without
-/// a minimum begins where all do.
+/// Where a demand begins and ends to get more; nowhere if its minimum is all it demands. One
+/// without a minimum begins where all do.
 fn bends_of(peer: usize, demand: Demand) -> impl Iterator<Item = Bend> {
     let Demand { minimum, bytes, weight, .. } = demand;
     let bend = move |(bytes, is_end)| Bend { bytes, weight, peer, is_end };

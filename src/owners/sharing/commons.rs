@@ -188,8 +188,8 @@ impl Commons {
         }
     }
 
-    /// Something was given back, of which the policy may admit more. What a policy gives back itself
-    /// is no reason to ask it again.
+    /// Something was given back, of which the policy may admit more. What a policy gives back
+    /// itself is no reason to ask it again.
     pub(crate) fn note_given(&self) {
         if self.options.rule.deciding().is_some() && !is_deciding() {
             self.decisions.ask();

@@ -28,8 +28,8 @@ struct Question<'a> {
 /// What the policy says to a request that does not wait, on this thread.
 pub(crate) fn verdict(commons: &Commons, owner: &Arc<OwnerNode>, bytes: u64) -> Verdict {
     match commons.options.rule.deciding() {
-        // What a policy takes itself it is not asked about, nor what is promised, as all of the spill
-        // reserve is.
+        // What a policy takes itself it is not asked about, nor what is promised, as all of the
+        // spill reserve is.
         Some(policy) if !is_deciding() && !owner.has_minimum_for(bytes) => {
             let question = Question { owner, bytes, waits_for: None, admitted: (0, 0) };
             question.put(commons, &**policy, &|| survey(commons, Some(owner)))

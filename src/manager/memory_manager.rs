@@ -21,10 +21,10 @@ use crate::owners::registration::OwnerBuilder;
 use crate::owners::request::requester::Requester;
 use crate::owners::segment::gathered;
 use crate::owners::segment::memory_segment::MemorySegment;
+use crate::owners::shares::levels;
 use crate::owners::sharing::commons::{Commons, Noted};
 use crate::owners::sharing::draining::DrainScope;
 use crate::owners::sharing::registry::Snapshot;
-use crate::owners::sharing::shares;
 
 use super::pressure::gauge::Gauge;
 use super::resources::table::SharedResources;
@@ -116,7 +116,7 @@ impl ManagerInner {
         let weak = Arc::downgrade(self);
         self.commons.decisions.set_thread(Box::new(move || {
             let manager = weak.upgrade().ok_or(io::ErrorKind::NotFound)?;
-            shares::start(&manager.threads, Self::looked_up(&weak))
+            levels::start(&manager.threads, Self::looked_up(&weak))
         }));
     }
 

@@ -9,6 +9,7 @@
 //! arbiter/   has owners asked to give back, and ends waits in vain
 //! deciding/  which owners are asked, in what order; which requests wait in vain: numbers only
 //! request/   from bytes to memory: charge, find, ask, refuse
+//! shares/    what each owner gets when there is not enough, as the policy says
 //! sharing/   all owners together: which are there, what they hold, which is served next
 //! segment/   what a caller holds: bytes, with checked access at any offset      unsafe
 //! node/      one owner inside: its account, its place in the tree, its pages    unsafe
@@ -92,6 +93,7 @@ pub(crate) mod request;
 pub(crate) mod reservation;
 pub(crate) mod scratch;
 pub(crate) mod segment;
+pub(crate) mod shares;
 pub(crate) mod sharing;
 pub(crate) mod worker;
 mod worker_node;

@@ -55,6 +55,7 @@ const HOUSE: &[Floor] = &[
             "node",
             "segment",
             "sharing",
+            "shares",
             "request",
             "deciding",
             "arbiter",

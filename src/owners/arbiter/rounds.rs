@@ -20,9 +20,9 @@ use crate::base::{events, safety_nets};
 use crate::ledger::waiting::wait_queue::WaitEnd;
 use crate::owners::node::owner_node::OwnerNode;
 use crate::owners::policies::decisions::Decided;
+use crate::owners::shares::levels::refresh;
 use crate::owners::sharing::commons::{Commons, Noted};
 use crate::owners::sharing::queue::{Wanted, wake_all};
-use crate::owners::sharing::shares::refresh;
 use crate::owners::sharing::this_thread::{Managers, become_arbiter};
 
 use super::calls::{Calls, NotBegun};

@@ -13,10 +13,10 @@ use crate::ledger::waiting::wait_queue::Ticket;
 use crate::owners::node::charge::Charge;
 use crate::owners::node::owner_node::OwnerNode;
 use crate::owners::policies::admission::Verdict;
+use crate::owners::shares::verdicts::verdict;
 use crate::owners::sharing::commons::Commons;
 use crate::owners::sharing::queue::{WaitMode, Wanted, wake_waiting};
 use crate::owners::sharing::this_thread::{is_arbiter, is_within_reclaim};
-use crate::owners::sharing::verdicts::verdict;
 
 use super::denial::Denial;
 use super::requester::{Effort, Requester};

@@ -1,8 +1,6 @@
 //! All owners together: which are there, what they hold, and which request is served next.
 //!
 //! ```text
-//! shares        what each owner may claim, level by level in the tree
-//! verdicts      what the policy says to requests that are about to be granted
 //! commons       what all owners of a manager have in common, out of the parts below
 //! queue         the requests that wait for memory, and how they are served
 //! draining      what is kept at hand is brought back before a request is refused
@@ -15,7 +13,5 @@ pub(crate) mod draining;
 pub(crate) mod options;
 pub(crate) mod queue;
 pub(crate) mod registry;
-pub(crate) mod shares;
 pub(crate) mod this_thread;
 pub(crate) mod usage;
-pub(crate) mod verdicts;

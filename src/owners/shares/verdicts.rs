@@ -12,9 +12,9 @@ use crate::owners::node::owner_node::OwnerNode;
 use crate::owners::policies::admission::{Admission, Survey, Verdict};
 use crate::owners::policies::policy::Policy;
 
-use super::commons::Commons;
-use super::queue::Wanted;
-use super::this_thread::{Deciding, is_deciding};
+use crate::owners::sharing::commons::Commons;
+use crate::owners::sharing::queue::Wanted;
+use crate::owners::sharing::this_thread::{Deciding, is_deciding};
 
 /// A request that the policy is asked about.
 struct Question<'a> {

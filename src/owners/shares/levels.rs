@@ -21,11 +21,11 @@ use crate::owners::policies::filling::{Demand, fill};
 use crate::owners::policies::policy::{Policy, Share, Sharer};
 use crate::owners::policies::rule::Rule;
 
-use super::commons::Commons;
-use super::queue::Wanted;
-use super::registry::Snapshot;
-use super::this_thread::{Deciding, become_arbiter};
 use super::verdicts::decide_grants;
+use crate::owners::sharing::commons::Commons;
+use crate::owners::sharing::queue::Wanted;
+use crate::owners::sharing::registry::Snapshot;
+use crate::owners::sharing::this_thread::{Deciding, become_arbiter};
 
 /// What an owner holds and waits for.
 #[derive(Clone, Copy, Default)]
@@ -334,5 +334,5 @@ impl Row<'_> {
 }
 
 #[cfg(test)]
-#[path = "shares_tests.rs"]
+#[path = "levels_tests.rs"]
 mod tests;

@@ -52,9 +52,11 @@ const HOUSE: &[Floor] = &[
     Floor {
         folder: "owners",
         rooms: &[
+            "policies",
             "node",
             "segment",
             "sharing",
+            "shares",
             "request",
             "deciding",
             "arbiter",

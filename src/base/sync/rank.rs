@@ -37,6 +37,8 @@ pub(crate) enum Rank {
     Advice,
     /// How an owner gives memory back.
     ReclaimMode,
+    /// When a foreign policy is to decide.
+    Decisions,
     /// The spare slots of a table of handles.
     Spares,
     /// Where what is out was allocated.

@@ -6,17 +6,20 @@ use std::sync::Arc;
 
 use crate::base::available::CapacitySource;
 use crate::base::bytes::{fraction_of, to_usize};
-use crate::base::error::{FractionError, Holder, LeakError};
+use crate::base::error::{FractionError, Holder, LeakError, SegmentError};
 use crate::base::events;
 use crate::base::threads::Threads;
+use crate::memory::block::Block;
 use crate::memory::mode::MemoryMode;
-use crate::owners::node::owner_node::{Above, OwnerNode};
+use crate::owners::node::account_count::OwnerPointer;
+use crate::owners::node::owner_node::{Above, Effort, OwnerNode};
 use crate::owners::node::supply::Supply;
 use crate::owners::owner::Owner;
 use crate::owners::registration::OwnerBuilder;
+use crate::owners::request::requester::Requester;
 use crate::owners::segment::gathered;
 use crate::owners::segment::memory_segment::MemorySegment;
-use crate::owners::sharing::commons::Commons;
+use crate::owners::sharing::commons::{Commons, Noted};
 use crate::owners::sharing::draining::DrainScope;
 use crate::owners::sharing::registry::Snapshot;
 
@@ -109,12 +112,28 @@ impl ManagerInner {
 }
 
 impl Above for ManagerInner {
-    fn serve(&self) {
-        self.commons.serve();
+    fn serve_from(&self, owner: &OwnerNode) {
+        self.commons.serve_from(Some(owner));
+    }
+
+    fn nudge_arbiter(&self) {
+        self.commons.nudge_arbiter(Noted::CHANGE);
     }
 
     fn enter(&self, owner: &OwnerNode, open: &mut dyn FnMut()) {
         self.commons.registry.enter(owner, open);
+    }
+
+    fn extend(
+        &self,
+        owner: &Arc<OwnerNode>,
+        block: &Block,
+        bytes: usize,
+        effort: Effort,
+    ) -> Result<Block, SegmentError> {
+        let grant = Requester::new(owner, &self.commons, effort).extend(block, bytes)?;
+        let _: OwnerPointer = grant.charge.into_owner();
+        Ok(grant.block)
     }
 }
 

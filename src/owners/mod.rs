@@ -6,7 +6,8 @@
 //! reclaim  registration          giving memory back; how an owner comes to be
 //! owner  allocation  acquire     what users hold: an owner, and how it gets memory
 //! reservation  worker  holdings  and what else it holds; worker_node: a worker inside    unsafe
-//! arbiter/   which owners are asked to give back, in what order; which requests wait in vain
+//! arbiter/   has owners asked to give back, and ends waits in vain
+//! deciding/  which owners are asked, in what order; which requests wait in vain: numbers only
 //! request/   from bytes to memory: charge, find, ask, refuse
 //! sharing/   all owners together: which are there, what they hold, which is served next
 //! segment/   what a caller holds: bytes, with checked access at any offset      unsafe
@@ -77,13 +78,14 @@
 mod acquire;
 mod allocation;
 pub(crate) mod arbiter;
+mod deciding;
 pub(crate) mod holdings;
 pub(crate) mod node;
 pub(crate) mod owner;
 pub(crate) mod paged;
 pub(crate) mod reclaim;
 pub(crate) mod registration;
-mod request;
+pub(crate) mod request;
 pub(crate) mod reservation;
 pub(crate) mod scratch;
 pub(crate) mod segment;

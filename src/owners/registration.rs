@@ -166,7 +166,7 @@ impl OwnerBuilder {
             Err(Refused::Closed) => Err(Refused::Closed),
             Err(_) => {
                 // The first in line may want something else by now.
-                commons.serve();
+                commons.serve_from(parent_node.map(|parent| &**parent));
                 commons.drained(DrainScope::Everybody, attempt)
             }
         };
@@ -194,6 +194,6 @@ impl Owner {
     /// [`MemoryManager::owner`](crate::MemoryManager::owner).
     pub fn child(&self, name: impl AsRef<str>) -> OwnerBuilder {
         let common = (Arc::clone(self.commons()), Arc::clone(self.node().above()));
-        OwnerBuilder::new(common, Some(self.clone()), name.as_ref().into())
+        OwnerBuilder::new(common, Some(self.for_what_it_holds()), name.as_ref().into())
     }
 }

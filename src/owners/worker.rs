@@ -129,7 +129,7 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         let awaited = self.node.end();
-        self.owner.commons().serve_if(awaited);
+        self.node.owner().serve_if(awaited);
     }
 }
 

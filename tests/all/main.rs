@@ -4,6 +4,8 @@
 #[cfg(feature = "track-allocations")]
 mod allocation_sites;
 #[cfg(test)]
+mod asking;
+#[cfg(test)]
 mod capacities;
 #[cfg(test)]
 mod churn;
@@ -40,6 +42,8 @@ mod hostile;
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
 mod huge_tlb;
 #[cfg(test)]
+mod line;
+#[cfg(test)]
 #[cfg(feature = "metrics")]
 mod metered;
 #[cfg(test)]
@@ -64,8 +68,12 @@ mod reclaiming;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod reservations;
+#[cfg(test)]
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
 mod residency;
+#[cfg(test)]
+mod resizing;
 #[cfg(test)]
 mod scratch;
 #[cfg(test)]

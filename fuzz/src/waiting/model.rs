@@ -1,6 +1,7 @@
 //! The plain model: a tree of sums, and a line that is served in a loop.
 
 /// What should become of requests.
+#[derive(Clone)]
 pub(super) struct Model {
     capacity: usize,
     owners: Vec<Node>,
@@ -8,6 +9,7 @@ pub(super) struct Model {
     line: Vec<Place>,
 }
 
+#[derive(Clone)]
 struct Node {
     parent: Option<usize>,
     /// What is held here and taken by those below.
@@ -19,11 +21,14 @@ struct Node {
     handles: usize,
 }
 
+#[derive(Clone)]
 struct Place {
     id: usize,
     owner: usize,
     bytes: usize,
     is_granted: bool,
+    /// What refused it last; `None` if it was not attempted yet.
+    at: Option<Level>,
 }
 
 /// What becomes of a request at once.
@@ -66,22 +71,28 @@ impl Model {
         }
     }
 
-    /// Registers an owner under its number; whether it must succeed.
+    /// Registers an owner under its number, as it `was_registered` or not; whether that may be.
     pub(super) fn register(
         &mut self,
         number: usize,
         parent: Level,
-        minimum: usize,
-        limit: usize,
+        (minimum, limit): (usize, usize),
+        was_registered: bool,
     ) -> bool {
         let limit_above = parent.map_or(self.capacity, |parent| self.owners[parent].limit);
         let own_limit = limit.min(limit_above);
         if minimum > limit || minimum > own_limit {
+            return !was_registered;
+        }
+        let is_had = |answer: &ReclaimGuard| *answer == ReclaimGuard::Had;
+        if !self.answers(parent, minimum).iter().any(|answer| is_had(answer) == was_registered) {
             return false;
         }
-        if self.take_from(parent, minimum, &self.refusing()) != ReclaimGuard::Had {
-            return false;
+        if !was_registered {
+            return true;
         }
+        let answer = self.take_from(parent, minimum, &[]);
+        assert_eq!(answer, ReclaimGuard::Had);
         if let Some(parent) = parent {
             self.owners[parent].handles += 1;
         }
@@ -99,12 +110,13 @@ impl Model {
 
     pub(super) fn drop_handle(&mut self, owner: usize) {
         self.owners[owner].handles -= 1;
+        let chain = self.chain(owner);
         let free = self.free();
         let used: usize = self.owners.iter().map(|owner| owner.used).sum();
         self.end(owner);
         // An owner that gives nothing back serves no request.
         if free != self.free() || used != self.owners.iter().map(|owner| owner.used).sum() {
-            self.serve();
+            self.serve_at(&chain);
         }
     }
 
@@ -130,9 +142,27 @@ impl Model {
         self.owners[owner].handles == 0 || self.owners[owner].handles == ENDED
     }
 
-    /// A request that does not wait.
-    pub(super) fn take(&mut self, owner: usize, bytes: usize) -> ReclaimGuard {
-        self.take_from(Some(owner), bytes, &self.refusing())
+    /// What may become of a request that does not wait.
+    pub(super) fn answers_to(&self, owner: usize, bytes: usize) -> [ReclaimGuard; 2] {
+        self.answers(Some(owner), bytes)
+    }
+
+    /// Such a request was had.
+    pub(super) fn take(&mut self, owner: usize, bytes: usize) {
+        let answer = self.take_from(Some(owner), bytes, &[]);
+        assert_eq!(answer, ReclaimGuard::Had);
+    }
+
+    /// The answers after those that wait where they were refused last, and after those that would
+    /// be refused now: the manager may have looked at some of them again, or not yet.
+    fn answers(&self, from: Level, bytes: usize) -> [ReclaimGuard; 2] {
+        let waiting = || self.line.iter().filter(|place| !place.is_granted);
+        let known: Vec<Level> = waiting().filter_map(|place| place.at).collect();
+        let mut refusing = Vec::new();
+        for place in waiting() {
+            refusing.extend(self.refuses(Some(place.owner), place.bytes, &refusing));
+        }
+        [known, refusing].map(|levels| self.clone().take_from(from, bytes, &levels))
     }
 
     pub(super) fn never_fits(&self, owner: usize, bytes: usize) -> bool {
@@ -141,8 +171,8 @@ impl Model {
 
     pub(super) fn wait(&mut self, id: usize, owner: usize, bytes: usize) {
         self.add_handle(owner);
-        self.line.push(Place { id, owner, bytes, is_granted: false });
-        self.serve();
+        self.line.push(Place { id, owner, bytes, is_granted: false, at: None });
+        self.serve_at(&self.chain(owner));
     }
 
     /// The owner of a request that waited and was granted.
@@ -162,13 +192,19 @@ impl Model {
         if place.is_granted {
             self.give_back_to(Some(place.owner), place.bytes);
         }
-        self.serve();
+        self.serve_at(&self.chain(place.owner));
         self.drop_handle(place.owner);
     }
 
     pub(super) fn give_back(&mut self, owner: usize, bytes: usize) {
         self.give_back_to(Some(owner), bytes);
-        self.serve();
+        self.serve_at(&self.chain(owner));
+    }
+
+    /// The levels of an owner, up to the budget's.
+    fn chain(&self, owner: usize) -> Vec<Level> {
+        let above = |level: &Level| level.map(|owner| self.owners[owner].parent);
+        std::iter::successors(Some(Some(owner)), above).collect()
     }
 
     /// What is neither held nor promised.
@@ -196,35 +232,44 @@ impl Model {
         (guaranteed + above).min(node.limit - node.used)
     }
 
-    /// The levels that refuse somebody in line: all of them in a round of their own.
-    fn refusing(&self) -> Vec<Level> {
-        let mut refusing = Vec::new();
-        for place in self.line.iter().filter(|place| !place.is_granted) {
-            if let Some(level) = self.refuses(Some(place.owner), place.bytes, &refusing)
-                && !refusing.contains(&level)
-            {
-                refusing.push(level);
-            }
+    /// Serves all levels, if that serves anybody; whether it does.
+    ///
+    /// An owner that gives back serves its own levels. One that takes what it was promised does
+    /// not, although a request may then be refused by another level, and no longer hold up those
+    /// behind it. They are served the next time that their level is.
+    pub(super) fn serve(&mut self) -> bool {
+        let levels = (0..self.owners.len()).map(Some).chain([None]);
+        let levels: Vec<Level> = levels.collect();
+        let mut served = self.clone();
+        let has_served = served.serve_at(&levels);
+        if has_served {
+            *self = served;
         }
-        refusing
+        has_served
     }
 
-    /// Serves the line in the order of coming, until nobody can be served any more. Whether
-    /// somebody was.
-    ///
-    /// An owner that gives back serves the line. One that takes what it was promised does not,
-    /// although a request may then be refused by another level, and no longer hold up those behind
-    /// it. They are served the next time that any is.
-    pub(super) fn serve(&mut self) -> bool {
+    /// Attempts, in the order of coming, those that are new and those that wait at one of `levels`
+    /// and are not sure to wait there; whether somebody was served.
+    fn serve_at(&mut self, levels: &[Level]) -> bool {
         let mut has_served = false;
         let mut refusing: Vec<Level> = Vec::new();
         for index in 0..self.line.len() {
-            let Place { owner, bytes, is_granted, .. } = self.line[index];
+            let Place { owner, bytes, is_granted, at, .. } = self.line[index];
             if is_granted {
                 continue;
             }
+            if let Some(level) = at
+                && !(levels.contains(&level)
+                    && (!refusing.contains(&level) || self.is_promised(owner, bytes, level)))
+            {
+                refusing.push(level);
+                continue;
+            }
             match self.refuses(Some(owner), bytes, &refusing) {
-                Some(level) => refusing.push(level),
+                Some(level) => {
+                    self.line[index].at = Some(level);
+                    refusing.push(level);
+                }
                 None => {
                     let answer = self.take_from(Some(owner), bytes, &refusing);
                     assert_eq!(answer, ReclaimGuard::Had);
@@ -234,6 +279,17 @@ impl Model {
             }
         }
         has_served
+    }
+
+    /// Whether what is left of promises up to a level is enough.
+    fn is_promised(&self, owner: usize, bytes: usize, up_to: Level) -> bool {
+        let (mut level, mut left) = (Some(owner), 0);
+        while let Some(owner) = level {
+            let Node { used, minimum, parent, .. } = self.owners[owner];
+            left += minimum.saturating_sub(used);
+            level = if level == up_to { None } else { parent };
+        }
+        left >= bytes
     }
 
     /// The level that refuses a request after those who are refused at `refusing`.

@@ -2,10 +2,12 @@
 
 use crate::base::sync::{AtomicU64, Ordering, Patience, read};
 
+use crate::ledger::overdraft::Overdraft;
+
 use super::account_word::{self, AccountWord, CHANGE, IN_FLIGHT};
 use super::allowance::Allowance;
 use super::allowance_word::AllowanceWord;
-use super::outcome::{Credit, FirstCharge, Refused, Remainder};
+use super::outcome::{Credit, FirstCharge, Refused, Remainder, kept, opened};
 use super::parent::Drainers;
 use super::{HasWaiters, Parent, QueuePosition};
 
@@ -20,6 +22,8 @@ pub struct Account {
     limit: AtomicU64,
     drainers: Drainers,
     allowance: Allowance,
+    /// The bytes that it, and those that depend on it, hold beyond a limit.
+    overdraft: Overdraft,
 }
 
 /// A request in flight: counted, and to be settled or undone.
@@ -54,7 +58,8 @@ impl Account {
     #[must_use]
     pub fn without_minimum(limit: u64) -> Self {
         let [word, minimum, limit] = [0, 0, limit].map(AtomicU64::new);
-        Self { word, minimum, limit, drainers: Drainers::none(), allowance: Allowance::new(0) }
+        let (drainers, allowance) = (Drainers::none(), Allowance::new(0));
+        Self { word, minimum, limit, drainers, allowance, overdraft: Overdraft::none() }
     }
 
     /// The same account, with an allowance of up to twice `quantum` bytes, if that is not 0: bytes
@@ -66,13 +71,14 @@ impl Account {
     }
 
     /// Ends the guarantee: the minimum goes back to `parent` at once, or with the last byte that is
-    /// held. Nothing may be taken any more.
+    /// held. Nothing may be taken any more. A second time does nothing.
     pub fn close(&self, parent: &impl Parent) -> HasWaiters {
         // ORDERING: Acquire. Pairs with the Release in `give_back`: the memory of the minimum was
         // given back before, and is passed on with the credit below.
         let old = self.word.fetch_or(AccountWord::closed().into_bits(), Ordering::Acquire);
-        match AccountWord::from_bits(old).reserved_bytes() {
-            0 => parent.release(self.minimum()),
+        let old = AccountWord::from_bits(old);
+        match old.reserved_bytes() {
+            0 if !old.is_closed() => parent.release(self.minimum()),
             _ => HasWaiters::NO,
         }
     }
@@ -145,6 +151,27 @@ impl Account {
         self.limit.load(Ordering::Relaxed)
     }
 
+    /// The bytes that may be left of the guaranteed ones: all of them while a request is in flight,
+    /// which may hold some and fail.
+    #[must_use]
+    pub fn unused_minimum(&self) -> u64 {
+        let (word, minimum) = (self.word(), self.minimum());
+        let used = if word.has_in_flight() { 0 } else { word.reserved_bytes() };
+        minimum.saturating_sub(used)
+    }
+
+    /// The bytes that it, and those that depend on it, hold beyond a limit.
+    #[must_use]
+    pub fn overdraft(&self) -> &Overdraft {
+        &self.overdraft
+    }
+
+    /// Takes `bytes` off that were overdrawn (`overdraft`, 4).
+    pub fn pay_overdraft(&self, bytes: u64) -> HasWaiters {
+        self.overdraft.pay(bytes);
+        account_word::tell_of_paid(&self.word)
+    }
+
     /// The bytes it could take at a moment at which no request is in flight at its parent.
     #[must_use]
     pub fn settled_free_bytes(&self, parent: &impl Parent) -> u64 {
@@ -158,7 +185,8 @@ impl Account {
     pub fn free_bytes_with(&self, parent_bytes: u64, returned: u64) -> u64 {
         let used = self.used_bytes().saturating_sub(returned);
         let guaranteed = self.minimum().saturating_sub(used);
-        (guaranteed + parent_bytes).min(self.limit().saturating_sub(used))
+        let left = self.limit().saturating_sub(used).saturating_sub(self.overdraft.bytes());
+        (guaranteed + parent_bytes).min(left)
     }
 
     /// The bytes it could take now; `None` while nothing is to be kept at hand: as [`Parent`].
@@ -343,17 +371,21 @@ impl Account {
             if word.is_closed() {
                 return Err(Refused::Closed);
             }
-            if word.is_awaited() && turn.yields() && share > 0 {
+            // A request in flight that fails may give back what is within the minimum. That is
+            // nobody's turn.
+            let may_be_promised = minimum > 0 && word.has_in_flight();
+            let is_others_turn = word.is_awaited() && turn.yields() && share > 0;
+            if is_others_turn && !may_be_promised {
                 return Err(Refused::Turn { level: 0 }.unless_closed(parent));
             }
-            // A limit of all there is never refuses before the parent does.
-            let free = word.free_bytes(self.limit());
-            let within_limit = bytes <= free || self.limit() >= parent.limit();
+            // A limit of all there is never refuses before the parent does, if that is asked.
+            let free = word.free_bytes(self.limit()).saturating_sub(self.overdraft.bytes());
+            let within_limit = bytes <= free || share > 0 && self.limit() >= parent.limit();
             if !within_limit && !word.has_in_flight() {
                 // One word says it all, at one moment (Protocol, 2).
                 return Err(Refused::Account { free, level: 0 }.unless_closed(parent));
             }
-            if !within_limit || word.is_crowded() {
+            if is_others_turn || !within_limit || word.is_crowded() {
                 patience.wait();
                 continue;
             }
@@ -361,12 +393,15 @@ impl Account {
                 Ok(source) => source,
                 // What the account needs of its parent depends on what it holds, if it has a
                 // minimum. Then the refusal stands if it held the same all the while.
-                Err(refused)
-                    if minimum == 0 || refused == Refused::Closed || self.word() == word =>
-                {
-                    return Err(refused);
+                Err(refused) if minimum == 0 || refused == Refused::Closed => return Err(refused),
+                Err(refused) => {
+                    let is_turn = matches!(refused, Refused::Turn { .. });
+                    if self.word() == word && !(is_turn && may_be_promised) {
+                        return Err(refused);
+                    }
+                    patience.wait();
+                    continue;
                 }
-                Err(_) => continue,
             };
             match self.word.compare_exchange(
                 word.into_bits(),
@@ -472,21 +507,6 @@ impl Account {
 /// What of `used` bytes is taken from the parent (Protocol, 3).
 const fn beyond(minimum: u64, used: u64) -> u64 {
     used.saturating_sub(minimum)
-}
-
-const fn opened(before: AccountWord, bytes: u64) -> FirstCharge {
-    if before.reserved_bytes() == 0 && bytes > 0 {
-        FirstCharge::First
-    } else {
-        FirstCharge::Already
-    }
-}
-
-const fn kept(before: AccountWord, after: AccountWord) -> Remainder {
-    match (before.reserved_bytes(), after.reserved_bytes()) {
-        (1.., 0) => Remainder::Nothing,
-        _ => Remainder::Something,
-    }
 }
 
 #[cfg(all(test, not(offheap_loom)))]

@@ -291,15 +291,16 @@ impl Refusal {
     /// back meanwhile, and another one took, counts once.
     fn name_no_more_than_there_is(&mut self) {
         let named = |holders: &[Holder]| holders.iter().map(|holder| holder.used_bytes).sum();
+        let all_bytes = self.capacity_bytes.saturating_add(self.overdrawn_bytes);
         let mut named_bytes: usize = named(&self.holders);
-        while named_bytes > self.capacity_bytes {
+        while named_bytes > all_bytes {
             let Some(last) = self.holders.pop() else { break };
             self.other_holders += 1;
             self.other_holders_bytes += last.used_bytes;
             named_bytes = named(&self.holders);
         }
         if self.reason == Reason::Budget {
-            let left = self.capacity_bytes.saturating_sub(named_bytes);
+            let left = all_bytes.saturating_sub(named_bytes);
             self.available_bytes = self.available_bytes.min(left);
         }
     }

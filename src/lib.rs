@@ -128,11 +128,11 @@ mod owners;
 pub mod model {
     pub use crate::base::sync::full_fence;
     pub use crate::base::units::{ChunkIndex, LevelId, PageCount, PageIndex, PageMask, Span};
+    pub use crate::ledger::accounts::{Account, InFlight};
     pub use crate::ledger::at_hand::depot::{Depot, Shelf};
     pub use crate::ledger::at_hand::magazine::{Entered, Fences, MAGAZINE_PAGES, Magazine};
     pub use crate::ledger::budget::{
-        Account, Budget, Credit, FirstCharge, HasWaiters, InFlight, Parent, QueuePosition, Refused,
-        Remainder,
+        Budget, Credit, FirstCharge, HasWaiters, Parent, QueuePosition, Refused, Remainder,
     };
     pub use crate::ledger::chunks::{HeldPages, HeldRun, Lent, Words};
     pub use crate::ledger::free_list::FreeList;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::base::bytes::to_usize;
 use crate::base::events;
-use crate::ledger::budget::Account;
+use crate::ledger::accounts::Account;
 use crate::owners::node::owner_node::{Above, OwnerNode};
 use crate::owners::node::sharing_state::SharingState;
 use crate::owners::request::requester::{Effort, Requester};

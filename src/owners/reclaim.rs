@@ -19,7 +19,7 @@ use std::sync::{Arc, Weak};
 use crate::base::bytes::to_usize;
 use crate::base::error::AllocationError;
 use crate::base::panics::catch;
-use crate::ledger::budget::Account;
+use crate::ledger::accounts::Account;
 use crate::owners::node::owner_node::OwnerNode;
 use crate::owners::node::sharing_state::{ReclaimCall, ReclaimMode, Reclaimable};
 use crate::owners::sharing::commons::Commons;

@@ -5,7 +5,8 @@ use std::sync::{Arc, Weak};
 
 use crate::base::bytes::to_usize;
 use crate::base::error::OwnerError;
-use crate::ledger::budget::{Account, LEVELS_MAX, Parent, Refused};
+use crate::ledger::accounts::Account;
+use crate::ledger::budget::{LEVELS_MAX, Parent, Refused};
 use crate::owners::node::owner_node::{Above, OwnerNode};
 use crate::owners::node::sharing_state::{
     ReclaimMode, ReclaimState, SharingState, WEIGHT_DEFAULT, WEIGHT_MIN,

@@ -39,6 +39,7 @@ const HOUSE: &[Floor] = &[
             "stock",
             "at_hand",
             "budget",
+            "accounts",
             "waiting",
             "handles",
         ],

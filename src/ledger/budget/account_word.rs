@@ -107,7 +107,7 @@ impl AccountWord {
 
 /// Says in the word of a level that a request waits in line for it, or no longer. For a thread
 /// that has the line locked (`budget`, Protocol, 7).
-pub(super) fn set_awaited(word: &AtomicU64, awaited: HasWaiters) {
+pub(in crate::ledger) fn set_awaited(word: &AtomicU64, awaited: HasWaiters) {
     let bits = AccountWord::awaited().into_bits();
     // ORDERING: Relaxed. What waits is found under the lock of the line: a thread that reads this
     // bit locks it later than we did. And our next look at this word finds what was given back to

@@ -1,4 +1,5 @@
-//! Bytes under a hard limit: the budget of a manager, and the accounts of its owners.
+//! Bytes under a hard limit: the budget of a manager, and the rules for it and for the accounts of
+//! its owners.
 //!
 //! # Protocol
 //!
@@ -33,17 +34,16 @@
 //! 8. While a level is awaited, it gives bytes to requests whose turn it is. Any other request gets
 //!    only what is within its own minimum.
 
-mod account;
 mod account_word;
-mod allowance;
-mod allowance_word;
 mod outcome;
 mod parent;
 mod queue_position;
 mod root;
 mod watch;
 
-pub use account::{Account, InFlight};
+pub(in crate::ledger) use account_word::{
+    AccountWord, CHANGE, IN_FLIGHT, RESERVED_BYTES_MAX, set_awaited,
+};
 pub use outcome::{Credit, FirstCharge, Refused, Remainder};
 pub use parent::Parent;
 #[cfg(not(offheap_loom))]

@@ -37,7 +37,7 @@ impl Refused {
     }
 
     /// The same refusal, as an account tells it of its parent.
-    pub(super) const fn by_parent(self) -> Self {
+    pub(in crate::ledger) const fn by_parent(self) -> Self {
         match self {
             Self::Account { free, level } => Self::Account { free, level: level + 1 },
             Self::Turn { level } => Self::Turn { level: level + 1 },
@@ -78,7 +78,7 @@ pub struct Credit {
 
 impl Credit {
     /// The same, and whether a request waits elsewhere.
-    pub(super) fn or(self, awaited: HasWaiters) -> Self {
+    pub(in crate::ledger) fn or(self, awaited: HasWaiters) -> Self {
         Self { awaited: self.awaited.or(awaited), ..self }
     }
 }

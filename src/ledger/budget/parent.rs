@@ -44,7 +44,7 @@ pub trait Parent {
 
 impl Refused {
     /// The refusal of an account that did not ask its parent (Protocol, 4).
-    pub(super) fn unless_closed(self, parent: &impl Parent) -> Self {
+    pub(in crate::ledger) fn unless_closed(self, parent: &impl Parent) -> Self {
         if parent.is_closed() { Self::Closed } else { self }
     }
 }

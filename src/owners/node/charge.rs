@@ -3,9 +3,8 @@
 
 use std::sync::Arc;
 
-use crate::ledger::budget::{
-    Account, Credit, FirstCharge, HasWaiters, InFlight, QueuePosition, Refused, Remainder,
-};
+use crate::ledger::accounts::{Account, InFlight};
+use crate::ledger::budget::{Credit, FirstCharge, HasWaiters, QueuePosition, Refused, Remainder};
 use crate::memory::block::Block;
 
 use super::account_count::{OwnerPointer, keep_if_first};

@@ -4,7 +4,8 @@ use std::fmt::Write;
 use std::panic::RefUnwindSafe;
 use std::sync::Arc;
 
-use crate::ledger::budget::{Account, Budget, HasWaiters};
+use crate::ledger::accounts::Account;
+use crate::ledger::budget::{Budget, HasWaiters};
 use crate::memory::block::Block;
 
 use super::page_source::OwnerPages;

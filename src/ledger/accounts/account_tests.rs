@@ -5,8 +5,8 @@ use std::thread;
 
 use proptest::prelude::*;
 
-use super::super::Budget;
 use super::*;
+use crate::ledger::budget::Budget;
 
 #[test]
 fn a_minimum_is_promised_once_and_always_there() {

@@ -2,11 +2,13 @@
 
 use crate::base::sync::{AtomicU64, Ordering, Patience, read};
 
-use super::account_word::{self, AccountWord, CHANGE, IN_FLIGHT};
+use crate::ledger::budget::{
+    AccountWord, CHANGE, Credit, FirstCharge, HasWaiters, IN_FLIGHT, Parent, QueuePosition,
+    Refused, Remainder, set_awaited,
+};
+
 use super::allowance::Allowance;
 use super::allowance_word::AllowanceWord;
-use super::outcome::{Credit, FirstCharge, Refused, Remainder};
-use super::{HasWaiters, Parent, QueuePosition};
 
 /// The bytes that one owner holds, and those that depend on it.
 ///
@@ -158,7 +160,7 @@ impl Account {
     /// Says that a request waits for what is given back here, or at a level above, or no longer.
     pub fn set_awaited(&self, parent: &impl Parent, level: u32, awaited: HasWaiters) {
         match level.checked_sub(1) {
-            None => account_word::set_awaited(&self.word, awaited),
+            None => set_awaited(&self.word, awaited),
             Some(above) => parent.set_awaited(above, awaited),
         }
     }

@@ -151,7 +151,7 @@ fn whoever_has_a_reservation_can_exchange() {
     check(|| {
         let (pages, mut held) = Pages::new(3, 3, &[2]);
         let budget = Arc::new(Budget::new(3));
-        let holder = Account::without_minimum(3);
+        let holder = Account::without_minimum(u64::MAX);
         assert_eq!(holder.reserve(&*budget, 2, QueuePosition::LAST), Ok(FirstCharge::First));
         let other = {
             let (pages, budget, page) = (Arc::clone(&pages), Arc::clone(&budget), held.remove(0));
@@ -160,7 +160,7 @@ fn whoever_has_a_reservation_can_exchange() {
                 let _ = holder.release(&*budget, 1);
             })
         };
-        let account = Account::without_minimum(3);
+        let account = Account::without_minimum(u64::MAX);
         if account.reserve(&*budget, 2, QueuePosition::LAST).is_ok() {
             let block = pages.exchange(2, true).expect("two pages are reserved");
             pages.release(block);

@@ -3,7 +3,7 @@
 //! ```text
 //! paged/     a stream of bytes over pages, written and read again
 //! scratch                        small objects on managed memory                  unsafe
-//! reclaim  registration          giving memory back; how an owner comes to be
+//! reclaim  registration  adjust  giving memory back; how an owner comes to be, and changes
 //! owner  allocation  acquire     what users hold: an owner, and how it gets memory
 //! reservation  worker  holdings  and what else it holds
 //! arbiter/   which owners are asked to give back, in what order; which requests wait in vain
@@ -72,6 +72,7 @@
 //! that one comes after what is held.
 
 mod acquire;
+mod adjust;
 mod allocation;
 pub(crate) mod arbiter;
 pub(crate) mod holdings;

@@ -36,6 +36,8 @@ mod hostile;
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
 mod huge_tlb;
 #[cfg(test)]
+mod live;
+#[cfg(test)]
 #[cfg(feature = "metrics")]
 mod metered;
 #[cfg(test)]

@@ -54,7 +54,7 @@ const HOUSE: &[Floor] = &[
             "request",
             "arbiter",
             "owner allocation acquire reservation worker holdings",
-            "reclaim registration",
+            "reclaim registration adjust",
             "scratch",
             "paged",
         ],

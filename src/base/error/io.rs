@@ -34,6 +34,8 @@ fn kind_of_owner(error: &OwnerError) -> ErrorKind {
     match error {
         OwnerError::MinimumUnavailable { .. } => ErrorKind::OutOfMemory,
         OwnerError::MinimumAboveLimit { .. }
+        | OwnerError::LimitBelowMinimum { .. }
+        | OwnerError::MinimumFixed { .. }
         | OwnerError::WeightTooSmall { .. }
         | OwnerError::TooDeep { .. } => ErrorKind::InvalidInput,
         OwnerError::ShutDown { .. } => ErrorKind::Other,

@@ -149,7 +149,9 @@ impl From<&OwnerError> for Status {
             OwnerError::MinimumAboveLimit { .. } => Self::MinimumAboveLimit,
             OwnerError::MinimumUnavailable { .. } => Self::MinimumUnavailable,
             OwnerError::ShutDown { .. } => Self::ShutDown,
-            OwnerError::WeightTooSmall { .. } => Self::InvalidArgument,
+            OwnerError::LimitBelowMinimum { .. }
+            | OwnerError::MinimumFixed { .. }
+            | OwnerError::WeightTooSmall { .. } => Self::InvalidArgument,
             OwnerError::TooDeep { .. } => Self::TooDeep,
         }
     }

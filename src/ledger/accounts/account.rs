@@ -9,6 +9,7 @@ use crate::ledger::budget::{
 
 use super::allowance::Allowance;
 use super::allowance_word::AllowanceWord;
+use super::guarantee::Guarantee;
 
 /// The bytes that one owner holds, and those that depend on it.
 ///
@@ -16,11 +17,17 @@ use super::allowance_word::AllowanceWord;
 /// see the account freed by another before it returns. The compiler does not expect a reference to
 /// nothing but atomics to stay valid for a whole call (`Arc` rests on the same).
 pub struct Account {
-    word: AtomicU64,
-    minimum: AtomicU64,
-    limit: AtomicU64,
+    pub(super) word: AtomicU64,
+    /// [`UNLIMITED`] if it never refuses before the parent does.
+    pub(super) limit: AtomicU64,
+    pub(super) guarantee: Guarantee,
     allowance: Allowance,
+    /// The highest limit that it ever had.
+    pub(super) limit_max: AtomicU64,
 }
+
+/// The limit of an account that takes whatever its parent grants.
+pub(super) const UNLIMITED: u64 = u64::MAX;
 
 /// A request in flight: counted, and to be settled or undone.
 #[must_use = "a request that is neither settled nor undone blocks every refusal"]
@@ -38,23 +45,28 @@ enum Source {
 }
 
 impl Account {
-    /// An account that may hold `limit` bytes, with `minimum` of them reserved in `parent`.
+    /// An account that may hold `limit` bytes, with `minimum` of them reserved in `parent`. A
+    /// minimum that is not 0 may change later.
     ///
     /// # Errors
     ///
     /// If `parent` has fewer than `minimum` bytes free.
     pub fn open(parent: &impl Parent, minimum: u64, limit: u64) -> Result<Self, Refused> {
-        debug_assert!(minimum <= limit && limit <= parent.limit());
+        debug_assert!(minimum <= limit);
         parent.begin(minimum, QueuePosition::LAST)?;
         parent.settle();
-        Ok(Self { minimum: AtomicU64::new(minimum), ..Self::without_minimum(limit) })
+        let account = Self::without_minimum(Self::limit_below(parent, limit));
+        let guarantee = if minimum > 0 { Guarantee::of(minimum) } else { Guarantee::none() };
+        Ok(Self { guarantee, ..account })
     }
 
-    /// An account that may hold `limit` bytes, none of them guaranteed.
+    /// An account that may hold `limit` bytes, none of them guaranteed; `u64::MAX` for whatever its
+    /// parent grants.
     #[must_use]
     pub fn without_minimum(limit: u64) -> Self {
-        let [word, minimum, limit] = [0, 0, limit].map(AtomicU64::new);
-        Self { word, minimum, limit, allowance: Allowance::new(0) }
+        let [word, limit, limit_max] = [0, limit, limit].map(AtomicU64::new);
+        let (guarantee, allowance) = (Guarantee::none(), Allowance::new(0));
+        Self { word, limit, guarantee, allowance, limit_max }
     }
 
     /// The same account, with an allowance of up to twice `quantum` bytes, if that is not 0: bytes
@@ -71,8 +83,10 @@ impl Account {
         // ORDERING: Acquire. Pairs with the Release in `give_back`: the memory of the minimum was
         // given back before, and is passed on with the credit below.
         let old = self.word.fetch_or(AccountWord::closed().into_bits(), Ordering::Acquire);
-        match AccountWord::from_bits(old).reserved_bytes() {
-            0 => parent.release(self.minimum()),
+        let old = AccountWord::from_bits(old);
+        match old.reserved_bytes() {
+            // Nobody changes it now: that takes a handle on the owner.
+            0 => parent.release(self.guarantee.bytes_at(old)),
             _ => HasWaiters::NO,
         }
     }
@@ -116,22 +130,29 @@ impl Account {
     pub fn charged_bytes(&self) -> u64 {
         let word = self.word();
         let ended = word.is_closed() && word.reserved_bytes() == 0;
-        let guaranteed = if ended { 0 } else { self.minimum() };
+        let guaranteed = if ended { 0 } else { self.guarantee.bytes_at(word) };
         word.reserved_bytes().max(guaranteed) + self.allowance_bytes()
     }
 
-    /// The guaranteed bytes.
+    /// The bytes that are guaranteed now.
     #[must_use]
     pub fn minimum(&self) -> u64 {
-        // ORDERING: Relaxed. It never changes.
-        self.minimum.load(Ordering::Relaxed)
+        if self.is_adjustable() { self.guarantee.bytes_at(self.word()) } else { 0 }
     }
 
-    /// The most bytes it may hold.
+    /// The most bytes it may hold now, whatever its parent may; `u64::MAX` if that is all.
     #[must_use]
     pub fn limit(&self) -> u64 {
-        // ORDERING: Relaxed. It never changes.
-        self.limit.load(Ordering::Relaxed)
+        // ORDERING: Acquire. Pairs with the Release in `set_limit`: a request that is refused by it
+        // reads the word again, and sees what was given back before the limit fell.
+        self.limit.load(Ordering::Acquire)
+    }
+
+    /// The highest limit that it ever had: it holds no more than that.
+    #[must_use]
+    pub fn limit_max(&self) -> u64 {
+        // ORDERING: Relaxed. A number to check with.
+        self.limit_max.load(Ordering::Relaxed)
     }
 
     /// The bytes it could take at a moment at which no request is in flight at its parent.
@@ -168,8 +189,9 @@ impl Account {
     /// What of `returned` bytes would go back to the parent.
     #[must_use]
     pub fn credit_of(&self, returned: u64) -> u64 {
-        let (minimum, used) = (self.minimum(), self.used_bytes());
-        beyond(minimum, used) - beyond(minimum, used.saturating_sub(returned))
+        let used = self.used_bytes();
+        let returned = returned.min(used);
+        share_of(self.minimum(), used - returned, returned)
     }
 
     /// Takes `bytes` for good.
@@ -184,7 +206,7 @@ impl Account {
         bytes: u64,
         turn: QueuePosition,
     ) -> Result<FirstCharge, Refused> {
-        let (source, opened) = if self.minimum() > 0 || self.limit() < parent.limit() {
+        let (source, opened) = if self.is_adjustable() || self.limit() != UNLIMITED {
             self.raise(parent, bytes, turn, AccountWord::reserved)?
         } else {
             // Nothing of our own can refuse.
@@ -221,8 +243,8 @@ impl Account {
 
     /// The request failed: everything is as if it had not been made.
     pub fn undo(&self, parent: &impl Parent, tentative: InFlight) -> Credit {
-        let (share, returned) = self.give_back(tentative.bytes, tentative.bytes + IN_FLIGHT);
-        returned.or(self.undo_at(parent, tentative.source, share))
+        let InFlight { bytes, source } = tentative;
+        self.give_back(bytes, bytes + IN_FLIGHT, |share| self.undo_at(parent, source, share))
     }
 
     /// Takes `bytes` for a request of a child that may still fail: as [`Parent::begin`].
@@ -253,22 +275,19 @@ impl Account {
 
     /// The request of a child failed: as [`Parent::undo`].
     pub fn undo_for_child(&self, parent: &impl Parent, bytes: u64) -> Credit {
-        let (share, returned) = self.give_back(bytes, bytes + IN_FLIGHT);
-        returned.or(parent.undo(share))
+        self.give_back(bytes, bytes + IN_FLIGHT, |share| parent.undo(share))
     }
 
     /// As [`release`](Self::release), but with nothing for the allowance: for a child, and for a
     /// request in flight, which would wait for itself should it have to shut the allowance.
     pub fn release_past_allowance(&self, parent: &impl Parent, bytes: u64) -> Credit {
-        let (share, returned) = self.give_back(bytes, bytes);
-        returned.or(parent.release(share))
+        self.give_back(bytes, bytes, |share| parent.release(share))
     }
 
     /// Gives `bytes` back to the account and what lies beyond its minimum to `parent`. The caller
     /// keeps both alive, whatever other threads give back meanwhile.
     pub fn release(&self, parent: &impl Parent, bytes: u64) -> Credit {
-        let (share, returned) = self.give_back(bytes, bytes);
-        returned.or(self.credit(parent, share))
+        self.give_back(bytes, bytes, |share| self.credit(parent, share))
     }
 
     /// Credits `bytes` that the account holds to its allowance or to `parent`.
@@ -279,7 +298,7 @@ impl Account {
     /// Gives back `bytes` that were credited before, for an account without a minimum, if nobody
     /// waits for it. Once it has, the account may be gone with the next release of another thread.
     pub fn release_credited_unless_awaited(&self, bytes: u64) -> Option<Remainder> {
-        debug_assert_eq!(self.minimum(), 0, "what goes back to the parent is not known yet");
+        debug_assert!(!self.is_adjustable(), "what goes back to the parent is not known yet");
         let mut word = self.word();
         while !word.is_awaited() {
             let left = word.released(bytes).changed();
@@ -300,7 +319,7 @@ impl Account {
 
     /// Gives back `bytes` that were credited before. The caller keeps the account alive.
     pub fn release_credited(&self, bytes: u64) -> Credit {
-        self.give_back(bytes, bytes).1
+        self.give_back(bytes, bytes, |_| HasWaiters::NO)
     }
 
     /// Goes from one word to the next, with what that takes from the allowance or the parent.
@@ -324,21 +343,23 @@ impl Account {
         granted: impl Fn(u64) -> Result<Source, Refused>,
     ) -> Result<(Source, FirstCharge), Refused> {
         let mut patience = Patience::new();
+        let visit = self.is_adjustable().then(|| self.guarantee.visit());
         loop {
             let word = self.word();
-            let (used, minimum) = (word.reserved_bytes(), self.minimum());
-            let share = beyond(minimum, used + bytes) - beyond(minimum, used);
+            let share = match &visit {
+                None => bytes,
+                Some(_) => share_of(self.guarantee.bytes_at(word), word.reserved_bytes(), bytes),
+            };
             if word.is_closed() {
                 return Err(Refused::Closed);
             }
             if word.is_awaited() && turn.yields() && share > 0 {
                 return Err(Refused::Turn { level: 0 }.unless_closed(parent));
             }
-            // A limit of all there is never refuses before the parent does.
             let free = word.free_bytes(self.limit());
-            let within_limit = bytes <= free || self.limit() >= parent.limit();
-            if !within_limit && !word.has_in_flight() {
-                // One word says it all, at one moment (Protocol, 2).
+            let within_limit = bytes <= free;
+            // One word says it all, at one moment (Protocol, 2): that at which the limit was read.
+            if !within_limit && !word.has_in_flight() && self.word() == word {
                 return Err(Refused::Account { free, level: 0 }.unless_closed(parent));
             }
             if !within_limit || word.is_crowded() {
@@ -350,7 +371,7 @@ impl Account {
                 // What the account needs of its parent depends on what it holds, if it has a
                 // minimum. Then the refusal stands if it held the same all the while.
                 Err(refused)
-                    if minimum == 0 || refused == Refused::Closed || self.word() == word =>
+                    if visit.is_none() || refused == Refused::Closed || self.word() == word =>
                 {
                     return Err(refused);
                 }
@@ -404,11 +425,11 @@ impl Account {
         asked
     }
 
-    /// A request is in flight no longer.
+    /// A request is in flight no longer, or a thread that gave bytes back.
     fn land(&self) {
-        // ORDERING: Relaxed. Nothing is given back, and a thread that waits for it reads this word
-        // only.
-        self.word.fetch_sub(IN_FLIGHT, Ordering::Relaxed);
+        // ORDERING: Release. A thread that finds nothing in flight may write the place that was
+        // read in flight (`guarantee`, 3).
+        self.word.fetch_sub(IN_FLIGHT, Ordering::Release);
     }
 
     fn settle_at(&self, parent: &impl Parent, source: Source) {
@@ -428,28 +449,58 @@ impl Account {
         }
     }
 
-    /// Takes `bytes` off the account, and `off` off its word; returns what of the bytes is the
-    /// parent's.
-    fn give_back(&self, bytes: u64, off: u64) -> (u64, Credit) {
-        // Read first: the account may be gone after the subtraction.
-        let minimum = self.minimum();
+    /// Takes `bytes` off the account, and `off` off its word; then has `pass` give back what of the
+    /// bytes is the parent's.
+    fn give_back(&self, bytes: u64, off: u64, pass: impl FnOnce(u64) -> HasWaiters) -> Credit {
+        if self.is_adjustable() {
+            return self.give_back_guaranteed(bytes, off != bytes, pass);
+        }
         // ORDERING: AcqRel. Release: the memory was given back before, and so were all our other
         // accesses. Acquire: the thread that empties the account may let go of it, after all
         // others' accesses.
         let old = self.word.fetch_add(CHANGE.wrapping_sub(off), Ordering::AcqRel);
-        let old = AccountWord::from_bits(old);
-        let left = old.released(bytes);
-        let (used, left_bytes) = (old.reserved_bytes(), left.reserved_bytes());
-        let share = beyond(minimum, used) - beyond(minimum, left_bytes);
-        let returned = Credit { kept: kept(old, left), awaited: HasWaiters::new(old.is_awaited()) };
-        match returned.kept {
-            // No handle is left that it would be guaranteed to.
-            Remainder::Nothing if old.is_closed() => (share + minimum, returned),
-            _ => (share, returned),
-        }
+        credit(AccountWord::from_bits(old), bytes).or(pass(bytes))
     }
 
-    fn word(&self) -> AccountWord {
+    /// The same for an account with a minimum that may change. It is in flight meanwhile
+    /// (`guarantee`, 2), so the caller keeps the account alive. `is_in_flight` says whether the
+    /// bytes are those of a request that is in flight already, which ends here.
+    fn give_back_guaranteed(
+        &self,
+        bytes: u64,
+        is_in_flight: bool,
+        pass: impl FnOnce(u64) -> HasWaiters,
+    ) -> Credit {
+        let mut patience = Patience::new();
+        let mut word = self.word();
+        let old = loop {
+            // Some may be in flight that wait here: requests leave enough of the count for them.
+            if !is_in_flight && word.is_full() {
+                patience.wait();
+                word = self.word();
+                continue;
+            }
+            let left = word.released(bytes).changed();
+            let left = if is_in_flight { left } else { left.begun_again() };
+            // ORDERING: AcqRel, then Acquire. As in `give_back`; and the place that the word names
+            // was written before.
+            let (from, to) = (word.into_bits(), left.into_bits());
+            match self.word.compare_exchange_weak(from, to, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => break word,
+                Err(now) => word = AccountWord::from_bits(now),
+            }
+        };
+        let minimum = self.guarantee.bytes_at(old);
+        let share = share_of(minimum, old.reserved_bytes() - bytes, bytes);
+        let returned = credit(old, bytes);
+        let is_over = returned.kept == Remainder::Nothing && old.is_closed();
+        // No handle is left then that it would be guaranteed to.
+        let awaited = pass(if is_over { share + minimum } else { share });
+        self.land();
+        returned.or(awaited)
+    }
+
+    pub(super) fn word(&self) -> AccountWord {
         // ORDERING: Acquire. Pairs with the Release in `raise_by`: what the parent had granted by
         // then is seen when the parent is read next. And with the Release in `give_back`: what
         // was given back within the minimum never passed through the parent.
@@ -460,6 +511,17 @@ impl Account {
 /// What of `used` bytes is taken from the parent (Protocol, 3).
 const fn beyond(minimum: u64, used: u64) -> u64 {
     used.saturating_sub(minimum)
+}
+
+/// What `bytes` on top of `used` take from the parent.
+const fn share_of(minimum: u64, used: u64, bytes: u64) -> u64 {
+    beyond(minimum, used + bytes) - beyond(minimum, used)
+}
+
+/// What came of taking `bytes` off the account.
+const fn credit(before: AccountWord, bytes: u64) -> Credit {
+    let left = before.released(bytes);
+    Credit { kept: kept(before, left), awaited: HasWaiters::new(before.is_awaited()) }
 }
 
 const fn opened(before: AccountWord, bytes: u64) -> FirstCharge {

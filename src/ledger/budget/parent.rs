@@ -8,8 +8,8 @@ use super::queue_position::{HasWaiters, QueuePosition};
 /// The levels of a request are counted from the account it is made for: that is level 0, its
 /// parent level 1, and the budget the last one. A parent counts from itself.
 pub trait Parent {
-    /// The most bytes it may hold.
-    fn limit(&self) -> u64;
+    /// The most bytes that it, and what it takes from, can ever hold: that of the budget.
+    fn limit_max(&self) -> u64;
 
     /// The bytes that could be had from it; `None` while a request waits for them, here or above.
     fn free_bytes(&self) -> Option<u64>;

@@ -78,10 +78,11 @@ pub(in crate::manager) fn check(commons: &Commons) -> Result<(), String> {
 /// Checks that an account holds what it is to hold for others, and no more than it may.
 fn check_account(present: &Snapshot, owner: &OwnerNode) -> Result<(), String> {
     let (name, used_bytes) = (owner.path(), owner.account().used_bytes());
-    let (others, limit) = (present.bytes_of_others(owner), owner.account().limit());
+    let (others, limit) = (present.bytes_of_others(owner), owner.account().limit_max());
     if others > used_bytes {
         return Err(format!("`{name}` holds {used_bytes} bytes, of which {others} for others"));
     }
+    // It may hold more than its limit of now, but not more than any that it had.
     if used_bytes > limit {
         return Err(format!("`{name}` holds {used_bytes} bytes, above its limit of {limit}"));
     }

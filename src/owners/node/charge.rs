@@ -169,7 +169,7 @@ impl Charge {
     /// Gives all bytes back, and serves requests that wait for them.
     pub(crate) fn release(self) {
         let owner = self.owner();
-        if owner.account().minimum() > 0 {
+        if owner.account().is_adjustable() {
             // What is the parent's shows only afterwards, so the owner must live on for a while.
             let keep = self.keep_owner();
             let awaited = self.hand_back();

@@ -110,6 +110,13 @@ impl OwnerNode {
         &self.account
     }
 
+    /// The most bytes that it may hold now, by its own limit and by those above.
+    pub(crate) fn limit(&self) -> u64 {
+        let supply = self.supply();
+        let all = if self.is_of_reserve() { &supply.reserve } else { &supply.budget };
+        self.ancestry().map(|owner| owner.account().limit()).fold(all.limit(), u64::min)
+    }
+
     /// The single pages that it keeps at hand.
     #[inline]
     pub(crate) fn pages(&self) -> &OwnerPages {

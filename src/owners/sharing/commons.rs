@@ -91,6 +91,13 @@ impl Commons {
         self.arbiter.start(start).map(|wakeup| wakeup.wake()).is_ok()
     }
 
+    /// Has the arbiter look at the line again, if there was ever a reason to.
+    pub(crate) fn nudge_arbiter(&self) {
+        if let Some(wakeup) = self.arbiter.started() {
+            wakeup.wake();
+        }
+    }
+
     /// Looks at the owners and workers that are there, while none comes.
     pub(crate) fn snapshot<T>(&self, look: impl FnOnce(&Snapshot) -> T) -> T {
         self.registry.snapshot(look)

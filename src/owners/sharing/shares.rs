@@ -30,7 +30,7 @@ pub(crate) fn share_out(commons: &Commons, waits: impl Fn(&OwnerNode) -> bool) {
             None => to_usize(commons.supply.budget.limit()),
             Some(parent) => {
                 let first_bytes = parent.sharing().first_bytes();
-                to_usize(first_bytes.min(parent.account().limit()))
+                to_usize(first_bytes.min(parent.limit()))
             }
         };
         let total = all.saturating_sub(promised_bytes);
@@ -64,7 +64,7 @@ fn siblings(present: &Snapshot, waits: impl Fn(&OwnerNode) -> bool) -> Vec<Sibli
                 path: Arc::clone(owner.path()),
                 used_bytes: used[index],
                 minimum_bytes,
-                limit_bytes: to_usize(owner.account().limit()),
+                limit_bytes: to_usize(owner.limit()),
                 priority: owner.sharing().priority(),
             });
             siblings.active.push(Arc::clone(owner));

@@ -120,7 +120,7 @@ impl Snapshot {
             path: Arc::clone(owner.path()),
             used_bytes,
             minimum_bytes: to_usize(owner.account().minimum()),
-            limit_bytes: to_usize(owner.account().limit()),
+            limit_bytes: to_usize(owner.limit()),
             reclaimable_bytes: owner.sharing().reclaim.reclaimable_bytes(used_bytes),
             reclaim: owner.sharing().reclaim.status(),
         }

@@ -187,7 +187,7 @@ pub use owners::worker::Worker;
 #[cfg(not(offheap_loom))]
 pub mod config {
     pub use crate::base::available::{AvailableMemory, CapacitySource, MemoryLimit};
-    pub use crate::manager::MemoryManagerBuilder;
+    pub use crate::manager::{CapacityRefresh, MemoryManagerBuilder};
     pub use crate::memory::arena::{IdleMemory, ZeroPolicy};
     pub use crate::memory::mode::MemoryMode;
     pub use crate::memory::os::{CoreDumps, HugePages, Populate};
@@ -213,7 +213,8 @@ pub mod config {
 pub mod error {
     pub use crate::base::error::{
         AllocationKind, AllocationSite, ConfigError, FractionError, Holder, LeakError, LeaseError,
-        OutOfBounds, OwnerError, Reason, ReclaimStatus, Refusal, ReservationError, UnknownWord,
+        OutOfBounds, OwnerError, Reason, ReclaimStatus, Refusal, ReservationError, ResizeError,
+        UnknownWord,
     };
 }
 

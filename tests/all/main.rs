@@ -63,6 +63,9 @@ mod refusals;
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
 mod residency;
 #[cfg(test)]
+#[cfg(not(offheap_portable))]
+mod resizing;
+#[cfg(test)]
 mod scratch;
 #[cfg(test)]
 mod shared_resources;

@@ -66,7 +66,7 @@ const HOUSE: &[Floor] = &[
             "pressure",
             "resources",
             "stats",
-            "memory_manager trim builder",
+            "memory_manager trim builder resize",
             "reports listening lease metrics",
             "views",
         ],

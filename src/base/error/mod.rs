@@ -14,7 +14,7 @@ mod refusal;
 mod word;
 
 pub use allocation::{AllocationError, ReservationError};
-pub use config::ConfigError;
+pub use config::{ConfigError, ResizeError};
 pub use leak::{AllocationKind, AllocationSite, LeakError};
 pub use lease::LeaseError;
 pub use owner::OwnerError;

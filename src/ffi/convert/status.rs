@@ -136,6 +136,7 @@ impl From<&ConfigError> for Status {
             | ConfigError::AddressSpaceFactor { .. }
             | ConfigError::IdleMemory { .. }
             | ConfigError::CapacityFraction { .. }
+            | ConfigError::MaxCapacity { .. }
             | ConfigError::SpillReserve { .. }
             | ConfigError::PressureThresholds { .. } => Self::Config,
             ConfigError::OfAvailableMemory { refused, .. } => (&**refused).into(),

@@ -129,9 +129,18 @@ impl Account {
     #[must_use]
     pub fn charged_bytes(&self) -> u64 {
         let word = self.word();
+        word.reserved_bytes().max(self.guaranteed_at(word)) + self.allowance_bytes()
+    }
+
+    /// The bytes that its parent keeps for it: the minimum, until that has ended.
+    #[must_use]
+    pub fn guaranteed_bytes(&self) -> u64 {
+        self.guaranteed_at(self.word())
+    }
+
+    fn guaranteed_at(&self, word: AccountWord) -> u64 {
         let ended = word.is_closed() && word.reserved_bytes() == 0;
-        let guaranteed = if ended { 0 } else { self.guarantee.bytes_at(word) };
-        word.reserved_bytes().max(guaranteed) + self.allowance_bytes()
+        if ended { 0 } else { self.guarantee.bytes_at(word) }
     }
 
     /// The bytes that are guaranteed now.

@@ -46,7 +46,7 @@ impl Stock {
         pages: PageCount,
         system: impl FnOnce(&Exchange<'_>) -> bool,
     ) -> Result<HeldRun, NoExchange> {
-        let cold = self.cold.as_ref().ok_or(NoExchange::NoRun)?;
+        let cold = self.cold().ok_or(NoExchange::NoRun)?;
         let (incoming, claim) = self.take_chosen(cold, pages).ok_or(NoExchange::NoRun)?;
         let run = incoming.run;
         self.warm.reach(run.indices().end);
@@ -70,10 +70,10 @@ impl Stock {
     /// Takes warm pages that add up to `pages`, in ascending order. First those that never were
     /// resident, which costs the system nothing; then the highest ones, so that what is in use
     /// moves together at the low end, where pages are taken first.
-    fn take_pieces(&self, pages: u32) -> Vec<HeldPages> {
+    pub(super) fn take_pieces(&self, pages: u32) -> Vec<HeldPages> {
         let mut pieces = Vec::new();
         let mut left = pages;
-        let all_marked = self.residency.marked_pages() >= u64::from(self.capacity.get());
+        let all_marked = self.residency.marked_pages() >= u64::from(self.capacity().get());
         if left > 0 && !all_marked {
             let fresh = |chunk| !self.residency.marked_of(chunk);
             self.take_highest(&mut left, &mut pieces, fresh);
@@ -113,7 +113,7 @@ impl Stock {
     /// use have spread so far that no two thirds of the spare address space lie in one piece. So
     /// they gather again at the low end, and long blocks find their place above them.
     fn choose_run(&self, unheld: &[Span], cold: &[Span], pages: PageCount) -> Option<Span> {
-        let spare = self.mapped.get() - self.capacity.get();
+        let spare = self.mapped.get() - self.capacity().get();
         if unheld.iter().any(|span| span.pages.get() >= spare / 3 * 2) {
             return cheapest_run(unheld, cold, pages);
         }

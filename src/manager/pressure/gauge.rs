@@ -19,7 +19,8 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 /// What a manager knows of its pressure, and which listeners it tells.
 pub(in crate::manager) struct Gauge {
     supply: Arc<Supply>,
-    thresholds: Thresholds,
+    /// Where the levels begin, as shares of the capacity.
+    shares: [f64; 3],
     level: AtomicU64,
     listeners: Lock<Listeners>,
     thread: OnDemand,
@@ -47,7 +48,7 @@ pub(in crate::manager) type Callback = Arc<dyn Fn(Pressure) + Send + Sync>;
 impl Gauge {
     pub(in crate::manager) fn new(shares: [f64; 3], supply: Arc<Supply>) -> Self {
         Self {
-            thresholds: Thresholds::new(shares, supply.budget.limit()),
+            shares,
             supply,
             level: AtomicU64::new(0),
             listeners: Lock::new(Rank::Listeners, Listeners::default()),
@@ -66,12 +67,17 @@ impl Gauge {
         callbacks.find(|(known, _)| *known == id).map(|(_, callback)| Arc::clone(callback))
     }
 
+    /// Where the levels begin now, in bytes.
+    fn thresholds(&self) -> Thresholds {
+        Thresholds::new(self.shares, self.supply.budget.limit())
+    }
+
     /// The level now.
     pub(in crate::manager) fn pressure(&self) -> Pressure {
         // ORDERING: Relaxed. A number to go by: another thread that looks at it comes to the same.
         let last = self.level.load(Ordering::Relaxed);
         let last = Pressure::ALL[usize::try_from(last).unwrap_or(0).min(3)];
-        let level = self.thresholds.next(last, self.supply.budget.reserved_bytes());
+        let level = self.thresholds().next(last, self.supply.budget.reserved_bytes());
         if level != last {
             // ORDERING: Relaxed. As above.
             self.level.store(level as u64, Ordering::Relaxed);
@@ -108,7 +114,7 @@ impl Gauge {
             let (below, above) = match self.supply.budget.is_awaited() {
                 // It lasts until no request waits, which the budget tells by itself.
                 true => (0, u64::MAX),
-                false => self.thresholds.bounds(level),
+                false => self.thresholds().bounds(level),
             };
             self.supply.budget.set_bounds(below, above);
             // What passed them before they were set is seen below.

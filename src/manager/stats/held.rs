@@ -65,7 +65,7 @@ pub(in crate::manager) fn check(commons: &Commons) -> Result<(), String> {
     let Some(stock) = supply.arena.off_heap().map(OffHeap::stock) else { return Ok(()) };
     stock.check()?;
     let free = stock.warm().free_pages();
-    let Some(taken) = supply.pages.get().checked_sub(free).map(PageCount::new) else {
+    let Some(taken) = supply.pages().get().checked_sub(free).map(PageCount::new) else {
         return Err(format!("{free} pages are free, more than the capacity has"));
     };
     let taken_bytes = supply.page_size.bytes_of(taken);

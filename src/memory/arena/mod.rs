@@ -7,6 +7,7 @@ mod idle;
 mod modes;
 mod no_memory;
 mod off_heap;
+mod resize;
 mod zero_policy;
 mod zeroed;
 

@@ -8,7 +8,7 @@ use crate::base::limits::ADDRESS_SPACE_BYTES_MAX;
 use crate::base::seeded::{Bug, is_planted};
 use crate::base::sync::{AtomicU64, Lock, Ordering, Rank, read};
 use crate::base::units::{PageCount, PageSize, Span};
-use crate::ledger::chunks::HeldRun;
+use crate::ledger::chunks::{HeldRun, Lent};
 use crate::ledger::free_list::Strategy;
 use crate::ledger::stock::{Exchange, NoExchange, PageSet, Stock};
 use crate::memory::block::Block;
@@ -40,6 +40,8 @@ pub(crate) struct OffHeap {
 #[derive(Clone)]
 pub(crate) struct OffHeapOptions {
     pub(crate) pages: PageCount,
+    /// What these can grow to.
+    pub(crate) pages_max: PageCount,
     pub(crate) page_size: PageSize,
     pub(crate) strategy: Strategy,
     pub(crate) zero_policy: ZeroPolicy,
@@ -91,8 +93,9 @@ impl OffHeap {
     pub(crate) fn new(options: &OffHeapOptions) -> io::Result<Self> {
         let &OffHeapOptions { pages, page_size, strategy, zero_policy, address_space, .. } =
             options;
-        let mapped = |factor: u32| PageCount::new(pages.get().saturating_mul(factor));
-        let max = AddressSpace::factor_max(pages, page_size);
+        let pages_max = options.pages_max;
+        let mapped = |factor: u32| PageCount::new(pages_max.get().saturating_mul(factor));
+        let max = AddressSpace::factor_max(pages_max, page_size);
         let mut refused = io::Error::from(io::ErrorKind::Unsupported);
         for factor in address_space.factors(max) {
             let &OffHeapOptions { huge_pages, core_dumps, .. } = options;
@@ -205,6 +208,25 @@ impl OffHeap {
         pages.saturating_mul(self.region.page_size().bytes())
     }
 
+    /// Gives free pages back to the system until `pages` of those that are free are not resident, as
+    /// far as it takes them. Waits for another trim.
+    pub(super) fn trim_free_pages(&self, pages: PageCount) {
+        let _only = self.trimming.lock();
+        let free = u64::from(self.stock.warm().free_pages());
+        self.trim_pages(free.saturating_sub(u64::from(pages.get())));
+    }
+
+    /// Gives pages back to the system that are about to become cold.
+    pub(super) fn give_back(&self, leaving: &Lent<'_>) -> io::Result<()> {
+        self.region.give_back(leaving, self.stock.residency())?;
+        self.note_given_back(leaving.spans());
+        Ok(())
+    }
+
+    pub(super) fn region(&self) -> &Region {
+        &self.region
+    }
+
     fn trim_pages(&self, idle_pages_max: u64) -> u64 {
         self.stock.trim(idle_pages_max, |pages| {
             let residency = self.stock.residency();
@@ -292,9 +314,7 @@ impl OffHeap {
     fn give_back_for(&self, exchange: &Exchange<'_>) -> io::Result<()> {
         let residency = self.stock.residency();
         self.region.use_no_huge_page_across(exchange.run, residency)?;
-        self.region.give_back(&exchange.leaving, residency)?;
-        self.note_given_back(exchange.leaving.spans());
-        Ok(())
+        self.give_back(&exchange.leaving)
     }
 
     /// These pages are zero now.

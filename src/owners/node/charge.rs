@@ -191,6 +191,15 @@ impl Charge {
         keep.serve_if(awaited);
     }
 
+    /// Takes all bytes off the limit of the budget: their memory is no longer there. For an owner
+    /// without a parent and without a minimum.
+    pub(crate) fn retire(self) {
+        let keep = self.keep_owner();
+        keep.budget().retire(self.bytes);
+        let returned = keep.account().release_credited(self.bytes);
+        self.let_go(returned.kept);
+    }
+
     /// Gives all bytes back, for a caller that keeps the owner alive and serves the line itself.
     pub(crate) fn hand_back(self) -> HasWaiters {
         let keep = self.keep_owner();

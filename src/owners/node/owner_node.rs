@@ -58,7 +58,7 @@ impl OwnerNode {
             name,
             parent: parent.cloned(),
             is_of_reserve: false,
-            account: account.with_allowance(supply.cache_limits.quantum_bytes),
+            account: account.with_allowance(supply.cache_limits().quantum_bytes),
             sharing,
             pages: OwnerPages::new(&supply.arena),
             supply,

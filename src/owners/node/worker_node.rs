@@ -120,7 +120,7 @@ impl WorkerNode {
             return self.owner.give_back([page].into_iter());
         }
         let mut awaited = HasWaiters::NO;
-        if !magazine.grow(self.owner.supply().cache_limits.magazine_pages) {
+        if !magazine.grow(self.owner.supply().cache_limits().magazine_pages) {
             awaited = self.flush(magazine);
         }
         match magazine.push(page) {

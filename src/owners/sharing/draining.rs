@@ -78,7 +78,7 @@ pub(super) fn drain<T>(
     attempt: impl FnOnce(&Snapshot) -> T,
 ) -> T {
     registry.snapshot(|present| {
-        if supply.cache_limits.keep_nothing() && present.workers.is_empty() {
+        if supply.keeps_nothing && present.workers.is_empty() {
             // A worker may have kept some until now, and given it back.
             return attempt(present);
         }

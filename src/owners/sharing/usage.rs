@@ -58,6 +58,12 @@ impl Snapshot {
         self.owners.iter().position(|other| other.is(owner))
     }
 
+    /// The bytes of the budget that are promised to owners as minimums.
+    pub(crate) fn promised_bytes(&self) -> u64 {
+        let is_top = |owner: &&Arc<OwnerNode>| owner.parent().is_none() && !owner.is_of_reserve();
+        self.owners.iter().filter(is_top).map(|owner| owner.account().guaranteed_bytes()).sum()
+    }
+
     /// The bytes of `budget` that no owner holds or is promised, were nothing kept at hand.
     pub(crate) fn free_bytes(&self, budget: &Budget) -> u64 {
         budget.free_bytes() + self.at_hand().credited

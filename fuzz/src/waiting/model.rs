@@ -13,6 +13,9 @@ struct Node {
     /// What is held here and taken by those below.
     used: usize,
     minimum: usize,
+    /// Whether the minimum may change.
+    is_adjustable: bool,
+    /// `usize::MAX` for none.
     limit: usize,
     /// Handles: its own, those of reservations and of waiting requests, and one for each child that
     /// has any.
@@ -71,12 +74,10 @@ impl Model {
         &mut self,
         number: usize,
         parent: Level,
-        minimum: usize,
+        (minimum, may_change): (usize, bool),
         limit: usize,
     ) -> bool {
-        let limit_above = parent.map_or(self.capacity, |parent| self.owners[parent].limit);
-        let own_limit = limit.min(limit_above);
-        if minimum > limit || minimum > own_limit {
+        if minimum > limit || minimum > self.limit_of(parent) {
             return false;
         }
         if self.take_from(parent, minimum, &self.refusing()) != ReclaimGuard::Had {
@@ -85,7 +86,8 @@ impl Model {
         if let Some(parent) = parent {
             self.owners[parent].handles += 1;
         }
-        let node = Node { parent, used: 0, minimum, limit: own_limit, handles: 1 };
+        let is_adjustable = minimum > 0 || may_change;
+        let node = Node { parent, used: 0, minimum, is_adjustable, limit, handles: 1 };
         match self.owners.get_mut(number) {
             Some(gone) => *gone = node,
             None => self.owners.push(node),
@@ -136,7 +138,70 @@ impl Model {
     }
 
     pub(super) fn never_fits(&self, owner: usize, bytes: usize) -> bool {
-        bytes > self.owners[owner].limit
+        bytes > self.limit_of(Some(owner))
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// The most that an owner may hold, by its own limit and those above.
+    pub(super) fn limit_of(&self, owner: Level) -> usize {
+        owner.map_or(self.capacity, |owner| {
+            self.owners[owner].limit.min(self.limit_of(self.owners[owner].parent))
+        })
+    }
+
+    pub(super) fn minimum_of(&self, owner: usize) -> usize {
+        self.owners[owner].minimum
+    }
+
+    /// Changes a limit; whether that must succeed.
+    pub(super) fn set_limit(&mut self, owner: usize, limit: usize) -> bool {
+        if limit < self.owners[owner].minimum {
+            return false;
+        }
+        self.owners[owner].limit = limit;
+        self.serve();
+        true
+    }
+
+    /// Changes a minimum; whether that must succeed.
+    pub(super) fn set_minimum(&mut self, owner: usize, minimum: usize) -> bool {
+        let Node { parent, used, limit, is_adjustable, .. } = self.owners[owner];
+        if minimum > limit || minimum > 0 && !is_adjustable {
+            return false;
+        }
+        let (before, after) = (self.charge(owner), used.max(minimum));
+        if after > before {
+            let taken = self.take_from(parent, after - before, &self.refusing());
+            if taken != ReclaimGuard::Had {
+                return false;
+            }
+            self.owners[owner].minimum = minimum;
+            return true;
+        }
+        self.owners[owner].minimum = minimum;
+        self.give_back_to(parent, before - after);
+        self.serve();
+        true
+    }
+
+    /// Changes the capacity, up to `most`; whether that must succeed.
+    pub(super) fn resize(&mut self, capacity: usize, most: usize, page_bytes: usize) -> bool {
+        if capacity >= self.capacity {
+            let fits = capacity <= most;
+            self.capacity = if fits { capacity } else { self.capacity };
+            self.serve();
+            return fits;
+        }
+        let less = self.capacity - capacity;
+        let tops = (0..self.owners.len()).filter(|owner| self.owners[*owner].parent.is_none());
+        let promised: usize = tops.map(|owner| self.owners[owner].minimum).sum();
+        let fits = capacity >= promised.max(page_bytes)
+            && self.refuses(None, less, &self.refusing()).is_none();
+        self.capacity -= if fits { less } else { 0 };
+        fits
     }
 
     pub(super) fn wait(&mut self, id: usize, owner: usize, bytes: usize) {
@@ -193,7 +258,7 @@ impl Model {
         let node = &self.owners[owner];
         let above = node.parent.map_or_else(|| self.free(), |parent| self.available(parent));
         let guaranteed = node.minimum.saturating_sub(node.used);
-        (guaranteed + above).min(node.limit - node.used)
+        (guaranteed + above).min(node.limit.saturating_sub(node.used))
     }
 
     /// The levels that refuse somebody in line: all of them in a round of their own.
@@ -256,16 +321,9 @@ impl Model {
         let is_others = beyond > 0 && refusing.contains(&at);
         let free = match at {
             None => self.free(),
-            // One who may have all that there is above is refused there.
-            Some(index) if self.owners[index].limit == self.limit_above(index) => usize::MAX,
-            Some(index) => self.owners[index].limit - self.owners[index].used,
+            Some(index) => self.owners[index].limit.saturating_sub(self.owners[index].used),
         };
         (is_others, is_others || share > free)
-    }
-
-    fn limit_above(&self, index: usize) -> usize {
-        let parent = self.owners[index].parent;
-        parent.map_or(self.capacity, |parent| self.owners[parent].limit)
     }
 
     fn take_from(&mut self, from: Level, bytes: usize, refusing: &[Level]) -> ReclaimGuard {

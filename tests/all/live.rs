@@ -6,16 +6,10 @@ use std::thread;
 use offheap::error::{OwnerError, Reason};
 use offheap::{MemoryManager, Owner};
 
-use crate::support::{LONG, PAGE};
+use crate::support::{PAGE, Waiter};
 
 fn manager(pages: usize) -> MemoryManager {
     MemoryManager::builder().capacity(pages * PAGE).page_size(PAGE).build().unwrap()
-}
-
-fn wait_for_waiters(manager: &MemoryManager, waiters: usize) {
-    while manager.stats().waiting_requests < waiters {
-        thread::yield_now();
-    }
 }
 
 #[test]
@@ -74,10 +68,9 @@ fn those_that_wait_for_a_limit_are_served_when_it_is_raised() {
     let parent = manager.owner("query").limit(2 * PAGE).register().unwrap();
     let [held, waits] = ["held", "waits"].map(|name| parent.child(name).register().unwrap());
     let _held = held.allocate_pages(2).unwrap();
-    let waiter = thread::spawn(move || waits.acquire_pages_timeout(1, LONG).map(drop));
-    wait_for_waiters(&manager, 1);
+    let waiter = Waiter::new(waits.acquire_pages(1));
     parent.set_limit(3 * PAGE).unwrap();
-    waiter.join().unwrap().unwrap();
+    assert_eq!(waiter.outcome().unwrap().len(), 1);
 }
 
 #[test]
@@ -148,11 +141,10 @@ fn a_minimum_that_is_given_back_serves_those_that_wait() {
     let manager = manager(16);
     let owner = manager.owner("saver").minimum(10 * PAGE).register().unwrap();
     let other = manager.owner("other").register().unwrap();
-    let waiter = thread::spawn(move || other.acquire_pages_timeout(8, LONG).map(drop));
-    wait_for_waiters(&manager, 1);
+    let waiter = Waiter::new(other.acquire_pages(8));
     assert!(owner.set_minimum(11 * PAGE).is_err(), "the other is first in line");
     owner.set_minimum(8 * PAGE).unwrap();
-    waiter.join().unwrap().unwrap();
+    assert_eq!(waiter.outcome().unwrap().len(), 8);
 }
 
 #[test]

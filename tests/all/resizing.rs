@@ -11,7 +11,7 @@ use offheap::pressure::Pressure;
 use offheap::reclaim::{Reclaimer, SpillReserve};
 use offheap::{MemoryManager, MemorySegment, Owner};
 
-use crate::support::{LONG, PAGE, assert_empty, changes_nothing, in_both_modes};
+use crate::support::{LONG, PAGE, Waiter, assert_empty, changes_nothing, in_both_modes};
 
 const NOW: Duration = Duration::ZERO;
 
@@ -97,7 +97,7 @@ fn what_is_promised_or_set_aside_cannot_be_taken() {
     assert_eq!([capacity_bytes, promised_bytes, capacity_bytes_min], numbers);
     let saver = manager.owner("saver").minimum(6 * PAGE).register().unwrap();
     let _part = saver.child("part").minimum(3 * PAGE).register().unwrap();
-    let error = changes_nothing(&manager, || manager.resize(10 * PAGE - 1, LONG)).unwrap_err();
+    let error = changes_nothing(&manager, || manager.resize(10 * PAGE - 1, NOW)).unwrap_err();
     let expected = "a capacity of 40959 bytes is below 40960 bytes, as 40960 bytes are promised or \
                     set aside";
     assert_eq!(error.to_string(), expected);
@@ -168,15 +168,11 @@ fn those_that_wait_are_served_when_the_capacity_goes_up() {
     let manager = builder(4, 16).build().unwrap();
     let owner = manager.owner("cache").register().unwrap();
     let held = owner.allocate_pages(4).unwrap();
-    let waiter = {
-        let owner = owner.clone();
-        thread::spawn(move || owner.acquire_pages_timeout(3, LONG).map(|pages| pages.len()))
-    };
-    while manager.stats().waiting_requests == 0 {
-        thread::yield_now();
-    }
+    let waiter = Waiter::new(owner.acquire_pages(3));
+    manager.resize(6 * PAGE, NOW).unwrap();
+    assert!(!waiter.is_woken(), "two pages are not enough");
     manager.resize(7 * PAGE, NOW).unwrap();
-    assert_eq!(waiter.join().unwrap().unwrap(), 3);
+    assert_eq!(waiter.outcome().unwrap().len(), 3);
     drop(held);
     assert_empty(&manager);
 }
@@ -251,6 +247,24 @@ fn memory_that_comes_back_shows_nobodys_bytes() {
 }
 
 #[test]
+fn huge_pages_keep_below_a_capacity_that_changes() {
+    let page = 64 << 10;
+    let builder = MemoryManager::builder().capacity(4 << 20).page_size(page);
+    let manager = builder.max_capacity(24 << 20).build().unwrap();
+    let owner = manager.owner("cache").register().unwrap();
+    for pages in [64, 300, 33, 170, 31, 384, 97] {
+        manager.resize(pages * page, NOW).unwrap();
+        let resident = manager.resident_bytes().unwrap_or(0);
+        assert!(resident <= pages * page, "{resident} bytes are resident, of {pages} pages");
+        touch(&mut owner.allocate_pages(pages).unwrap());
+        touch(&mut [owner.allocate(pages * page).unwrap()]);
+        let resident = manager.resident_bytes().unwrap_or(0);
+        assert!(resident <= pages * page, "{resident} bytes are resident, of {pages} pages");
+        assert_empty(&manager);
+    }
+}
+
+#[test]
 fn a_maximum_is_from_the_capacity_to_what_can_be_managed() {
     let error = builder(16, 15).build().unwrap_err();
     let ConfigError::MaxCapacity { max_capacity_bytes, capacity_bytes, .. } = error else {
@@ -285,29 +299,24 @@ fn a_fraction_is_looked_up_again() {
     assert!(refresh.after_bytes.abs_diff(capacity) < capacity / 2, "{refresh:?}");
 }
 
-/// What may be held and resident just now: the higher one of two capacities while one follows the
-/// other. The number of the change comes first, so that who looks knows whether it held all the
-/// while.
+/// A number for each change of the capacity, and for each time between two of them. While it is the
+/// same, the capacity changes once at most.
 #[derive(Default)]
-struct Bound {
-    change: AtomicUsize,
-    bytes: AtomicUsize,
-}
+struct Changes(AtomicUsize);
 
-impl Bound {
-    fn set(&self, bytes: usize) {
-        self.change.fetch_add(1, Ordering::SeqCst);
-        self.bytes.store(bytes, Ordering::SeqCst);
-        self.change.fetch_add(1, Ordering::SeqCst);
+impl Changes {
+    fn next(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Looks at something; `None` if the bound changed meanwhile.
-    fn beside<T>(&self, look: impl FnOnce() -> T) -> Option<(T, usize)> {
-        let change = self.change.load(Ordering::SeqCst);
-        let bytes = self.bytes.load(Ordering::SeqCst);
+    /// Looks at something, beside the higher one of the capacities before and after; `None` if more
+    /// than one change went on meanwhile.
+    fn beside<T>(&self, manager: &MemoryManager, look: impl FnOnce() -> T) -> Option<(T, usize)> {
+        let number = self.0.load(Ordering::SeqCst);
+        let before = manager.capacity();
         let seen = look();
-        let is_same = change % 2 == 0 && self.change.load(Ordering::SeqCst) == change;
-        is_same.then_some((seen, bytes))
+        let bound = before.max(manager.capacity());
+        (self.0.load(Ordering::SeqCst) == number).then_some((seen, bound))
     }
 }
 
@@ -316,7 +325,7 @@ impl Bound {
 struct Load {
     held: AtomicUsize,
     is_over: AtomicBool,
-    bound: Bound,
+    changes: Changes,
     /// How often what is held and what is resident was seen beside the bound.
     looks: [AtomicUsize; 2],
 }
@@ -375,13 +384,13 @@ impl Load {
         while !self.is_over.load(Ordering::SeqCst) {
             for _ in 0..200 {
                 let held = || self.held.load(Ordering::SeqCst);
-                if let Some((held, bound)) = self.bound.beside(held) {
+                if let Some((held, bound)) = self.changes.beside(manager, held) {
                     assert!(held <= bound, "{held} bytes are held, of {bound}");
                     self.looks[0].fetch_add(1, Ordering::SeqCst);
                 }
             }
             let resident = || manager.resident_bytes();
-            if let Some((Some(resident), bound)) = self.bound.beside(resident) {
+            if let Some((Some(resident), bound)) = self.changes.beside(manager, resident) {
                 assert!(resident <= bound, "{resident} bytes are resident, of {bound}");
                 self.looks[1].fetch_add(1, Ordering::SeqCst);
             }
@@ -403,7 +412,6 @@ fn a_thousand_changes_under_load_break_no_promise() {
     const PAGES: [usize; 2] = [24, 96];
     let manager = builder(PAGES[0], PAGES[1]).huge_pages(HugePages::Never).build().unwrap();
     let load = Arc::new(Load::default());
-    load.bound.set(PAGES[0] * PAGE);
     let saver = manager.owner("saver").minimum(4 * PAGE).register().unwrap();
     let cache = manager.owner("cache").adjustable_minimum().register().unwrap();
     let start = |work: Box<dyn FnOnce(&Load) + Send>| {
@@ -429,7 +437,7 @@ fn a_thousand_changes_under_load_break_no_promise() {
         step = step.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695);
         let capacity = manager.capacity();
         let bytes = (PAGES[0] + (step >> 33) % (PAGES[1] - PAGES[0])) * PAGE + (step >> 50) % PAGE;
-        load.bound.set(capacity.max(bytes));
+        load.changes.next();
         match manager.resize(bytes, Duration::from_millis(20)) {
             Ok(()) => {
                 assert_eq!(manager.capacity(), bytes);
@@ -438,7 +446,7 @@ fn a_thousand_changes_under_load_break_no_promise() {
             Err(ResizeError::Refused { .. }) => assert_eq!(manager.capacity(), capacity),
             Err(error) => panic!("{error}"),
         }
-        load.bound.set(manager.capacity());
+        load.changes.next();
     }
     load.is_over.store(true, Ordering::SeqCst);
     threads.into_iter().for_each(|thread| thread.join().unwrap());

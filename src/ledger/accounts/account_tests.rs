@@ -206,7 +206,7 @@ fn a_limit_that_changes_refuses_what_is_beyond_and_takes_nothing_away() {
     assert_eq!(account.reserve(&budget, 1, QueuePosition::LAST), Err(full));
     assert_eq!((account.used_bytes(), account.limit(), account.limit_max()), (60, 50, u64::MAX));
     let _ = account.release(&budget, 11);
-    assert_eq!(account.reserve(&budget, 2, QueuePosition::LAST).is_err(), true);
+    assert!(account.reserve(&budget, 2, QueuePosition::LAST).is_err());
     assert_eq!(account.reserve(&budget, 1, QueuePosition::LAST), Ok(FirstCharge::Already));
     account.set_awaited(&budget, 0, HasWaiters::YES);
     assert_eq!(account.set_limit(&budget, 70), Ok(HasWaiters::YES), "they are to be served");
@@ -242,6 +242,25 @@ fn a_minimum_that_changes_takes_what_is_free_or_nothing() {
     assert_eq!(account.set_minimum(&budget, 11), closed);
     assert_eq!(account.set_minimum(&budget, 0), Ok(HasWaiters::YES));
     assert_eq!(budget.free_bytes(), 70);
+}
+
+#[test]
+fn a_minimum_does_not_change_while_a_visitor_goes_by_it() {
+    let budget = Arc::new(Budget::new(100));
+    let account = Arc::new(Account::open(&*budget, 10, 100).unwrap());
+    let visit = account.guarantee.visit();
+    let other = {
+        let (budget, account) = (Arc::clone(&budget), Arc::clone(&account));
+        thread::spawn(move || account.set_minimum(&*budget, 20).map(drop))
+    };
+    while !account.guarantee.is_changing() {
+        thread::yield_now();
+    }
+    (0..1000).for_each(|_| thread::yield_now());
+    assert_eq!(account.minimum(), 10);
+    drop(visit);
+    assert_eq!(other.join().unwrap(), Ok(()));
+    assert_eq!((account.minimum(), budget.reserved_bytes()), (20, 20));
 }
 
 #[test]

@@ -79,6 +79,11 @@ impl Guarantee {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn is_changing(&self) -> bool {
+        read(&self.gate, Ordering::Relaxed) & CHANGING != 0
+    }
+
     /// Begins to change it, once nobody else does and there are no visitors.
     pub(super) fn change(&self) -> Change<'_> {
         let mut patience = Patience::new();

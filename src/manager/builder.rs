@@ -170,8 +170,9 @@ impl MemoryManagerBuilder {
         self
     }
 
-    /// How much address space the region takes, as a multiple of the highest capacity: 4 by default, 1 for
-    /// none to spare. The default is lowered where the system does not have that much.
+    /// How much address space the region takes, as a multiple of the highest capacity: 4 by
+    /// default, 1 for none to spare. The default is lowered where the system does not have that
+    /// much.
     ///
     /// Address space costs nothing until it is touched, and never more than the capacity is
     /// resident. A block that fits the budget but no hole takes what it lacks from the spare

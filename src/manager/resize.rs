@@ -68,11 +68,11 @@ impl MemoryManager {
     /// A lower one takes memory that is free, or that owners give back when they are asked. What is
     /// promised to owners as their minimums, and the spill reserve, stays. The memory goes back to
     /// the system before the capacity falls. So what is resident is at most the capacity at every
-    /// moment. While this waits, it is an owner called `resize` with the highest priority, and waits
-    /// in line as others do.
+    /// moment. While this waits, it is an owner called `resize` with the highest priority, and
+    /// waits in line as others do.
     ///
-    /// Limits and priorities of owners, what they keep at hand and the thresholds of the pressure go
-    /// by the capacity that there is.
+    /// Limits and priorities of owners, what they keep at hand and the thresholds of the pressure
+    /// go by the capacity that there is.
     ///
     /// In heap mode there is only the budget, which changes in the same way.
     ///
@@ -118,11 +118,11 @@ impl MemoryManager {
     }
 
     /// Looks up again how much memory the process may use, and changes the capacity to the fraction
-    /// of that which the manager was built with, up to its maximum. For when the limit of a container
-    /// has changed.
+    /// of that which the manager was built with, up to its maximum. For when the limit of a
+    /// container has changed.
     ///
-    /// [`capacity_source`](Self::capacity_source) goes on to say what was found when the manager was
-    /// built.
+    /// [`capacity_source`](Self::capacity_source) goes on to say what was found when the manager
+    /// was built.
     ///
     /// # Blocking
     ///

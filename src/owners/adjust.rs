@@ -17,12 +17,12 @@ impl Owner {
     /// stands for none of its own. The limits of its parents and the capacity hold as well, now and
     /// when they change.
     ///
-    /// A limit below what it holds is possible. Nothing is taken away then, and it gets no more until
-    /// it is below the limit again. A request that is under way meanwhile may still be granted by
-    /// the limit that there was when it began.
+    /// A limit below what it holds is possible. Nothing is taken away then, and it gets no more
+    /// until it is below the limit again. A request that is under way meanwhile may still be
+    /// granted by the limit that there was when it began.
     ///
-    /// Requests that wait in line for a lower limit are served at once. Those that would not fit the
-    /// new limit stay in line.
+    /// Requests that wait in line for a lower limit are served at once. Those that would not fit
+    /// the new limit stay in line.
     ///
     /// # Blocking
     ///
@@ -70,9 +70,9 @@ impl Owner {
     ///
     /// # Blocking
     ///
-    /// Waits for requests that are under way, and for no memory. If the bytes are not free, it first
-    /// brings back what is kept at hand: see [`MemoryManager::leaks`](crate::MemoryManager::leaks).
-    /// It asks no owner to give memory back.
+    /// Waits for requests that are under way, and for no memory. If the bytes are not free, it
+    /// first brings back what is kept at hand: see
+    /// [`MemoryManager::leaks`](crate::MemoryManager::leaks). It asks no owner to give memory back.
     ///
     /// # Errors
     ///

@@ -87,8 +87,8 @@ impl OwnerBuilder {
         self
     }
 
-    /// The owner may get a minimum later, with [`Owner::set_minimum`], although it has none yet. One
-    /// that has a minimum from the beginning can change it in any case.
+    /// The owner may get a minimum later, with [`Owner::set_minimum`], although it has none yet.
+    /// One that has a minimum from the beginning can change it in any case.
     ///
     /// To give memory back takes such an owner one step more, so others do without.
     pub fn adjustable_minimum(mut self) -> Self {

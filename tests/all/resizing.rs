@@ -1,6 +1,5 @@
 //! A capacity that changes while the manager is in use.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -10,6 +9,7 @@ use offheap::error::{ConfigError, Reason, ResizeError};
 use offheap::pressure::Pressure;
 use offheap::reclaim::{Reclaimer, SpillReserve};
 use offheap::{MemoryManager, MemorySegment, Owner};
+use offheap_test_support::{Count, Flag};
 
 use crate::support::{LONG, PAGE, Waiter, assert_empty, changes_nothing, in_both_modes};
 
@@ -302,46 +302,46 @@ fn a_fraction_is_looked_up_again() {
 /// A number for each change of the capacity, and for each time between two of them. While it is the
 /// same, the capacity changes once at most.
 #[derive(Default)]
-struct Changes(AtomicUsize);
+struct Changes(Mutex<usize>);
 
 impl Changes {
     fn next(&self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
+        *self.0.lock().unwrap() += 1;
     }
 
     /// Looks at something, beside the higher one of the capacities before and after; `None` if more
     /// than one change went on meanwhile.
     fn beside<T>(&self, manager: &MemoryManager, look: impl FnOnce() -> T) -> Option<(T, usize)> {
-        let number = self.0.load(Ordering::SeqCst);
+        let number = *self.0.lock().unwrap();
         let before = manager.capacity();
         let seen = look();
         let bound = before.max(manager.capacity());
-        (self.0.load(Ordering::SeqCst) == number).then_some((seen, bound))
+        (*self.0.lock().unwrap() == number).then_some((seen, bound))
     }
 }
 
 /// The bytes that threads hold: added after they were got, and taken off before they go back.
 #[derive(Default)]
 struct Load {
-    held: AtomicUsize,
-    is_over: AtomicBool,
+    held: Count,
+    is_over: Flag,
     changes: Changes,
     /// How often what is held and what is resident was seen beside the bound.
-    looks: [AtomicUsize; 2],
+    looks: [Count; 2],
 }
 
 impl Load {
     fn hold<T>(&self, bytes: usize, got: T, touch: impl FnOnce(&mut T)) {
-        self.held.fetch_add(bytes, Ordering::SeqCst);
+        self.held.add(bytes);
         let mut got = got;
         touch(&mut got);
-        self.held.fetch_sub(bytes, Ordering::SeqCst);
+        self.held.subtract(bytes);
         drop(got);
     }
 
     fn use_memory(&self, owner: &Owner, seed: usize) {
         let mut step = seed;
-        while !self.is_over.load(Ordering::SeqCst) {
+        while !self.is_over.is_set() {
             step = step.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695);
             let pages = 1 + (step >> 33) % 6;
             let bytes = pages * PAGE;
@@ -372,7 +372,7 @@ impl Load {
 
     /// What was promised is there at every moment.
     fn use_minimum(&self, owner: &Owner, pages: usize) {
-        while !self.is_over.load(Ordering::SeqCst) {
+        while !self.is_over.is_set() {
             let got = owner.try_allocate_pages(pages);
             let got = got.unwrap_or_else(|refused| panic!("it was promised: {refused}"));
             self.hold(pages * PAGE, got, |pages| touch(pages));
@@ -381,24 +381,24 @@ impl Load {
 
     /// Neither what is held nor what is resident is ever above the bound.
     fn watch(&self, manager: &MemoryManager) {
-        while !self.is_over.load(Ordering::SeqCst) {
+        while !self.is_over.is_set() {
             for _ in 0..200 {
-                let held = || self.held.load(Ordering::SeqCst);
+                let held = || self.held.get();
                 if let Some((held, bound)) = self.changes.beside(manager, held) {
                     assert!(held <= bound, "{held} bytes are held, of {bound}");
-                    self.looks[0].fetch_add(1, Ordering::SeqCst);
+                    self.looks[0].add(1);
                 }
             }
             let resident = || manager.resident_bytes();
             if let Some((Some(resident), bound)) = self.changes.beside(manager, resident) {
                 assert!(resident <= bound, "{resident} bytes are resident, of {bound}");
-                self.looks[1].fetch_add(1, Ordering::SeqCst);
+                self.looks[1].add(1);
             }
         }
     }
 
     fn was_seen(&self) -> bool {
-        self.looks.iter().all(|looks| looks.load(Ordering::SeqCst) >= LOOKS)
+        self.looks.iter().all(|looks| looks.get() >= LOOKS)
     }
 }
 
@@ -448,7 +448,7 @@ fn a_thousand_changes_under_load_break_no_promise() {
         }
         load.changes.next();
     }
-    load.is_over.store(true, Ordering::SeqCst);
+    load.is_over.set();
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     assert!(done.iter().all(|done| *done > resizes / 4), "it went {done:?} times down and up");
     drop(cache);

@@ -66,7 +66,7 @@ const HOUSE: &[Floor] = &[
             "pressure",
             "resources",
             "stats",
-            "memory_manager trim builder resize",
+            "memory_manager trim builder builder_tests resize",
             "reports listening lease metrics",
             "views",
         ],

@@ -160,9 +160,9 @@ impl Display for ConfigError {
             Self::OfAvailableMemory { capacity_source, refused } => {
                 write!(f, "{refused}; the capacity is {capacity_source}")
             }
-            Self::MaxCapacity { max_capacity_bytes, capacity_bytes, capacity_bytes_max } => {
-                write!(f, "a maximum of {max_capacity_bytes} bytes for the capacity is not from ")?;
-                write!(f, "the capacity, {capacity_bytes} bytes, to {capacity_bytes_max} bytes")
+            Self::MaxCapacity { max_capacity_bytes: max, capacity_bytes, capacity_bytes_max } => {
+                write!(f, "a maximum of {max} bytes for the capacity is not from the capacity, ")?;
+                write!(f, "{capacity_bytes} bytes, to {capacity_bytes_max} bytes")
             }
             Self::PageSize { page_bytes } => {
                 write!(f, "a page size of {page_bytes} bytes is not a power of two from ")?;
@@ -182,10 +182,8 @@ impl Display for ConfigError {
                 every.map_or(Ok(()), |every| write!(f, " every {every:?}"))
             }
             Self::SpillReserve { spill_reserve_bytes, reserves, capacity_bytes, page_bytes } => {
-                write!(
-                    f,
-                    "a spill reserve of {spill_reserve_bytes} bytes for each of {reserves} "
-                )?;
+                write!(f, "a spill reserve of {spill_reserve_bytes} bytes for each of ")?;
+                write!(f, "{reserves} ")?;
                 write!(f, "reclaims does not hold a page of {page_bytes} bytes, or leaves none ")?;
                 write!(f, "of the capacity of {capacity_bytes} bytes")
             }

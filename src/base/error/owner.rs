@@ -70,7 +70,8 @@ pub enum OwnerError {
 }
 
 impl OwnerError {
-    /// The path of the owner that was to be registered or changed: the names from the root, its own last.
+    /// The path of the owner that was to be registered or changed: the names from the root, its own
+    /// last.
     #[must_use]
     pub fn path(&self) -> &str {
         match self {

@@ -4,7 +4,7 @@ use crate::base::sync::{AtomicU64, Ordering, Patience, read};
 
 use crate::ledger::budget::{
     AccountWord, CHANGE, Credit, FirstCharge, HasWaiters, IN_FLIGHT, Parent, QueuePosition,
-    Refused, Remainder, set_awaited,
+    Refused, set_awaited,
 };
 
 use super::allowance::Allowance;
@@ -21,7 +21,7 @@ pub struct Account {
     /// [`UNLIMITED`] if it never refuses before the parent does.
     pub(super) limit: AtomicU64,
     pub(super) guarantee: Guarantee,
-    allowance: Allowance,
+    pub(super) allowance: Allowance,
     /// The highest limit that it ever had.
     pub(super) limit_max: AtomicU64,
 }
@@ -287,50 +287,6 @@ impl Account {
         self.give_back(bytes, bytes + IN_FLIGHT, |share| parent.undo(share))
     }
 
-    /// As [`release`](Self::release), but with nothing for the allowance: for a child, and for a
-    /// request in flight, which would wait for itself should it have to shut the allowance.
-    pub fn release_past_allowance(&self, parent: &impl Parent, bytes: u64) -> Credit {
-        self.give_back(bytes, bytes, |share| parent.release(share))
-    }
-
-    /// Gives `bytes` back to the account and what lies beyond its minimum to `parent`. The caller
-    /// keeps both alive, whatever other threads give back meanwhile.
-    pub fn release(&self, parent: &impl Parent, bytes: u64) -> Credit {
-        self.give_back(bytes, bytes, |share| self.credit(parent, share))
-    }
-
-    /// Credits `bytes` that the account holds to its allowance or to `parent`.
-    pub fn credit(&self, parent: &impl Parent, bytes: u64) -> HasWaiters {
-        self.allowance.give(parent, bytes)
-    }
-
-    /// Gives back `bytes` that were credited before, for an account without a minimum, if nobody
-    /// waits for it. Once it has, the account may be gone with the next release of another thread.
-    pub fn release_credited_unless_awaited(&self, bytes: u64) -> Option<Remainder> {
-        debug_assert!(!self.is_adjustable(), "what goes back to the parent is not known yet");
-        let mut word = self.word();
-        while !word.is_awaited() {
-            let left = word.released(bytes).changed();
-            match self.word.compare_exchange_weak(
-                word.into_bits(),
-                left.into_bits(),
-                // ORDERING: AcqRel. As in `give_back`.
-                Ordering::AcqRel,
-                // ORDERING: Relaxed. The loop tries again with the new value only.
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return Some(kept(word, left)),
-                Err(now) => word = AccountWord::from_bits(now),
-            }
-        }
-        None
-    }
-
-    /// Gives back `bytes` that were credited before. The caller keeps the account alive.
-    pub fn release_credited(&self, bytes: u64) -> Credit {
-        self.give_back(bytes, bytes, |_| HasWaiters::NO)
-    }
-
     /// Goes from one word to the next, with what that takes from the allowance or the parent.
     fn raise(
         &self,
@@ -435,7 +391,7 @@ impl Account {
     }
 
     /// A request is in flight no longer, or a thread that gave bytes back.
-    fn land(&self) {
+    pub(super) fn land(&self) {
         // ORDERING: Release. A thread that finds nothing in flight may write the place that was
         // read in flight (`guarantee`, 3).
         self.word.fetch_sub(IN_FLIGHT, Ordering::Release);
@@ -458,57 +414,6 @@ impl Account {
         }
     }
 
-    /// Takes `bytes` off the account, and `off` off its word; then has `pass` give back what of the
-    /// bytes is the parent's.
-    fn give_back(&self, bytes: u64, off: u64, pass: impl FnOnce(u64) -> HasWaiters) -> Credit {
-        if self.is_adjustable() {
-            return self.give_back_guaranteed(bytes, off != bytes, pass);
-        }
-        // ORDERING: AcqRel. Release: the memory was given back before, and so were all our other
-        // accesses. Acquire: the thread that empties the account may let go of it, after all
-        // others' accesses.
-        let old = self.word.fetch_add(CHANGE.wrapping_sub(off), Ordering::AcqRel);
-        credit(AccountWord::from_bits(old), bytes).or(pass(bytes))
-    }
-
-    /// The same for an account with a minimum that may change. It is in flight meanwhile
-    /// (`guarantee`, 2), so the caller keeps the account alive. `is_in_flight` says whether the
-    /// bytes are those of a request that is in flight already, which ends here.
-    fn give_back_guaranteed(
-        &self,
-        bytes: u64,
-        is_in_flight: bool,
-        pass: impl FnOnce(u64) -> HasWaiters,
-    ) -> Credit {
-        let mut patience = Patience::new();
-        let mut word = self.word();
-        let old = loop {
-            // Some may be in flight that wait here: requests leave enough of the count for them.
-            if !is_in_flight && word.is_full() {
-                patience.wait();
-                word = self.word();
-                continue;
-            }
-            let left = word.released(bytes).changed();
-            let left = if is_in_flight { left } else { left.begun_again() };
-            // ORDERING: AcqRel, then Acquire. As in `give_back`; and the place that the word names
-            // was written before.
-            let (from, to) = (word.into_bits(), left.into_bits());
-            match self.word.compare_exchange_weak(from, to, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => break word,
-                Err(now) => word = AccountWord::from_bits(now),
-            }
-        };
-        let minimum = self.guarantee.bytes_at(old);
-        let share = share_of(minimum, old.reserved_bytes() - bytes, bytes);
-        let returned = credit(old, bytes);
-        let is_over = returned.kept == Remainder::Nothing && old.is_closed();
-        // No handle is left then that it would be guaranteed to.
-        let awaited = pass(if is_over { share + minimum } else { share });
-        self.land();
-        returned.or(awaited)
-    }
-
     pub(super) fn word(&self) -> AccountWord {
         // ORDERING: Acquire. Pairs with the Release in `raise_by`: what the parent had granted by
         // then is seen when the parent is read next. And with the Release in `give_back`: what
@@ -523,14 +428,8 @@ const fn beyond(minimum: u64, used: u64) -> u64 {
 }
 
 /// What `bytes` on top of `used` take from the parent.
-const fn share_of(minimum: u64, used: u64, bytes: u64) -> u64 {
+pub(super) const fn share_of(minimum: u64, used: u64, bytes: u64) -> u64 {
     beyond(minimum, used + bytes) - beyond(minimum, used)
-}
-
-/// What came of taking `bytes` off the account.
-const fn credit(before: AccountWord, bytes: u64) -> Credit {
-    let left = before.released(bytes);
-    Credit { kept: kept(before, left), awaited: HasWaiters::new(before.is_awaited()) }
 }
 
 const fn opened(before: AccountWord, bytes: u64) -> FirstCharge {
@@ -538,13 +437,6 @@ const fn opened(before: AccountWord, bytes: u64) -> FirstCharge {
         FirstCharge::First
     } else {
         FirstCharge::Already
-    }
-}
-
-const fn kept(before: AccountWord, after: AccountWord) -> Remainder {
-    match (before.reserved_bytes(), after.reserved_bytes()) {
-        (1.., 0) => Remainder::Nothing,
-        _ => Remainder::Something,
     }
 }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::super::adjust::NotAdjusted;
 use super::*;
-use crate::ledger::budget::Budget;
+use crate::ledger::budget::{Budget, Remainder};
 
 #[test]
 fn a_minimum_is_promised_once_and_always_there() {

@@ -73,6 +73,7 @@ impl Guarantee {
                 return Visit(self);
             }
             drop(Visit(self));
+            // ORDERING: Relaxed. The next attempt acquires.
             while read(&self.gate, Ordering::Relaxed) & CHANGING != 0 {
                 patience.wait();
             }
@@ -81,6 +82,7 @@ impl Guarantee {
 
     #[cfg(test)]
     pub(super) fn is_changing(&self) -> bool {
+        // ORDERING: Relaxed. A test looks.
         read(&self.gate, Ordering::Relaxed) & CHANGING != 0
     }
 

@@ -3,7 +3,7 @@
 //! The protocol is at the head of the room `budget`.
 //!
 //! ```text
-//! adjust                     what changes of it while it is in use
+//! adjust  giving_back        what changes of it while it is in use; giving back what it holds
 //! account                    what one owner holds, under a limit and with a guaranteed minimum
 //! guarantee                  what it is guaranteed, as a number that can change
 //! allowance                  what its parent granted beyond what it uses
@@ -14,6 +14,7 @@ mod account;
 mod adjust;
 mod allowance;
 mod allowance_word;
+mod giving_back;
 mod guarantee;
 
 pub use account::{Account, InFlight};

@@ -4,9 +4,9 @@ use crate::base::sync::{AtomicU64, Ordering};
 
 use super::queue_position::HasWaiters;
 
-/// Bytes, requests in flight, whether it is closed, whether a request waits for it, and a number that
-/// tells one state from the next. The bytes are those that an account has reserved, or those that
-/// the budget has free. So the limit of the budget changes in one step with what is free.
+/// Bytes, requests in flight, whether it is closed, whether a request waits for it, and a number
+/// that tells one state from the next. The bytes are those that an account has reserved, or those
+/// that the budget has free. So the limit of the budget changes in one step with what is free.
 ///
 /// ```text
 ///  63     58    57       56     55    54       47 46                       0

@@ -12,8 +12,8 @@ use super::watch::Watch;
 
 /// Bytes under a limit, which can change while they are in use.
 ///
-/// The word counts what is free. So a request looks at one word, which has the limit in it: what is
-/// added to the limit becomes free in one step, once the memory is there; what is taken off it was
+/// The word counts what is free. So a request looks at one word, which has the limit in it. What is
+/// added to the limit becomes free in one step, once the memory is there. What is taken off it was
 /// reserved before, and is never given back.
 pub struct Budget {
     word: AtomicU64,
@@ -54,8 +54,8 @@ impl Budget {
         self.limit_max
     }
 
-    /// Says that the limit is `bytes` higher. They count as reserved, until [`add`](Self::add) makes
-    /// them free, or [`retire`](Self::retire) takes them off again. By one thread at a time.
+    /// Says that the limit is `bytes` higher. They count as reserved, until [`add`](Self::add)
+    /// makes them free, or [`retire`](Self::retire) takes them off again. By one thread at a time.
     pub fn raise(&self, bytes: u64) {
         debug_assert!(bytes <= self.limit_max - self.limit());
         // ORDERING: Relaxed. As in `limit`.

@@ -1,7 +1,7 @@
 //! More warm pages, or fewer: the capacity changes.
 //!
-//! As in an exchange, pages are out of both lists while they change sides, and no search for a block
-//! calls that a lack of holes: it looks again when they are back (`claims`).
+//! As in an exchange, pages are out of both lists while they change sides, and no search for a
+//! block calls that a lack of holes: it looks again when they are back (`claims`).
 
 use crate::base::sync::{Ordering, Patience};
 use crate::base::units::PageCount;

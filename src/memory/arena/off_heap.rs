@@ -208,8 +208,8 @@ impl OffHeap {
         pages.saturating_mul(self.region.page_size().bytes())
     }
 
-    /// Gives free pages back to the system until `pages` of those that are free are not resident, as
-    /// far as it takes them. Waits for another trim.
+    /// Gives free pages back to the system until `pages` of those that are free are not resident,
+    /// as far as it takes them. Waits for another trim.
     pub(super) fn trim_free_pages(&self, pages: PageCount) {
         let _only = self.trimming.lock();
         let free = u64::from(self.stock.warm().free_pages());

@@ -10,8 +10,8 @@ use super::off_heap::OffHeap;
 impl OffHeap {
     /// Gives `pages` free pages back to the system, and takes them out of the capacity.
     ///
-    /// For a caller with a reservation for them, which ends with this. Waits for a trim that another
-    /// thread has begun.
+    /// For a caller with a reservation for them, which ends with this. Waits for a trim that
+    /// another thread has begun.
     ///
     /// # Errors
     ///

@@ -1016,7 +1016,8 @@ offheap_status offheap_manager_check(offheap_manager *manager);
 /**
  * Registers an owner. It can always have `minimum` bytes, which are promised to no other owner. It
  * never has more than `limit` bytes; OFFHEAP_NO_LIMIT is for all there is. The name is copied. It
- * is for messages and need not be unique.
+ * is for messages and need not be unique. In these it is on one line: control characters, slashes
+ * and the like are escaped, and it is cut to 255 bytes.
  */
 OFFHEAP_MUST_USE
 offheap_status offheap_owner_register(offheap_manager *manager,

@@ -11,6 +11,7 @@ case "${1:-}" in
 "" | --quick)
     rm -rf "$found"
     cargo bench --quiet -p rivals -- "$@"
+    cargo bench --quiet -p offheap --bench flat -- --tables "$found"
     scripts/touches.sh
     scripts/instructions.sh --record
     ;;

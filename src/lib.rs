@@ -129,10 +129,11 @@ pub mod model {
     pub use crate::base::sync::full_fence;
     pub use crate::base::units::{ChunkIndex, LevelId, PageCount, PageIndex, PageMask, Span};
     pub use crate::ledger::accounts::{Account, InFlight, NotAdjusted};
-    pub use crate::ledger::at_hand::depot::{Depot, Shelf};
+    pub use crate::ledger::at_hand::depot::{Depot, Locked, Shelf};
     pub use crate::ledger::at_hand::magazine::{Entered, Fences, MAGAZINE_PAGES, Magazine};
     pub use crate::ledger::budget::{
-        Budget, Credit, FirstCharge, HasWaiters, Parent, QueuePosition, Refused, Remainder,
+        Budget, Credit, Drainers, FirstCharge, HasWaiters, Parent, QueuePosition, Refused,
+        Remainder,
     };
     pub use crate::ledger::chunks::{HeldPages, HeldRun, Lent, Words};
     pub use crate::ledger::free_list::FreeList;
@@ -212,9 +213,9 @@ pub mod config {
 /// ```
 pub mod error {
     pub use crate::base::error::{
-        AllocationKind, AllocationSite, ConfigError, FractionError, Holder, LeakError, LeaseError,
-        OutOfBounds, OwnerError, Reason, ReclaimStatus, Refusal, ReservationError, ResizeError,
-        UnknownWord,
+        AllocationKind, AllocationSite, ConfigError, FractionError, Holder, HugeTlbLimit,
+        LeakError, LeaseError, OutOfBounds, OwnerError, Reason, ReclaimStatus, Refusal,
+        ReservationError, ResizeError, UnknownWord,
     };
 }
 

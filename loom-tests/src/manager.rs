@@ -8,7 +8,7 @@ use offheap::model::{
 };
 
 use crate::engine::cell::UnsafeCell;
-use crate::engine::sync::{Mutex, Notify};
+use crate::engine::sync::Notify;
 use crate::tree::Tree;
 
 /// Owners who wait in line for bytes, as `MemoryManager` has them wait.
@@ -16,8 +16,6 @@ pub struct Manager {
     /// The owners.
     pub tree: Arc<Tree>,
     line: WaitQueue<Wanted>,
-    /// There is one drainer at a time.
-    drainer: Mutex<()>,
     /// What is in the memory behind the bytes, for the thread that holds all of those that change
     /// hands.
     memory: UnsafeCell<u64>,
@@ -83,8 +81,8 @@ impl Manager {
     /// A manager of these owners.
     #[must_use]
     pub fn new(tree: Tree) -> Arc<Self> {
-        let (line, drainer, memory) = (WaitQueue::new(), Mutex::new(()), UnsafeCell::new(0));
-        Arc::new(Self { tree: Arc::new(tree), line, drainer, memory })
+        let (line, memory) = (WaitQueue::new(), UnsafeCell::new(0));
+        Arc::new(Self { tree: Arc::new(tree), line, memory })
     }
 
     /// What an owner was charged with when the tree was made.
@@ -130,20 +128,10 @@ impl Manager {
 
     /// Makes `attempt` while nobody keeps anything at hand, and serves the line.
     pub fn drained<T>(&self, attempt: impl FnOnce() -> T) -> T {
-        let mut keepers = self.tree.keepers().peekable();
-        if keepers.peek().is_none() {
+        if self.tree.keepers().next().is_none() {
             return attempt();
         }
-        let drainer = self.drainer.lock().expect("nobody panics");
-        for owner in keepers {
-            // A request that waits is served below.
-            let _ = self.tree.account(owner).collect_allowance(&self.tree.lineage(owner));
-        }
-        let answer = attempt();
-        for owner in self.tree.keepers() {
-            self.tree.account(owner).let_go_of_allowance();
-        }
-        drop(drainer);
+        let answer = self.tree.drained(attempt);
         self.serve();
         answer
     }

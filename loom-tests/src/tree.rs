@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use crate::engine::sync::Mutex;
+
 use offheap::model::{
     Account, Budget, FirstCharge, HasWaiters, InFlight, Parent, QueuePosition, Refused, Remainder,
 };
@@ -11,6 +13,8 @@ pub struct Tree {
     /// The budget.
     pub budget: Budget,
     owners: Vec<Owner>,
+    /// The owners whose allowances were opened since a drainer took the list.
+    open: Mutex<Vec<usize>>,
 }
 
 struct Owner {
@@ -34,7 +38,7 @@ impl Tree {
     /// A tree of nothing but a budget.
     #[must_use]
     pub fn new(limit: u64) -> Self {
-        Self { budget: Budget::new(limit), owners: Vec::new() }
+        Self { budget: Budget::new(limit), owners: Vec::new(), open: Mutex::new(Vec::new()) }
     }
 
     /// Adds an account below `parent`, or below the budget.
@@ -50,12 +54,19 @@ impl Tree {
     /// Gives an account that has none an allowance with a quantum of one byte, which opens if there
     /// is plenty.
     #[must_use]
-    pub fn with_allowance_of(mut self, owner: usize) -> Self {
+    pub fn with_allowance_of(self, owner: usize) -> Self {
+        let tree = self.with_shut_allowance_of(owner);
+        let _ = tree.open_allowance(owner);
+        tree
+    }
+
+    /// The same, but it does not open before something is given back.
+    #[must_use]
+    pub fn with_shut_allowance_of(mut self, owner: usize) -> Self {
         let mine = &mut self.owners[owner];
         let account = std::mem::replace(&mut mine.account, Account::without_minimum(0));
         mine.account = account.with_allowance(1);
         mine.has_allowance = true;
-        let _ = self.account(owner).open_allowance(&self.lineage(owner));
         self
     }
 
@@ -93,6 +104,39 @@ impl Tree {
     /// Those with an allowance.
     pub fn keepers(&self) -> impl Iterator<Item = usize> {
         (0..self.owners.len()).filter(|owner| self.owners[*owner].has_allowance)
+    }
+
+    /// Opens the allowance of an owner, if there is plenty: as `OwnerNode::open_allowance`, and as
+    /// the list of what may be open has it.
+    pub fn open_allowance(&self, owner: usize) -> HasWaiters {
+        let (account, lineage) = (self.account(owner), self.lineage(owner));
+        if !account.may_open_allowance(&lineage) {
+            return HasWaiters::NO;
+        }
+        let mut open = self.open.lock().expect("nobody panics");
+        if !open.contains(&owner) {
+            open.push(owner);
+        }
+        match account.may_open_allowance(&lineage) {
+            true => account.open_allowance(&lineage),
+            false => HasWaiters::NO,
+        }
+    }
+
+    /// Makes `attempt` while nobody keeps anything at hand: as a drainer of everything, but one
+    /// that leaves the list as it is.
+    pub fn drained<T>(&self, attempt: impl FnOnce() -> T) -> T {
+        self.budget.drainers().begin();
+        let open = self.open.lock().expect("nobody panics").clone();
+        for owner in &open {
+            // A request that waits is served by the caller.
+            let collected = self.account(*owner).collect_allowance(&self.lineage(*owner));
+            let _ = collected.expect("there are few drainers");
+        }
+        let answer = attempt();
+        open.iter().for_each(|owner| self.account(*owner).let_go_of_allowance());
+        self.budget.drainers().end();
+        answer
     }
 
     /// Charges `bytes` to an owner, out of turn.
@@ -158,7 +202,10 @@ impl Tree {
             self.let_go(owner, returned.kept);
             return returned.awaited;
         }
-        let awaited = account.credit(&lineage, bytes);
+        let mut awaited = account.credit(&lineage, bytes);
+        if self.owners[owner].has_allowance {
+            awaited = awaited.or(self.open_allowance(owner));
+        }
         if !awaited.is_yes()
             && let Some(kept) = account.release_credited_unless_awaited(bytes)
         {

@@ -101,15 +101,15 @@ fn bytes_are_taken_while_the_minimum_changes() {
 #[test]
 fn a_minimum_that_changes_twice_is_not_mistaken() {
     beside(
-        (4, 1, 1),
+        (8, 1, 3),
         |held| {
             assert_eq!(held.set_minimum(0), Ok(()));
             assert_eq!(held.set_minimum(3), Ok(()));
         },
         |held| {
-            held.release(1);
-            if held.reserve(1).is_ok() {
-                held.release(1);
+            held.release(3);
+            if held.reserve(2).is_ok() {
+                held.release(2);
             }
         },
     );

@@ -3,8 +3,9 @@
 
 use loom::sync::Arc;
 use loom::thread;
-use offheap::model::{Account, Budget, FirstCharge, QueuePosition};
-use offheap_loom_tests::{Pages, check, fail};
+use offheap::model::{Account, Budget, FirstCharge, Parent, QueuePosition};
+use offheap_loom_tests::tree::Tree;
+use offheap_loom_tests::{Pages, check, check_within, fail};
 
 /// A budget, an account that keeps bytes at hand, one that does not, and pages behind them.
 struct Managed {
@@ -38,7 +39,7 @@ impl Managed {
     /// Reserves `bytes` for the other account, as a request that would be refused does.
     fn reserve_drained(&self, bytes: u64) -> bool {
         self.other.reserve(&self.budget, bytes, QueuePosition::LAST).is_ok() || {
-            let _ = self.keeper.collect_allowance(&self.budget);
+            let _ = self.keeper.collect_allowance(&self.budget).expect("one drainer");
             self.other.reserve(&self.budget, bytes, QueuePosition::LAST).is_ok()
         }
     }
@@ -239,5 +240,61 @@ fn an_account_whose_allowance_ended_gets_nothing_more() {
         managed.budget.wait_until_settled();
         let held_then = managed.keeper.used_bytes() > 0;
         assert_eq!(held_then, other.join().unwrap(), "it was settled, and then it held more");
+    });
+}
+
+/// Goal: of two drainers, the one that lets go first does not have the allowance opened before the
+/// other one has made its attempt.
+#[test]
+fn an_allowance_stays_shut_for_the_drainer_that_is_still_at_work() {
+    check_within(2, || {
+        let managed = Arc::new(Managed::new(2, 1, 1));
+        let threads = [
+            {
+                let managed = Arc::clone(&managed);
+                thread::spawn(move || {
+                    let _ = managed.keeper.collect_allowance(&managed.budget).unwrap();
+                    managed.keeper.let_go_of_allowance();
+                })
+            },
+            {
+                let managed = Arc::clone(&managed);
+                thread::spawn(move || {
+                    // There is plenty.
+                    let _ = managed.budget.release(PLENTY);
+                    let _ = managed.keeper.open_allowance(&managed.budget);
+                    let _ = managed.keeper.release(&managed.budget, 1);
+                })
+            },
+        ];
+        let _ = managed.keeper.collect_allowance(&managed.budget).unwrap();
+        assert_eq!(managed.keeper.allowance_bytes(), 0, "it is ours");
+        managed.keeper.let_go_of_allowance();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+}
+
+/// Goal: a thread that opens an allowance finds the drainer that did not find the allowance, since
+/// it came later.
+#[test]
+fn an_allowance_is_found_or_finds_the_drainer() {
+    check(|| {
+        // There is plenty, and the allowance is new.
+        let tree = Tree::new(20).with(None, 0, 20).with(None, 0, 20).holding(0, 2);
+        let tree = Arc::new(tree.with_shut_allowance_of(0));
+        let other = {
+            let tree = Arc::clone(&tree);
+            thread::spawn(move || {
+                // The first byte opens it, and the next one would go there.
+                let _ = tree.release(0, 1);
+                let _ = tree.release(0, 1);
+            })
+        };
+        tree.drained(|| {
+            let kept = tree.account(0).allowance_bytes();
+            assert_eq!(kept, 0, "nothing is at hand while an attempt is made");
+        });
+        other.join().unwrap();
+        tree.check();
     });
 }

@@ -4,7 +4,7 @@
 use loom::sync::Arc;
 use loom::thread;
 use offheap::model::{Budget, Depot, HeldRun, Parent};
-use offheap_loom_tests::{Pages, check};
+use offheap_loom_tests::{Pages, check, check_within};
 
 /// Pages that are all charged, and a depot of two shelves for some of them.
 struct Stocked {
@@ -44,16 +44,32 @@ impl Stocked {
         page.map(|page| self.pages.used(page))
     }
 
-    /// Brings all pages back, and makes `attempt` before any can be kept again.
+    /// Has the shelf of `thread` take pages if no drainer is at work, puts the page on it, and
+    /// gives it back if the shelf does not take it.
+    fn release_reopening(&self, thread: usize, page: HeldRun) {
+        if let Some(shelf) = self.depot.shelves().nth(thread).unwrap().try_lock()
+            && shelf.room() == 0
+            && Parent::free_bytes(&self.budget).is_some()
+        {
+            shelf.open(2);
+        }
+        self.release(thread, page);
+    }
+
+    /// Brings all pages back, one shelf at a time, and makes `attempt` before any can be kept
+    /// again.
     fn drained<T>(&self, attempt: impl FnOnce() -> T) -> T {
-        let shelves: Vec<_> = self.depot.shelves().map(|shelf| shelf.lock()).collect();
-        for shelf in &shelves {
+        self.budget.drainers().begin();
+        for shelf in self.depot.shelves() {
+            let shelf = shelf.lock();
             for page in shelf.take_all() {
                 self.pages.release(page);
                 let _ = self.budget.release(1);
             }
         }
-        attempt()
+        let answer = attempt();
+        self.budget.drainers().end();
+        answer
     }
 }
 
@@ -101,6 +117,60 @@ fn a_page_that_moves_between_shelves_is_found() {
         let page = stocked.pages.take_page();
         let others = other.join().unwrap();
         assert!(others.is_none_or(|other| other != page));
+    });
+}
+
+/// Goal: the same where a page comes to a shelf that the drainer has been at already. A thread that
+/// would open that shelf again finds that the drainer is at work.
+#[test]
+fn a_shelf_that_was_emptied_is_not_opened_before_the_attempt() {
+    check(|| {
+        let (stocked, held) = Stocked::new(2);
+        let other = {
+            let stocked = Arc::clone(&stocked);
+            thread::spawn(move || {
+                let page = stocked.pop(0);
+                page.map(|page| stocked.release_reopening(0, page));
+            })
+        };
+        let reserved = stocked.drained(|| {
+            // The other one has a page for a moment, and puts it on the shelf or gives it back.
+            let is_at_hand = stocked.depot.pages() > 0;
+            (stocked.budget.reserve(1).is_ok(), is_at_hand)
+        });
+        assert!(!reserved.1, "nothing is at hand while an attempt is made");
+        other.join().unwrap();
+        drop(held);
+    });
+}
+
+/// Goal: the same for two drainers, of which one is done before the other one.
+#[test]
+fn two_drainers_find_what_was_at_hand() {
+    check_within(2, || {
+        let (stocked, held) = Stocked::new(2);
+        let drain = |stocked: &Stocked| {
+            stocked.drained(|| {
+                assert_eq!(stocked.depot.pages(), 0);
+                stocked.budget.reserve(1).is_ok()
+            })
+        };
+        let others = [
+            {
+                let stocked = Arc::clone(&stocked);
+                thread::spawn(move || drain(&stocked))
+            },
+            {
+                let stocked = Arc::clone(&stocked);
+                thread::spawn(move || {
+                    held.into_iter().for_each(|page| stocked.release_reopening(1, page));
+                    false
+                })
+            },
+        ];
+        let mine = drain(&stocked);
+        let others = others.map(|other| other.join().unwrap());
+        assert!(mine || others[0], "a page was at hand, or free, all the while");
     });
 }
 

@@ -6,11 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use offheap::Strategy;
 use offheap::model::{
-    Budget, Depot, Entered, Fences, FreeList, HeldRun, Magazine, NoExchange, PageCount, Parent,
-    Span, Stock, full_fence,
+    Budget, Depot, Entered, Fences, FreeList, HeldRun, Locked, Magazine, NoExchange, PageCount,
+    Parent, Span, Stock, full_fence,
 };
 use offheap_loom_tests::engine::rand::{Rng, thread_rng};
-use offheap_loom_tests::engine::sync::Mutex;
 use offheap_loom_tests::engine::thread;
 use offheap_loom_tests::manager::Manager;
 use offheap_loom_tests::tree::Tree;
@@ -75,8 +74,6 @@ struct Cached {
     budget: Budget,
     magazines: [Magazine; 2],
     depot: Depot,
-    /// There is one drainer at a time.
-    drainer: Mutex<()>,
     holders: Holders,
 }
 
@@ -93,8 +90,8 @@ impl Cached {
         assert_eq!(below.expect("all are free").first().get(), 0);
         let (budget, depot) = (Budget::new(u64::from(PAGES)), Depot::new(2));
         let magazines = [Fences::Heavy, Fences::Symmetric].map(Magazine::new);
-        let (drainer, holders) = (Mutex::new(()), Holders::new(BELOW + PAGES));
-        Arc::new(Self { free_list, budget, magazines, depot, drainer, holders })
+        let holders = Holders::new(BELOW + PAGES);
+        Arc::new(Self { free_list, budget, magazines, depot, holders })
     }
 
     /// As `WorkerShared::page_at_hand`, and `OwnerShared::allocate_page` behind it.
@@ -109,6 +106,9 @@ impl Cached {
     }
 
     fn refill(&self, magazine: &Entered<'_>, worker: usize) -> Option<HeldRun> {
+        if magazine.is_shut() && !self.may_open() {
+            return None;
+        }
         magazine.open();
         magazine.note_empty();
         if let Some(shelf) = self.depot.try_lock_stocked(worker) {
@@ -131,7 +131,7 @@ impl Cached {
         if one_in(2) {
             let kept = match self.depot.try_lock(0) {
                 Some(shelf) => {
-                    shelf.open(3);
+                    self.open(&shelf);
                     shelf.push(page)
                 }
                 None => Err(page),
@@ -147,11 +147,17 @@ impl Cached {
         }
     }
 
+    fn open(&self, shelf: &Locked<'_>) {
+        if shelf.room() == 0 && self.may_open() {
+            shelf.open(3);
+        }
+    }
+
     fn flush(&self, magazine: &Entered<'_>, worker: usize) {
         let mut batch = magazine.pop_many(2);
         let mut left_over = None;
         if let Some(shelf) = self.depot.try_lock(worker) {
-            shelf.open(3);
+            self.open(&shelf);
             left_over = batch.find_map(|page| shelf.push(page).err());
         }
         self.give_back(left_over.into_iter().chain(batch));
@@ -188,16 +194,32 @@ impl Cached {
         }
     }
 
-    /// As `Shared::drained`.
+    /// Whether something may be opened: no drainer is at work.
+    fn may_open(&self) -> bool {
+        Parent::free_bytes(&self.budget).is_some()
+    }
+
+    /// As a drainer: one shelf or magazine after the other, and nothing locked in the end.
     fn drained<T>(&self, attempt: impl FnOnce() -> T) -> T {
-        let _only = self.drainer.lock().unwrap();
-        let announced = self.magazines.each_ref().map(|magazine| magazine.announce().unwrap());
-        full_fence();
-        let magazines = announced.map(|announced| announced.wait());
-        let shelves: Vec<_> = self.depot.shelves().map(|shelf| shelf.lock()).collect();
-        magazines.iter().for_each(|magazine| self.give_back(magazine.take_all()));
-        shelves.iter().for_each(|shelf| self.give_back(shelf.take_all()));
-        attempt()
+        self.budget.drainers().begin();
+        for shelf in self.depot.shelves() {
+            let shelf = shelf.lock();
+            self.give_back(shelf.take_all());
+        }
+        for magazine in &self.magazines {
+            let announced = loop {
+                match magazine.announce() {
+                    Some(announced) => break announced,
+                    None => thread::yield_now(),
+                }
+            };
+            full_fence();
+            let magazine = announced.wait();
+            self.give_back(magazine.take_all());
+        }
+        let answer = attempt();
+        self.budget.drainers().end();
+        answer
     }
 
     /// A worker that has up to `pages_max` pages at a time, and ends with what is in its magazine.
@@ -303,30 +325,19 @@ fn a_line_below_a_limit() {
     });
 }
 
-/// Accounts in a tree, and their drainer.
+/// Accounts in a tree, and their drainers.
 struct Accounts {
     tree: Tree,
-    /// There is one drainer at a time.
-    drainer: Mutex<()>,
 }
 
 impl Accounts {
     /// Reserves what is there, with what others keep at hand.
     fn reserve(&self, owner: usize, bytes: u64) {
         if self.tree.reserve(owner, bytes).is_err() {
-            self.drained(|| self.tree.reserve(owner, bytes)).expect("the others leave as much");
+            self.tree
+                .drained(|| self.tree.reserve(owner, bytes))
+                .expect("the others leave as much");
         }
-    }
-
-    fn drained<T>(&self, attempt: impl FnOnce() -> T) -> T {
-        let _only = self.drainer.lock().unwrap();
-        let collect = |owner| {
-            let _ = self.tree.account(owner).collect_allowance(&self.tree.lineage(owner));
-        };
-        self.tree.keepers().for_each(collect);
-        let answer = attempt();
-        self.tree.keepers().for_each(|owner| self.tree.account(owner).let_go_of_allowance());
-        answer
     }
 
     /// Holds up to `bytes_max` bytes at a time, and makes requests that fail.
@@ -362,14 +373,14 @@ fn a_tree_of_accounts() {
         // The budget has what the owners hold at the most, and their minimums are among that.
         let tree = Tree::new(20).with(None, 2, 9).with(Some(0), 1, 9).with(Some(0), 0, 9);
         let tree = tree.with_allowance_of(2).with(None, 0, 20).with_allowance_of(3);
-        let accounts = Arc::new(Accounts { tree, drainer: Mutex::new(()) });
+        let accounts = Arc::new(Accounts { tree });
         let steps: [fn(&Accounts); 3] = [
             |accounts| accounts.work(1, 4),
             |accounts| accounts.work(2, 5),
             |accounts| accounts.work(3, 11),
         ];
         all(&accounts, steps);
-        accounts.drained(|| {});
+        accounts.tree.drained(|| {});
         accounts.tree.check();
     });
 }

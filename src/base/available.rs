@@ -41,9 +41,22 @@ pub enum MemoryLimit {
         /// The path of the group: that of the process, or an ancestor of it.
         group: String,
     },
+    /// `memory.high` of a group of cgroup v2. Above it the kernel slows the group down more and
+    /// more, as it finds nothing that it could take from it.
+    CgroupV2High {
+        /// The path of the group: that of the process, or an ancestor of it.
+        group: String,
+    },
     /// `memory.limit_in_bytes` of a group of cgroup v1.
     CgroupV1 {
         /// The path of the group: that of the process, or an ancestor of it.
+        group: String,
+    },
+    /// `hierarchical_memory_limit` in `memory.stat` of a group of cgroup v1: the least of its own
+    /// limit and of all above it. It is named where the group that has this limit does not show, as
+    /// in most containers.
+    CgroupV1Hierarchy {
+        /// The path of the group that says so: that of the process, or an ancestor of it.
         group: String,
     },
     /// The RAM of the machine.
@@ -65,10 +78,13 @@ impl Display for AvailableMemory {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { bytes, limit } = self;
         match limit {
-            MemoryLimit::CgroupV2 { .. } | MemoryLimit::CgroupV1 { .. } => {
+            MemoryLimit::Ram => write!(f, "{bytes} bytes of {limit} that the machine has"),
+            MemoryLimit::CgroupV2 { .. }
+            | MemoryLimit::CgroupV2High { .. }
+            | MemoryLimit::CgroupV1 { .. }
+            | MemoryLimit::CgroupV1Hierarchy { .. } => {
                 write!(f, "{bytes} bytes that the container allows ({limit})")
             }
-            MemoryLimit::Ram => write!(f, "{bytes} bytes of {limit} that the machine has"),
         }
     }
 }
@@ -79,7 +95,11 @@ impl Display for MemoryLimit {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::CgroupV2 { group } => write!(f, "memory.max of cgroup v2 at {group}"),
+            Self::CgroupV2High { group } => write!(f, "memory.high of cgroup v2 at {group}"),
             Self::CgroupV1 { group } => write!(f, "memory.limit_in_bytes of cgroup v1 at {group}"),
+            Self::CgroupV1Hierarchy { group } => {
+                write!(f, "hierarchical_memory_limit in memory.stat of cgroup v1 at {group}")
+            }
             Self::Ram => f.pad("RAM"),
         }
     }

@@ -46,7 +46,8 @@ fn with_options(owner: OwnerBuilder, options: &OwnerOptions) -> Result<OwnerBuil
 
 /// Registers an owner. It can always have `minimum` bytes, which are promised to no other owner. It
 /// never has more than `limit` bytes; OFFHEAP_NO_LIMIT is for all there is. The name is copied. It
-/// is for messages and need not be unique.
+/// is for messages and need not be unique. In these it is on one line: control characters, slashes
+/// and the like are escaped, and it is cut to 255 bytes.
 ///
 /// # Safety
 ///

@@ -27,6 +27,7 @@ use crate::owners::sharing::options::SharingOptions;
 use crate::owners::sharing::policy::Policy;
 
 use super::config::capacity::{Capacity, Most, with_source};
+use super::config::refused_region::refused_region;
 use super::memory_manager::{ManagerInner, MemoryManager};
 use super::pressure::gauge::Gauge;
 use super::pressure::level::{SHARES_DEFAULT, check_shares};
@@ -115,8 +116,10 @@ impl MemoryManagerBuilder {
     /// The budget as a fraction, above 0 and at most 1, of the memory that the process may use, as
     /// that is when the manager is built: the smallest of
     ///
-    /// - `memory.max` of its group in cgroup v2, and of every group above it that can be seen,
-    /// - `memory.limit_in_bytes` in cgroup v1, likewise,
+    /// - `memory.max` and `memory.high` of its group in cgroup v2, and of every group above it that
+    ///   can be seen,
+    /// - `memory.limit_in_bytes` in cgroup v1, likewise, and `hierarchical_memory_limit` in
+    ///   `memory.stat`, which counts the groups that cannot be seen, too,
     /// - the RAM of the machine.
     ///
     /// It is not what is free at the moment. The fraction has to leave room for what other
@@ -209,7 +212,7 @@ impl MemoryManagerBuilder {
     /// When the region becomes resident; as pages are touched by default.
     ///
     /// With [`Populate::Eager`], [`build`](Self::build) waits until all of it is, which takes about
-    /// as long as writing it once.
+    /// as long as writing it once. So it does with [`HugePages::HugeTlb`], whatever is named here.
     pub fn populate(mut self, populate: Populate) -> Self {
         self.populate = populate;
         self
@@ -306,7 +309,7 @@ impl MemoryManagerBuilder {
     ///
     /// # Blocking
     ///
-    /// Only with [`Populate::Eager`]: until the capacity is resident.
+    /// Only with [`Populate::Eager`] or [`HugePages::HugeTlb`]: until the capacity is resident.
     ///
     /// # Errors
     ///
@@ -364,10 +367,11 @@ impl MemoryManagerBuilder {
             is_fixed: self.is_fixed(),
             mode: self.mode,
             strategy: self.strategy,
-            keeps_nothing: caching.limits(most.pages, page_size).keep_nothing(),
+            keeps_nothing: caching.limits(most.pages, page_size).shelves == 0,
             caching,
             fences: Supply::fences(),
             sites: Sites::default(),
+            givers: Arc::default(),
         });
         let manager = self.manager_of(supply, capacity_source.clone());
         manager.start_trimming(self.idle_memory)?;
@@ -422,27 +426,14 @@ impl MemoryManagerBuilder {
     fn threads(&self) -> u32 {
         let cores = || thread::available_parallelism().map_or(1, NonZero::get);
         let threads = self.populate_threads.unwrap_or_else(|| match self.populate {
-            Populate::Lazy | Populate::Background => 1,
-            Populate::Eager => u32::try_from(cores()).unwrap_or(1),
+            Populate::Lazy | Populate::Background if self.huge_pages != HugePages::HugeTlb => 1,
+            _ => u32::try_from(cores()).unwrap_or(1),
         });
         threads.clamp(1, POPULATE_THREADS_MAX)
     }
 
     fn off_heap(&self, options: &OffHeapOptions) -> Result<OffHeap, ConfigError> {
-        let capacity_bytes = self.capacity_bytes;
-        OffHeap::new(options).map_err(|source| match options.address_space {
-            _ if self.huge_pages == HugePages::HugeTlb => ConfigError::HugeTlb {
-                needed: options.page_size.bytes_of(options.pages_max) / os::HUGE_PAGE_BYTES,
-                free: os::free_huge_tlb_pages(),
-                source,
-            },
-            AddressSpace::Exactly(factor) if factor > 1 => {
-                let bytes = options.page_size.bytes_of(options.pages_max);
-                let address_space_bytes = bytes.saturating_mul(factor as usize);
-                ConfigError::AddressSpace { factor, address_space_bytes, source }
-            }
-            _ => ConfigError::Region { capacity_bytes, source },
-        })
+        OffHeap::new(options).map_err(|source| refused_region(options, self.capacity_bytes, source))
     }
 
     fn address_space(

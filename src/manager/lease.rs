@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::base::error::LeaseError;
+use crate::base::names::shown;
 use crate::base::sync::assert_nothing_is_held;
 use crate::owners::reservation::Reservation;
 
@@ -47,6 +48,9 @@ impl MemoryManager {
     /// Leases the resource of this name. If nobody has it leased, its `bytes` are reserved for an
     /// owner of the same name, and `initialize` is called with them to open it. Otherwise nothing
     /// more is reserved, and the resource keeps the size that it was opened with.
+    ///
+    /// Two names are one only if they are the same text, also where they are shown as the same: see
+    /// [`owner`](Self::owner).
     ///
     /// Nothing is locked while `initialize` runs, so it may use the manager, and lease other
     /// resources. If it fails or panics, one of the threads that wait for the name tries its own
@@ -159,8 +163,8 @@ impl MemoryManager {
         };
         assert_nothing_is_held("an initializer");
         let resource = initialize(bytes);
-        let resource = resource
-            .map_err(|source| LeaseError::Initializer { name: Arc::clone(&name), source })?;
+        let resource =
+            resource.map_err(|source| LeaseError::Initializer { name: shown(&name), source })?;
         let resource = Arc::new(resource);
         busy.open(Open::new(&resource, bytes, reservation));
         Ok(Lease { resource, counted: counted(), bytes })

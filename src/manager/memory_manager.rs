@@ -11,7 +11,7 @@ use crate::base::events;
 use crate::base::sync::AtomicU64;
 use crate::base::threads::Threads;
 use crate::memory::mode::MemoryMode;
-use crate::owners::node::owner_node::Above;
+use crate::owners::node::owner_node::{Above, OwnerNode};
 use crate::owners::node::supply::Supply;
 use crate::owners::owner::Owner;
 use crate::owners::registration::OwnerBuilder;
@@ -116,12 +116,8 @@ impl Above for ManagerInner {
         self.commons.serve();
     }
 
-    fn while_nobody_drains(&self, make: &mut dyn FnMut()) {
-        self.commons.registry.while_nobody_drains(make);
-    }
-
-    fn seal_if_closed(&self) {
-        self.commons.seal_if_closed();
+    fn enter(&self, owner: &OwnerNode, open: &mut dyn FnMut()) {
+        self.commons.registry.enter(owner, open);
     }
 }
 
@@ -162,6 +158,11 @@ impl MemoryManager {
 
     /// Starts the registration of an owner. The name is for errors and statistics; it need not be
     /// unique.
+    ///
+    /// It may be any text, of a query perhaps. It is kept as it is shown, so that it cannot forge a
+    /// line of a log or another owner's path. Control characters are escaped, as `\n`, and so are
+    /// those that turn the direction of text around, and `/`, `` ` `` and `\`. What is longer than
+    /// 255 bytes then is cut, and ends in `…`. [`Owner::name`] tells what became of it.
     pub fn owner(&self, name: impl AsRef<str>) -> OwnerBuilder {
         OwnerBuilder::new(self.common(), None, name.as_ref().into())
     }
@@ -215,8 +216,7 @@ impl MemoryManager {
     /// Takes the lock of the list of owners, as [`leaks`](Self::leaks).
     #[must_use]
     pub fn available_bytes(&self) -> usize {
-        let budget = &self.supply().budget;
-        to_usize(self.inner.commons.snapshot(|present| present.free_bytes(budget)))
+        to_usize(self.inner.commons.registry.free_bytes())
     }
 
     /// The bytes that are `fraction` of the capacity, rounded down.
@@ -273,7 +273,8 @@ impl MemoryManager {
     ///
     /// If an owner holds memory: which ones, and how much.
     pub fn verify_empty(&self) -> Result<(), LeakError> {
-        match self.inner.commons.drained(DrainScope::Everybody, Snapshot::holders) {
+        let commons = &self.inner.commons;
+        match commons.drained(DrainScope::Everybody, || commons.snapshot(Snapshot::holders)) {
             holders if holders.is_empty() => Ok(()),
             holders => Err(self.inner.leak(holders)),
         }
@@ -290,6 +291,19 @@ impl MemoryManager {
     #[must_use]
     pub fn leaks(&self) -> Option<LeakError> {
         self.inner.leaks()
+    }
+
+    /// The owners that hold memory, the largest holder first, with what each holds itself. What is
+    /// kept at hand stays there. Looks at all owners and workers.
+    ///
+    /// An error names the largest three; this is for a caller that wants to know of all.
+    ///
+    /// # Blocking
+    ///
+    /// As [`leaks`](Self::leaks).
+    #[must_use]
+    pub fn holders(&self) -> Vec<Holder> {
+        self.inner.commons.snapshot(Snapshot::holders)
     }
 
     /// Refuses every allocation, reservation and registration from now on, if it is for a byte at
@@ -311,7 +325,7 @@ impl MemoryManager {
     pub fn shutdown(&self) -> Result<(), LeakError> {
         self.supply().budget.close();
         self.supply().reserve.close();
-        self.inner.commons.sealed(|_| {});
+        self.inner.commons.sealed();
         // All that wait are told.
         self.inner.commons.serve();
         self.inner.gauge.end_telling();
@@ -347,10 +361,14 @@ mod tests {
     #[test]
     fn those_that_are_gone_are_not_kept() {
         let manager = MemoryManager::builder().capacity(1 << 20).build().unwrap();
-        for _ in 0..10 {
-            let owner = manager.owner("owner").register().unwrap();
+        let parent = manager.owner("parent").register().unwrap();
+        for _ in 0..2000 {
+            let owner = parent.child("owner").register().unwrap();
+            drop(owner.allocate_page().unwrap());
             drop(owner.worker());
-            assert_eq!(manager.inner().commons.registry.remembered(), (1, 0));
+            assert!(owner.node().pages().magazines().is_empty());
         }
+        let registry = &manager.inner().commons.registry;
+        assert!(registry.remembered() < 500, "{}", registry.remembered());
     }
 }

@@ -52,6 +52,11 @@ impl MemoryManager {
     /// The bytes of the region that the kernel counts as resident (`Rss` in `/proc/self/smaps`);
     /// `None` in heap mode and where the system does not tell.
     ///
+    /// The kernel counts page by page, and what moves meanwhile it may count twice: where it was,
+    /// and where a block came by an exchange. So what went back to the system meanwhile is taken
+    /// off, and it is counted up to three times. The result is exact while no exchange or trim is
+    /// at work. Otherwise at least so much was resident at one moment; it is never above what was.
+    ///
     /// # Blocking
     ///
     /// Reads a file of the kernel's, which lists all mappings of the process. That takes time for

@@ -41,7 +41,7 @@ impl MemoryManager {
     #[expect(clippy::must_use_candidate, reason = "as for `trim`")]
     pub fn trim_to(&self, idle_bytes: usize) -> usize {
         let Some(off_heap) = self.supply().arena.off_heap() else { return 0 };
-        self.inner().commons.drained(DrainScope::Everybody, |_| {});
+        self.inner().commons.drained(DrainScope::Everybody, || {});
         let bytes = off_heap.trim(idle_bytes);
         events::trimmed(bytes);
         bytes

@@ -8,6 +8,7 @@ use crate::base::units::{PageCount, PageIndex, PageSize, Span};
 use crate::ledger::chunks::{HeldRun, Lent};
 use crate::ledger::stock::{HugeFrames, Residency};
 use crate::memory::block::Block;
+use crate::memory::departures::Departures;
 use crate::memory::os::{CoreDumps, HUGE_PAGE_BYTES, HugePages, Mapping, MappingOptions, checker};
 
 /// Pages, numbered from 0.
@@ -19,6 +20,7 @@ pub(crate) struct Region {
     mapping: Mapping,
     page_size: PageSize,
     pages: PageCount,
+    departures: Departures,
 }
 
 /// What is asked of a region.
@@ -46,7 +48,7 @@ impl Region {
             core_dumps,
         })?;
         checker::hide_fresh(mapping.base(), page_size.bytes_of(pages));
-        Ok(Self { mapping, page_size, pages })
+        Ok(Self { mapping, page_size, pages, departures: Departures::default() })
     }
 
     /// The pieces that can be a huge page, of which one that has both warm pages, the first ones,
@@ -106,8 +108,9 @@ impl Region {
         self.page_size.bytes_of(self.pages)
     }
 
+    /// The bytes that were resident at one moment, at least; `None` where the system does not tell.
     pub(crate) fn resident_bytes(&self) -> Option<usize> {
-        self.mapping.resident_bytes()
+        self.departures.at_least(|| self.mapping.resident_bytes())
     }
 
     /// The first byte of a page of this region.
@@ -130,9 +133,11 @@ impl Region {
         lent.spans().iter().try_for_each(|span| self.use_no_huge_page_across(*span, residency))?;
         let resident = lent.spans().iter().filter(|span| residency.may_be_resident(**span));
         resident.into_iter().try_for_each(|span| {
+            let range = self.range(span.indices());
             // SAFETY: 1: their holder lends these pages to us; `range` of pages of a
             // region is within its mapping, which `give_back` checks.
-            unsafe { self.mapping.give_back(self.range(span.indices())) }
+            let give_back = || unsafe { self.mapping.give_back(range.clone()) };
+            self.departures.depart(range.len(), give_back)
         })
     }
 
@@ -171,7 +176,8 @@ impl Region {
     pub(crate) fn populate(&self, lent: &Lent<'_>) -> io::Result<()> {
         lent.spans().iter().try_for_each(|span| {
             let range = self.range(span.indices());
-            // SAFETY: 1: as in `give_back`.
+            // SAFETY: 1: as in `give_back`. 2: free pages have no contents that anybody wants, and
+            // a zero makes none of them show more.
             let populate = || unsafe { self.mapping.populate(range.clone()) };
             checker::touch(self.mapping.base(), range.clone(), populate)
         })

@@ -23,6 +23,10 @@ use super::segment::memory_segment::MemorySegment;
 /// when they are first polled. Dropping one leaves the line, and loses neither a page nor the turn
 /// of another request. Owners that can give memory back are asked meanwhile.
 ///
+/// The waker of a future is called, cloned and dropped by threads that give memory back or ask for
+/// it, with nothing locked. What is said of the time that calls take, that `try_*` calls never wait
+/// among it, holds for wakers that do not block. Those of runtimes only note that a task is ready.
+///
 /// A request that could never be granted, whatever others give back, is refused at once. So is one
 /// that is made within a [`Reclaimer`](crate::reclaim::Reclaimer)'s own reclaim, which others wait
 /// for.

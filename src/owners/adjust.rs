@@ -85,7 +85,7 @@ impl Owner {
             Err(NotAdjusted::Refused(refused)) if refused != Refused::Closed => {
                 // The first in line may want something else by now.
                 self.commons().serve();
-                self.commons().drained(DrainScope::Everybody, |_| attempt())
+                self.commons().drained(DrainScope::Everybody, attempt)
             }
             answer => answer,
         };

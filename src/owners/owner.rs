@@ -86,9 +86,9 @@ impl Owner {
     }
 
     fn registered(node: OwnerNode, parent: Option<&Self>, commons: Arc<Commons>) -> Self {
-        let node = Arc::new(node);
+        let node = node.placed();
         commons.register(&node);
-        commons.serve_if(node.account().open_allowance(&node.upstream()));
+        commons.serve_if(node.open_allowance());
         events::owner_registered(node.path(), node.account().minimum(), node.limit());
         let parent = parent.map(|parent| Arc::clone(&parent.handle));
         let handle = Arc::new(Handle { owner: Arc::clone(&node), _parent: parent });
@@ -96,39 +96,40 @@ impl Owner {
     }
 
     /// The names of the owners above and its own, from the top, with slashes between. Errors name
-    /// it so.
+    /// it so. No name has a slash: one that was given is escaped.
     #[must_use]
     pub fn path(&self) -> &str {
         self.node.path()
     }
 
-    /// The name given at registration.
+    /// The name given at registration, as it is shown: what could end a line or a name is escaped,
+    /// and what is too long is cut. See [`MemoryManager::owner`](crate::MemoryManager::owner).
     #[must_use]
     pub fn name(&self) -> &str {
         self.node.name()
     }
 
     /// The bytes that it and the owners below it hold, as pages, blocks and reservations. Looks at
-    /// all owners and workers, once for each owner below this one.
+    /// itself, at those below it, and at their workers.
     ///
     /// # Blocking
     ///
-    /// Takes the lock of the list of owners, as
-    /// [`MemoryManager::leaks`](crate::MemoryManager::leaks).
+    /// Takes the locks of the lists of those, each for a moment.
     #[must_use]
     pub fn used_bytes(&self) -> usize {
-        self.commons.snapshot(|present| present.used_bytes_of(&self.node))
+        self.commons.registry.used_bytes_of(&self.node)
     }
 
-    /// The bytes it could take now, as far as its limit and the budget are concerned. Looks at all
-    /// owners and workers.
+    /// The bytes it could take now, as far as its limit and the budget are concerned. What is kept
+    /// at hand by others counts as free. So it looks at the owners that may have something at hand,
+    /// unless its own limit says less anyway.
     ///
     /// # Blocking
     ///
     /// As [`used_bytes`](Self::used_bytes).
     #[must_use]
     pub fn available_bytes(&self) -> usize {
-        self.commons.snapshot(|present| present.available_bytes_of(&self.node))
+        self.commons.registry.available_bytes_of(&self.node)
     }
 
     /// The most bytes it may hold now, together with the owners below it: the smallest of its own

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 
 use crate::base::bytes::to_usize;
 use crate::base::error::OwnerError;
+use crate::base::names::kept;
 use crate::ledger::accounts::Account;
 use crate::ledger::budget::{LEVELS_MAX, Refused};
 use crate::owners::node::owner_node::{Above, OwnerNode};
@@ -69,7 +70,7 @@ impl OwnerBuilder {
             commons,
             above,
             parent,
-            name,
+            name: kept(name),
             minimum_bytes: 0,
             is_adjustable: false,
             limit_bytes: usize::MAX,
@@ -202,7 +203,7 @@ impl OwnerBuilder {
             Err(_) => {
                 // The first in line may want something else by now.
                 commons.serve();
-                commons.drained(DrainScope::Everybody, |_| attempt())
+                commons.drained(DrainScope::Everybody, attempt)
             }
         };
         match opened {
@@ -225,7 +226,8 @@ impl Owner {
     /// Starts the registration of an owner below this one: what it holds, and what it is
     /// guaranteed, counts as held by this one, too, and so by all above.
     ///
-    /// A child keeps its parent registered. There are 16 levels at most.
+    /// A child keeps its parent registered. There are 16 levels at most. For names, see
+    /// [`MemoryManager::owner`](crate::MemoryManager::owner).
     pub fn child(&self, name: impl AsRef<str>) -> OwnerBuilder {
         let common = (Arc::clone(self.commons()), Arc::clone(self.node().above()));
         OwnerBuilder::new(common, Some(self.clone()), name.as_ref().into())

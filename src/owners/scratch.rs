@@ -34,6 +34,11 @@ const BUMP_OVERHEAD_BYTES: usize = 64;
 /// it from the process allocator through [`bumpalo`], under the same budget. It never holds more
 /// than its limit, and all it holds is counted.
 ///
+/// Memory that it takes is as the manager's [`ZeroPolicy`](crate::config::ZeroPolicy) says, so no
+/// other owner's bytes show in it. After [`reset`](Self::reset) the same memory is used again, and
+/// may show what this scratch placed there before: in [`alloc_layout`](Self::alloc_layout), that
+/// is, for all other calls write what they return.
+///
 /// ```
 /// # let manager = offheap::MemoryManager::builder().capacity(1 << 20).build()?;
 /// let owner = manager.owner("parser").register()?;
@@ -173,7 +178,9 @@ impl Scratch {
         Ok(unsafe { std::str::from_utf8_unchecked_mut(bytes) })
     }
 
-    /// Memory of this layout, which nothing else has until `reset` or drop.
+    /// Memory of this layout, which nothing else has until `reset` or drop. Under
+    /// [`ZeroPolicy::Never`](crate::config::ZeroPolicy::Never) in heap mode it is not initialized.
+    /// Otherwise it contains what the policy says, or what this scratch had there before a reset.
     ///
     /// # Blocking
     ///
@@ -236,7 +243,7 @@ impl Scratch {
         bump.set_allocation_limit(Some(bump.allocated_bytes()));
         debug_assert!(bump.allocated_bytes_including_metadata() <= wanted);
         let zero_policy = self.owner.node().supply().arena.zero_policy();
-        Ok(Extent::Heap(HeapExtent { bump, reservation, zero_policy }))
+        Ok(Extent::Heap(HeapExtent::new(bump, reservation, zero_policy)))
     }
 
     fn refusal(&self, bytes: usize, reason: Reason) -> AllocationError {
@@ -325,6 +332,22 @@ impl Drop for PageExtent {
 }
 
 impl HeapExtent {
+    /// The process allocator shows what was in its memory before, also of owners of other managers.
+    /// So under any policy that promises zeros there are zeros.
+    fn new(mut bump: Bump, reservation: Reservation, zero_policy: ZeroPolicy) -> Self {
+        if zero_policy != ZeroPolicy::Never {
+            let all = bump.chunk_capacity();
+            if let Ok(layout) = Layout::from_size_align(all, 1)
+                && let Ok(start) = bump.try_alloc_layout(layout)
+            {
+                // SAFETY: the bump just gave so many bytes from there on, and nobody else has them.
+                unsafe { start.write_bytes(0, all) };
+            }
+            bump.reset();
+        }
+        Self { bump, reservation, zero_policy }
+    }
+
     fn reset(&mut self) {
         self.wipe_if_asked();
         self.bump.reset();

@@ -1,7 +1,6 @@
 //! One thread's fast path to pages: a magazine in front of the depot and the free list.
 
 use std::fmt;
-use std::sync::Arc;
 
 use crate::base::error::AllocationError;
 use crate::owners::node::worker_node::WorkerNode;
@@ -56,7 +55,7 @@ use super::segment::memory_segment::MemorySegment;
 #[must_use = "a dropped worker gives its pages back"]
 pub struct Worker {
     owner: Owner,
-    node: Arc<WorkerNode>,
+    node: WorkerNode,
 }
 
 impl Owner {
@@ -66,9 +65,7 @@ impl Owner {
     ///
     /// Takes the lock of the list of owners: see [`Worker`].
     pub fn worker(&self) -> Worker {
-        let node = Arc::new(WorkerNode::new(self.node()));
-        self.commons().register_worker(&node);
-        Worker { owner: self.clone(), node }
+        Worker { owner: self.clone(), node: WorkerNode::new(self.node()) }
     }
 }
 
@@ -132,8 +129,7 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        let awaited = self.node.empty();
-        self.owner.commons().registry.remove_worker(&self.node);
+        let awaited = self.node.end();
         self.owner.commons().serve_if(awaited);
     }
 }

@@ -147,6 +147,13 @@ mod on_this_machine {
                 panic!("{text}")
             };
             assert!(group.contains("/offheap-above-") && !group.contains("inner"), "{group}");
+            // A limit that has changed is found by the next manager.
+            let outer = Path::new(&std::env::var_os(IN_A_GROUP).unwrap()).to_owned();
+            let file = ["memory.max", "memory.limit_in_bytes"].map(|file| outer.join(file));
+            let file = file.iter().find(|file| file.exists()).unwrap();
+            fs::write(file, (LIMIT / 2).to_string()).unwrap();
+            let manager = heap().fraction_of_available(0.5).build().unwrap();
+            assert_eq!((source(&manager).1.bytes, manager.capacity()), (LIMIT / 2, LIMIT / 4));
             return;
         }
         let Some(groups) = Groups::new("above") else {
@@ -154,11 +161,51 @@ mod on_this_machine {
         };
         let test = "capacities::on_this_machine::the_limit_of_a_group_above_the_own_one_counts";
         let script = "echo $$ >\"$1/cgroup.procs\" && exec \"$0\" --exact \"$2\"";
+        again(script, &groups.inner, test);
+    }
+
+    /// Runs a test of this program again by a script, in a group.
+    fn again(script: &str, group: &Path, test: &str) {
         let mut child = Command::new("sh");
         child.args(["-c", script]).arg(std::env::current_exe().unwrap());
-        child.arg(&groups.inner).arg(test).env(IN_A_GROUP, "1");
+        child.arg(group).arg(test).env(IN_A_GROUP, group.parent().unwrap());
         let output = child.output().unwrap();
         assert!(output.status.success(), "{output:?}");
         assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{output:?}");
+    }
+
+    /// As in a container with cgroup v1: only the own group is mounted, and that has no limit.
+    #[test]
+    fn the_limit_of_a_group_of_v1_that_does_not_show_counts() {
+        const V1: &str = "/sys/fs/cgroup/memory";
+        if std::env::var_os(IN_A_GROUP).is_some() {
+            let (_, available) = source(&heap().fraction_of_available(0.5).build().unwrap());
+            assert_eq!(available.bytes, LIMIT, "{available}");
+            let MemoryLimit::CgroupV1Hierarchy { group } = &available.limit else {
+                panic!("{available}")
+            };
+            assert!(group == "/" || group.ends_with("/inner"), "{group}");
+            return;
+        }
+        let groups = Groups::new("hidden").filter(|groups| groups.outer.starts_with(V1));
+        let Some(groups) = groups else {
+            return eprintln!("skipped: this machine lets nobody make a group of v1 with a limit");
+        };
+        let may_mount = Command::new("unshare").args(["-m", "-C", "true"]).status();
+        if !may_mount.is_ok_and(|status| status.success()) {
+            return eprintln!("skipped: this machine lets nobody have mounts of its own");
+        }
+        let test = "capacities::on_this_machine::\
+                    the_limit_of_a_group_of_v1_that_does_not_show_counts";
+        let enter = "echo $$ >\"$1/cgroup.procs\" && exec unshare -m";
+        let run = "exec \"$0\" --exact \"$2\"";
+        for (namespace, mount) in [
+            ("", format!("mount --bind \"$1\" {V1}")),
+            ("-C", format!("umount {V1} && mount -t cgroup -o memory cgroup {V1}")),
+        ] {
+            let script =
+                format!("{enter} {namespace} sh -c '{mount} && {run}' \"$0\" \"$1\" \"$2\"");
+            again(&script, &groups.inner, test);
+        }
     }
 }

@@ -277,7 +277,12 @@ fn what_limits_a_process_is_a_phrase() {
     let group = || "/a/b".to_owned();
     let limits = [
         (MemoryLimit::CgroupV2 { group: group() }, "memory.max of cgroup v2 at /a/b"),
+        (MemoryLimit::CgroupV2High { group: group() }, "memory.high of cgroup v2 at /a/b"),
         (MemoryLimit::CgroupV1 { group: group() }, "memory.limit_in_bytes of cgroup v1 at /a/b"),
+        (
+            MemoryLimit::CgroupV1Hierarchy { group: group() },
+            "hierarchical_memory_limit in memory.stat of cgroup v1 at /a/b",
+        ),
         (MemoryLimit::Ram, "RAM"),
     ];
     for (limit, phrase) in limits {

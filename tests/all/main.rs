@@ -10,6 +10,8 @@ mod churn;
 #[cfg(test)]
 mod conflicts;
 #[cfg(test)]
+mod contradictions;
+#[cfg(test)]
 mod deadlocks;
 #[cfg(test)]
 mod depots;
@@ -19,6 +21,8 @@ mod drains;
 mod errors;
 #[cfg(test)]
 mod exhaustion;
+#[cfg(test)]
+mod flat;
 #[cfg(test)]
 mod flink_memory_manager;
 #[cfg(test)]
@@ -40,6 +44,8 @@ mod live;
 #[cfg(test)]
 #[cfg(feature = "metrics")]
 mod metered;
+#[cfg(test)]
+mod names;
 #[cfg(test)]
 mod owners;
 #[cfg(test)]
@@ -89,5 +95,7 @@ mod waiting;
 mod words;
 #[cfg(test)]
 mod workers;
+#[cfg(test)]
+mod zero_routes;
 #[cfg(test)]
 mod zeroing;

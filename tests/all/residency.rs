@@ -7,7 +7,7 @@ use std::thread;
 
 use offheap::{
     MemoryManager, MemorySegment, Owner, Strategy,
-    config::{HugePages, MemoryManagerBuilder, ZeroPolicy},
+    config::{HugePages, MemoryManagerBuilder, Populate, ZeroPolicy},
     error::{ConfigError, Reason},
 };
 use offheap_test_support::{Flag, Random};
@@ -223,6 +223,40 @@ fn a_block_that_was_exchanged_is_zero() {
             block.fill(0xab);
         }
         assert!(manager.stats().exchanges >= 5);
+    }
+}
+
+/// The system counts page by page, and memory moves from where it has counted to where it will.
+#[test]
+fn what_is_resident_is_never_told_to_be_above_the_capacity_while_memory_moves() {
+    const PAGES: usize = 16 << 10;
+    for _ in 0..3 {
+        let builder = builder(PAGES, PAGE).huge_pages(HugePages::Never).populate(Populate::Eager);
+        let manager = builder.build().unwrap();
+        let owner = owner_of(&manager);
+        let teeth = comb(&owner, PAGES);
+        let done = Flag::default();
+        let blocks = thread::scope(|scope| {
+            let mover = scope.spawn(|| {
+                // Also where this panics.
+                let _done = done.set_when_dropped();
+                // Half of the pages go to the system, and as many come elsewhere.
+                let block = |_| {
+                    let mut block = owner.allocate(PAGES / 256 * PAGE).unwrap();
+                    block.fill(1);
+                    block
+                };
+                (0..128).map(block).collect::<Vec<_>>()
+            });
+            while !done.is_set() {
+                let resident = manager.resident_bytes().unwrap();
+                assert!(resident <= manager.capacity(), "{resident} of {}", manager.capacity());
+            }
+            mover.join().unwrap()
+        });
+        assert!(manager.stats().exchanges >= 100);
+        assert_eq!(manager.resident_bytes(), Some(manager.capacity()), "exact: nothing moves");
+        drop((teeth, blocks));
     }
 }
 

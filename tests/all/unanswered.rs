@@ -13,7 +13,7 @@ use offheap::{
 use offheap_test_support::Count;
 
 use crate::reclaiming::{Holder, builder};
-use crate::support::{PAGE, assert_empty};
+use crate::support::{PAGE, assert_empty, leak_text};
 
 /// Does not answer before it is let go.
 pub struct Stuck {
@@ -105,7 +105,7 @@ fn a_refusal_says_whether_its_holders_were_asked_and_have_answered() {
     let manager = builder(8).reclaim_timeout(Duration::from_millis(200)).build().unwrap();
     let asking = manager.owner("asking").register().unwrap();
     let held = manager.owner("plain").register().unwrap().allocate_pages(8).unwrap();
-    let refused = asking.try_allocate_page().unwrap_err();
+    let refused = asking.allocate_page().unwrap_err();
     assert_eq!(only_holder(&refused).reclaim, ReclaimStatus::Never);
     drop(held);
 
@@ -113,8 +113,10 @@ fn a_refusal_says_whether_its_holders_were_asked_and_have_answered() {
     let owner = manager.owner("stuck").reclaimer(&stuck).register().unwrap();
     let held = owner.allocate_pages(8).unwrap();
     let refused = asking.try_allocate_page().unwrap_err();
-    assert_eq!(only_holder(&refused).reclaim, ReclaimStatus::Unasked);
-    assert!(refused.to_string().ends_with("limit 32768, not asked yet)"), "{refused}");
+    assert_eq!(refused.refusal().holders, [], "nobody was looked at");
+    assert_eq!(manager.holders()[0].reclaim, ReclaimStatus::Unasked);
+    let leak = leak_text(&manager.leaks().unwrap());
+    assert!(leak.ends_with("limit 32768, not asked yet)"), "{leak}");
     let refused = asking.allocate_page().unwrap_err();
     has_begun.recv().unwrap();
     assert_eq!(only_holder(&refused).reclaim, ReclaimStatus::AtWork);

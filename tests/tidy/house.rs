@@ -26,7 +26,7 @@ const HOUSE: &[Floor] = &[
             "limits",
             "available",
             "error",
-            "bytes units",
+            "bytes members names units",
             "events sites",
         ],
     },
@@ -44,7 +44,10 @@ const HOUSE: &[Floor] = &[
             "handles",
         ],
     },
-    Floor { folder: "memory", rooms: &["mode", "os", "block process_heap", "region", "arena"] },
+    Floor {
+        folder: "memory",
+        rooms: &["mode", "os", "block process_heap", "departures region", "arena"],
+    },
     Floor {
         folder: "owners",
         rooms: &[

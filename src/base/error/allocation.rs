@@ -99,6 +99,7 @@ mod tests {
             requested_bytes: 600,
             available_bytes: 50,
             owner_used_bytes: 100,
+            owner_total_bytes: 100,
             owner_limit_bytes: 1000,
             capacity_bytes: 1000,
             reason: Reason::Budget,
@@ -107,8 +108,9 @@ mod tests {
                 holder("join", 500, 0),
                 holder("sorter", 300, 200),
                 holder("scan", 100, 0),
-                holder("sink", 50, 0),
             ],
+            other_holders: 1,
+            other_holders_bytes: 50,
         };
         assert_eq!(
             AllocationError::new(refusal.clone()).to_string(),
@@ -133,11 +135,14 @@ mod tests {
                 requested_bytes: 600,
                 available_bytes: 50,
                 owner_used_bytes: 100,
+                owner_total_bytes: 100,
                 owner_limit_bytes: 1000,
                 capacity_bytes: 1000,
                 reason,
                 parent: None,
                 holders: Vec::new(),
+                other_holders: 0,
+                other_holders_bytes: 0,
             };
             AllocationError::new(refusal).is_for_want_of_memory()
         };

@@ -118,12 +118,15 @@ pub enum ConfigError {
         source: io::Error,
     },
     /// The operating system does not have the reserved huge pages that
-    /// [`HugePages::HugeTlb`](crate::config::HugePages::HugeTlb) asks for.
+    /// [`HugePages::HugeTlb`](crate::config::HugePages::HugeTlb) asks for, or a group of the
+    /// process may not have so many.
     HugeTlb {
         /// The huge pages that the region takes, of 2 MiB each.
         needed: usize,
         /// The reserved huge pages that are free; `None` if the system does not tell.
         free: Option<usize>,
+        /// The limit of a group of the process that does not leave as much, if there is one.
+        group_limit: Option<Box<HugeTlbLimit>>,
         /// What the operating system said.
         source: io::Error,
     },
@@ -134,6 +137,30 @@ pub enum ConfigError {
         /// What the operating system said.
         source: io::Error,
     },
+}
+
+/// What a group of the process may have of reserved huge pages, when a region of them was refused.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct HugeTlbLimit {
+    /// The file of the group that sets the limit: `hugetlb.2MB.max` or `hugetlb.2MB.rsvd.max` in
+    /// cgroup v2, `hugetlb.2MB.limit_in_bytes` or `hugetlb.2MB.rsvd.limit_in_bytes` in v1.
+    pub file: String,
+    /// The path of the group: that of the process, or an ancestor of it.
+    pub group: String,
+    /// The most bytes of huge pages that the group may have.
+    pub limit_bytes: usize,
+    /// The bytes of them that it has.
+    pub used_bytes: usize,
+}
+
+/// As a phrase: `hugetlb.2MB.max of the group at /a is 4194304 bytes, of which 0 are used`.
+impl Display for HugeTlbLimit {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { file, group, limit_bytes, used_bytes } = self;
+        write!(f, "{file} of the group at {group} is {limit_bytes} bytes, of which {used_bytes} ")?;
+        f.write_str("are used")
+    }
 }
 
 impl Display for ConfigError {
@@ -194,13 +221,15 @@ impl Display for ConfigError {
             Self::Thread { source } => {
                 write!(f, "cannot start a thread in the background: {source}")
             }
-            Self::HugeTlb { needed, free, source } => {
+            Self::HugeTlb { needed, free, group_limit, source } => {
                 write!(f, "cannot map {needed} reserved huge pages of 2 MiB, ")?;
                 match free {
                     Some(free) => write!(f, "{free} are free")?,
                     None => f.write_str("the system does not tell how many are free")?,
                 }
-                write!(f, " (vm.nr_hugepages says how many it keeps): {source}")
+                f.write_str(" (vm.nr_hugepages says how many it keeps)")?;
+                group_limit.iter().try_for_each(|limit| write!(f, ", and {limit}"))?;
+                write!(f, ": {source}")
             }
             Self::Region { capacity_bytes, source } => {
                 write!(f, "cannot map a region of {capacity_bytes} bytes: {source}")

@@ -77,7 +77,7 @@ impl LeakError {
 impl Display for LeakError {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{} bytes have not been released", self.used_bytes())?;
-        write_holders(f, &self.holders)?;
+        write_holders(f, &self.holders, 0)?;
         for (index, site) in self.sites.iter().take(SITES_NAMED_MAX).enumerate() {
             let lead = if index == 0 { ";" } else { "," };
             write!(f, "{lead} {site}")?;

@@ -14,11 +14,13 @@ mod refusal;
 mod word;
 
 pub use allocation::{AllocationError, ReservationError};
-pub use config::{ConfigError, ResizeError};
+pub use config::{ConfigError, HugeTlbLimit, ResizeError};
 pub use leak::{AllocationKind, AllocationSite, LeakError};
 pub use lease::LeaseError;
 pub use owner::OwnerError;
 pub use range::{FractionError, OutOfBounds};
+#[cfg(not(offheap_loom))]
+pub(crate) use refusal::HOLDERS_NAMED_MAX;
 pub use refusal::{Holder, Reason, ReclaimStatus, Refusal};
 pub use word::UnknownWord;
 pub(crate) use word::words;

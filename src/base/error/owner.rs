@@ -96,7 +96,7 @@ impl Display for OwnerError {
             Self::MinimumUnavailable { path, minimum_bytes, available_bytes, holders } => {
                 write!(f, "owner `{path}`: a minimum of {minimum_bytes} bytes cannot be ")?;
                 write!(f, "guaranteed, only {available_bytes} bytes are left")?;
-                write_holders(f, holders)
+                write_holders(f, holders, 0)
             }
             Self::LimitBelowMinimum { path, limit_bytes, minimum_bytes } => {
                 write!(f, "owner `{path}`: a limit of {limit_bytes} bytes is below its ")?;

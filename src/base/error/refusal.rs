@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
 /// How many holders an error names.
-const HOLDERS_NAMED_MAX: usize = 3;
+pub(crate) const HOLDERS_NAMED_MAX: usize = 3;
 
 /// An owner and what it holds, for errors.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,7 +57,12 @@ impl ReclaimStatus {
     }
 }
 
-pub(super) fn write_holders(f: &mut Formatter<'_>, holders: &[Holder]) -> fmt::Result {
+/// Names the largest of `holders`, and counts the rest of them together with `others`.
+pub(super) fn write_holders(
+    f: &mut Formatter<'_>,
+    holders: &[Holder],
+    others: usize,
+) -> fmt::Result {
     for (index, holder) in holders.iter().take(HOLDERS_NAMED_MAX).enumerate() {
         let lead = if index == 0 { "; held by" } else { "," };
         write!(f, "{lead} `{}`: {} bytes", holder.path, holder.used_bytes)?;
@@ -66,7 +71,7 @@ pub(super) fn write_holders(f: &mut Formatter<'_>, holders: &[Holder]) -> fmt::R
         holder.reclaim.write(f, holder.reclaimable_bytes)?;
         f.write_str(")")?;
     }
-    match holders.len().saturating_sub(HOLDERS_NAMED_MAX) {
+    match holders.len().saturating_sub(HOLDERS_NAMED_MAX) + others {
         0 => Ok(()),
         more => write!(f, ", and {more} more"),
     }
@@ -134,6 +139,11 @@ impl Reason {
         }
     }
 
+    /// Whether an error names the largest holders.
+    pub(crate) const fn names_holders(self) -> bool {
+        self.is_for_want_of_memory() && !matches!(self, Self::OwnerLimit)
+    }
+
     /// Whether less memory is left than was asked for, or not in one piece.
     const fn is_for_want_of_memory(self) -> bool {
         matches!(
@@ -189,6 +199,9 @@ pub struct Refusal {
     pub available_bytes: usize,
     /// The bytes that the owner held itself, without those of the owners below it.
     pub owner_used_bytes: usize,
+    /// The bytes that counted against the owner's limit: what it held and what it was promised,
+    /// with all owners below it.
+    pub owner_total_bytes: usize,
     /// The owner's limit in bytes.
     pub owner_limit_bytes: usize,
     /// The manager's capacity in bytes.
@@ -198,12 +211,47 @@ pub struct Refusal {
     /// For [`Reason::ParentLimit`], the owner whose limit stood against it. Its `used_bytes`
     /// include those of all owners below it.
     pub parent: Option<Holder>,
-    /// The owners that hold memory, the largest holder first. If there is a `parent`, only those
-    /// below it.
+    /// Of the owners that hold memory, the largest ones: three at most, the largest first. If there
+    /// is a `parent`, only those below it.
+    ///
+    /// Empty for [`Reason::OwnerLimit`], for which nobody else could give anything back, and for
+    /// all that needs no memory. Also empty for calls that ask nobody, `try_*`: so their refusal
+    /// does not cost a look at every owner. [`MemoryManager::holders`] lists all of them.
+    ///
+    /// [`MemoryManager::holders`]: crate::MemoryManager::holders
     pub holders: Vec<Holder>,
+    /// How many more owners hold memory, where `holders` lists the largest.
+    pub other_holders: usize,
+    /// The bytes that these hold together.
+    pub other_holders_bytes: usize,
 }
 
 impl Refusal {
+    /// The same, with numbers that agree. They are read one after the other, while others come and
+    /// go. So where what was read later contradicts what the request was refused for, it gives way.
+    /// `free` is what was left under the limit or of the budget when it was refused for that.
+    pub(crate) fn agreeing(mut self, free: Option<usize>) -> Self {
+        let too_little = self.requested_bytes.saturating_sub(1);
+        match (&mut self.reason, &mut self.parent) {
+            (Reason::Budget, _) => self.available_bytes = self.available_bytes.min(too_little),
+            (Reason::OwnerLimit, _) => {
+                self.available_bytes = self.available_bytes.min(too_little);
+                self.owner_total_bytes = self.owner_limit_bytes.saturating_sub(free.unwrap_or(0));
+            }
+            (Reason::ParentLimit, Some(parent)) => {
+                self.available_bytes = self.available_bytes.min(too_little);
+                parent.used_bytes = parent.limit_bytes.saturating_sub(free.unwrap_or(0));
+            }
+            (Reason::Fragmented { largest_free_block_bytes }, _) => {
+                // It had all that it asked for, but not in one piece.
+                self.available_bytes = self.available_bytes.max(self.requested_bytes);
+                *largest_free_block_bytes = (*largest_free_block_bytes).min(too_little);
+            }
+            _ => {}
+        }
+        self
+    }
+
     /// Whether the request can succeed once memory was given back: by the caller that spills, for
     /// example. It cannot if it is more than the owner, or an owner above it, may ever hold.
     #[must_use]
@@ -237,7 +285,7 @@ impl Display for Refusal {
                 write!(f, "that is above its limit of {} bytes", self.owner_limit_bytes)?;
             }
             Reason::OwnerLimit => {
-                write!(f, "it holds {} bytes ", self.owner_used_bytes)?;
+                write!(f, "it holds {} bytes ", self.owner_total_bytes)?;
                 write!(f, "of its limit of {} bytes", self.owner_limit_bytes)?;
             }
             Reason::ParentLimit => match &self.parent {
@@ -257,6 +305,10 @@ impl Display for Refusal {
                 write!(f, "others wait in line for the {available_bytes} of {capacity_bytes} ")?;
                 f.write_str("bytes that are free")?;
             }
+            Reason::TimedOut if available_bytes >= requested_bytes => {
+                write!(f, "{}, and others wait for the {available_bytes} of ", self.reason)?;
+                write!(f, "{capacity_bytes} bytes that are free, or these came too late")?;
+            }
             Reason::TimedOut => {
                 write!(f, "{}, {available_bytes} of {capacity_bytes} bytes ", self.reason)?;
                 f.write_str("are free")?;
@@ -271,14 +323,9 @@ impl Display for Refusal {
             | Reason::ProcessAllocator
             | Reason::ShutDown => write!(f, "{}", self.reason)?,
         }
-        match self.reason {
-            Reason::Budget
-            | Reason::ParentLimit
-            | Reason::OthersWait
-            | Reason::TimedOut
-            | Reason::Deadlock
-            | Reason::Fragmented { .. } => write_holders(f, &self.holders),
-            _ => Ok(()),
+        match self.reason.names_holders() {
+            true => write_holders(f, &self.holders, self.other_holders),
+            false => Ok(()),
         }
     }
 }

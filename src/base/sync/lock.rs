@@ -70,7 +70,6 @@ impl<T> Lock<T> {
     }
 
     /// What it guards, for who has the lock alone.
-    #[cfg(feature = "c-abi")]
     #[cfg(not(offheap_loom))]
     pub(crate) fn get_mut(&mut self) -> &mut T {
         self.mutex.get_mut().unwrap_or_else(PoisonError::into_inner)

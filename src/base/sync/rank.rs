@@ -21,14 +21,16 @@ pub(crate) enum Rank {
     Starting,
     /// The threads of a manager.
     Threads,
-    /// The owners and workers of a manager. A drainer holds it.
+    /// Which owners and workers there are: of a manager, below an owner, of an owner.
     Registry,
     /// The line of those that wait for memory.
     WaitQueue,
-    /// The magazine of a worker. A drainer holds several.
+    /// The magazine of a worker. A drainer waits for several workers at a time.
     Magazine,
-    /// One shelf of an owner's depot. A drainer holds several.
+    /// One shelf of an owner's depot.
     Shelf,
+    /// Which owners may have something at hand.
+    OpenCaches,
     /// Giving free pages back to the system.
     Trimming,
     /// How an owner gives memory back.

@@ -3,8 +3,8 @@
 use crate::base::sync::{AtomicU64, Ordering, Patience, read};
 
 use crate::ledger::budget::{
-    AccountWord, CHANGE, Credit, FirstCharge, HasWaiters, IN_FLIGHT, Parent, QueuePosition,
-    Refused, set_awaited,
+    AccountWord, CHANGE, Credit, Drainers, FirstCharge, HasWaiters, IN_FLIGHT, Parent,
+    QueuePosition, Refused, set_awaited,
 };
 
 use super::allowance::Allowance;
@@ -21,6 +21,7 @@ pub struct Account {
     /// [`UNLIMITED`] if it never refuses before the parent does.
     pub(super) limit: AtomicU64,
     pub(super) guarantee: Guarantee,
+    drainers: Drainers,
     pub(super) allowance: Allowance,
     /// The highest limit that it ever had.
     pub(super) limit_max: AtomicU64,
@@ -66,7 +67,7 @@ impl Account {
     pub fn without_minimum(limit: u64) -> Self {
         let [word, limit, limit_max] = [0, limit, limit].map(AtomicU64::new);
         let (guarantee, allowance) = (Guarantee::none(), Allowance::new(0));
-        Self { word, limit, guarantee, allowance, limit_max }
+        Self { word, limit, guarantee, drainers: Drainers::none(), allowance, limit_max }
     }
 
     /// The same account, with an allowance of up to twice `quantum` bytes, if that is not 0: bytes
@@ -91,15 +92,28 @@ impl Account {
         }
     }
 
-    /// Lets the allowance of a new account be used, since drainers find it from now on.
+    /// Those that bring back what is kept at hand by it and by those below it (Protocol, 9).
+    pub fn drainers(&self) -> &Drainers {
+        &self.drainers
+    }
+
+    /// Whether the allowance is shut and there is plenty again. Then it is to be opened, once
+    /// drainers find it.
+    #[must_use]
+    pub fn may_open_allowance(&self, parent: &impl Parent) -> bool {
+        self.allowance.may_open(parent)
+    }
+
+    /// Lets the allowance be used, if there is plenty. Drainers find it from before this call on.
     pub fn open_allowance(&self, parent: &impl Parent) -> HasWaiters {
         self.allowance.open(parent)
     }
 
-    /// Gives the allowance back to `parent`, from which everything is taken until it is let go of
-    /// and there is plenty again.
-    pub fn collect_allowance(&self, parent: &impl Parent) -> HasWaiters {
-        self.allowance.collect(parent, AllowanceWord::held())
+    /// Gives the allowance back to `parent`, from which everything is taken until all drainers have
+    /// let go of it and there is plenty again. `None` if so many have it that one more cannot be
+    /// counted: they let go of it soon.
+    pub fn collect_allowance(&self, parent: &impl Parent) -> Option<HasWaiters> {
+        self.allowance.hold(parent)
     }
 
     /// Lets the allowance be used again, after the attempt that it was collected for.
@@ -180,11 +194,12 @@ impl Account {
         (guaranteed + parent_bytes).min(self.limit().saturating_sub(used))
     }
 
-    /// The bytes it could take now; `None` while a request waits for them, here or above.
+    /// The bytes it could take now; `None` while nothing is to be kept at hand: see [`Parent`].
     #[must_use]
     pub fn free_bytes(&self, parent: &impl Parent) -> Option<u64> {
         let free = self.free_bytes_with(parent.free_bytes()?, 0);
-        if self.word().is_awaited() { None } else { Some(free) }
+        let is_spoken_for = self.word().is_awaited() || self.drainers.are_any();
+        (!is_spoken_for).then_some(free)
     }
 
     /// Says that a request waits for what is given back here, or at a level above, or no longer.

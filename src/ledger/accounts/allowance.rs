@@ -5,16 +5,18 @@
 //!
 //! 1. As with an account, giving is Release and taking is Acquire on the same word. So a thread
 //!    that takes bytes finds the memory for them. A request that may still fail is in flight.
-//! 2. Before a request is refused, a drainer shuts the allowance, waits until nothing is in flight,
-//!    and credits the parent with what is there. While it is shut nothing is given or taken; what
-//!    comes back goes to the parent. So the parent then says what is free. Nobody opens it before
-//!    the drainer lets go of it.
+//! 2. Before a request is refused, a drainer shuts the allowance, counts itself among those that
+//!    have it, waits until nothing is in flight, and credits the parent with what is there. While
+//!    it is shut nothing is given or taken; what comes back goes to the parent. So the parent then
+//!    says what is free. Nobody opens it before the last of its drainers lets go of it. It waits
+//!    for none of them: what another one has taken out is in flight at the parent (4).
 //! 3. It is open only while there is plenty, and nobody waits for any of it: requests that wait do
 //!    not see what comes back to an open allowance. A request that begins to wait marks what it
 //!    waits for, and then has every allowance drained. A thread that opens one looks whether it
 //!    may, opens, and looks again. If the drainer was there in between, this second look finds the
 //!    mark, since emptying is Release and opening is Acquire. Then it shuts it again, and collects.
-//!    A new one is shut until drainers find it.
+//!    Before the first of its looks it lets drainers find it (`budget`, 9). So a drainer that does
+//!    not find it has marked what it drains before that look.
 //! 4. What is on its way back to the parent for other reasons is in flight *there*, so that nobody
 //!    is refused for it.
 //! 5. A thread that shuts it waits for what is in flight here. So a request in flight gives nothing
@@ -24,7 +26,7 @@ use crate::base::sync::{AtomicU64, Ordering, Patience, read};
 
 use crate::ledger::budget::{HasWaiters, Parent, QueuePosition};
 
-use super::allowance_word::{AllowanceWord, HELD, IN_FLIGHT};
+use super::allowance_word::{AllowanceWord, DRAINER, IN_FLIGHT};
 
 /// Bytes of its parent's that one account may take without asking.
 pub(crate) struct Allowance {
@@ -79,10 +81,7 @@ impl Allowance {
             return parent.release(bytes);
         }
         match self.exchange(|word| word.given(bytes)) {
-            None => {
-                let awaited = parent.release(bytes);
-                awaited.or(self.open(parent))
-            }
+            None => parent.release(bytes),
             Some(word) if word.bytes() > 2 * quantum => self.give_surplus(parent),
             Some(_) => HasWaiters::NO,
         }
@@ -90,7 +89,7 @@ impl Allowance {
 
     /// What to ask of `parent` beyond what is needed.
     pub(crate) fn quantum_of(&self, parent: &impl Parent) -> u64 {
-        if self.has_plenty(parent) && !self.word().is_shut() { self.quantum() } else { 0 }
+        if !self.word().is_shut() && self.has_plenty(parent) { self.quantum() } else { 0 }
     }
 
     /// Keeps a quantum that `parent` just granted.
@@ -101,12 +100,23 @@ impl Allowance {
         HasWaiters::NO
     }
 
-    /// Shuts it and credits `parent` with what is there, for a drainer (Protocol, 2), because the
-    /// owner goes, or for want of plenty (Protocol, 4).
+    /// Shuts it for a drainer, and credits `parent` with what is there (Protocol, 2); `None` if one
+    /// more drainer cannot be counted.
+    pub(crate) fn hold(&self, parent: &impl Parent) -> Option<HasWaiters> {
+        self.exchange(AllowanceWord::held)?;
+        Some(self.bring_back(parent))
+    }
+
+    /// The same because the owner goes, or for want of plenty (Protocol, 3).
     pub(crate) fn collect(&self, parent: &impl Parent, end: AllowanceWord) -> HasWaiters {
-        // ORDERING: Relaxed. The exchange below acquires; until then nothing is done on the
-        // strength of it.
+        // ORDERING: Relaxed. What takes the bytes out below acquires; until then nothing is done on
+        // the strength of it.
         self.word.fetch_or(end.into_bits(), Ordering::Relaxed);
+        self.bring_back(parent)
+    }
+
+    /// Credits `parent` with what is there, once nothing is in flight.
+    fn bring_back(&self, parent: &impl Parent) -> HasWaiters {
         let mut patience = Patience::new();
         // Unless another one opens what was shut for want of plenty: it looked after we did.
         while self.word().is_shut() && self.word().has_in_flight() {
@@ -121,11 +131,11 @@ impl Allowance {
         }
     }
 
-    /// Lets it be opened again, after the attempt that it was collected for.
+    /// A drainer that has it lets go, after the attempt that it was collected for.
     pub(crate) fn let_go(&self) {
         // ORDERING: Relaxed. A thread that opens it acquires, by way of this, what was before it
         // was emptied (Protocol, 3), and nothing else is published.
-        self.word.fetch_and(!HELD, Ordering::Relaxed);
+        self.word.fetch_sub(DRAINER, Ordering::Relaxed);
     }
 
     /// Takes all there is, of an allowance that is shut, or whose account is closed.
@@ -137,6 +147,11 @@ impl Allowance {
                 Err(now) => word = now,
             }
         }
+    }
+
+    /// Whether it is shut for no reason that lasts, and there is plenty.
+    pub(crate) fn may_open(&self, parent: &impl Parent) -> bool {
+        self.quantum() > 0 && self.word().opened().is_some() && self.has_plenty(parent)
     }
 
     /// Opens what is new, or was shut for a drainer, if there is plenty (Protocol, 3).
@@ -222,20 +237,50 @@ mod tests {
         let _ = allowance.open(&budget);
         budget.reserve(1000).unwrap();
         let _ = allowance.give(&budget, 10);
-        let _ = allowance.collect(&budget, AllowanceWord::held());
+        let _ = allowance.hold(&budget).unwrap();
         allowance.let_go();
         assert_eq!((allowance.bytes(), budget.free_bytes()), (0, 10));
         let _ = allowance.give(&budget, 10);
         assert_eq!((allowance.bytes(), budget.free_bytes()), (0, 20), "it is shut");
         assert_eq!(allowance.quantum_of(&budget), 0);
+        assert!(!allowance.may_open(&budget), "there is not enough");
         let _ = budget.release(300);
+        assert!(allowance.may_open(&budget));
+        let _ = allowance.open(&budget);
+        assert!(!allowance.may_open(&budget), "it is open");
         let _ = allowance.give(&budget, 10);
-        let _ = allowance.give(&budget, 10);
-        assert_eq!((allowance.bytes(), budget.free_bytes()), (10, 330), "it was opened");
+        assert_eq!((allowance.bytes(), budget.free_bytes()), (10, 320));
         let _ = allowance.collect(&budget, AllowanceWord::sealed());
-        let _ = allowance.give(&budget, 10);
+        assert!(!allowance.may_open(&budget), "it is sealed");
+        let _ = allowance.open(&budget);
         let _ = allowance.give(&budget, 10);
         assert_eq!(allowance.bytes(), 0, "it is sealed");
+    }
+
+    #[test]
+    fn it_stays_shut_while_a_drainer_has_it_or_is_at_work_above() {
+        let budget = Budget::new(1000);
+        let allowance = Allowance::new(10);
+        let is_open = || {
+            let _ = allowance.open(&budget);
+            let is_open = !allowance.word().is_shut();
+            let _ = allowance.collect(&budget, AllowanceWord::SHUT);
+            is_open
+        };
+        assert!(is_open());
+        let [_, _] = [0; 2].map(|_| allowance.hold(&budget).unwrap());
+        allowance.let_go();
+        assert!(!is_open() && !allowance.may_open(&budget), "the other drainer has it");
+        allowance.let_go();
+        assert!(is_open() && allowance.may_open(&budget));
+        budget.drainers().begin();
+        budget.drainers().begin();
+        budget.drainers().end();
+        assert!(!is_open() && !allowance.may_open(&budget), "the other drainer is at work");
+        budget.drainers().end();
+        assert!(is_open());
+        budget.close();
+        assert!(!is_open(), "nothing is free any more");
     }
 
     #[test]
@@ -249,7 +294,7 @@ mod tests {
         allowance.undo(60);
         allowance.settle();
         assert_eq!(allowance.bytes(), 60);
-        let _ = allowance.collect(&budget, AllowanceWord::held());
+        let _ = allowance.hold(&budget).unwrap();
         assert_eq!(budget.free_bytes(), 1960);
     }
 

@@ -2,12 +2,12 @@
 
 use crate::ledger::budget::RESERVED_BYTES_MAX;
 
-/// Bytes at hand, requests in flight, and whether it is shut, for now, for as long as a drainer is
-/// at work, or for good.
+/// Bytes at hand, requests in flight, and whether it is shut: for now, for as long as drainers have
+/// it, or for good.
 ///
 /// ```text
-///  63   59   58     57       56      55       47 46              0
-/// |  0    | held | sealed | shut | in flight |   bytes at hand   |
+///  63       58    57      56      55       47 46              0
+/// | drainers | sealed | shut | in flight |   bytes at hand   |
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct AllowanceWord(u64);
@@ -16,8 +16,10 @@ const BYTES_BITS: u32 = 47;
 const BYTES_MASK: u64 = (1 << BYTES_BITS) - 1;
 const SHUT: u64 = 1 << 56;
 const SEALED: u64 = 1 << 57;
-/// A drainer is at work; to take away from the word.
-pub(crate) const HELD: u64 = 1 << 58;
+/// One drainer that has it, to subtract from the word. They are on top, where one too many would
+/// be lost, and so is refused.
+pub(crate) const DRAINER: u64 = 1 << 58;
+const DRAINERS_MASK: u64 = !(DRAINER - 1);
 const IN_FLIGHT_MASK: u64 = SHUT - 1 - BYTES_MASK;
 /// One request in flight, to add to or to subtract from the word.
 pub(crate) const IN_FLIGHT: u64 = 1 << BYTES_BITS;
@@ -72,18 +74,19 @@ impl AllowanceWord {
         Self(self.0 & !BYTES_MASK)
     }
 
-    /// Open again; `None` if it is sealed or held, or was open.
+    /// Open again; `None` if it is sealed, a drainer has it, or it was open.
     pub(crate) const fn opened(self) -> Option<Self> {
-        if self.0 & (SEALED | HELD) == 0 && self.is_shut() {
+        if self.0 & (SEALED | DRAINERS_MASK) == 0 && self.is_shut() {
             Some(Self(self.0 & !SHUT))
         } else {
             None
         }
     }
 
-    /// What to set to shut it until a drainer lets go of it.
-    pub(crate) const fn held() -> Self {
-        Self(SHUT | HELD)
+    /// Shut until one more drainer lets go of it; `None` if that would be one too many to count.
+    pub(crate) fn held(self) -> Option<Self> {
+        let counted = self.0 & DRAINERS_MASK != DRAINERS_MASK;
+        counted.then(|| Self((self.0 | SHUT) + DRAINER))
     }
 
     /// What to set to shut it for good.
@@ -122,10 +125,28 @@ mod tests {
         assert_eq!((shut.taken(1), shut.begun(1), shut.given(1)), (None, None, None));
         assert_eq!(shut.opened(), Some(open));
         assert_eq!(shut.emptied(), AllowanceWord::SHUT);
-        assert_eq!(with(open, AllowanceWord::held()).opened(), None);
+        let held = open.held().unwrap();
+        assert_eq!((held.is_shut(), held.opened(), held.bytes()), (true, None, 100));
         let sealed = with(open, AllowanceWord::sealed());
         assert!(sealed.is_shut());
         assert_eq!(sealed.opened(), None);
+    }
+
+    #[test]
+    fn it_is_shut_until_the_last_of_its_drainers_lets_go() {
+        let open = EMPTY.given(RESERVED_BYTES_MAX).unwrap();
+        let mut word = open;
+        for _ in 0..63 {
+            word = word.held().unwrap();
+            assert_eq!((word.opened(), word.bytes()), (None, RESERVED_BYTES_MAX));
+            assert!(!word.has_in_flight());
+        }
+        assert_eq!(word.held(), None, "one more cannot be counted");
+        for _ in 0..63 {
+            assert_eq!(word.opened(), None);
+            word = AllowanceWord::from_bits(word.into_bits() - DRAINER);
+        }
+        assert_eq!(word.opened(), Some(open));
     }
 
     #[test]

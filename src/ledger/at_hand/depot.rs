@@ -9,10 +9,14 @@
 //!    did to the shelf and to its pages.
 //! 3. Pages on their way between a shelf and the free list or a magazine travel while the shelf is
 //!    locked, and they are charged or credited before it is unlocked. So a drainer that has locked
-//!    all shelves of an owner, and has its workers' magazines in hand, finds every page there is.
-//! 4. Only one drainer locks several shelves. A thread that has one locked waits for no other
-//!    shelf, for no magazine, and for no lock that a drainer has, so no waiting goes in circles. It
-//!    may wait for requests in flight, which wait for nothing of that kind either.
+//!    it finds every page that was on it, or on its way.
+//! 4. A drainer locks one shelf at a time. It shuts it, gives back what is on it, and unlocks it.
+//!    Nobody opens it as long as that drainer is at work (`budget`, 9). So once it has been at all
+//!    shelves and magazines, nothing is at hand, although it has none of them locked. A page that
+//!    moved meanwhile came to a shelf or a magazine where the drainer still had to go, or else
+//!    went to the free list. A thread that has a shelf locked waits for no other shelf, and for no
+//!    magazine, so no waiting goes in circles. It may wait for requests in flight, which wait for
+//!    nothing of that kind either.
 //! 5. Clearing the lock is the last access: the thread that locks the shelf next may be the one
 //!    that lets go of its owner, and so of the depot. A shelf is nothing but atomics (see
 //!    `Account`).

@@ -4,8 +4,10 @@
 //!
 //! 1. Only the worker's thread enters. It sets `busy`, and if it then finds `drained` clear, the
 //!    magazine is its own until it clears `busy`. Otherwise it steps back and waits.
-//! 2. A drainer, of which there is one at a time, sets `drained`, and then waits until it finds
-//!    `busy` clear. From then on until it clears `drained` the magazine is the drainer's.
+//! 2. A drainer sets `drained`, unless another one has, and then waits until it finds `busy` clear.
+//!    From then on until it clears `drained` the magazine is the drainer's. It may wait for several
+//!    workers at a time, and lets go of each magazine as soon as that is empty. For another drainer
+//!    it waits with nothing in hand.
 //! 3. Each side writes its own flag, then passes a fence, then reads the other's flag: with
 //!    sequentially consistent fences at least one of them sees the other. Some
 //!    systems have a call that takes all threads of the process through such a fence. There the
@@ -14,8 +16,8 @@
 //! 4. Leaving is Release and finding the other one gone is Acquire, so each sees what the other did
 //!    to the stack and to the pages.
 //! 5. Pages on their way between the magazine and the free list or a depot travel while the
-//!    magazine is entered or drained. So a drainer that finds it empty knows that nothing is on its
-//!    way.
+//!    magazine is entered or drained. So a drainer that has it in hand knows that nothing is on its
+//!    way. It leaves it shut, and nobody opens it as long as that drainer is at work (`budget`, 9).
 
 use std::ops::Deref;
 
@@ -192,16 +194,29 @@ impl Drop for Entered<'_> {
 }
 
 impl<'a> Announced<'a> {
-    /// Waits until the worker is out. A heavy fence lies between the announcement and this call
+    /// Takes the magazine in hand. A heavy fence lies between the announcement and this call
     /// (Protocol, 3).
-    pub fn wait(self) -> Drained<'a> {
+    ///
+    /// # Errors
+    ///
+    /// While the worker is in.
+    pub fn take(self) -> Result<Drained<'a>, Self> {
         assert_none_after(Rank::Magazine);
-        let mut patience = Patience::new();
         // ORDERING: Acquire. Pairs with the Release in `leave` (Protocol, 4).
-        while self.0.busy.load(Ordering::Acquire) != 0 {
+        if self.0.busy.load(Ordering::Acquire) == 0 { Ok(Drained(self)) } else { Err(self) }
+    }
+
+    /// The same, once the worker is out.
+    #[cfg(any(test, offheap_loom))]
+    pub fn wait(mut self) -> Drained<'a> {
+        let mut patience = Patience::new();
+        loop {
+            match self.take() {
+                Ok(drained) => return drained,
+                Err(announced) => self = announced,
+            }
             patience.wait();
         }
-        Drained(self)
     }
 }
 

@@ -1,4 +1,6 @@
-//! What accounts take their bytes from.
+//! What accounts take their bytes from, and who brings back what is kept at hand below it.
+
+use crate::base::sync::{AtomicU64, Ordering, full_fence, read};
 
 use super::outcome::Refused;
 use super::queue_position::{HasWaiters, QueuePosition};
@@ -11,7 +13,9 @@ pub trait Parent {
     /// The most bytes that it, and what it takes from, can ever hold: that of the budget.
     fn limit_max(&self) -> u64;
 
-    /// The bytes that could be had from it; `None` while a request waits for them, here or above.
+    /// The bytes that could be had from it; `None` while a request waits for them or a drainer is
+    /// at work, here or above, and once the budget is closed. So `None` says that nothing is to be
+    /// kept at hand.
     fn free_bytes(&self) -> Option<u64>;
 
     /// The bytes that could be had from it at a moment at which no request is in flight, had its
@@ -40,6 +44,37 @@ pub trait Parent {
 
     /// Says, at a level, that a request waits for what is given back there, or no longer.
     fn set_awaited(&self, level: u32, awaited: HasWaiters);
+}
+
+/// How many drainers are at work below a level, for which nothing opens there meanwhile (Protocol,
+/// 9).
+pub struct Drainers(AtomicU64);
+
+impl Drainers {
+    pub(in crate::ledger) fn none() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// One begins. It looks for what is kept at hand after this.
+    pub fn begin(&self) {
+        // ORDERING: Relaxed. The fence orders it before all that the drainer looks at.
+        self.0.fetch_add(1, Ordering::Relaxed);
+        // Pairs with the fence of a thread that opens something, and looks here after that.
+        full_fence();
+    }
+
+    /// One has made its attempt.
+    pub fn end(&self) {
+        // ORDERING: Relaxed. A thread that opens something acquires what was emptied by way of
+        // that; nothing else is published.
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(in crate::ledger) fn are_any(&self) -> bool {
+        // ORDERING: Relaxed. A thread that looks here came behind a drainer by way of what that
+        // emptied, or passed a fence before.
+        read(&self.0, Ordering::Relaxed) > 0
+    }
 }
 
 impl Refused {

@@ -6,7 +6,7 @@ use crate::base::sync::{AtomicU64, Ordering, Patience, read};
 
 use super::account_word::{AccountWord, IN_FLIGHT, RESERVED_BYTES_MAX, set_awaited};
 use super::outcome::Refused;
-use super::parent::Parent;
+use super::parent::{Drainers, Parent};
 use super::queue_position::{HasWaiters, QueuePosition};
 use super::watch::Watch;
 
@@ -20,6 +20,7 @@ pub struct Budget {
     limit: AtomicU64,
     /// The highest limit that there can be.
     limit_max: u64,
+    drainers: Drainers,
     /// The most bytes that were reserved while no request was in flight.
     peak: AtomicU64,
     watch: Watch,
@@ -37,7 +38,7 @@ impl Budget {
     pub fn growing(limit: u64, limit_max: u64) -> Self {
         debug_assert!(limit <= limit_max && limit_max <= RESERVED_BYTES_MAX);
         let [word, limit, peak] = [limit, limit, 0].map(AtomicU64::new);
-        Self { word, limit, limit_max, peak, watch: Watch::new() }
+        Self { word, limit, limit_max, drainers: Drainers::none(), peak, watch: Watch::new() }
     }
 
     /// The limit in bytes.
@@ -134,6 +135,11 @@ impl Budget {
         self.word().is_awaited()
     }
 
+    /// Those that bring back what is kept at hand below it (Protocol, 9).
+    pub fn drainers(&self) -> &Drainers {
+        &self.drainers
+    }
+
     /// Refuses everything from now on (Protocol, 4).
     pub fn close(&self) {
         // ORDERING: Relaxed. Every reservation is a read-modify-write of this word, so it comes
@@ -217,7 +223,8 @@ impl Parent for Budget {
 
     fn free_bytes(&self) -> Option<u64> {
         let word = self.word();
-        if word.is_awaited() { None } else { Some(word.budget_free_bytes()) }
+        let is_spoken_for = word.is_awaited() || word.is_closed() || self.drainers.are_any();
+        (!is_spoken_for).then(|| word.budget_free_bytes())
     }
 
     fn settled_free_bytes(&self) -> u64 {

@@ -3,7 +3,8 @@
 //! # Protocol
 //!
 //! 1. A name has a slot from when a thread begins to open its resource until it is closed. While
-//!    one thread opens or closes it, the slot is busy, and others that ask for the name wait.
+//!    one thread opens or closes it, the slot is busy, and others that ask for the name wait. Names
+//!    are told apart as they were given, and shown as those of owners are.
 //! 2. Nothing foreign runs under the lock: no initializer, no drop of a resource, no reservation.
 //!    The slot is what keeps others out meanwhile.
 //! 3. A slot counts its leases, and has the resource, too. A lease lets go of the resource before
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use std::thread::{self, ThreadId};
 
 use crate::base::error::LeaseError;
+use crate::base::names::shown;
 use crate::base::sync::{Condvar, Lock, Rank};
 use crate::owners::reservation::Reservation;
 
@@ -26,7 +28,8 @@ use crate::owners::reservation::Reservation;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct SharedResourceStats {
-    /// Its name, which is also that of the owner that holds its bytes.
+    /// Its name, as it is shown: as [`Owner::name`](crate::Owner::name) of the owner that holds its
+    /// bytes.
     pub name: Arc<str>,
     /// The bytes that its initializer was given.
     pub size_bytes: usize,
@@ -121,7 +124,7 @@ impl SharedResources {
                 Some(Slot::Busy(_)) => {}
             }
             if table.waits_for(name, me) {
-                return Err(LeaseError::WaitsForItself { name: Arc::clone(name) });
+                return Err(LeaseError::WaitsForItself { name: shown(name) });
             }
             table.waiting.insert(me, Arc::clone(name));
             table = table.wait(&self.changed);
@@ -183,7 +186,7 @@ impl Open {
     ) -> Result<Arc<T>, LeaseError<E>> {
         let resource = Arc::clone(&self.resource).downcast::<T>();
         let resource = resource.map_err(|_| LeaseError::OtherType {
-            name: Arc::clone(name),
+            name: shown(name),
             leased: self.type_name,
             wanted: type_name::<T>(),
         })?;
@@ -193,7 +196,7 @@ impl Open {
 
     fn stats(&self, name: &Arc<str>) -> SharedResourceStats {
         SharedResourceStats {
-            name: Arc::clone(name),
+            name: shown(name),
             size_bytes: self.bytes,
             is_external: self.reservation.is_none(),
             leases: self.leases,

@@ -8,6 +8,7 @@ use crate::memory::arena::OffHeap;
 use crate::owners::node::owner_node::OwnerNode;
 use crate::owners::sharing::commons::Commons;
 use crate::owners::sharing::registry::Snapshot;
+use crate::owners::sharing::usage::holder_of;
 
 use super::numbers::OwnerStats;
 
@@ -21,9 +22,12 @@ pub(in crate::manager) struct Held {
 
 impl Held {
     pub(in crate::manager) fn new(commons: &Commons, present: &Snapshot) -> Self {
-        let used = present.sums_below(|owner| present.own_bytes_of(owner));
-        let stats_of = |(owner, used_bytes): (&Arc<OwnerNode>, usize)| {
-            let holder = present.holder(owner);
+        let cached = present.cached_bytes();
+        let cached_bytes = cached.iter().sum();
+        let own = present.own_bytes_besides(cached);
+        let used = present.sums_below(own.clone());
+        let stats_of = |((owner, own_bytes), used_bytes): ((&Arc<OwnerNode>, usize), usize)| {
+            let holder = holder_of(owner, own_bytes);
             OwnerStats {
                 path: holder.path,
                 used_bytes,
@@ -38,9 +42,9 @@ impl Held {
         let reserved = commons.supply.budget.reserved_bytes();
         Self {
             reserved_bytes: to_usize(reserved.saturating_sub(present.allowance_bytes())),
-            cached_bytes: present.cached_bytes(),
+            cached_bytes,
             available_bytes: to_usize(present.free_bytes(&commons.supply.budget)),
-            owners: present.owners.iter().zip(used).map(stats_of).collect(),
+            owners: present.owners.iter().zip(own).zip(used).map(stats_of).collect(),
         }
     }
 }

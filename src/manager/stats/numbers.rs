@@ -26,7 +26,8 @@ pub struct ManagerStats {
     /// The most bytes that owners ever held, were promised, or kept at hand.
     pub peak_reserved_bytes: usize,
     /// The bytes of the region that the kernel counts as resident; `None` in heap mode and where
-    /// the system does not tell.
+    /// the system does not tell. While memory moves, at least so many were at one moment: see
+    /// [`MemoryManager::resident_bytes`](crate::MemoryManager::resident_bytes).
     pub resident_bytes: Option<usize>,
     /// The pages of the free list, without those at hand; `None` in heap mode.
     pub free_pages: Option<usize>,

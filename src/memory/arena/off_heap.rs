@@ -117,7 +117,10 @@ impl OffHeap {
                         exchanges: AtomicU64::new(0),
                         given_back_pages: AtomicU64::new(0),
                     };
-                    if options.populate == Populate::Eager {
+                    // A huge page of the system's is proved to be there by making it resident.
+                    // Where it is not, a later touch would end the process.
+                    let proves = huge_pages == HugePages::HugeTlb;
+                    if proves || options.populate == Populate::Eager {
                         off_heap.populate_all(options.populate_threads)?;
                     }
                     return Ok(off_heap);

@@ -4,8 +4,10 @@ use crate::base::error::words;
 
 /// When pages are overwritten with zeros. In text, `never`, `on-allocate` or `on-release`.
 ///
-/// It holds for all memory of a manager. An owner that needs zeros now and then asks for them under
-/// any policy: see [`Owner::allocate_zeroed`](crate::Owner::allocate_zeroed).
+/// It holds for all memory of a manager, however it gets to a caller and in both modes: pages and
+/// blocks, those of a [`Worker`](crate::Worker) or a [`Scratch`](crate::segments::Scratch), and the
+/// spill reserve. An owner that needs zeros now and then asks for them under any policy: see
+/// [`Owner::allocate_zeroed`](crate::Owner::allocate_zeroed).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]

@@ -5,24 +5,17 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
-use super::cgroup;
+use super::memory_limit;
 use crate::base::available::AvailableMemory;
 
 /// The least of what the groups of the process allow and of what the machine has.
 pub(crate) fn available_memory() -> io::Result<AvailableMemory> {
     let mut refused = None;
-    let available = cgroup::available(|path| {
-        let path = OsStr::from_bytes(path);
-        match fs::read(path) {
-            Ok(text) => Some(text),
-            Err(error) => {
-                if !sets_no_limit(&error) {
-                    let text = format!("{}: {error}", path.to_string_lossy());
-                    refused.get_or_insert(io::Error::new(error.kind(), text));
-                }
-                None
-            }
-        }
+    let available = memory_limit::available(|path| {
+        limit_text(path).unwrap_or_else(|error| {
+            refused.get_or_insert(error);
+            None
+        })
     });
     if let Some(refused) = refused {
         return Err(refused);
@@ -31,6 +24,19 @@ pub(crate) fn available_memory() -> io::Result<AvailableMemory> {
         let text = "neither a cgroup nor /proc/meminfo says so";
         io::Error::new(io::ErrorKind::NotFound, text)
     })
+}
+
+/// What a file says that may set a limit; `None` if it is taken to set none.
+pub(super) fn limit_text(path: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    let path = OsStr::from_bytes(path);
+    match fs::read(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if sets_no_limit(&error) => Ok(None),
+        Err(error) => {
+            let text = format!("{}: {error}", path.to_string_lossy());
+            Err(io::Error::new(error.kind(), text))
+        }
+    }
 }
 
 /// Whether a file that was not read for this reason is taken to set no limit: there is none, not

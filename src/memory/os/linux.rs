@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 
 use memmap2::{MmapOptions, MmapRaw};
 
+use super::huge_tlb::{with_huge_tlb, write_zeros};
 use super::options::{CoreDumps, HUGE_PAGE_BYTES, HugePages, MappingOptions};
 
 /// Inaccessible bytes at each end, so that an overrun faults instead of reaching other memory.
@@ -29,7 +30,8 @@ pub(crate) struct Mapping {
     bytes: usize,
     os_page_bytes: usize,
     has_huge_pages: bool,
-    can_give_back: bool,
+    /// The system would not keep such a page for us until we touch it again, so none is given back.
+    is_huge_tlb: bool,
     /// Unmaps everything on drop; never turned into a reference to its bytes.
     _mmap: MmapRaw,
 }
@@ -62,8 +64,7 @@ impl Mapping {
             bytes,
             os_page_bytes,
             has_huge_pages: is_huge_tlb,
-            // The system would not keep such a page for us until we touch it again.
-            can_give_back: !is_huge_tlb,
+            is_huge_tlb,
             _mmap: mmap,
         };
         mapping.advise(&options);
@@ -94,7 +95,7 @@ impl Mapping {
     /// 1. The range lies within the mapping, and nobody else accesses it meanwhile.
     pub(crate) unsafe fn give_back(&self, range: Range<usize>) -> io::Result<()> {
         let is_whole = (range.start | range.end).is_multiple_of(self.os_page_bytes);
-        if !(is_whole && self.can_give_back) {
+        if !is_whole || self.is_huge_tlb {
             // The system would round an end that is not whole up, and take what is not meant.
             return Err(io::ErrorKind::Unsupported.into());
         }
@@ -112,13 +113,20 @@ impl Mapping {
         let _ = self.advise_on(range, libc::MADV_HUGEPAGE);
     }
 
-    /// Makes `range` resident, whatever it contains.
+    /// Makes `range` resident, whatever it contains. Fails where a page cannot be had.
     ///
     /// # Safety
     ///
     /// 1. The range lies within the mapping, and nobody else accesses it meanwhile.
+    /// 2. Of reserved huge pages, it contains zeros, or what nobody wants.
     pub(crate) unsafe fn populate(&self, range: Range<usize>) -> io::Result<()> {
         match self.advise_on(range.clone(), libc::MADV_POPULATE_WRITE) {
+            // Of memory like this, a touch of our own that fails would be a signal.
+            Err(error) if self.is_huge_tlb && error.raw_os_error() == Some(libc::EINVAL) => {
+                let start = self.base.as_ptr().wrapping_add(range.start);
+                // SAFETY: 1: by the caller's contract, 1 and 2.
+                unsafe { write_zeros(start, range.len()) }
+            }
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
                 // A kernel before 5.14: touch every OS page.
                 for offset in range.step_by(self.os_page_bytes) {
@@ -238,47 +246,6 @@ fn membarrier(command: libc::c_long) -> bool {
 fn protect(start: *mut u8, bytes: usize) -> io::Result<()> {
     // SAFETY: the caller's range is part of a fresh mapping that nobody else knows.
     check(unsafe { libc::mprotect(start.cast(), bytes, libc::PROT_NONE) })
-}
-
-/// `mmap` with `bytes` bytes of it from `offset` on, whole huge pages, on reserved huge pages.
-fn with_huge_tlb(mmap: MmapRaw, offset: usize, bytes: usize) -> io::Result<MmapRaw> {
-    debug_assert!(bytes.is_multiple_of(HUGE_PAGE_BYTES));
-    // Asking first keeps what follows from failing, but for a race with other processes.
-    if free_huge_tlb_pages().is_some_and(|free| free < bytes / HUGE_PAGE_BYTES) {
-        return Err(io::Error::from_raw_os_error(libc::ENOMEM));
-    }
-    let (start, total) = (mmap.as_mut_ptr(), mmap.len());
-    let protection = libc::PROT_READ | libc::PROT_WRITE;
-    let flags = libc::MAP_PRIVATE
-        | libc::MAP_ANONYMOUS
-        | libc::MAP_FIXED
-        | libc::MAP_HUGETLB
-        | libc::MAP_HUGE_2MB;
-    let inside = start.wrapping_add(offset);
-    // SAFETY: the range is inside a fresh mapping that nobody else knows, so it may be replaced.
-    let mapped = unsafe { libc::mmap(inside.cast(), bytes, protection, flags, -1, 0) };
-    if mapped != libc::MAP_FAILED {
-        return Ok(mmap);
-    }
-    let refused = io::Error::last_os_error();
-    // What was inside may be unmapped now, and another thread's already. So only the rest goes; the
-    // addresses inside are lost, if the system left them as they were.
-    std::mem::forget(mmap);
-    let tail = offset + bytes;
-    for (from, bytes) in [(0, offset), (tail, total - tail)] {
-        // SAFETY: the two ends are still as they were mapped, and nobody else knows them.
-        unsafe { libc::munmap(start.wrapping_add(from).cast(), bytes) };
-    }
-    Err(refused)
-}
-
-/// The reserved huge pages that nobody has; `None` where the system does not tell.
-pub(crate) fn free_huge_tlb_pages() -> Option<usize> {
-    let read = |name| {
-        let path = format!("/sys/kernel/mm/hugepages/hugepages-2048kB/{name}");
-        std::fs::read_to_string(path).ok()?.trim().parse::<usize>().ok()
-    };
-    Some(read("free_hugepages")?.saturating_sub(read("resv_hugepages")?))
 }
 
 fn os_page_bytes() -> usize {

@@ -22,6 +22,11 @@ pub enum HugePages {
     ///
     /// Nothing is as fast. None of them is given back before the manager goes: there is no spare
     /// address space, and a trim returns nothing. The capacity is rounded down to whole huge pages.
+    ///
+    /// All of the capacity is resident when the manager is built, whatever [`Populate`] says. A
+    /// group of the process may have a limit on huge pages (`hugetlb.2MB.max`) that is charged for
+    /// each page as it is touched first, and a touch above it would end the process. So the pages
+    /// are had at once, or the manager is refused with the numbers of that group.
     HugeTlb,
 }
 
@@ -33,7 +38,7 @@ words!(HugePages, "huge page policy", {
 
 /// When the region becomes resident. In text, `lazy`, `eager` or `background`.
 ///
-/// Without effect in heap mode.
+/// Without effect in heap mode; with [`HugePages::HugeTlb`] it is always `Eager`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]

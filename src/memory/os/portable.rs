@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::ptr::NonNull;
 
 use crate::base::available::AvailableMemory;
+use crate::base::error::HugeTlbLimit;
 
 use super::options::{CoreDumps, HugePages, MappingOptions};
 
@@ -114,6 +115,11 @@ pub(crate) fn available_memory() -> io::Result<AvailableMemory> {
 
 /// The reserved huge pages that nobody has: not to be told.
 pub(crate) fn free_huge_tlb_pages() -> Option<usize> {
+    None
+}
+
+/// What limits huge pages: not to be told.
+pub(crate) fn huge_tlb_limit(_bytes: usize) -> Option<HugeTlbLimit> {
     None
 }
 

@@ -177,6 +177,7 @@ impl Charge {
         }
         // All of it is the parent's, and can be credited while the owner is sure to live.
         let mut awaited = owner.account().credit(&owner.upstream(), self.bytes);
+        awaited = awaited.or(owner.open_allowance());
         if !awaited.is_yes() {
             // The last access to the owner (`account_count`, 3). The reference that it goes through
             // is to nothing but atomics (see `Account`).
@@ -205,7 +206,7 @@ impl Charge {
         let keep = self.keep_owner();
         let returned = keep.account().release(&keep.upstream(), self.bytes);
         self.let_go(returned.kept);
-        returned.awaited
+        returned.awaited.or(keep.open_allowance())
     }
 
     /// A handle on the owner.

@@ -2,8 +2,10 @@
 
 use std::fmt::Write;
 use std::panic::RefUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
+use crate::base::members::{Members, Roll};
+use crate::base::sync::{AtomicU64, Lock, Ordering, Rank};
 use crate::ledger::accounts::Account;
 use crate::ledger::budget::{Budget, HasWaiters};
 use crate::memory::block::Block;
@@ -18,24 +20,34 @@ pub(crate) trait Above: Send + Sync {
     /// those that are served are woken.
     fn serve(&self);
 
-    /// Calls `make`, which makes what a drainer looks for, while no drainer is at work.
-    fn while_nobody_drains(&self, make: &mut dyn FnMut());
-
-    /// Seals what is kept at hand if the manager was shut down.
-    fn seal_if_closed(&self);
+    /// Has drainers look for what `owner` keeps at hand from now on. Then calls `open`, which looks
+    /// whether drainers are at work, and else opens something. A drainer that comes meanwhile waits
+    /// for that.
+    fn enter(&self, owner: &OwnerNode, open: &mut dyn FnMut());
 }
 
 /// What all handles and segments of an owner share.
+///
+/// What is looked at when all owners are comes first, so that it lies together in memory.
+#[repr(C)]
 pub(crate) struct OwnerNode {
-    name: Arc<str>,
+    account: Account,
+    /// Which list of what may be open it was entered in last.
+    entered: AtomicU64,
+    parent: Option<Arc<Self>>,
+    /// Its place in the order of registration.
+    number: AtomicU64,
+    /// Those right below it.
+    children: OnceLock<Lock<Members<Self>>>,
+    pages: OwnerPages,
+    sharing: SharingState,
     /// The names of those above it and its own.
     path: Arc<str>,
-    parent: Option<Arc<Self>>,
+    name: Arc<str>,
     /// Whether its bytes are those of the spill reserve.
     is_of_reserve: bool,
-    account: Account,
-    sharing: SharingState,
-    pages: OwnerPages,
+    /// A handle on itself.
+    itself: Weak<Self>,
     supply: Arc<Supply>,
     above: Arc<dyn Above>,
 }
@@ -57,6 +69,10 @@ impl OwnerNode {
             path: Self::path_below(parent, &name),
             name,
             parent: parent.cloned(),
+            children: OnceLock::new(),
+            itself: Weak::new(),
+            number: AtomicU64::new(0),
+            entered: AtomicU64::new(0),
             is_of_reserve: false,
             account: account.with_allowance(supply.cache_limits().quantum_bytes),
             sharing,
@@ -73,6 +89,10 @@ impl OwnerNode {
             name: Arc::clone(&path),
             path,
             parent: None,
+            children: OnceLock::new(),
+            itself: Weak::new(),
+            number: AtomicU64::new(0),
+            entered: AtomicU64::new(0),
             is_of_reserve: true,
             account,
             sharing: SharingState::default(),
@@ -80,6 +100,93 @@ impl OwnerNode {
             supply: Arc::clone(&self.supply),
             above: Arc::clone(&self.above),
         }
+    }
+
+    /// The owner in its place, where handles on it can be had.
+    pub(crate) fn placed(self) -> Arc<Self> {
+        self.sharing.reclaim.count_in(&self.supply.givers);
+        Arc::new_cyclic(|itself| Self { itself: Weak::clone(itself), ..self })
+    }
+
+    /// A handle on itself.
+    pub(crate) fn itself(&self) -> &Weak<Self> {
+        &self.itself
+    }
+
+    /// Counts `child` among those right below it.
+    pub(crate) fn add_child(&self, child: &Arc<Self>) {
+        let new = || Lock::new(Rank::Registry, Members::default());
+        self.children.get_or_init(new).lock().add(Arc::downgrade(child));
+    }
+
+    /// Whether others are, or were, below it.
+    pub(crate) fn is_parent(&self) -> bool {
+        self.children.get().is_some()
+    }
+
+    /// Those right below it.
+    fn children(&self) -> Option<Roll<Self>> {
+        self.children.get().map(|children| children.lock().roll())
+    }
+
+    /// It, unless it is about to be gone, and all below it: in the order of their registration.
+    pub(crate) fn with_those_below(&self) -> Vec<Arc<Self>> {
+        let mut all: Vec<_> = self.itself.upgrade().into_iter().collect();
+        let mut next = 0;
+        while let Some(owner) = all.get(next) {
+            next += 1;
+            if let Some(children) = owner.children() {
+                all.extend(children.present());
+            }
+        }
+        all.sort_unstable_by_key(|owner| owner.number());
+        all
+    }
+
+    /// Its place in the order of registration.
+    pub(crate) fn number(&self) -> u64 {
+        // ORDERING: Relaxed. It is set before the owner is found.
+        self.number.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_number(&self, number: u64) {
+        // ORDERING: Relaxed. The owner is found by way of a lock.
+        self.number.store(number, Ordering::Relaxed);
+    }
+
+    /// Whether it was entered in the list of this number: of what may be open.
+    pub(crate) fn is_entered(&self, list: u64) -> bool {
+        // ORDERING: Relaxed. For a thread that has the list locked, or shows numbers.
+        self.entered.load(Ordering::Relaxed) == list
+    }
+
+    /// It is entered in the list of this number, which is locked.
+    pub(crate) fn set_entered(&self, list: u64) {
+        // ORDERING: Relaxed. As in `is_entered`.
+        self.entered.store(list, Ordering::Relaxed);
+    }
+
+    /// The bytes of free pages that it and its workers keep at hand.
+    pub(crate) fn cached_bytes(&self) -> usize {
+        self.pages.cached() * self.supply.page_size.bytes()
+    }
+
+    /// What its account holds for others than the owner itself: the pages at hand, and what those
+    /// below it hold or are promised.
+    pub(crate) fn bytes_of_others(&self) -> u64 {
+        let cached = self.cached_bytes() as u64;
+        let charged = |child: Arc<Self>| child.account.charged_bytes();
+        cached + self.children().map_or(0, |children| children.present().map(charged).sum())
+    }
+
+    /// The bytes that it holds itself, without the pages at hand, and without what those below it
+    /// hold or are promised.
+    pub(crate) fn own_bytes(&self) -> u64 {
+        // First what is held for others, then all that is held. A page that is put by in between
+        // counts as used, although it is not. In the other order a page that is used could be
+        // missed.
+        let others = self.bytes_of_others();
+        self.account.used_bytes().saturating_sub(others)
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
@@ -169,6 +276,14 @@ impl OwnerNode {
     /// It and those above it, up to the one below the budget.
     pub(crate) fn ancestry(&self) -> impl Iterator<Item = &Self> {
         std::iter::successors(Some(self), |owner| owner.parent().map(|parent| &**parent))
+    }
+
+    /// What it and those above it are guaranteed and do not use: it can have that beside what the
+    /// budget has.
+    pub(crate) fn guaranteed_bytes(&self) -> u64 {
+        let unused =
+            |owner: &Self| owner.account.minimum().saturating_sub(owner.account.used_bytes());
+        self.ancestry().map(unused).sum()
     }
 
     /// How many levels there are from it up to the budget's.

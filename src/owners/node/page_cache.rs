@@ -6,7 +6,7 @@ use crate::base::bytes::to_usize;
 use crate::base::seeded::{Bug, is_planted};
 use crate::base::sync::thread_number;
 use crate::base::units::PageCount;
-use crate::ledger::at_hand::depot::{Depot, Locked};
+use crate::ledger::at_hand::depot::{Depot, Locked, Shelf};
 use crate::ledger::budget::{HasWaiters, Remainder};
 use crate::ledger::chunks::HeldRun;
 use crate::memory::arena::ZeroPolicy;
@@ -100,19 +100,18 @@ impl OwnerNode {
         if limits.shelves == 0 {
             return None;
         }
-        let make = || {
-            let depot = Depot::new(limits.shelves);
-            // Those that wait had everything brought back before there was this one.
-            if !self.is_awaited() {
-                depot.shelves().for_each(|shelf| shelf.lock().open(limits.shelf_pages));
-            }
-            depot
-        };
-        self.above().while_nobody_drains(&mut || {
-            self.pages().make_depot(make);
+        let mut is_new = false;
+        let depot = self.pages().make_depot(|| {
+            is_new = true;
+            Depot::new(limits.shelves)
         });
-        self.above().seal_if_closed();
-        self.pages().depot()
+        if is_new {
+            // Another thread that has one of them in hand opens that.
+            let shelves: Vec<_> = depot.shelves().filter_map(Shelf::try_lock).collect();
+            let open = || shelves.iter().for_each(|shelf| shelf.open(limits.shelf_pages));
+            self.open_if_any(open);
+        }
+        Some(depot)
     }
 
     /// Gives back what is kept at hand, and keeps no more. For without a handle on the owner,
@@ -127,12 +126,17 @@ impl OwnerNode {
         awaited
     }
 
-    /// Whether so much is free that `room` pages may be kept at hand again.
-    pub(crate) fn may_keep(&self, room: usize) -> bool {
-        self.free_pages() >= room * FREE_PER_ROOM
+    /// Has a shelf or a magazine that the caller has in hand take `room` pages again, by `open`, if
+    /// so much is free.
+    #[cold]
+    pub(super) fn open_if_plenty(&self, room: usize, open: impl FnOnce()) {
+        let is_plenty = || self.free_pages() >= room * FREE_PER_ROOM;
+        if is_plenty() {
+            self.open_if(is_plenty, open);
+        }
     }
 
-    /// The pages that it could have; none while a request waits for any of them.
+    /// The pages that it could have; none while nothing is to be kept at hand.
     fn free_pages(&self) -> usize {
         let free = self.account().free_bytes(&self.upstream()).unwrap_or(0);
         to_usize(free) / self.supply().page_size.bytes()
@@ -153,9 +157,9 @@ impl OwnerNode {
 
     /// Whether the shelf takes pages, now that it may again.
     pub(crate) fn reopen(&self, shelf: &Locked<'_>) -> bool {
-        let room = self.supply().cache_limits().shelf_pages;
-        if shelf.room() == 0 && self.may_keep(room) {
-            shelf.open(room);
+        if shelf.room() == 0 {
+            let room = self.supply().cache_limits().shelf_pages;
+            self.open_if_plenty(room, || shelf.open(room));
         }
         shelf.room() > 0
     }

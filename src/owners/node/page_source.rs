@@ -1,12 +1,14 @@
 //! What the way to a single page needs to know, and how much may be kept at hand.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 #[cfg(offheap_seeded)]
 use crate::base::seeded::{Bug, is_planted};
+use crate::base::sync::{Lock, Rank};
 use crate::base::units::{PageCount, PageSize};
 use crate::ledger::at_hand::depot::{Depot, SHELF_PAGES};
+use crate::ledger::at_hand::magazine::{Fences, Magazine};
 use crate::ledger::chunks::HeldRun;
 use crate::memory::arena::{Arena, ZeroPolicy};
 use crate::memory::block::Block;
@@ -75,11 +77,6 @@ impl CacheLimits {
             quantum_bytes: quantum as u64,
         }
     }
-
-    /// Whether nothing is kept at hand by an owner without workers.
-    pub(crate) fn keep_nothing(&self) -> bool {
-        self.shelves == 0 && self.quantum_bytes == 0
-    }
 }
 
 /// What the way to a single page needs to know, for an owner and for each of its workers.
@@ -125,11 +122,14 @@ pub(crate) struct OwnerPages {
     source: PageSource,
     /// Made when the first page is asked for, in off-heap mode only.
     depot: OnceLock<Depot>,
+    /// Made with the first worker.
+    workers: OnceLock<Lock<Workers>>,
 }
 
 impl OwnerPages {
     pub(crate) fn new(arena: &Arena) -> Self {
-        Self { source: PageSource::new(arena), depot: OnceLock::new() }
+        let source = PageSource::new(arena);
+        Self { source, depot: OnceLock::new(), workers: OnceLock::new() }
     }
 
     #[inline]
@@ -144,6 +144,59 @@ impl OwnerPages {
 
     pub(crate) fn make_depot(&self, make: impl FnOnce() -> Depot) -> &Depot {
         self.depot.get_or_init(make)
+    }
+
+    /// A new magazine, which drainers find from now on, and its place among those of the owner.
+    pub(crate) fn add_magazine(&self, fences: Fences) -> (Arc<Magazine>, usize) {
+        let magazine = Arc::new(Magazine::new(fences));
+        let workers = self.workers.get_or_init(|| Lock::new(Rank::Registry, Workers::default()));
+        let place = workers.lock().add(Arc::clone(&magazine));
+        (magazine, place)
+    }
+
+    /// Drainers do not look for a magazine any more that is empty.
+    pub(crate) fn remove_magazine(&self, place: usize) {
+        let removed = self.workers.get().and_then(|workers| workers.lock().remove(place));
+        drop(removed);
+    }
+
+    /// The free pages that are kept at hand, on shelves and in magazines.
+    pub(crate) fn cached(&self) -> usize {
+        let in_magazines = self.magazines().iter().map(|magazine| magazine.pages()).sum::<usize>();
+        in_magazines + self.depot().map_or(0, Depot::pages)
+    }
+
+    /// The magazines of the owner's workers.
+    pub(crate) fn magazines(&self) -> Vec<Arc<Magazine>> {
+        let workers = self.workers.get().map(Lock::lock);
+        workers.iter().flat_map(|workers| workers.magazines.iter().flatten().cloned()).collect()
+    }
+}
+
+/// The magazines of an owner's workers. A place that is free is taken again.
+#[derive(Default)]
+struct Workers {
+    magazines: Vec<Option<Arc<Magazine>>>,
+    free: Vec<usize>,
+}
+
+impl Workers {
+    fn add(&mut self, magazine: Arc<Magazine>) -> usize {
+        match self.free.pop() {
+            Some(place) => {
+                self.magazines[place] = Some(magazine);
+                place
+            }
+            None => {
+                self.magazines.push(Some(magazine));
+                self.magazines.len() - 1
+            }
+        }
+    }
+
+    fn remove(&mut self, place: usize) -> Option<Arc<Magazine>> {
+        self.free.push(place);
+        self.magazines.get_mut(place)?.take()
     }
 }
 
@@ -174,7 +227,6 @@ mod tests {
         for (depot_pages, pages) in [(Some(0), 640), (Some(3), 640), (None, 127)] {
             let limits = limits(depot_pages, pages);
             assert_eq!((limits.shelves, limits.quantum_bytes), (0, 0));
-            assert!(limits.keep_nothing());
             assert_eq!(limits.magazine_pages, pages / 4);
         }
     }

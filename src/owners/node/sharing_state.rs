@@ -1,7 +1,7 @@
 //! Where an owner stands among those that share a budget: its priority, its weight, its share, and
 //! what it can give back.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::base::bytes::to_usize;
 use crate::base::error::ReclaimStatus;
@@ -63,6 +63,8 @@ pub(crate) struct ReclaimState {
     has_told: AtomicU64,
     /// The bytes that it gave when it was at work on it last, as its account said right then.
     given: AtomicU64,
+    /// Where those are counted that give back in some way.
+    givers: OnceLock<Arc<AtomicU64>>,
 }
 
 impl Default for SharingState {
@@ -125,7 +127,29 @@ impl ReclaimState {
         let is_polled = matches!(mode, ReclaimMode::Polled);
         let asked = ReclaimRequest::new(if is_polled { u64::MAX } else { 0 });
         let [has_told, given] = [u64::from(is_polled), 0].map(AtomicU64::new);
-        Self { mode: Lock::new(Rank::ReclaimMode, mode), includes_own, asked, has_told, given }
+        let (mode, givers) = (Lock::new(Rank::ReclaimMode, mode), OnceLock::new());
+        Self { mode, includes_own, asked, has_told, given, givers }
+    }
+
+    /// Has it counted in `givers` while it gives back in some way.
+    pub(super) fn count_in(&self, givers: &Arc<AtomicU64>) {
+        if self.givers.set(Arc::clone(givers)).is_ok() {
+            self.count(&ReclaimMode::Never, &self.mode());
+        }
+    }
+
+    /// Counts that it gives back in another way from now on.
+    fn count(&self, last: &ReclaimMode, now: &ReclaimMode) {
+        let Some(givers) = self.givers.get() else { return };
+        let is_giver = |mode: &ReclaimMode| !matches!(mode, ReclaimMode::Never);
+        // ORDERING: Relaxed, both. A thread that looks for givers as one comes may miss it.
+        match (is_giver(last), is_giver(now)) {
+            // ORDERING: see above.
+            (false, true) => givers.fetch_add(1, Ordering::Relaxed),
+            // ORDERING: see above.
+            (true, false) => givers.fetch_sub(1, Ordering::Relaxed),
+            _ => return,
+        };
     }
 
     pub(crate) fn given_bytes(&self) -> u64 {
@@ -147,7 +171,10 @@ impl ReclaimState {
     /// Gives memory back in another way from now on.
     pub(crate) fn set_mode(&self, mode: ReclaimMode) {
         // What was there may be foreign, and goes with nothing locked.
-        let last = std::mem::replace(&mut *self.mode(), mode);
+        let mut now = self.mode();
+        let last = std::mem::replace(&mut *now, mode);
+        self.count(&last, &now);
+        drop(now);
         drop(last);
         self.asked.tell(0);
         // ORDERING: Relaxed. A word to show.
@@ -207,5 +234,12 @@ impl ReclaimState {
 
     fn mode(&self) -> Guard<'_, ReclaimMode> {
         self.mode.lock()
+    }
+}
+
+impl Drop for ReclaimState {
+    fn drop(&mut self) {
+        let last = std::mem::take(self.mode.get_mut());
+        self.count(&last, &ReclaimMode::Never);
     }
 }

@@ -1,7 +1,10 @@
 //! What owners draw on: one budget, and the memory behind it.
 
+use std::sync::Arc;
+
 use crate::base::bytes::to_usize;
 use crate::base::sites::Sites;
+use crate::base::sync::AtomicU64;
 use crate::base::units::{PageCount, PageSize};
 use crate::ledger::at_hand::magazine::Fences;
 use crate::ledger::budget::Budget;
@@ -33,6 +36,8 @@ pub(crate) struct Supply {
     pub(crate) fences: Fences,
     /// Where what is out was allocated.
     pub(crate) sites: Sites,
+    /// The number of owners that give memory back in some way.
+    pub(crate) givers: Arc<AtomicU64>,
 }
 
 impl Supply {

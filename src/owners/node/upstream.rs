@@ -26,9 +26,37 @@ impl OwnerNode {
         }
     }
 
-    /// Whether a request waits for what it gives back, at its level or above.
-    pub(crate) fn is_awaited(&self) -> bool {
-        self.account().free_bytes(&self.upstream()).is_none()
+    /// Has drainers find this owner, and then something of it `open` if it still may. The caller
+    /// has that in hand (`budget`, 9).
+    pub(super) fn open_if(&self, may_open: impl Fn() -> bool, open: impl FnOnce()) {
+        let mut open = Some(open);
+        self.above().enter(self, &mut || {
+            if let Some(open) = open.take().filter(|_| may_open()) {
+                open();
+            }
+        });
+    }
+
+    /// The same for what is new, be there plenty or not.
+    pub(super) fn open_if_any(&self, open: impl FnOnce()) {
+        self.open_if(|| self.account().free_bytes(&self.upstream()).is_some(), open);
+    }
+
+    /// Lets the allowance be used, as when it is new, if there is plenty.
+    #[inline]
+    pub(crate) fn open_allowance(&self) -> HasWaiters {
+        match self.account().may_open_allowance(&self.upstream()) {
+            true => self.enter_and_open_allowance(),
+            false => HasWaiters::NO,
+        }
+    }
+
+    #[cold]
+    fn enter_and_open_allowance(&self) -> HasWaiters {
+        let (upstream, mut awaited) = (self.upstream(), HasWaiters::NO);
+        let open = || awaited = self.account().open_allowance(&upstream);
+        self.open_if(|| self.account().may_open_allowance(&upstream), open);
+        awaited
     }
 }
 

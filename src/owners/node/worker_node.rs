@@ -16,12 +16,13 @@ use super::page_source::PageSource;
 /// How many pages go to a magazine, or from it, at a time.
 const BATCH_PAGES: usize = FIRST_ROOM_PAGES / 2;
 
-/// What a worker shares with those that drain it.
+/// A worker's magazine, and what it needs beside it on the way to a page.
 pub(crate) struct WorkerNode {
     owner: Arc<OwnerNode>,
     source: PageSource,
-    /// The owner is charged with every page in it.
-    magazine: Magazine,
+    /// The owner is charged with every page in it. Drainers find it at its place with the owner.
+    magazine: Arc<Magazine>,
+    place: usize,
 }
 
 /// As [`OwnerNode`]: a magazine is left as it is entered, also by a panic.
@@ -29,11 +30,19 @@ impl RefUnwindSafe for WorkerNode {}
 
 impl WorkerNode {
     pub(crate) fn new(owner: &Arc<OwnerNode>) -> Self {
-        // Here and not when a page is first released: that takes a lock, for which nobody waits
-        // with a magazine in hand.
+        // Here and not when a page is first released, where the magazine is in hand.
         owner.open_depot();
-        let magazine = Magazine::new(owner.supply().fences);
-        Self { owner: Arc::clone(owner), source: *owner.pages().source(), magazine }
+        let (magazine, place) = owner.pages().add_magazine(owner.supply().fences);
+        let source = *owner.pages().source();
+        let worker = Self { owner: Arc::clone(owner), source, magazine, place };
+        worker.open_first();
+        worker
+    }
+
+    /// Opens the magazine, be there plenty or not.
+    fn open_first(&self) {
+        let magazine = self.magazine.enter();
+        self.owner.open_if_any(|| magazine.open());
     }
 
     pub(crate) fn owner(&self) -> &Arc<OwnerNode> {
@@ -75,8 +84,8 @@ impl WorkerNode {
 
     /// Whether the magazine takes pages, now that it may again.
     fn reopen(&self, magazine: &Entered<'_>) -> bool {
-        if magazine.is_shut() && self.owner.may_keep(FIRST_ROOM_PAGES) {
-            magazine.open();
+        if magazine.is_shut() {
+            self.owner.open_if_plenty(FIRST_ROOM_PAGES, || magazine.open());
         }
         !magazine.is_shut()
     }
@@ -99,11 +108,14 @@ impl WorkerNode {
         }
     }
 
-    /// Gives back all that the magazine has. For the worker's thread alone, which is about to drop
-    /// it.
-    pub(crate) fn empty(&self) -> HasWaiters {
+    /// Gives back all that the magazine has, for which drainers do not look any more then. For the
+    /// worker's thread alone, which is about to drop it.
+    pub(crate) fn end(&self) -> HasWaiters {
         let magazine = self.magazine.enter();
-        self.owner.give_back(magazine.pop_many(usize::MAX))
+        let awaited = self.owner.give_back(magazine.pop_many(usize::MAX));
+        drop(magazine);
+        self.owner.pages().remove_magazine(self.place);
+        awaited
     }
 
     /// Does what there is to do with a page for which the magazine has no room, and leaves it.

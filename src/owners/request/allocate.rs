@@ -42,8 +42,7 @@ impl Requester<'_> {
         first: Result<T, Denial>,
         attempt: impl Fn() -> Result<T, Denial>,
     ) -> Result<T, Denial> {
-        let everybodys = || self.commons.drained(DrainScope::Everybody, |_| attempt());
-        let first = match first {
+        let mut last = match first {
             Err(Denial::Refused(Refused::Turn { .. })) => {
                 // The first in line may want something else by now.
                 self.commons.serve();
@@ -51,15 +50,19 @@ impl Requester<'_> {
             }
             answer => answer,
         };
-        match first {
-            Err(Denial::Refused(Refused::Account { level, .. })) => {
-                let full = self.node.ancestor(level).unwrap_or(self.node);
-                match self.commons.drained(DrainScope::Below(full), |_| attempt()) {
-                    Err(denial) if denial.is_for_want_of_memory() => everybodys(),
-                    answer => answer,
-                }
+        // The levels that were drained. What refuses there again has too little.
+        let mut drained = 0;
+        while let Err(Denial::Refused(Refused::Account { level, .. })) = last {
+            let Some(full) = self.node.ancestor(level).filter(|_| level >= drained) else {
+                return last;
+            };
+            last = self.commons.drained(DrainScope::Below(full), &attempt);
+            drained = level + 1;
+        }
+        match last {
+            Err(denial) if denial.is_for_want_of_memory() => {
+                self.commons.drained(DrainScope::Everybody, attempt)
             }
-            Err(denial) if denial.is_for_want_of_memory() => everybodys(),
             answer => answer,
         }
     }
@@ -160,7 +163,7 @@ impl Requester<'_> {
                 // The request that is first in line may want something else by now.
                 self.commons.serve();
                 // What is kept at hand is neither in the budget nor in a hole.
-                self.commons.drained(DrainScope::Everybody, |_| attempt())
+                self.commons.drained(DrainScope::Everybody, attempt)
             }
         };
         match found {

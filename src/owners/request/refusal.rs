@@ -1,14 +1,17 @@
 //! Refusals in numbers: what an owner holds, could have, and was denied.
 
 use crate::base::bytes::to_usize;
-use crate::base::error::{AllocationError, Holder, Reason, Refusal};
+use crate::base::error::{AllocationError, HOLDERS_NAMED_MAX, Holder, Reason, Refusal};
 use crate::base::events;
 use crate::ledger::budget::Refused;
 use crate::memory::arena::NoMemory;
 use crate::owners::node::charge::Charge;
+use crate::owners::node::owner_node::OwnerNode;
+use crate::owners::sharing::registry::Snapshot;
+use crate::owners::sharing::usage::{Largest, holder};
 
 use super::denial::Denial;
-use super::requester::Requester;
+use super::requester::{Effort, Requester};
 
 impl Requester<'_> {
     /// Gives a charge back for which the process allocator had no memory.
@@ -32,46 +35,66 @@ impl Requester<'_> {
         AllocationError::new(self.refused(requested_bytes, denial))
     }
 
-    /// A refusal in numbers.
+    /// A refusal in numbers. Others are looked at only if they are named.
     pub(crate) fn refused(&self, requested_bytes: usize, denial: Denial) -> Refusal {
-        let refusal = self.commons.snapshot(|present| {
-            let Holder { path, used_bytes, minimum_bytes, limit_bytes, .. } =
-                present.holder(self.node);
-            let left_of_limit = limit_bytes.saturating_sub(used_bytes);
-            let available_bytes = present.available_bytes_of(self.node);
-            let mut parent = None;
-            let (available_bytes, reason) = match denial {
-                Denial::Refused(Refused::Budget { free }) => {
-                    let guaranteed = minimum_bytes.saturating_sub(used_bytes);
-                    ((to_usize(free) + guaranteed).min(left_of_limit), Reason::Budget)
-                }
-                Denial::Refused(Refused::Account { free, level: 0 }) => {
-                    (available_bytes.min(to_usize(free)), Reason::OwnerLimit)
-                }
-                Denial::Refused(Refused::Account { level, .. }) => {
-                    parent = self.node.ancestor(level);
-                    (available_bytes, Reason::ParentLimit)
-                }
-                Denial::Refused(Refused::Turn { .. }) => (available_bytes, Reason::OthersWait),
-                Denial::Refused(Refused::Closed) => (0, Reason::ShutDown),
-                Denial::Reason(reason) => (available_bytes, reason),
-            };
-            Refusal {
-                owner_path: path,
-                requested_bytes,
-                available_bytes,
-                owner_used_bytes: used_bytes,
-                owner_limit_bytes: limit_bytes,
-                capacity_bytes: to_usize(self.supply().budget.limit()),
-                reason,
-                parent: parent.map(|parent| Holder {
-                    used_bytes: present.used_bytes_of(parent),
-                    ..present.holder(parent)
-                }),
-                holders: present.holders_below(parent),
+        let (registry, mut parent) = (&self.commons.registry, None);
+        let Holder { path, used_bytes, limit_bytes, .. } = holder(self.node);
+        let free_then = match &denial {
+            Denial::Refused(Refused::Budget { free } | Refused::Account { free, .. }) => {
+                Some(to_usize(*free))
             }
-        });
+            _ => None,
+        };
+        let available_bytes = || registry.available_bytes_of(self.node);
+        let (available_bytes, reason) = match denial {
+            Denial::Refused(Refused::Budget { free }) => {
+                // The limits leave more, or one of them would have refused it.
+                let free = free.saturating_add(self.node.guaranteed_bytes());
+                (to_usize(free), Reason::Budget)
+            }
+            Denial::Refused(Refused::Account { free, level: 0 }) => {
+                (registry.available_bytes_up_to(self.node, free), Reason::OwnerLimit)
+            }
+            Denial::Refused(Refused::Account { level, .. }) => {
+                parent = self.node.ancestor(level);
+                (available_bytes(), Reason::ParentLimit)
+            }
+            Denial::Refused(Refused::Turn { .. }) => (available_bytes(), Reason::OthersWait),
+            Denial::Refused(Refused::Closed) => (0, Reason::ShutDown),
+            Denial::Reason(reason) => (available_bytes(), reason),
+        };
+        let largest = match self.effort {
+            Effort::AskOthers if reason.names_holders() => self.largest_holders(parent),
+            Effort::AskOthers | Effort::TakeFree => Largest::default(),
+        };
+        let refusal = Refusal {
+            owner_path: path,
+            requested_bytes,
+            available_bytes,
+            owner_used_bytes: used_bytes,
+            owner_total_bytes: to_usize(self.node.account().used_bytes()),
+            owner_limit_bytes: limit_bytes,
+            capacity_bytes: to_usize(self.supply().budget.limit()),
+            reason,
+            parent: parent.map(|parent| Holder {
+                used_bytes: registry.used_bytes_of(parent),
+                ..holder(parent)
+            }),
+            holders: largest.holders,
+            other_holders: largest.others,
+            other_holders_bytes: largest.others_bytes,
+        };
+        let refusal = refusal.agreeing(free_then);
         events::refused(&refusal);
         refusal
+    }
+
+    /// The largest holders: below `top`, if there is one.
+    fn largest_holders(&self, top: Option<&OwnerNode>) -> Largest {
+        let look = |present: &Snapshot| present.largest_holders(HOLDERS_NAMED_MAX);
+        match top {
+            None => self.commons.snapshot(look),
+            Some(top) => self.commons.registry.snapshot_below(top, look),
+        }
     }
 }

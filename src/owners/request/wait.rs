@@ -152,7 +152,7 @@ impl Requester<'_> {
             && !is_within_reclaim(self.node)
             && !is_arbiter()
             && self.never_fits(bytes).is_none()
-            && self.can_ask_others()
+            && self.can_ask_others(&denial)
             && self.commons.wake_arbiter();
         if !is_worth_it {
             return Err(denial);
@@ -184,9 +184,14 @@ impl Requester<'_> {
         Some(Refused::Account { free, level })
     }
 
-    /// Whether there is an owner that could give memory back.
-    fn can_ask_others(&self) -> bool {
-        self.commons.registry.any_owner(|owner| {
+    /// Whether there is an owner that could give memory back for a request that was denied so. If
+    /// the limit of an owner stands against it, only those below that owner can.
+    fn can_ask_others(&self, denial: &Denial) -> bool {
+        let full = match denial {
+            Denial::Refused(Refused::Account { level, .. }) => self.node.ancestor(*level),
+            _ => None,
+        };
+        self.commons.registry.any_giver(full, |owner| {
             let reclaim = &owner.sharing().reclaim;
             reclaim.can_be_asked() && (reclaim.includes_own || !owner.is(self.node))
         })

@@ -11,7 +11,6 @@ use crate::ledger::budget::HasWaiters;
 use crate::ledger::waiting::wait_queue::WaitQueue;
 use crate::owners::node::owner_node::OwnerNode;
 use crate::owners::node::supply::Supply;
-use crate::owners::node::worker_node::WorkerNode;
 
 use super::draining::{DrainScope, Reopen, drain};
 use super::options::SharingOptions;
@@ -25,7 +24,7 @@ type Start = Box<dyn Fn() -> io::Result<Arc<Wakeup>> + Send + Sync>;
 pub(crate) struct Commons {
     pub(crate) supply: Arc<Supply>,
     pub(crate) options: SharingOptions,
-    /// All owners and workers.
+    /// All owners.
     pub(crate) registry: Registry,
     /// The requests that wait for memory.
     pub(crate) queue: WaitQueue<Wanted>,
@@ -98,7 +97,7 @@ impl Commons {
         }
     }
 
-    /// Looks at the owners and workers that are there, while none comes.
+    /// Looks at the owners that are there, with nothing locked.
     pub(crate) fn snapshot<T>(&self, look: impl FnOnce(&Snapshot) -> T) -> T {
         self.registry.snapshot(look)
     }
@@ -106,13 +105,6 @@ impl Commons {
     /// Lets drainers, errors and statistics know of an owner.
     pub(crate) fn register(&self, owner: &Arc<OwnerNode>) {
         self.registry.add_owner(owner);
-        self.seal_if_closed();
-    }
-
-    /// Lets drainers know of a worker.
-    pub(crate) fn register_worker(&self, worker: &Arc<WorkerNode>) {
-        self.registry.add_worker(worker);
-        self.seal_if_closed();
     }
 
     /// Serves the line if a request waits for what was just given back.
@@ -132,34 +124,23 @@ impl Commons {
                 return;
             }
             // Below a level that is awaited from now on, nothing stays at hand.
-            drain(&self.registry, &self.supply, DrainScope::Everybody, Reopen::Later, |_| {});
+            let _ = drain(&self.registry, DrainScope::Everybody, Reopen::Later, || {});
         }
     }
 
-    /// Makes `attempt` while nothing is kept at hand: see [`drain`]. Then serves the line, since
-    /// what was brought back may be waited for.
-    pub(crate) fn drained<T>(
-        &self,
-        scope: DrainScope<'_>,
-        attempt: impl FnOnce(&Snapshot) -> T,
-    ) -> T {
-        let answer = drain(&self.registry, &self.supply, scope, Reopen::Later, attempt);
-        self.serve();
+    /// Makes `attempt` while nothing is kept at hand: see [`drain`]. Then serves the line, if what
+    /// was brought back is waited for.
+    pub(crate) fn drained<T>(&self, scope: DrainScope<'_>, attempt: impl FnOnce() -> T) -> T {
+        let (answer, awaited) = drain(&self.registry, scope, Reopen::Later, attempt);
+        self.serve_if(awaited);
         answer
     }
 
-    /// Has all caches hand over their pages and take no more; then looks at those that are there.
-    pub(crate) fn sealed<T>(&self, look: impl FnOnce(&Snapshot) -> T) -> T {
+    /// Has all caches hand over their pages and take no more, once the budget is closed. What is
+    /// new then finds that, and does not open.
+    pub(crate) fn sealed(&self) {
         let scope = DrainScope::Everybody;
-        let answer = drain(&self.registry, &self.supply, scope, Reopen::Never, look);
-        self.serve();
-        answer
-    }
-
-    /// The caller that shut the manager down may have looked for caches before there was this one.
-    pub(crate) fn seal_if_closed(&self) {
-        if self.supply.budget.is_closed() {
-            self.sealed(|_| {});
-        }
+        let ((), awaited) = drain(&self.registry, scope, Reopen::Never, || {});
+        self.serve_if(awaited);
     }
 }

@@ -17,4 +17,4 @@ pub(crate) mod queue;
 pub(crate) mod registry;
 pub(crate) mod shares;
 pub(crate) mod this_thread;
-mod usage;
+pub(crate) mod usage;

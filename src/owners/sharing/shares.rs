@@ -45,8 +45,9 @@ pub(crate) fn share_out(commons: &Commons, waits: impl Fn(&OwnerNode) -> bool) {
 
 /// The owners that share, parents before their children.
 fn siblings(present: &Snapshot, waits: impl Fn(&OwnerNode) -> bool) -> Vec<Siblings> {
-    let used = present.sums_below(|owner| present.own_bytes_of(owner));
-    let waiting = present.sums_below(|owner| usize::from(waits(owner)));
+    let used = present.sums_below(present.own_bytes());
+    let waiting = present.owners.iter().map(|owner| usize::from(waits(owner)));
+    let waiting = present.sums_below(waiting.collect());
     let parents = present.owners.iter().map(|owner| Some(Arc::clone(owner)));
     let siblings = std::iter::once(None).chain(parents).map(|parent| {
         let mut siblings =

@@ -223,10 +223,7 @@ impl Display for ConfigError {
             }
             Self::HugeTlb { needed, free, group_limit, source } => {
                 write!(f, "cannot map {needed} reserved huge pages of 2 MiB, ")?;
-                match free {
-                    Some(free) => write!(f, "{free} are free")?,
-                    None => f.write_str("the system does not tell how many are free")?,
-                }
+                write_free(f, *free)?;
                 f.write_str(" (vm.nr_hugepages says how many it keeps)")?;
                 group_limit.iter().try_for_each(|limit| write!(f, ", and {limit}"))?;
                 write!(f, ": {source}")
@@ -235,6 +232,14 @@ impl Display for ConfigError {
                 write!(f, "cannot map a region of {capacity_bytes} bytes: {source}")
             }
         }
+    }
+}
+
+/// How many reserved huge pages are free.
+fn write_free(f: &mut Formatter<'_>, free: Option<usize>) -> fmt::Result {
+    match free {
+        Some(free) => write!(f, "{free} are free"),
+        None => f.write_str("the system does not tell how many are free"),
     }
 }
 

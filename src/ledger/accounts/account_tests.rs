@@ -254,7 +254,7 @@ fn a_minimum_does_not_change_while_a_visitor_goes_by_it() {
         let (budget, account) = (Arc::clone(&budget), Arc::clone(&account));
         thread::spawn(move || account.set_minimum(&*budget, 20).map(drop))
     };
-    while !account.guarantee.is_changing() {
+    while !account.guarantee.is_changing() && !other.is_finished() {
         thread::yield_now();
     }
     (0..1000).for_each(|_| thread::yield_now());

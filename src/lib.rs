@@ -212,10 +212,13 @@ pub mod config {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub mod error {
+    #[cfg(not(offheap_loom))]
+    pub use crate::owners::reservation::MergeError;
+
     pub use crate::base::error::{
         AllocationKind, AllocationSite, ConfigError, FractionError, Holder, HugeTlbLimit,
         LeakError, LeaseError, OutOfBounds, OwnerError, Reason, ReclaimStatus, Refusal,
-        ReservationError, ResizeError, UnknownWord,
+        ReservationError, ResizeError, SegmentError, UnknownWord,
     };
 }
 

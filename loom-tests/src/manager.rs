@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::{Poll, Wake, Waker};
 
 use offheap::model::{
-    HasWaiters, LevelId, QueuePosition, Refused, Request, Ticket, WaitEnd, WaitQueue,
+    HasWaiters, LevelId, QueuePosition, Refused, Request, Served, Ticket, WaitEnd, WaitQueue,
 };
 
 use crate::engine::cell::UnsafeCell;
@@ -59,6 +59,10 @@ impl Request for Wanted {
         Ok(Charge { owner: self.owner, bytes: self.bytes })
     }
 
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     fn levels(&self) -> u32 {
         self.tree.levels(self.owner)
     }
@@ -66,6 +70,16 @@ impl Request for Wanted {
     fn identity(&self, level: u32) -> LevelId {
         let ancestor = self.tree.ancestor(self.owner, level);
         ancestor.map_or(LevelId::BUDGET, |owner| LevelId::at(self.tree.account(owner)))
+    }
+
+    fn minimum(&self, level: u32) -> u64 {
+        let ancestor = self.tree.ancestor(self.owner, level);
+        ancestor.map_or(0, |owner| self.tree.account(owner).minimum())
+    }
+
+    fn unused_minimum(&self, level: u32) -> u64 {
+        let ancestor = self.tree.ancestor(self.owner, level);
+        ancestor.map_or(0, |owner| self.tree.account(owner).unused_minimum())
     }
 
     fn set_awaited(&self, level: u32, awaited: HasWaiters) {
@@ -107,32 +121,56 @@ impl Manager {
 
     /// Gives bytes back behind which there is no memory, and serves those who wait for them.
     pub fn credit(&self, owner: usize, bytes: u64) {
-        self.serve_if(self.tree.release(owner, bytes));
+        let awaited = self.tree.release(owner, bytes);
+        self.serve_if(owner, awaited);
     }
 
-    /// Serves the line if somebody waits.
-    pub fn serve_if(&self, awaited: HasWaiters) {
+    /// Serves the levels of an owner if somebody waits for what it gave back.
+    pub fn serve_if(&self, owner: usize, awaited: HasWaiters) {
         if awaited.is_yes() {
-            self.serve();
+            self.serve_from(Some(owner));
         }
     }
 
-    /// Serves the line, and wakes those who were served.
+    /// Serves all levels, and wakes those who were served.
     pub fn serve(&self) {
-        let served = self.line.serve();
+        self.finish(self.line.serve());
+    }
+
+    /// Serves the levels from an owner's account up to the budget, or the budget's alone, and wakes
+    /// those who were served.
+    pub fn serve_from(&self, owner: Option<usize>) {
+        self.finish(self.line.serve_from(&self.chain(owner)));
+    }
+
+    fn chain(&self, owner: Option<usize>) -> Vec<LevelId> {
+        let levels = owner.map_or(0, |owner| self.tree.levels(owner));
+        let owners = (0..levels).filter_map(|level| self.tree.ancestor(owner?, level));
+        let owners = owners.map(|owner| LevelId::at(self.tree.account(owner)));
+        owners.chain([LevelId::BUDGET]).collect()
+    }
+
+    fn finish(&self, served: Served<Wanted>) {
         served.wakers.into_iter().for_each(Waker::wake);
-        if served.awaits_more {
-            self.drained(|| {});
+        for level in served.awaited {
+            let owner = self.tree.ancestor(level.request.owner, level.level);
+            self.drained_below(owner, || {});
         }
     }
 
-    /// Makes `attempt` while nobody keeps anything at hand, and serves the line.
+    /// Makes `attempt` while nobody keeps anything at hand, and serves the budget's level.
     pub fn drained<T>(&self, attempt: impl FnOnce() -> T) -> T {
-        if self.tree.keepers().next().is_none() {
+        self.drained_below(None, attempt)
+    }
+
+    /// Makes `attempt` while nobody at or below `top` keeps anything at hand, or below the budget,
+    /// and serves the levels from there up.
+    fn drained_below<T>(&self, top: Option<usize>, attempt: impl FnOnce() -> T) -> T {
+        if self.tree.keepers_below(top).next().is_none() {
             return attempt();
         }
-        let answer = self.tree.drained(attempt);
-        self.serve();
+        let answer = self.tree.drained_below(top, attempt);
+        self.serve_from(top);
         answer
     }
 
@@ -147,7 +185,7 @@ impl Manager {
     pub fn join(&self, owner: usize, bytes: u64) -> Ticket {
         let tree = Arc::clone(&self.tree);
         let ticket = self.line.join(Arc::new(Wanted { tree, owner, bytes }));
-        self.serve();
+        self.serve_from(Some(owner));
         ticket
     }
 
@@ -161,8 +199,6 @@ impl Manager {
         let waker = Waker::from(Arc::clone(&bell));
         loop {
             if let Poll::Ready(outcome) = self.line.poll(ticket, &waker) {
-                // Others may have waited behind.
-                self.serve();
                 return outcome;
             }
             bell.0.wait();
@@ -179,9 +215,10 @@ impl Manager {
     }
 
     /// Leaves the line, and gives back what was granted meanwhile; whether there was anything.
-    pub fn give_up(&self, ticket: Ticket) -> bool {
+    pub fn give_up(&self, owner: usize, ticket: Ticket) -> bool {
         let left = self.line.leave(ticket);
-        self.serve();
+        // Others may have waited behind.
+        self.serve_from(Some(owner));
         match left {
             Some(Ok(charge)) => {
                 self.release(charge);

@@ -123,11 +123,31 @@ impl Tree {
         }
     }
 
-    /// Makes `attempt` while nobody keeps anything at hand: as a drainer of everything, but one
-    /// that leaves the list as it is.
+    /// Those with an allowance at or below `top`, or below the budget.
+    pub fn keepers_below(&self, top: Option<usize>) -> impl Iterator<Item = usize> {
+        self.keepers().filter(move |owner| self.is_below(*owner, top))
+    }
+
+    fn is_below(&self, owner: usize, top: Option<usize>) -> bool {
+        let mut above = (0..self.levels(owner)).map(|level| self.ancestor(owner, level));
+        top.is_none() || above.any(|owner| owner == top)
+    }
+
+    /// Makes `attempt` while nobody keeps anything at hand.
     pub fn drained<T>(&self, attempt: impl FnOnce() -> T) -> T {
-        self.budget.drainers().begin();
-        let open = self.open.lock().expect("nobody panics").clone();
+        self.drained_below(None, attempt)
+    }
+
+    /// Makes `attempt` while nobody at or below `top` keeps anything at hand, or below the budget:
+    /// as a drainer of that scope, but one that leaves the list as it is.
+    pub fn drained_below<T>(&self, top: Option<usize>, attempt: impl FnOnce() -> T) -> T {
+        let drainers = || match top {
+            None => self.budget.drainers(),
+            Some(top) => self.account(top).drainers(),
+        };
+        drainers().begin();
+        let mut open = self.open.lock().expect("nobody panics").clone();
+        open.retain(|owner| self.is_below(*owner, top));
         for owner in &open {
             // A request that waits is served by the caller.
             let collected = self.account(*owner).collect_allowance(&self.lineage(*owner));
@@ -135,7 +155,7 @@ impl Tree {
         }
         let answer = attempt();
         open.iter().for_each(|owner| self.account(*owner).let_go_of_allowance());
-        self.budget.drainers().end();
+        drainers().end();
         answer
     }
 

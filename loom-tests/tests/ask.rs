@@ -75,7 +75,7 @@ fn what_is_given_back_too_late_goes_to_the_next() {
             let (manager, owner) = (std::sync::Arc::clone(&manager), Arc::clone(&owner));
             thread::spawn(move || owner.call(|| manager.release(manager.held(0, 1))))
         };
-        manager.give_up(gives_up);
+        manager.give_up(1, gives_up);
         let charge = manager.acquire(2, 1).expect("the budget is open");
         manager.release(charge);
         let again = owner.call(|| {});

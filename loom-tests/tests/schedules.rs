@@ -279,7 +279,7 @@ fn a_line_whose_places_are_given_up() {
             if one_in(2) {
                 thread::yield_now();
             }
-            manager.give_up(ticket);
+            manager.give_up(owner, ticket);
         }
     }
     check(|| {

@@ -30,7 +30,7 @@ fn what_comes_too_late_goes_to_the_next() {
         let first = manager.join(1, 1);
         let second = manager.join(2, 1);
         let other = spawn(&manager, |manager| manager.release(manager.held(0, 1)));
-        manager.give_up(first);
+        manager.give_up(1, first);
         let charge = manager.wait(second).expect("the budget is open");
         manager.release(charge);
         other.join().unwrap();
@@ -47,7 +47,7 @@ fn whoever_leaves_lets_those_behind_him_pass() {
         let first = manager.join(1, 2);
         let other = {
             let manager = Arc::clone(&manager);
-            thread::spawn(move || assert!(!manager.give_up(first)))
+            thread::spawn(move || assert!(!manager.give_up(1, first)))
         };
         let charge = manager.acquire(2, 1).expect("the budget is open");
         other.join().unwrap();

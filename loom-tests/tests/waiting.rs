@@ -110,7 +110,7 @@ fn bytes_that_come_back_at_two_levels_are_found() {
 fn a_minimum_that_ends_is_found() {
     let end = |manager: &Manager| {
         let tree = &manager.tree;
-        manager.serve_if(tree.account(0).close(&tree.lineage(0)));
+        manager.serve_if(0, tree.account(0).close(&tree.lineage(0)));
     };
     whoever_waits_is_served(|| Tree::new(1).with(None, 1, 1).with(None, 0, 1), (1, 1), [end]);
 }
@@ -120,7 +120,7 @@ fn a_minimum_that_ends_is_found() {
 fn a_minimum_that_ends_with_its_last_byte_is_found() {
     let end: fn(&Manager) = |manager| {
         let tree = &manager.tree;
-        manager.serve_if(tree.account(0).close(&tree.lineage(0)));
+        manager.serve_if(0, tree.account(0).close(&tree.lineage(0)));
     };
     let make = || Tree::new(2).with(None, 2, 2).with(None, 0, 2).holding(0, 1);
     whoever_waits_is_served(make, (1, 2), [release, end]);
@@ -287,4 +287,28 @@ fn a_byte_of_a_failed_request_and_one_that_is_given_back_are_found() {
     let make = || Tree::new(2).with(None, 0, 2).with(None, 0, 2).with(None, 0, 2).holding(0, 1);
     let steps: [fn(&Manager); 2] = [release, |manager| manager.tree.fail(1, 1)];
     whoever_waits_is_served(make, (2, 2), steps);
+}
+
+/// Goal: what comes back within a minimum is found by a request behind others, although another one
+/// takes it for a moment, and fails.
+#[test]
+fn a_byte_of_a_failed_request_is_found_within_a_minimum_behind_others() {
+    check_within(2, || {
+        // Owner 1 waits for more than there is, and all of the minimum of owner 0 is held.
+        let tree = Tree::new(3).with(None, 2, 3).with(None, 0, 3).holding(0, 2);
+        let manager = Manager::new(tree);
+        let large = manager.join(1, 3);
+        let within = manager.join(0, 1);
+        let other = {
+            let manager = Arc::clone(&manager);
+            thread::spawn(move || manager.tree.fail(0, 1))
+        };
+        manager.release(manager.held(0, 1));
+        let charge = manager.wait(within).expect("the budget is open");
+        other.join().unwrap();
+        manager.give_up(1, large);
+        manager.release(charge);
+        manager.credit(0, 1);
+        manager.tree.check();
+    });
 }

@@ -4,6 +4,8 @@
 //! Nothing is locked when they are told, so a listener may use the manager. A listener that panics
 //! does no harm to the caller.
 
+use std::sync::Arc;
+
 use crate::base::error::{LeakError, Refusal};
 #[cfg(any(feature = "tracing", feature = "metrics"))]
 use crate::base::panics::catch;
@@ -98,6 +100,20 @@ pub(crate) fn asked(path: &str, asked_bytes: u64, given_bytes: u64) {
         );
     });
     let _ = (path, asked_bytes, given_bytes);
+}
+
+/// Requests of these owners wait for each other as far as one can see: all that hold what they lack
+/// wait, too. But some have other handles, with which threads may be at work.
+pub(crate) fn may_wait_for_each_other(paths: &[Arc<str>]) {
+    #[cfg(feature = "tracing")]
+    tell(|| {
+        tracing::warn!(
+            target: TARGET,
+            owners = %paths.join(", "),
+            "owners may wait for each other: none is told, since some have other handles"
+        );
+    });
+    let _ = paths;
 }
 
 pub(crate) fn trimmed(bytes: usize) {

@@ -46,7 +46,7 @@ impl<T> Members<T> {
         }
         self.added = self.added.wrapping_add(1);
         // Chunks are joined faster than others come.
-        if self.added % (CHUNK / 2) == 0 {
+        if self.added.is_multiple_of(CHUNK / 2) {
             self.forget_some();
         }
     }

@@ -7,6 +7,7 @@
 //! seeded       bugs to be planted, to see that a checker reports them
 //! panics       calls of foreign code, which may panic
 //! threads      threads of the library's own, which end with what they work for
+//! safety_nets  whether such a thread looks again although nothing has woken it
 //! limits       the smallest and the largest page, capacity and address space
 //! available    what a capacity was taken from
 //! error/       why a call failed, in numbers and as a sentence
@@ -31,6 +32,8 @@ pub(crate) mod members;
 pub(crate) mod names;
 #[cfg(not(offheap_loom))]
 pub(crate) mod panics;
+#[cfg(not(offheap_loom))]
+pub(crate) mod safety_nets;
 pub(crate) mod seeded;
 #[cfg(not(offheap_loom))]
 pub(crate) mod sites;

@@ -83,7 +83,9 @@ impl Sites {
     pub(crate) fn move_to(&self, _: Key, _: Place) {}
 
     #[inline]
-    pub(crate) fn shrink(&self, _: Key, _: usize) {}
+    pub(crate) fn resize(&self, _: Key, _: usize) {}
+
+    pub(crate) fn split(&self, _: Key, _: usize, _: Key, _: usize) {}
 
     pub(crate) fn list(&self) -> Vec<AllocationSite> {
         Vec::new()
@@ -126,13 +128,24 @@ impl Sites {
         }
     }
 
-    /// What is found by `key` has `bytes` left; without any, it is gone.
-    pub(crate) fn shrink(&self, key: Key, bytes: usize) {
+    /// What is found by `key` has `bytes` now; without any, it is gone.
+    pub(crate) fn resize(&self, key: Key, bytes: usize) {
         let mut table = self.lock();
         match table.entries.get_mut(&key) {
             Some(entry) if bytes > 0 => entry.bytes = bytes,
             _ => drop(table.entries.remove(&key)),
         }
+    }
+
+    /// What is found by `key` has `left` bytes now. What is found by `new` has the `bytes` that
+    /// were split off, and was allocated at the same place.
+    pub(crate) fn split(&self, key: Key, left: usize, new: Key, bytes: usize) {
+        let mut table = self.lock();
+        let Some(entry) = table.entries.get_mut(&key) else { return };
+        entry.bytes = left;
+        let (owner, thread) = (Arc::clone(&entry.owner), entry.thread.clone());
+        let split = Entry { owner, kind: entry.kind, bytes, place: entry.place, thread };
+        table.entries.insert(new, split);
     }
 
     /// What is out, the largest site first.

@@ -9,6 +9,7 @@
 //! stock/       warm and cold pages: exchange, trim, residency
 //! at_hand/     free pages kept near a thread: magazine and depot
 //!
+//! overdraft    bytes that are held beyond a limit
 //! budget/      bytes under a limit; the words and rules that budget and accounts share
 //! accounts/    whose bytes: the accounts under the budget, what they are promised and took ahead
 //! waiting/     the line of requests; what an owner is asked to give back
@@ -24,5 +25,6 @@ pub(crate) mod free_list;
 #[cfg(any(feature = "c-abi", offheap_loom))]
 pub(crate) mod handles;
 pub(crate) mod hints;
+pub(crate) mod overdraft;
 pub(crate) mod stock;
 pub(crate) mod waiting;

@@ -262,7 +262,10 @@ impl MemoryManagerBuilder {
     /// spills through.
     ///
     /// At least a page, and twice the reserve leaves a page of the capacity; 0 by default, for
-    /// none. With a reserve, no more than two owners are called to give memory back at a time.
+    /// none. With a reserve, no more than two owners give memory back at a time, and without one no
+    /// more than four.
+    ///
+    /// A late reclaim loses its part: see [`SpillReserve`](crate::reclaim::SpillReserve).
     pub fn spill_reserve(mut self, bytes: usize) -> Self {
         self.sharing.spill_reserve_bytes = bytes;
         self
@@ -272,7 +275,7 @@ impl MemoryManagerBuilder {
     /// give memory back, however many they are: 5 seconds by default.
     ///
     /// It is also how long one owner is waited for. After a quarter of this time, others are asked
-    /// beside it.
+    /// beside it: see [`Reclaimer`](crate::reclaim::Reclaimer).
     pub fn reclaim_timeout(mut self, timeout: Duration) -> Self {
         self.sharing.reclaim_timeout = timeout;
         self
@@ -281,16 +284,10 @@ impl MemoryManagerBuilder {
     /// How long requests that wait for each other do so before the last of them is refused, with
     /// [`Reason::Deadlock`](crate::error::Reason::Deadlock); a second by default.
     ///
-    /// It is a deadlock if all of this holds for so long, without a change:
-    ///
-    /// - Of what a request waits for, every owner that holds more than its minimum waits in line
-    ///   itself. If none holds more than its minimum, all that hold anything or have a minimum
-    ///   count.
-    /// - The same is true of what these owners wait for.
-    /// - None has anything to give back.
-    ///
-    /// An owner whose threads take longer than this without a change, while one of them waits, is
-    /// better registered as several.
+    /// They wait for each other if all that hold what they lack wait as well, with all their
+    /// handles, and none of them gives. The reason says it in full. Any change of what these owners
+    /// hold begins the time anew. With the feature `tracing`, a warning tells once, after as long,
+    /// of owners that wait, but have other handles.
     pub fn deadlock_timeout(mut self, timeout: Duration) -> Self {
         self.sharing.deadlock_timeout = timeout;
         self

@@ -6,18 +6,21 @@ use std::sync::Arc;
 
 use crate::base::available::CapacitySource;
 use crate::base::bytes::{fraction_of, to_usize};
-use crate::base::error::{FractionError, Holder, LeakError};
+use crate::base::error::{FractionError, Holder, LeakError, SegmentError};
 use crate::base::events;
 use crate::base::sync::AtomicU64;
 use crate::base::threads::Threads;
+use crate::memory::block::Block;
 use crate::memory::mode::MemoryMode;
-use crate::owners::node::owner_node::{Above, OwnerNode};
+use crate::owners::node::account_count::OwnerPointer;
+use crate::owners::node::owner_node::{Above, Effort, OwnerNode};
 use crate::owners::node::supply::Supply;
 use crate::owners::owner::Owner;
 use crate::owners::registration::OwnerBuilder;
+use crate::owners::request::requester::Requester;
 use crate::owners::segment::gathered;
 use crate::owners::segment::memory_segment::MemorySegment;
-use crate::owners::sharing::commons::Commons;
+use crate::owners::sharing::commons::{Commons, Noted};
 use crate::owners::sharing::draining::DrainScope;
 use crate::owners::sharing::registry::Snapshot;
 
@@ -112,12 +115,28 @@ impl ManagerInner {
 }
 
 impl Above for ManagerInner {
-    fn serve(&self) {
-        self.commons.serve();
+    fn serve_from(&self, owner: &OwnerNode) {
+        self.commons.serve_from(Some(owner));
+    }
+
+    fn nudge_arbiter(&self) {
+        self.commons.nudge_arbiter(Noted::CHANGE);
     }
 
     fn enter(&self, owner: &OwnerNode, open: &mut dyn FnMut()) {
         self.commons.registry.enter(owner, open);
+    }
+
+    fn extend(
+        &self,
+        owner: &Arc<OwnerNode>,
+        block: &Block,
+        bytes: usize,
+        effort: Effort,
+    ) -> Result<Block, SegmentError> {
+        let grant = Requester::new(owner, &self.commons, effort).extend(block, bytes)?;
+        let _: OwnerPointer = grant.charge.into_owner();
+        Ok(grant.block)
     }
 }
 
@@ -207,13 +226,13 @@ impl MemoryManager {
     }
 
     /// The bytes that are neither held by an owner nor promised to one as its minimum. What is
-    /// kept at hand counts as free. Looks at all owners and workers.
+    /// kept at hand counts as free. Looks at the owners that may have something at hand.
     ///
     /// Flink: `MemoryManager.availableMemory`.
     ///
     /// # Blocking
     ///
-    /// Takes the lock of the list of owners, as [`leaks`](Self::leaks).
+    /// As [`leaks`](Self::leaks).
     #[must_use]
     pub fn available_bytes(&self) -> usize {
         to_usize(self.inner.commons.registry.free_bytes())
@@ -265,9 +284,9 @@ impl MemoryManager {
     ///
     /// # Blocking
     ///
-    /// Brings back what owners and workers keep at hand, under the lock of the list of owners. It
-    /// waits for threads that are just taking or giving back a page at hand, and for requests in
-    /// flight. None of these waits for memory, or runs foreign code.
+    /// Brings back what owners and workers keep at hand. It waits for threads that are just taking
+    /// or giving back a page at hand, and for requests in flight. None of these waits for memory,
+    /// or runs foreign code.
     ///
     /// # Errors
     ///
@@ -286,8 +305,8 @@ impl MemoryManager {
     ///
     /// # Blocking
     ///
-    /// Takes the lock of the list of owners. A thread that brings back what is at hand, on the way
-    /// to a refusal, has it meanwhile. No foreign code runs under it.
+    /// Takes the lock of the list of owners for a moment, to copy it. No foreign code runs under
+    /// it, and nobody keeps it while waiting for anything else.
     #[must_use]
     pub fn leaks(&self) -> Option<LeakError> {
         self.inner.leaks()

@@ -16,13 +16,15 @@ impl MemoryManager {
     /// [`stats`](Self::stats).
     ///
     /// Gauges, in bytes but for the last two: `offheap_capacity_bytes`, `offheap_used_bytes`,
-    /// `offheap_reserved_bytes`, `offheap_cached_bytes`, `offheap_available_bytes`,
-    /// `offheap_peak_reserved_bytes`, `offheap_largest_free_block_bytes`, `offheap_touched_bytes`,
-    /// `offheap_idle_bytes`, `offheap_resident_bytes` where the system tells, `offheap_owners` and
+    /// `offheap_reserved_bytes`, `offheap_overdrawn_bytes`, `offheap_cached_bytes`,
+    /// `offheap_available_bytes`, `offheap_peak_reserved_bytes`,
+    /// `offheap_largest_free_block_bytes`, `offheap_touched_bytes`, `offheap_idle_bytes`,
+    /// `offheap_resident_bytes` where the system tells, `offheap_owners` and
     /// `offheap_waiting_requests`.
     ///
     /// Gauges with the label `owner`, which is its path, summed over owners of one path:
-    /// `offheap_owner_used_bytes`, `offheap_owner_minimum_bytes` and `offheap_owner_limit_bytes`.
+    /// `offheap_owner_used_bytes`, `offheap_owner_overdrawn_bytes`, `offheap_owner_minimum_bytes`
+    /// and `offheap_owner_limit_bytes`.
     ///
     /// Counters: `offheap_exchanges_total`, `offheap_given_back_bytes_total`,
     /// `offheap_reclaims_total` and `offheap_reclaimed_bytes_total`.
@@ -73,10 +75,11 @@ impl MemoryManager {
 }
 
 /// The gauges in bytes, with what they count.
-const BYTE_GAUGES: [(&str, &str); 13] = [
+const BYTE_GAUGES: [(&str, &str); 15] = [
     ("offheap_capacity_bytes", "the budget"),
     ("offheap_used_bytes", "what owners hold"),
     ("offheap_reserved_bytes", "what owners hold, are promised, or keep at hand"),
+    ("offheap_overdrawn_bytes", "what owners hold beyond the limits"),
     ("offheap_cached_bytes", "free pages at hand"),
     ("offheap_available_bytes", "what is neither held nor promised"),
     ("offheap_peak_reserved_bytes", "the most that was reserved at any time"),
@@ -85,6 +88,7 @@ const BYTE_GAUGES: [(&str, &str); 13] = [
     ("offheap_idle_bytes", "what is free and may be resident"),
     ("offheap_resident_bytes", "what the kernel counts as resident"),
     ("offheap_owner_used_bytes", "what owners of this label hold, with those below them"),
+    ("offheap_owner_overdrawn_bytes", "what of this label is held beyond the limits"),
     ("offheap_owner_minimum_bytes", "what owners of this label are guaranteed"),
     ("offheap_owner_limit_bytes", "what owners of this label may hold at most"),
 ];
@@ -125,6 +129,7 @@ fn publish_totals(manager: &SharedString, stats: &ManagerStats) {
     set("offheap_capacity_bytes", stats.capacity_bytes);
     set("offheap_used_bytes", stats.owners.iter().map(|owner| owner.own_bytes).sum());
     set("offheap_reserved_bytes", stats.reserved_bytes);
+    set("offheap_overdrawn_bytes", stats.overdrawn_bytes);
     set("offheap_cached_bytes", stats.cached_bytes);
     set("offheap_available_bytes", stats.available_bytes);
     set("offheap_peak_reserved_bytes", stats.peak_reserved_bytes);

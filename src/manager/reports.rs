@@ -30,6 +30,7 @@ impl MemoryManager {
             total_pages: self.total_pages(),
             used_bytes: held.owners.iter().map(|owner| owner.own_bytes).sum(),
             reserved_bytes: held.reserved_bytes,
+            overdrawn_bytes: self.overdrawn_bytes(),
             cached_bytes: held.cached_bytes,
             available_bytes: held.available_bytes,
             peak_reserved_bytes: to_usize(supply.budget.peak_bytes()),
@@ -41,7 +42,7 @@ impl MemoryManager {
             idle_bytes: supply.arena.off_heap().map_or(0, OffHeap::idle_bytes),
             exchanges: residency.exchanges,
             given_back_bytes: residency.given_back_bytes,
-            waiting_requests: commons.queue.waiting().len(),
+            waiting_requests: commons.queue.len(),
             reclaims: commons.reclaims.reclaims(),
             reclaimed_bytes: commons.reclaims.bytes(),
             chunks_per_bin: stock.map(Stock::chunks_per_bin).unwrap_or_default(),
@@ -65,6 +66,13 @@ impl MemoryManager {
     #[must_use]
     pub fn resident_bytes(&self) -> Option<usize> {
         self.supply().arena.off_heap()?.resident_bytes()
+    }
+
+    /// The bytes that owners hold beyond the limits: [overdrafts](crate::Reservation#overdrafts) of
+    /// their reservations. Costs one plain load.
+    #[must_use]
+    pub fn overdrawn_bytes(&self) -> usize {
+        to_usize(self.supply().budget.overdrawn_bytes())
     }
 
     /// The most bytes that owners ever held, were promised, or kept at hand. Costs one plain load.

@@ -165,7 +165,9 @@ impl MemoryManager {
             budget.retire(after - before);
             return Err(ResizeError::System { source });
         }
-        self.inner().commons.serve_if(budget.add(after - before));
+        if budget.add(after - before).is_yes() {
+            self.inner().commons.serve_from(None);
+        }
         Ok(())
     }
 

@@ -45,6 +45,37 @@ impl Block {
         std::mem::replace(self, Self { base: NonNull::dangling(), size: 0 })
     }
 
+    /// Cuts off the bytes from `at` on, which become a block of their own. Both have some.
+    ///
+    /// # Panics
+    ///
+    /// If `at` is not inside of the block. Safe code cannot bring that about.
+    pub(crate) fn split_off(&mut self, at: usize) -> Self {
+        assert!(0 < at && at < self.size, "a cut at {at} of {} bytes", self.size);
+        checker::cut(self.base, at, self.size);
+        // SAFETY: it lies among our bytes, checked above.
+        let base = unsafe { self.base.add(at) };
+        let size = self.size - at;
+        self.size = at;
+        // INVARIANT: all of these bytes were ours. From here on those before `at` are `self`'s and
+        // the others the new block's, so each byte has one holder.
+        Self { base, size }
+    }
+
+    /// Joins `next`, which begins where this block ends, out of the same mapping.
+    ///
+    /// # Panics
+    ///
+    /// If it begins elsewhere. Safe code cannot bring that about.
+    pub(crate) fn append(&mut self, next: Self) {
+        let end = self.base.addr().get() + self.size;
+        assert_eq!(next.base.addr().get(), end, "a block that does not follow");
+        checker::join(self.base, self.size, next.size);
+        // INVARIANT: the bytes of both were held by us and follow each other, checked above; `next`
+        // is consumed. Both addresses are good for all of the mapping that they are of.
+        self.size += next.size;
+    }
+
     /// The address of the first byte. Good for access as long as the holder has the value and
     /// does not use its slices meanwhile.
     pub(crate) fn base(&self) -> NonNull<u8> {
@@ -79,5 +110,49 @@ impl Block {
         // The allocator that gets the block next may be known to the compiler, which then could
         // drop the writes: a value that escapes here cannot be known to be dead.
         std::hint::black_box(self.bytes_mut());
+    }
+}
+
+#[cfg(all(test, not(offheap_loom)))]
+mod tests {
+    use super::*;
+
+    fn block(bytes: &mut [u8]) -> Block {
+        let size = bytes.len();
+        // SAFETY: 1 and 2: the tests keep the bytes, and leave them alone meanwhile.
+        unsafe { Block::new(NonNull::from(bytes).cast(), size) }
+    }
+
+    #[test]
+    fn every_cut_leaves_each_byte_one_holder_and_can_be_undone() {
+        let mut bytes: Vec<u8> = (0..9).collect();
+        for at in 1..9 {
+            let mut front = block(&mut bytes);
+            let mut back = front.split_off(at);
+            assert_eq!((front.size(), back.size()), (at, 9 - at));
+            assert_eq!(front.bytes().last().map(|byte| byte + 1), back.bytes().first().copied());
+            front.bytes_mut().reverse();
+            front.bytes_mut().reverse();
+            back.bytes_mut().reverse();
+            back.bytes_mut().reverse();
+            front.append(back);
+            assert_eq!(front.bytes(), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "a cut at 4 of 4 bytes")]
+    fn a_cut_at_the_end_is_none() {
+        let _ = block(&mut [0; 4]).split_off(4);
+    }
+
+    #[test]
+    #[should_panic(expected = "a block that does not follow")]
+    fn what_does_not_follow_is_not_joined() {
+        let mut bytes = [0; 9];
+        let mut front = block(&mut bytes);
+        let mut back = front.split_off(3);
+        let last = back.split_off(3);
+        front.append(last);
     }
 }

@@ -48,7 +48,7 @@ impl Owner {
         count: usize,
     ) -> impl Future<Output = Result<Vec<MemorySegment>, AllocationError>> + Send + 'static + use<>
     {
-        let (owner, place) = (self.clone(), Place::caller());
+        let (owner, place) = (self.for_what_it_holds(), Place::caller());
         async move {
             let Some((bytes, pages)) = owner.pages_wanted(count)? else { return Ok(Vec::new()) };
             let charge = owner.charge(bytes).await;
@@ -73,7 +73,7 @@ impl Owner {
         &self,
         bytes: usize,
     ) -> impl Future<Output = Result<MemorySegment, AllocationError>> + Send + 'static + use<> {
-        let (owner, place) = (self.clone(), Place::caller());
+        let (owner, place) = (self.for_what_it_holds(), Place::caller());
         async move {
             let (bytes, pages) = whole_pages(&owner.requester(Effort::AskOthers), bytes)?;
             let charge = owner.charge(bytes).await;
@@ -97,7 +97,7 @@ impl Owner {
         &self,
         bytes: usize,
     ) -> impl Future<Output = Result<Reservation, ReservationError>> + Send + 'static + use<> {
-        let (owner, place) = (self.clone(), Place::caller());
+        let (owner, place) = (self.for_what_it_holds(), Place::caller());
         async move {
             if owner.is_reserved_at_once(bytes) {
                 return owner.reserve_memory(bytes);
@@ -229,6 +229,6 @@ impl Owner {
         let requester = self.requester(Effort::AskOthers);
         let charge =
             charge.map_err(|denial| ReservationError::new(requester.refused(bytes, denial)))?;
-        Ok(Reservation::of(self.clone(), charge))
+        Ok(Reservation::of(self.for_what_it_holds(), charge))
     }
 }

@@ -7,6 +7,7 @@ use crate::base::error::OwnerError;
 use crate::ledger::accounts::NotAdjusted;
 use crate::ledger::budget::Refused;
 use crate::owners::node::sharing_state::WEIGHT_MIN;
+use crate::owners::sharing::commons::Noted;
 use crate::owners::sharing::draining::DrainScope;
 use crate::owners::sharing::registry::Snapshot;
 
@@ -48,7 +49,7 @@ impl Owner {
         let (node, limit) = (self.node(), bytes as u64);
         match node.account().set_limit(&node.upstream(), limit) {
             Ok(awaited) => {
-                self.commons().serve_if(awaited);
+                node.serve_if(awaited);
                 Ok(())
             }
             Err(not_adjusted) => Err(OwnerError::LimitBelowMinimum {
@@ -84,7 +85,7 @@ impl Owner {
         let changed = match attempt() {
             Err(NotAdjusted::Refused(refused)) if refused != Refused::Closed => {
                 // The first in line may want something else by now.
-                self.commons().serve();
+                self.commons().serve_from(node.parent().map(|parent| &**parent));
                 self.commons().drained(DrainScope::Everybody, attempt)
             }
             answer => answer,
@@ -92,7 +93,7 @@ impl Owner {
         let path = || Arc::clone(node.path());
         match changed {
             Ok(awaited) => {
-                self.commons().serve_if(awaited);
+                node.serve_if(awaited);
                 Ok(())
             }
             Err(NotAdjusted::Crossed { bytes: limit }) => Err(OwnerError::MinimumAboveLimit {
@@ -128,7 +129,7 @@ impl Owner {
     /// Counts from the next time that owners are asked, which is soon if a request waits.
     pub fn set_priority(&self, priority: i32) {
         self.node().sharing().set_priority(priority);
-        self.commons().nudge_arbiter();
+        self.commons().nudge_arbiter(Noted::CHANGE);
     }
 
     /// The priority that it has now.
@@ -150,7 +151,7 @@ impl Owner {
             return Err(OwnerError::WeightTooSmall { path, weight, weight_min: WEIGHT_MIN });
         }
         self.node().sharing().set_weight(weight);
-        self.commons().nudge_arbiter();
+        self.commons().nudge_arbiter(Noted::CHANGE);
         Ok(())
     }
 

@@ -34,7 +34,7 @@ impl Owner {
     /// A collection for segments of this owner that are to be released together.
     #[must_use]
     pub fn holdings(&self) -> Holdings {
-        Holdings { owner: self.clone(), segments: Vec::new() }
+        Holdings { owner: self.for_what_it_holds(), segments: Vec::new() }
     }
 }
 

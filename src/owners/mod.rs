@@ -5,8 +5,9 @@
 //! scratch                        small objects on managed memory                  unsafe
 //! reclaim  registration  adjust  giving memory back; how an owner comes to be, and changes
 //! owner  allocation  acquire     what users hold: an owner, and how it gets memory
-//! reservation  worker  holdings  and what else it holds
-//! arbiter/   which owners are asked to give back, in what order; which requests wait in vain
+//! reservation  worker  holdings  and what else it holds; worker_node: a worker inside    unsafe
+//! arbiter/   has owners asked to give back, and ends waits in vain
+//! deciding/  which owners are asked, in what order; which requests wait in vain: numbers only
 //! request/   from bytes to memory: charge, find, ask, refuse
 //! sharing/   all owners together: which are there, what they hold, which is served next
 //! segment/   what a caller holds: bytes, with checked access at any offset      unsafe
@@ -28,11 +29,12 @@
 //! Listeners     who is told of the pressure (manager)
 //! Starting      a thread of the library's that is started (base)      Threads
 //! Threads       the threads of a manager (base)
-//! Registry      who is there; one drainer at a time                   Magazine Shelf Trimming
-//!                                                                     ReclaimMode Wakeup
+//! Registry      who is there: owners, those below one, their workers
 //! WaitQueue     the line of those that wait (ledger)                  Wakeup
-//! Magazine      a worker's pages at hand (ledger)                     Shelf Trimming Wakeup
-//! Shelf         some of an owner's pages at hand (ledger)             Trimming Wakeup
+//! Magazine      a worker's pages at hand (ledger)                     Shelf OpenCaches Trimming
+//!                                                                     Wakeup
+//! Shelf         some of an owner's pages at hand (ledger)             OpenCaches Trimming Wakeup
+//! OpenCaches    which owners may have something at hand               Wakeup
 //! Trimming      giving free pages back to the system (memory)
 //! ReclaimMode   how an owner gives memory back (node)
 //! Spares        spare slots of a table of handles (ledger, for ffi)
@@ -44,16 +46,15 @@
 //! A lock of the right column is taken for a moment, to look at what it guards or to change it.
 //! What lasts longer, and who waits for whom meanwhile:
 //!
-//! 1. **A drainer** keeps the registry while it waits for all magazines and shelves in its scope,
-//!    holds them together, and makes an attempt, which may be an exchange with its system calls.
-//!    Those that come or go, ask for numbers or are about to be refused wait for it meanwhile, and
-//!    so do workers at their magazines. It alone holds several magazines or shelves.
+//! 1. **A drainer** has one shelf in hand at a time, and waits for it with nothing locked. It waits
+//!    for several workers at a time to leave their magazines, and lets go of each magazine as soon
+//!    as that is empty. For one that another drainer has, it waits with nothing in hand. Its
+//!    attempt, which may be an exchange with its system calls, is made with nothing locked. What it
+//!    marks meanwhile stays shut, and nobody waits for that.
 //! 2. **A worker** has its magazine in hand while it takes a page or puts one there. It waits for a
-//!    drainer that has it, with nothing locked. It also enters it under the registry once, when it
-//!    comes; no drainer is at work then.
+//!    drainer that has it, with nothing locked.
 //! 3. **Shelves** are only tried: a thread that finds one taken goes to another one, or past them.
-//!    A drainer waits for them, and so does the end of an owner's last handle. A depot is made
-//!    under the registry, and opened before anybody else knows of it.
+//!    A drainer waits for them, and so does the end of an owner's last handle.
 //! 4. **Trimming** lasts as long as the system takes to take pages back. Those that trim on request
 //!    or in the background wait for each other. Those that trim while they
 //!    release only try, whatever they have locked meanwhile.
@@ -67,6 +68,9 @@
 //!    callbacks of the C ABI, iterators of callers; wakers, also when they are cloned or dropped.
 //!    So does waiting in line, and for the end of a thread. Debug builds assert this as well.
 //!
+//! **Lists** (`Registry`, `OpenCaches`) are copied, and looked through with nothing locked. What
+//! opens a cache does that while it has the second one locked: a few loads, and a store.
+//!
 //! Not in the list, since nobody waits for them: gates of handles, and marks that say that an owner
 //! is asked. Nor are cells that are set once: what sets one takes at most a lock of the list, and
 //! that one comes after what is held.
@@ -75,15 +79,17 @@ mod acquire;
 mod adjust;
 mod allocation;
 pub(crate) mod arbiter;
+mod deciding;
 pub(crate) mod holdings;
 pub(crate) mod node;
 pub(crate) mod owner;
 pub(crate) mod paged;
 pub(crate) mod reclaim;
 pub(crate) mod registration;
-mod request;
+pub(crate) mod request;
 pub(crate) mod reservation;
 pub(crate) mod scratch;
 pub(crate) mod segment;
 pub(crate) mod sharing;
 pub(crate) mod worker;
+mod worker_node;

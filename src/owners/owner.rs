@@ -11,7 +11,7 @@ use crate::owners::node::sharing_state::SharingState;
 use crate::owners::request::requester::{Effort, Requester};
 use crate::owners::segment::gathered;
 use crate::owners::segment::memory_segment::MemorySegment;
-use crate::owners::sharing::commons::Commons;
+use crate::owners::sharing::commons::{Commons, Noted};
 use crate::owners::sharing::policy::Share;
 
 /// An operator, a task or a query that holds memory, under a limit.
@@ -36,12 +36,32 @@ use crate::owners::sharing::policy::Share;
 /// Dropping the last handle gives back what the owner keeps at hand, and ends its minimum. It waits
 /// for no memory, and serves requests that wait in line. What goes last of a manager also joins its
 /// threads: see [`MemoryManager`](crate::MemoryManager#blocking).
-#[derive(Clone)]
 pub struct Owner {
     node: Arc<OwnerNode>,
     commons: Arc<Commons>,
     /// One for all clones, which goes with the last of them and of their children.
     handle: Arc<Handle>,
+    /// Whether a thread may be at work with this one, as far as deadlocks are concerned.
+    is_hand: bool,
+}
+
+/// One handle more, with which a thread may be at work as far as [deadlocks] are concerned.
+///
+/// [deadlocks]: crate::config::MemoryManagerBuilder::deadlock_timeout
+impl Clone for Owner {
+    fn clone(&self) -> Self {
+        self.parts().counted()
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        if self.is_hand {
+            self.node.sharing().has_hand_less();
+            // If all the others wait, they wait for each other perhaps.
+            self.commons.nudge_arbiter(Noted::CHANGE);
+        }
+    }
 }
 
 /// Shows that there is a handle on an owner.
@@ -58,6 +78,9 @@ impl Drop for Handle {
         let closed = self.owner.account().close(&self.owner.upstream());
         events::owner_ended(self.owner.path(), self.owner.account().used_bytes());
         self.owner.serve_if(awaited.or(closed));
+        if !self.owner.is_of_reserve() {
+            self.owner.above().nudge_arbiter();
+        }
     }
 }
 
@@ -71,7 +94,7 @@ impl Owner {
     ) -> Self {
         let supply = Arc::clone(&commons.supply);
         let node = OwnerNode::new(name, parent.map(Self::node), account, sharing, (supply, above));
-        Self::registered(node, parent, commons)
+        Self::registered(node, parent, commons).counted()
     }
 
     /// An owner without a minimum that may hold all there is.
@@ -88,11 +111,28 @@ impl Owner {
     fn registered(node: OwnerNode, parent: Option<&Self>, commons: Arc<Commons>) -> Self {
         let node = node.placed();
         commons.register(&node);
-        commons.serve_if(node.open_allowance());
+        node.serve_if(node.open_allowance());
         events::owner_registered(node.path(), node.account().minimum(), node.limit());
         let parent = parent.map(|parent| Arc::clone(&parent.handle));
         let handle = Arc::new(Handle { owner: Arc::clone(&node), _parent: parent });
-        Self { node, commons, handle }
+        Self { node, commons, handle, is_hand: false }
+    }
+
+    /// The same owner for what holds memory of it, or waits for some: no thread is at work with it
+    /// that is not counted otherwise.
+    pub(crate) fn for_what_it_holds(&self) -> Self {
+        self.parts()
+    }
+
+    fn counted(mut self) -> Self {
+        self.node.sharing().has_hand_more();
+        self.is_hand = true;
+        self
+    }
+
+    fn parts(&self) -> Self {
+        let (node, commons) = (Arc::clone(&self.node), Arc::clone(&self.commons));
+        Self { node, commons, handle: Arc::clone(&self.handle), is_hand: false }
     }
 
     /// The names of the owners above and its own, from the top, with slashes between. Errors name

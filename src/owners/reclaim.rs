@@ -3,29 +3,33 @@
 //! # Protocol
 //!
 //! 1. Owners are asked by one thread of the manager's, the arbiter, which has nothing locked
-//!    meanwhile. What an owner has to say or to do runs on a thread of its own. So an owner that
-//!    never answers holds up only requests that wait for it, until a deadline.
+//!    meanwhile. What an owner has to say or to do runs on threads that nobody waits for. So an
+//!    owner that never answers holds up only requests that wait for it, until a deadline.
 //! 2. The caller of an owner has marked it as busy before, and it stays so until that returns
 //!    (`reclaim_request`). So no owner is called twice at once.
 //! 3. What an owner gave back is what its account says, not what the owner says.
-//! 4. Within a reclaim no owner is asked, and no request waits: it has the spill reserve, and is
-//!    refused beyond that.
+//! 4. Within a reclaim no owner of the same manager is asked, and no request waits: it has the
+//!    spill reserve, and is refused beyond that. Owners of other managers are asked, but for those
+//!    whose requests wait for this very reclaim.
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use crate::base::bytes::to_usize;
 use crate::base::error::AllocationError;
 use crate::base::panics::catch;
 use crate::ledger::accounts::Account;
+use crate::ledger::budget::{HasWaiters, Refused};
 use crate::owners::node::owner_node::OwnerNode;
-use crate::owners::node::sharing_state::{ReclaimCall, ReclaimMode, Reclaimable};
-use crate::owners::sharing::commons::Commons;
+use crate::owners::node::sharing_state::{NotPrepared, ReclaimCall, ReclaimMode, Reclaimable};
+use crate::owners::sharing::commons::{Commons, Noted};
+use crate::owners::sharing::options::ReservePart;
 use crate::owners::sharing::this_thread::Answering;
 #[cfg(feature = "c-abi")]
-use crate::owners::sharing::this_thread::Calling;
+use crate::owners::sharing::this_thread::{Calling, Managers};
 
 use super::owner::Owner;
 use super::segment::memory_segment::MemorySegment;
@@ -39,6 +43,10 @@ use super::segment::memory_segment::MemorySegment;
 /// A call that panics is taken to have given only what it gave until then. A call that does not
 /// return in [`reclaim_timeout`](crate::config::MemoryManagerBuilder::reclaim_timeout) is no longer
 /// waited for. The owner is not called again before that call has returned.
+///
+/// At most four owners are called at a time to give memory back, and four are asked what they could
+/// give. One that takes longer than a quarter of that time does not count, and others are called in
+/// its place. Their threads are used again; one that hangs is replaced.
 pub trait Reclaimer: Send + Sync {
     /// The bytes that it could give back now, about. Of owners of one priority, those that can give
     /// the most are asked first.
@@ -68,10 +76,12 @@ impl Reclaimable for Called {
         catch(move || reclaimer.reclaimable())
     }
 
-    fn prepare(&self) -> Option<ReclaimCall> {
-        let reserve = SpillReserve::new(&*self.owner.upgrade()?, &self.commons.upgrade()?)?;
+    fn prepare(&self) -> Result<ReclaimCall, NotPrepared> {
+        let owner = self.owner.upgrade().ok_or(NotPrepared::Gone)?;
+        let commons = self.commons.upgrade().ok_or(NotPrepared::Gone)?;
+        let reserve = SpillReserve::new(&owner, &commons).map_err(NotPrepared::NoReserve)?;
         let reclaimer = Weak::clone(&self.reclaimer);
-        Some(Box::new(move |bytes, is_done| {
+        Ok(Box::new(move |bytes, is_done| {
             if let Some(reclaimer) = reclaimer.upgrade() {
                 let reserve = &reserve;
                 // It may be the last handle that is let go of here. One that panics has given what
@@ -87,41 +97,76 @@ impl Reclaimable for Called {
 /// Memory that only an owner within its own reclaim may use, so that spilling does not fail for
 /// want of the pages it spills through. It waits for no memory. See
 /// [`spill_reserve`](crate::config::MemoryManagerBuilder::spill_reserve).
+///
+/// A call that does not return within
+/// [`reclaim_timeout`](crate::config::MemoryManagerBuilder::reclaim_timeout) loses its part if
+/// another one needs it: then nothing more is to be had of it. If the call holds none of it, the
+/// part is free for others again. Otherwise what it has not taken is missing, too, until it has
+/// given back all. If both parts are lost so, later calls have what is left, perhaps nothing. They
+/// are made all the same, since most owners can give something without.
 pub struct SpillReserve<'a> {
-    owner: Option<Owner>,
+    part: Option<Arc<Part>>,
     within: PhantomData<&'a ()>,
 }
 
+/// What one reclaim may use of the spill reserve.
+struct Part(Owner);
+
+impl ReservePart for Part {
+    fn write_off(&self) {
+        // What it holds comes back with its last segment; nobody waits for bytes of the reserve.
+        let _: HasWaiters = self.0.node().account().close(&self.0.node().upstream());
+    }
+}
+
 impl SpillReserve<'_> {
-    /// The reserve for one reclaim of `owner`; `None` if all are in use.
-    fn new(node: &OwnerNode, commons: &Arc<Commons>) -> Option<Self> {
-        let bytes = commons.options.spill_reserve_bytes as u64;
-        let owner = match bytes {
-            0 => None,
-            _ => {
-                let account = Account::open(&commons.supply.reserve, bytes, bytes).ok()?;
-                Some(Owner::of_reserve(node, account, Arc::clone(commons)))
+    /// The reserve for one reclaim of `owner`. If all parts are in use, it says how long it takes
+    /// at most until one of them is not.
+    ///
+    /// Parts in the hands of calls that are late are written off. If there are only such, it has
+    /// what they have left, perhaps nothing: better so than to have nobody give back any more.
+    fn new(node: &OwnerNode, commons: &Arc<Commons>) -> Result<Self, Duration> {
+        let (supply, bytes) = (&commons.supply, commons.options.spill_reserve_bytes as u64);
+        if bytes == 0 {
+            return Ok(Self { part: None, within: PhantomData });
+        }
+        let open = |bytes| Account::open(&supply.reserve, bytes, bytes);
+        let account = open(bytes).or_else(|_| {
+            let next = commons.reserve_parts.write_off(commons.options.reclaim_timeout);
+            let page_bytes = supply.page_size.bytes() as u64;
+            let left = supply.reserve.free_bytes().min(bytes);
+            match next {
+                _ if left == bytes => open(bytes),
+                None => open(left - left % page_bytes).or_else(|_| open(0)),
+                Some(_) => Err(Refused::Closed),
             }
-        };
-        Some(Self { owner, within: PhantomData })
+            .map_err(|_| next.unwrap_or(commons.options.reclaim_timeout))
+        })?;
+        let part = Arc::new(Part(Owner::of_reserve(node, account, Arc::clone(commons))));
+        commons.reserve_parts.lend(&part);
+        Ok(Self { part: Some(part), within: PhantomData })
+    }
+
+    fn owner(&self) -> Option<&Owner> {
+        self.part.as_ref().map(|part| &part.0)
     }
 
     /// The bytes that are left of it.
     #[must_use]
     pub fn available_bytes(&self) -> usize {
-        self.owner.as_ref().map_or(0, Owner::available_bytes)
+        self.owner().map_or(0, Owner::available_bytes)
     }
 
     /// One page of it; `None` if nothing is left.
     #[must_use]
     pub fn allocate_page(&self) -> Option<ReservedSegment<'_>> {
-        self.hold(self.owner.as_ref()?.allocate_page())
+        self.hold(self.owner()?.allocate_page())
     }
 
     /// A block of `bytes` of it, rounded up to pages; `None` if there is no such block.
     #[must_use]
     pub fn allocate(&self, bytes: usize) -> Option<ReservedSegment<'_>> {
-        self.hold(self.owner.as_ref()?.allocate(bytes))
+        self.hold(self.owner()?.allocate(bytes))
     }
 
     fn hold(&self, segment: Result<MemorySegment, AllocationError>) -> Option<ReservedSegment<'_>> {
@@ -132,7 +177,7 @@ impl SpillReserve<'_> {
 impl fmt::Debug for SpillReserve<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SpillReserve")
-            .field("owner", &self.owner.as_ref().map(Owner::path))
+            .field("owner", &self.owner().map(Owner::path))
             .field("available_bytes", &self.available_bytes())
             .finish_non_exhaustive()
     }
@@ -140,26 +185,27 @@ impl fmt::Debug for SpillReserve<'_> {
 
 /// The same memory for a caller that gives back in time what it took of it, without being held to.
 #[cfg(feature = "c-abi")]
-pub(crate) struct LentReserve(Option<Owner>);
+pub(crate) struct LentReserve(Option<Arc<Part>>);
 
 #[cfg(feature = "c-abi")]
 impl SpillReserve<'_> {
     pub(crate) fn lend(&self) -> LentReserve {
-        LentReserve(self.owner.clone())
+        LentReserve(self.part.clone())
     }
 }
 
 #[cfg(feature = "c-abi")]
 impl LentReserve {
     pub(crate) fn available_bytes(&self) -> usize {
-        self.0.as_ref().map_or(0, Owner::available_bytes)
+        self.0.as_ref().map_or(0, |part| part.0.available_bytes())
     }
 
     /// A block of `bytes` of it, rounded up to pages; `None` if the manager keeps no reserve.
     pub(crate) fn allocate(&self, bytes: usize) -> Option<Result<MemorySegment, AllocationError>> {
+        let owner = &self.0.as_ref()?.0;
         // On whatever thread: nobody is asked for it (Protocol, 4).
-        let _calling = Calling::new();
-        Some(self.0.as_ref()?.allocate(bytes))
+        let _calling = Calling::new(&Managers::default().and(owner.node().supply()));
+        Some(owner.allocate(bytes))
     }
 }
 
@@ -271,8 +317,8 @@ impl Owner {
     ///
     /// # Blocking
     ///
-    /// With a spill reserve, it takes the lock of the list of owners: see
-    /// [`MemoryManager::leaks`](crate::MemoryManager::leaks). Otherwise it waits for nothing.
+    /// With a spill reserve, it takes the lock of the list of owners for a moment. Otherwise it
+    /// waits for nothing.
     #[must_use]
     pub fn begin_reclaim(&self) -> Option<ReclaimGuard<'_>> {
         self.begin_guard()
@@ -285,7 +331,7 @@ impl Owner {
         if target_bytes == 0 || !asked.try_begin() {
             return None;
         }
-        let Some(reserve) = SpillReserve::new(self.node(), self.commons()) else {
+        let Ok(reserve) = SpillReserve::new(self.node(), self.commons()) else {
             asked.end();
             return None;
         };
@@ -304,6 +350,7 @@ impl Owner {
         let reclaim = &self.node().sharing().reclaim;
         if reclaim.is_polled() {
             reclaim.tell(bytes as u64);
+            self.commons().nudge_arbiter(Noted::CHANGE);
         }
     }
 
@@ -322,6 +369,7 @@ impl Owner {
         let (owner, commons) = (Arc::downgrade(self.node()), Arc::downgrade(self.commons()));
         let called = Arc::new(Called { reclaimer, owner, commons });
         self.node().sharing().reclaim.set_mode(ReclaimMode::Called(called));
+        self.commons().nudge_arbiter(Noted::CHANGE);
     }
 
     /// Takes the reclaimer off: from now on this owner is not asked to give memory back. A call
@@ -332,6 +380,7 @@ impl Owner {
     /// As [`set_reclaimer`](Self::set_reclaimer).
     pub fn clear_reclaimer(&self) {
         self.node().sharing().reclaim.set_mode(ReclaimMode::Never);
+        self.commons().nudge_arbiter(Noted::CHANGE);
     }
 }
 
@@ -339,7 +388,7 @@ impl Owner {
 mod tests {
     use super::*;
     use crate::MemoryManager;
-    use crate::owners::sharing::this_thread::{Calling, is_within_reclaim};
+    use crate::owners::sharing::this_thread::{Calling, Managers, is_within_reclaim};
 
     const PAGE: usize = 4 << 10;
 
@@ -352,7 +401,8 @@ mod tests {
     #[test]
     fn a_thread_is_within_a_reclaim_while_it_calls_and_not_afterwards() {
         let owner = owner();
-        let (outer, inner) = (Calling::new(), Calling::new());
+        let managers = Managers::default().and(owner.node().supply());
+        let (outer, inner) = (Calling::new(&managers), Calling::new(&managers));
         drop(inner);
         assert!(is_within_reclaim(owner.node()));
         drop(outer);

@@ -150,8 +150,7 @@ impl OwnerBuilder {
     ///
     /// # Blocking
     ///
-    /// Takes the lock of the list of owners: see
-    /// [`MemoryManager::leaks`](crate::MemoryManager::leaks). If the minimum is not free, it first
+    /// Takes the lock of the list of owners for a moment. If the minimum is not free, it first
     /// brings back what is kept at hand. It asks no owner to give memory back.
     ///
     /// # Errors
@@ -202,7 +201,7 @@ impl OwnerBuilder {
             Err(Refused::Closed) => Err(Refused::Closed),
             Err(_) => {
                 // The first in line may want something else by now.
-                commons.serve();
+                commons.serve_from(parent_node.map(|parent| &**parent));
                 commons.drained(DrainScope::Everybody, attempt)
             }
         };
@@ -230,6 +229,6 @@ impl Owner {
     /// [`MemoryManager::owner`](crate::MemoryManager::owner).
     pub fn child(&self, name: impl AsRef<str>) -> OwnerBuilder {
         let common = (Arc::clone(self.commons()), Arc::clone(self.node().above()));
-        OwnerBuilder::new(common, Some(self.clone()), name.as_ref().into())
+        OwnerBuilder::new(common, Some(self.for_what_it_holds()), name.as_ref().into())
     }
 }

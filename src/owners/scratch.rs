@@ -105,7 +105,7 @@ impl Owner {
     /// A bump arena for short-lived small objects, which holds at most `limit_bytes`.
     #[must_use]
     pub fn scratch(&self, limit_bytes: usize) -> Scratch {
-        Scratch { owner: self.clone(), limit_bytes, extents: RefCell::new(Vec::new()) }
+        Scratch { owner: self.for_what_it_holds(), limit_bytes, extents: RefCell::new(Vec::new()) }
     }
 }
 

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use crate::base::error::AllocationError;
-use crate::owners::node::worker_node::WorkerNode;
 
 use super::owner::Owner;
 use super::segment::memory_segment::MemorySegment;
+use super::worker_node::WorkerNode;
 
 /// One thread's handle on an owner, with a magazine of free pages.
 ///
@@ -25,10 +25,9 @@ use super::segment::memory_segment::MemorySegment;
 ///
 /// # Blocking
 ///
-/// Making a worker, and dropping it, takes the lock of the list of owners: see
-/// [`MemoryManager::leaks`](crate::MemoryManager::leaks). Dropping it gives back its pages, and
-/// serves requests that wait in line. While another thread looks into the magazine, on the way to a
-/// refusal, the worker waits for it.
+/// Making a worker, and dropping it, takes a lock of its owner's for a moment. Dropping it gives
+/// back its pages, and serves requests that wait in line. While another thread empties the
+/// magazine, on the way to a refusal, the worker waits for it.
 ///
 /// ```
 /// # let manager = offheap::MemoryManager::builder().capacity(1 << 20).build()?;
@@ -63,7 +62,7 @@ impl Owner {
     ///
     /// # Blocking
     ///
-    /// Takes the lock of the list of owners: see [`Worker`].
+    /// Takes a lock for a moment: see [`Worker`].
     pub fn worker(&self) -> Worker {
         Worker { owner: self.clone(), node: WorkerNode::new(self.node()) }
     }
@@ -130,7 +129,7 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         let awaited = self.node.end();
-        self.owner.commons().serve_if(awaited);
+        self.node.owner().serve_if(awaited);
     }
 }
 

@@ -183,3 +183,38 @@ fn a_reservation_is_known_by_where_it_last_grew_and_by_what_is_left() {
     reservation.shrink(usize::MAX);
     assert_eq!(manager.leaks(), None);
 }
+
+#[test]
+fn what_is_cut_off_was_allocated_at_the_same_place_and_growth_stays_there() {
+    let manager = manager(MemoryMode::OffHeap, 16, PAGE);
+    let owner = manager.owner("holder").register().unwrap();
+    let (mut block, line) = (owner.allocate(4 * PAGE).unwrap(), line());
+    let tail = block.split_off(PAGE).unwrap();
+    let site = only_site(&manager);
+    assert_eq!((site.count, site.bytes, site.line), (2, 4 * PAGE, line));
+    drop(block);
+    assert_eq!((only_site(&manager).count, only_site(&manager).bytes), (1, 3 * PAGE));
+    let mut tail = tail;
+    tail.shrink_to(PAGE).unwrap();
+    tail.grow(4 * PAGE).unwrap();
+    let site = only_site(&manager);
+    assert_eq!((site.count, site.bytes, site.line), (1, 5 * PAGE, line));
+    drop(tail);
+    assert_empty(&manager);
+}
+
+#[test]
+fn a_reservation_that_is_split_or_overdrawn_is_found_where_that_was() {
+    let manager = manager(MemoryMode::OffHeap, 16, PAGE);
+    let owner = manager.owner("holder").register().unwrap();
+    let mut whole = owner.reserve_memory(100).unwrap();
+    let (split, line) = (whole.split_off(40), line());
+    let places: Vec<_> = sites(&manager).iter().map(|site| (site.bytes, site.line)).collect();
+    assert_eq!((places[0].0, places[1]), (60, (40, line)));
+    whole.merge(split).unwrap();
+    assert_eq!(only_site(&manager).bytes, 100);
+    whole.grow_overdrawn(20 * PAGE);
+    assert_eq!(only_site(&manager).bytes, 100 + 20 * PAGE);
+    drop(whole);
+    assert_empty(&manager);
+}

@@ -14,7 +14,8 @@ use offheap::{
     },
     error::{
         AllocationKind, AllocationSite, ConfigError, FractionError, Holder, LeakError, LeaseError,
-        OutOfBounds, OwnerError, Reason, Refusal, ReservationError, UnknownWord,
+        MergeError, OutOfBounds, OwnerError, Reason, Refusal, ReservationError, SegmentError,
+        UnknownWord,
     },
 };
 
@@ -49,11 +50,14 @@ const _: () = {
     is_a_number::<AllocationSite>();
     is_a_number::<AllocationError>();
     is_a_number::<ReservationError>();
+    is_a_number::<SegmentError>();
     is_a_number::<OwnerError>();
     is_a_number::<LeakError>();
     is_a_number::<LeaseError<UnknownWord>>();
     is_an_error::<AllocationError>();
     is_an_error::<ReservationError>();
+    is_an_error::<SegmentError>();
+    is_an_error::<MergeError>();
     is_an_error::<ConfigError>();
     is_an_error::<OwnerError>();
     is_an_error::<LeakError>();

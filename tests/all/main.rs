@@ -4,7 +4,12 @@
 #[cfg(feature = "track-allocations")]
 mod allocation_sites;
 #[cfg(test)]
+mod asking;
+#[cfg(test)]
 mod capacities;
+#[cfg(test)]
+#[cfg(not(offheap_portable))]
+mod capacity_changes;
 #[cfg(test)]
 mod churn;
 #[cfg(test)]
@@ -40,6 +45,8 @@ mod hostile;
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
 mod huge_tlb;
 #[cfg(test)]
+mod line;
+#[cfg(test)]
 mod live;
 #[cfg(test)]
 #[cfg(feature = "metrics")]
@@ -66,10 +73,11 @@ mod reclaiming;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod reservations;
+#[cfg(test)]
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
 mod residency;
 #[cfg(test)]
-#[cfg(not(offheap_portable))]
 mod resizing;
 #[cfg(test)]
 mod scratch;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::thread;
 
+use offheap::config::MemoryMode;
 use offheap::segments::RawSegment;
 use offheap::{MemoryManager, MemorySegment};
 
@@ -131,4 +132,17 @@ fn every_segment_is_aligned() {
         }
         assert!(lowest.len() > 2, "all are alike: {lowest:?}");
     });
+}
+
+#[test]
+fn raw_parts_of_a_cut_segment_are_those_of_its_new_size() {
+    let manager = manager(MemoryMode::OffHeap, 8, PAGE);
+    let owner = manager.owner("owner").register().unwrap();
+    let mut segment = owner.allocate(4 * PAGE).unwrap();
+    let tail = segment.split_off(PAGE).unwrap().into_raw();
+    assert_eq!(tail.size_bytes, 3 * PAGE);
+    let mut tail = again(tail);
+    assert_eq!(tail.grow(2 * PAGE), Ok(2 * PAGE));
+    owner.release_all([tail, segment]);
+    assert_empty(&manager);
 }

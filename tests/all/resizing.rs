@@ -1,457 +1,494 @@
-//! A capacity that changes while the manager is in use.
+//! Segments that become longer, shorter or two, against a plain list of pages.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
-use std::time::Duration;
 
-use offheap::config::{CapacitySource, HugePages, MemoryManagerBuilder, MemoryMode, ZeroPolicy};
-use offheap::error::{ConfigError, Reason, ResizeError};
-use offheap::pressure::Pressure;
-use offheap::reclaim::{Reclaimer, SpillReserve};
-use offheap::{MemoryManager, MemorySegment, Owner};
-use offheap_test_support::{Count, Flag};
+use offheap::{
+    MemoryManager, MemorySegment, Owner, Reservation,
+    config::{HugePages, MemoryMode, ZeroPolicy},
+    error::{Reason, SegmentError},
+    reclaim::{Reclaimer, SpillReserve},
+};
+use offheap_test_support::Random;
 
-use crate::support::{LONG, PAGE, Waiter, assert_empty, changes_nothing, in_both_modes};
+use crate::support::{PAGE, Stamped, address, assert_empty, changes_nothing, in_both_modes};
 
-const NOW: Duration = Duration::ZERO;
+const POLICIES: [ZeroPolicy; 3] =
+    [ZeroPolicy::Never, ZeroPolicy::OnAllocate, ZeroPolicy::OnRelease];
 
-fn builder(pages: usize, pages_max: usize) -> MemoryManagerBuilder {
+fn region(pages: usize, factor: u32, policy: ZeroPolicy) -> MemoryManager {
     let builder = MemoryManager::builder().capacity(pages * PAGE).page_size(PAGE);
-    builder.max_capacity(pages_max * PAGE)
+    let builder = builder.address_space_factor(factor).zero_policy(policy).depot_pages(0);
+    builder.huge_pages(HugePages::Never).build().unwrap()
 }
 
-fn touch(segments: &mut [MemorySegment]) {
-    segments.iter_mut().for_each(|segment| segment.fill(1));
+/// A call, in pages; `which` counts the segments from the first one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Call {
+    Allocate { pages: usize },
+    Split { which: usize, at: usize },
+    Shrink { which: usize, to: usize },
+    Grow { which: usize, by: usize },
+    Release { which: usize },
 }
 
-#[test]
-fn a_capacity_goes_up_and_down_with_all_that_depends_on_it() {
-    in_both_modes(|mode| {
-        let manager = builder(16, 64).mode(mode).build().unwrap();
-        assert_eq!((manager.capacity(), manager.max_capacity()), (16 * PAGE, 64 * PAGE));
-        let owner = manager.owner("cache").register().unwrap();
-        for pages in [64, 10, 33, 1, 64, 16, 16] {
-            manager.resize(pages * PAGE, NOW).unwrap();
-            assert_eq!((manager.capacity(), manager.total_pages()), (pages * PAGE, pages));
-            assert_eq!((owner.limit(), manager.available_bytes()), (pages * PAGE, pages * PAGE));
-            let mut all = owner.allocate_pages(pages).unwrap();
-            touch(&mut all);
-            assert!(owner.try_allocate_page().is_err());
-            drop(all);
-            let block = owner.allocate(pages * PAGE).unwrap();
-            let error = owner.allocate((pages + 1) * PAGE).unwrap_err();
-            assert_eq!(error.reason(), Reason::Capacity);
-            drop(block);
-            assert_eq!(manager.stats().capacity_bytes, pages * PAGE);
-            assert_empty(&manager);
-        }
-        assert_eq!(manager.compute_memory_size(0.5).unwrap(), 8 * PAGE);
-    });
+/// A region, and who should have which page of it.
+struct Model {
+    manager: MemoryManager,
+    owner: Owner,
+    /// The number of the holder of each page, with the spare address space; 0 is nobody.
+    pages: Vec<u64>,
+    /// What the owner may hold, in pages.
+    limit: usize,
+    is_zeroed: bool,
+    base: usize,
+    segments: Vec<(u64, MemorySegment)>,
+    next: u64,
 }
 
-#[test]
-fn bytes_beyond_the_last_page_count_as_well() {
-    let manager = builder(4, 8).build().unwrap();
-    let owner = manager.owner("cache").register().unwrap();
-    for (bytes, pages) in [(5 * PAGE + 7, 5), (5 * PAGE + 9, 5), (6 * PAGE - 1, 5), (PAGE + 1, 1)] {
-        manager.resize(bytes, NOW).unwrap();
-        assert_eq!((manager.capacity(), manager.total_pages()), (bytes, pages));
-        drop(owner.reserve_memory(bytes).unwrap());
-        drop(owner.allocate_pages(pages).unwrap());
-        assert!(owner.try_allocate_pages(pages + 1).is_err());
-        assert_empty(&manager);
-    }
-}
-
-#[test]
-fn without_a_maximum_it_goes_down_and_back_up() {
-    for factor in [1, 4] {
-        let builder = MemoryManager::builder().capacity(32 * PAGE).page_size(PAGE);
-        let manager = builder.address_space_factor(factor).build().unwrap();
-        let owner = manager.owner("cache").register().unwrap();
-        touch(&mut owner.allocate_pages(32).unwrap());
-        for pages in [5, 32, 20, 32] {
-            manager.resize(pages * PAGE, NOW).unwrap();
-            if let Some(resident) = manager.resident_bytes() {
-                assert!(resident <= pages * PAGE, "{resident} bytes are resident");
-            }
-            touch(&mut owner.allocate_pages(pages).unwrap());
-            manager.check_consistency().unwrap();
-        }
-        let error = manager.resize(33 * PAGE, NOW).unwrap_err();
-        let expected = "a capacity of 135168 bytes is above the maximum of 131072 bytes";
-        assert_eq!(error.to_string(), expected);
-        assert_eq!(manager.capacity(), 32 * PAGE);
-    }
-}
-
-#[test]
-fn what_is_promised_or_set_aside_cannot_be_taken() {
-    let manager = builder(32, 32).spill_reserve(2 * PAGE).build().unwrap();
-    let error = manager.resize(5 * PAGE - 1, NOW).unwrap_err();
-    let ResizeError::BelowPromised { capacity_bytes, promised_bytes, capacity_bytes_min } = error
-    else {
-        panic!("a page is to be left beside the reserve: {error}");
-    };
-    let numbers = [5 * PAGE - 1, 4 * PAGE, 5 * PAGE];
-    assert_eq!([capacity_bytes, promised_bytes, capacity_bytes_min], numbers);
-    let saver = manager.owner("saver").minimum(6 * PAGE).register().unwrap();
-    let _part = saver.child("part").minimum(3 * PAGE).register().unwrap();
-    let error = changes_nothing(&manager, || manager.resize(10 * PAGE - 1, NOW)).unwrap_err();
-    let expected = "a capacity of 40959 bytes is below 40960 bytes, as 40960 bytes are promised or \
-                    set aside";
-    assert_eq!(error.to_string(), expected);
-    manager.resize(10 * PAGE, NOW).unwrap();
-    assert_eq!((manager.available_bytes(), saver.minimum()), (0, 6 * PAGE));
-    let _all = saver.allocate_pages(3).unwrap();
-    manager.check_consistency().unwrap();
-}
-
-#[test]
-fn what_others_hold_refuses_and_nothing_has_changed() {
-    in_both_modes(|mode| {
-        let manager = builder(32, 32).mode(mode).build().unwrap();
-        let owner = manager.owner("cache").register().unwrap();
-        let mut held = owner.allocate_pages(20).unwrap();
-        touch(&mut held);
-        let error = manager.resize(19 * PAGE, NOW).unwrap_err();
-        let ResizeError::Refused { capacity_bytes, refused } = error else {
-            panic!("twenty pages are held: {error}");
+impl Model {
+    fn new(pages: usize, factor: u32, limit: usize, policy: ZeroPolicy) -> Self {
+        let manager = region(pages, factor, policy);
+        let owner = manager.owner("owner").limit(limit * PAGE).register().unwrap();
+        let base = {
+            let probe = manager.owner("probe").register().unwrap();
+            address(&probe.allocate(pages * PAGE).unwrap())
         };
-        assert_eq!((capacity_bytes, refused.reason()), (19 * PAGE, Reason::TimedOut));
-        let holders = &refused.refusal().holders;
-        assert!(
-            holders.iter().any(|holder| (&*holder.path, holder.used_bytes) == ("cache", 20 * PAGE))
+        let mapped = pages * usize::try_from(factor).unwrap();
+        Self {
+            manager,
+            owner,
+            pages: vec![0; mapped],
+            limit,
+            is_zeroed: policy != ZeroPolicy::Never,
+            base,
+            segments: Vec::new(),
+            next: 1,
+        }
+    }
+
+    fn held(&self) -> usize {
+        self.pages.iter().filter(|holder| **holder != 0).count()
+    }
+
+    fn first_page(&self, segment: &MemorySegment) -> usize {
+        (address(segment) - self.base) / PAGE
+    }
+
+    /// These pages go from one holder to the next.
+    fn hand_over(&mut self, first: usize, count: usize, from: u64, to: u64) {
+        for page in &mut self.pages[first..first + count] {
+            assert_eq!(*page, from, "a page with two holders, or none");
+            *page = to;
+        }
+    }
+
+    /// Writes the holder's number to its pages from `first` on, which are `zeroed` so far.
+    fn stamp(&self, holder: u64, segment: &mut MemorySegment, first: usize) {
+        for page in first..segment.size() / PAGE {
+            let bytes = segment.slice_mut(page * PAGE, PAGE).unwrap();
+            assert!(!self.is_zeroed || bytes.iter().all(|byte| *byte == 0), "stale bytes");
+            bytes.fill(u8::try_from(holder % 251).unwrap() + 1);
+        }
+    }
+
+    fn call(&mut self, call: Call) {
+        match call {
+            Call::Allocate { pages } => {
+                let runs = self.pages.split(|holder| *holder != 0).map(<[u64]>::len);
+                let fits = runs.max() >= Some(pages) && self.held() + pages <= self.limit;
+                let allocated = self.owner.try_allocate(pages * PAGE);
+                assert_eq!(allocated.is_ok(), fits, "{allocated:?}");
+                if let Ok(mut segment) = allocated {
+                    let holder = self.next;
+                    self.next += 1;
+                    self.hand_over(self.first_page(&segment), pages, 0, holder);
+                    self.stamp(holder, &mut segment, 0);
+                    self.segments.push((holder, segment));
+                }
+            }
+            Call::Split { which, at } => self.split(which, at),
+            Call::Shrink { which, to } => {
+                let (holder, segment) = &mut self.segments[which];
+                let (holder, size) = (*holder, segment.size() / PAGE);
+                let given = segment.shrink_to(to * PAGE);
+                let expected = size.saturating_sub(to) * PAGE;
+                assert_eq!(given.is_ok(), to > 0);
+                if to > 0 {
+                    assert_eq!(given, Ok(expected));
+                    assert_eq!(self.segments[which].1.size() / PAGE, size.min(to));
+                    let first = self.first_page(&self.segments[which].1);
+                    self.hand_over(first + size.min(to), expected / PAGE, holder, 0);
+                }
+            }
+            Call::Grow { which, by } => self.grow(which, by),
+            Call::Release { which } => {
+                let (holder, segment) = self.segments.swap_remove(which);
+                self.hand_over(self.first_page(&segment), segment.size() / PAGE, holder, 0);
+                drop(segment);
+            }
+        }
+        self.check();
+    }
+
+    fn split(&mut self, which: usize, at: usize) {
+        let (holder, segment) = &mut self.segments[which];
+        let (holder, size) = (*holder, segment.size() / PAGE);
+        match segment.split_off(at * PAGE) {
+            Ok(mut tail) => {
+                assert!(0 < at && at < size);
+                assert_eq!((segment.size() / PAGE, tail.size() / PAGE), (at, size - at));
+                assert_eq!(
+                    (tail.owner_path(), address(segment) + at * PAGE),
+                    ("owner", address(&tail))
+                );
+                let number = self.next;
+                self.next += 1;
+                assert!(tail.iter().all(|byte| u64::from(*byte) == holder % 251 + 1));
+                self.hand_over(self.first_page(&tail), size - at, holder, number);
+                tail.fill(u8::try_from(number % 251).unwrap() + 1);
+                self.segments.push((number, tail));
+            }
+            Err(SegmentError::NotAtPage { at_bytes, size_bytes, page_bytes }) => {
+                assert!(at == 0 || at >= size);
+                assert_eq!((at_bytes, size_bytes, page_bytes), (at * PAGE, size * PAGE, PAGE));
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    fn grow(&mut self, which: usize, by: usize) {
+        let first = self.first_page(&self.segments[which].1);
+        let (holder, size) = (self.segments[which].0, self.segments[which].1.size() / PAGE);
+        let behind = self.pages[first + size..].iter().take_while(|holder| **holder == 0).count();
+        let fits = self.held() + by <= self.limit;
+        match self.segments[which].1.try_grow(by * PAGE) {
+            Ok(grown) => {
+                assert!(fits && behind >= by, "it grew over {behind} pages");
+                assert_eq!(grown, by * PAGE);
+                assert_eq!(self.segments[which].1.size() / PAGE, size + by);
+                self.hand_over(first + size, by, 0, holder);
+                let (holder, mut segment) = self.segments.swap_remove(which);
+                self.stamp(holder, &mut segment, size);
+                self.segments.push((holder, segment));
+                let last = self.segments.len() - 1;
+                self.segments.swap(which, last);
+            }
+            Err(SegmentError::NotFree { wanted_bytes, free_bytes }) => {
+                assert!(behind < by);
+                assert_eq!((wanted_bytes, free_bytes), (by * PAGE, behind * PAGE));
+            }
+            Err(SegmentError::Refused(refused)) => {
+                assert!(!fits && behind >= by, "{refused}");
+                assert!(matches!(refused.reason(), Reason::OwnerLimit | Reason::Capacity));
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    fn check(&self) {
+        assert_eq!(self.owner.used_bytes(), self.held() * PAGE);
+        assert_eq!(self.manager.check_consistency(), Ok(()));
+        let map = self.manager.occupancy();
+        for (page, holder) in self.pages.iter().enumerate() {
+            let is_unheld = map.is_free(page) || map.is_spare(page);
+            assert_eq!(is_unheld, *holder == 0, "page {page}");
+        }
+        for (holder, segment) in &self.segments {
+            let stamp = u8::try_from(holder % 251).unwrap() + 1;
+            assert!(segment.iter().all(|byte| *byte == stamp), "written by somebody else");
+        }
+    }
+
+    /// All calls that differ from each other now.
+    fn calls(&self) -> Vec<Call> {
+        let mut calls: Vec<_> = [1, 3].map(|pages| Call::Allocate { pages }).to_vec();
+        for (which, (_, segment)) in self.segments.iter().enumerate() {
+            let pages = segment.size() / PAGE;
+            calls.extend((1..pages).map(|at| Call::Split { which, at }));
+            calls.extend((1..pages).map(|to| Call::Shrink { which, to }));
+            calls.extend((1..4).map(|by| Call::Grow { which, by }));
+            calls.push(Call::Release { which });
+        }
+        calls
+    }
+}
+
+/// Makes every sequence of `depth` calls, each on a region of its own.
+fn every_sequence(depth: usize, fresh: &dyn Fn() -> Model) -> u64 {
+    fn go(sequence: &mut Vec<Call>, depth: usize, fresh: &dyn Fn() -> Model) -> u64 {
+        let mut model = fresh();
+        sequence.iter().for_each(|call| model.call(*call));
+        if depth == 0 {
+            return 1;
+        }
+        let calls = model.calls();
+        drop(model);
+        let mut sequences = 0;
+        for call in calls {
+            sequence.push(call);
+            sequences += go(sequence, depth - 1, fresh);
+            sequence.pop();
+        }
+        sequences
+    }
+    go(&mut Vec::new(), depth, fresh)
+}
+
+#[test]
+fn every_short_sequence_of_calls_does_what_a_list_of_pages_does() {
+    for factor in [1, 2] {
+        let sequences = every_sequence(4, &|| Model::new(6, factor, 5, ZeroPolicy::OnAllocate));
+        assert!(sequences > 1_000, "only {sequences} sequences");
+    }
+}
+
+#[test]
+fn long_sequences_do_what_a_list_of_pages_does_across_chunks_and_under_every_policy() {
+    for (seed, policy) in (0_u64..).zip(POLICIES.into_iter().cycle()).take(12) {
+        let mut random = Random::new(seed);
+        let factor = [1, 2, 4][random.below(3)];
+        let mut model = Model::new(150, factor, 140, policy);
+        for _ in 0..200 {
+            let which = random.below(model.segments.len().max(1));
+            let call = match random.below(6) {
+                _ if model.segments.is_empty() => Call::Allocate { pages: 1 + random.below(90) },
+                0 | 1 => Call::Allocate { pages: 1 + random.below(40) },
+                2 => Call::Split { which, at: random.below(40) },
+                3 => Call::Shrink { which, to: random.below(40) },
+                4 => Call::Grow { which, by: 1 + random.below(80) },
+                _ => Call::Release { which },
+            };
+            model.call(call);
+        }
+        let Model { manager, segments, .. } = model;
+        drop(segments);
+        assert_empty(&manager);
+    }
+}
+
+#[test]
+fn what_is_refused_says_the_value_and_the_rule_and_changes_nothing() {
+    let manager = region(8, 1, ZeroPolicy::Never);
+    let owner = manager.owner("owner").limit(4 * PAGE).register().unwrap();
+    let mut segment = owner.allocate(3 * PAGE).unwrap();
+    let neighbour = owner.allocate(PAGE).unwrap();
+    assert_eq!(address(&segment) + 3 * PAGE, address(&neighbour));
+    let mut refused = |call: &mut dyn FnMut(&mut MemorySegment) -> SegmentError| {
+        changes_nothing(&manager, || call(&mut segment)).to_string()
+    };
+    assert_eq!(
+        refused(&mut |segment| segment.shrink_to(0).unwrap_err()),
+        "cannot shrink a segment of 12288 bytes to none: it has at least one byte"
+    );
+    for at in [0, 1, PAGE - 1, PAGE + 1, 3 * PAGE, 4 * PAGE, usize::MAX] {
+        assert_eq!(
+            refused(&mut |segment| segment.split_off(at).unwrap_err()),
+            format!(
+                "cannot cut a segment of 12288 bytes at byte {at}: a cut is at a multiple of 4096, \
+                 with bytes on both sides"
+            )
         );
-        assert_eq!((manager.capacity(), manager.available_bytes()), (32 * PAGE, 12 * PAGE));
-        assert_eq!(manager.stats().waiting_requests, 0);
-        held.extend(owner.allocate_pages(12).unwrap());
-        drop(held);
+    }
+    assert_eq!(
+        refused(&mut |segment| segment.grow(1).unwrap_err()),
+        "cannot grow by 4096 bytes in place: only 0 bytes behind the segment are free"
+    );
+    let at_the_end = refused(&mut |segment| segment.grow(usize::MAX).unwrap_err());
+    assert!(at_the_end.ends_with("that is above the capacity of 32768 bytes"), "{at_the_end}");
+    drop(neighbour);
+    assert_eq!(segment.grow(0), Ok(0));
+    assert_eq!(segment.shrink_to(usize::MAX), Ok(0));
+    assert_eq!(
+        segment.grow(2 * PAGE).unwrap_err().to_string(),
+        "cannot grow in place: cannot allocate 8192 bytes for owner `owner`: it holds 12288 bytes \
+         of its limit of 16384 bytes"
+    );
+    assert_eq!(segment.grow(1), Ok(PAGE));
+}
+
+#[test]
+fn the_process_heap_resizes_nothing_in_place() {
+    in_both_modes(|mode| {
+        let manager = crate::support::manager(mode, 8, PAGE);
+        let owner = manager.owner("owner").register().unwrap();
+        let mut segment = owner.allocate(2 * PAGE).unwrap();
+        if mode == MemoryMode::Heap {
+            let expected = SegmentError::ProcessHeap { size_bytes: 2 * PAGE };
+            assert_eq!(segment.shrink_to(PAGE), Err(expected.clone()));
+            assert_eq!(segment.split_off(PAGE).unwrap_err(), expected);
+            assert_eq!(segment.grow(PAGE), Err(expected.clone()));
+            assert_eq!(segment.try_grow(usize::MAX), Err(expected));
+        }
+        drop(segment);
         assert_empty(&manager);
     });
 }
 
-/// Keeps pages, and gives up as many as it is asked for.
-struct Cache(Mutex<Vec<MemorySegment>>);
+/// What an owner gives back when it is asked.
+struct GivesBack(Arc<Mutex<Option<Reservation>>>);
 
-impl Reclaimer for Cache {
+impl Reclaimer for GivesBack {
     fn reclaimable(&self) -> usize {
-        self.0.lock().unwrap().len() * PAGE
+        usize::MAX
     }
 
-    fn reclaim(&self, target_bytes: usize, _: &SpillReserve<'_>) {
-        let mut pages = self.0.lock().unwrap();
-        let left = pages.len().saturating_sub(target_bytes.div_ceil(PAGE));
-        pages.truncate(left);
+    fn reclaim(&self, _: usize, _: &SpillReserve<'_>) {
+        drop(self.0.lock().unwrap().take());
     }
 }
 
 #[test]
-fn owners_are_asked_for_what_is_taken_off_the_capacity() {
-    let manager = builder(32, 32).build().unwrap();
-    let cache = Arc::new(Cache(Mutex::default()));
-    let owner = manager.owner("cache").minimum(2 * PAGE).reclaimer(&cache).register().unwrap();
-    let mut pages = owner.allocate_pages(32).unwrap();
-    touch(&mut pages);
-    *cache.0.lock().unwrap() = pages;
-    manager.resize(10 * PAGE, LONG).unwrap();
-    assert_eq!((manager.capacity(), cache.reclaimable()), (10 * PAGE, 10 * PAGE));
-    assert!(manager.resident_bytes().is_none_or(|resident| resident <= 10 * PAGE));
-    manager.resize(2 * PAGE, LONG).unwrap();
-    assert_eq!((manager.capacity(), cache.reclaimable()), (2 * PAGE, 2 * PAGE));
-    cache.0.lock().unwrap().clear();
-    assert_empty(&manager);
+fn growth_stops_at_what_is_free_and_asks_others_for_the_rest() {
+    let manager = region(8, 1, ZeroPolicy::Never);
+    let owner = manager.owner("owner").register().unwrap();
+    let other = manager.owner("other").register().unwrap();
+    let mut segment = owner.allocate(2 * PAGE).unwrap();
+    let reserved = other.reserve_memory(5 * PAGE).unwrap();
+    let refused = changes_nothing(&manager, || segment.try_grow(2 * PAGE).unwrap_err());
+    let SegmentError::Refused(refused) = refused else { panic!("{refused}") };
+    assert_eq!((refused.reason(), refused.refusal().available_bytes), (Reason::Budget, PAGE));
+    // A reclaimer of the other's gives it back.
+    let reserved = Arc::new(Mutex::new(Some(reserved)));
+    let reclaimer = Arc::new(GivesBack(Arc::clone(&reserved)));
+    other.set_reclaimer(&reclaimer);
+    assert_eq!(segment.grow(2 * PAGE), Ok(2 * PAGE));
+    assert!(reserved.lock().unwrap().is_none());
 }
 
 #[test]
-fn those_that_wait_are_served_when_the_capacity_goes_up() {
-    let manager = builder(4, 16).build().unwrap();
-    let owner = manager.owner("cache").register().unwrap();
-    let held = owner.allocate_pages(4).unwrap();
-    let waiter = Waiter::new(owner.acquire_pages(3));
-    manager.resize(6 * PAGE, NOW).unwrap();
-    assert!(!waiter.is_woken(), "two pages are not enough");
-    manager.resize(7 * PAGE, NOW).unwrap();
-    assert_eq!(waiter.outcome().unwrap().len(), 3);
-    drop(held);
-    assert_empty(&manager);
-}
-
-#[test]
-fn one_thread_at_a_time_changes_it() {
-    let manager = builder(8, 16).build().unwrap();
-    let owner = manager.owner("cache").register().unwrap();
-    let held = owner.allocate_pages(8).unwrap();
-    let first = {
-        let manager = manager.clone();
-        thread::spawn(move || manager.resize(4 * PAGE, LONG))
-    };
-    while manager.stats().waiting_requests == 0 {
-        thread::yield_now();
-    }
-    assert!(matches!(manager.resize(16 * PAGE, NOW), Err(ResizeError::UnderWay)));
-    assert_eq!(manager.stats().owners.len(), 2, "it is an owner while it waits");
-    drop(held);
-    first.join().unwrap().unwrap();
-    assert_eq!((manager.capacity(), manager.stats().owners.len()), (4 * PAGE, 1));
-    manager.resize(16 * PAGE, NOW).unwrap();
-}
-
-#[test]
-fn a_shutdown_ends_it() {
-    let manager = builder(8, 16).build().unwrap();
-    let owner = manager.owner("cache").register().unwrap();
-    let held = owner.allocate_pages(8).unwrap();
-    let waits = {
-        let manager = manager.clone();
-        thread::spawn(move || manager.resize(4 * PAGE, LONG))
-    };
-    while manager.stats().waiting_requests == 0 {
-        thread::yield_now();
-    }
-    assert!(manager.shutdown().is_err());
-    assert!(matches!(waits.join().unwrap(), Err(ResizeError::ShutDown)));
-    assert!(matches!(manager.resize(16 * PAGE, NOW), Err(ResizeError::ShutDown)));
-    drop(held);
-    manager.check_consistency().unwrap();
-}
-
-#[test]
-fn the_pressure_goes_by_the_capacity_that_there_is() {
-    let manager = builder(100, 200).build().unwrap();
-    let owner = manager.owner("cache").register().unwrap();
-    let _held = owner.reserve_memory(86 * PAGE).unwrap();
-    assert_eq!(manager.pressure(), Pressure::High);
-    let (told, tells) = std::sync::mpsc::channel();
-    let _subscription = manager.on_pressure(move |level| told.send(level).unwrap()).unwrap();
-    assert_eq!(tells.recv(), Ok(Pressure::High));
-    manager.resize(200 * PAGE, NOW).unwrap();
-    assert_eq!(tells.recv(), Ok(Pressure::Normal));
-    manager.resize(90 * PAGE, NOW).unwrap();
-    assert_eq!(tells.recv(), Ok(Pressure::Critical));
-}
-
-#[test]
-fn memory_that_comes_back_shows_nobodys_bytes() {
-    for policy in [ZeroPolicy::OnAllocate, ZeroPolicy::OnRelease] {
-        let manager = builder(16, 16).zero_policy(policy).build().unwrap();
-        let owner = manager.owner("cache").register().unwrap();
-        touch(&mut owner.allocate_pages(16).unwrap());
-        manager.resize(3 * PAGE, NOW).unwrap();
-        touch(&mut owner.allocate_pages(3).unwrap());
-        manager.resize(16 * PAGE, NOW).unwrap();
-        for page in owner.allocate_pages(16).unwrap() {
-            assert!((0..PAGE).step_by(8).all(|at| page.get_u64_le(at).unwrap() == 0));
-        }
-    }
-}
-
-#[test]
-fn huge_pages_keep_below_a_capacity_that_changes() {
-    let page = 64 << 10;
-    let builder = MemoryManager::builder().capacity(4 << 20).page_size(page);
-    let manager = builder.max_capacity(24 << 20).build().unwrap();
-    let owner = manager.owner("cache").register().unwrap();
-    for pages in [64, 300, 33, 170, 31, 384, 97] {
-        manager.resize(pages * page, NOW).unwrap();
-        let resident = manager.resident_bytes().unwrap_or(0);
-        assert!(resident <= pages * page, "{resident} bytes are resident, of {pages} pages");
-        touch(&mut owner.allocate_pages(pages).unwrap());
-        touch(&mut [owner.allocate(pages * page).unwrap()]);
-        let resident = manager.resident_bytes().unwrap_or(0);
-        assert!(resident <= pages * page, "{resident} bytes are resident, of {pages} pages");
+fn a_segment_outlives_its_owner_and_is_cut_but_grows_no_more() {
+    for limit in [usize::MAX, 4 * PAGE] {
+        let manager = region(8, 1, ZeroPolicy::Never);
+        let mut segment = {
+            let owner = manager.owner("owner").limit(limit).register().unwrap();
+            owner.allocate(3 * PAGE).unwrap()
+        };
+        let refused = changes_nothing(&manager, || segment.grow(PAGE).unwrap_err());
+        assert_eq!(refused, SegmentError::OwnerEnded { size_bytes: 3 * PAGE });
+        let tail = segment.split_off(PAGE).unwrap();
+        drop(segment);
+        assert_eq!(tail.owner_path(), "owner");
+        drop(tail);
         assert_empty(&manager);
     }
 }
 
 #[test]
-fn a_maximum_is_from_the_capacity_to_what_can_be_managed() {
-    let error = builder(16, 15).build().unwrap_err();
-    let ConfigError::MaxCapacity { max_capacity_bytes, capacity_bytes, .. } = error else {
-        panic!("it is below the capacity: {error}");
-    };
-    assert_eq!((max_capacity_bytes, capacity_bytes), (15 * PAGE, 16 * PAGE));
-    let error = MemoryManager::builder().capacity(PAGE * 16).max_capacity(usize::MAX).build();
-    assert!(matches!(error, Err(ConfigError::MaxCapacity { .. })), "{error:?}");
-    let huge = MemoryManager::builder().capacity(2 << 20).huge_pages(HugePages::HugeTlb);
-    let error = huge.max_capacity(4 << 20).build();
-    assert!(matches!(error, Err(ConfigError::MaxCapacity { .. })), "{error:?}");
-}
-
-#[test]
-fn a_capacity_that_was_named_is_not_looked_up() {
-    let manager = builder(16, 16).build().unwrap();
-    let error = manager.refresh_capacity().unwrap_err();
-    let expected = "the capacity of 65536 bytes is no fraction of what is available";
-    assert_eq!(error.to_string(), expected);
-}
-
-#[test]
-#[cfg(target_os = "linux")]
-fn a_fraction_is_looked_up_again() {
-    let builder = MemoryManager::builder().fraction_of_available(0.001).page_size(PAGE);
-    let manager = builder.mode(MemoryMode::Heap).build().unwrap();
-    let capacity = manager.capacity();
-    manager.resize(capacity / 2, NOW).unwrap();
-    let refresh = manager.refresh_capacity().unwrap();
-    assert_eq!((refresh.before_bytes, manager.capacity()), (capacity / 2, refresh.after_bytes));
-    assert!(matches!(refresh.source, CapacitySource::Fraction { .. }));
-    assert!(refresh.after_bytes.abs_diff(capacity) < capacity / 2, "{refresh:?}");
-}
-
-/// A number for each change of the capacity, and for each time between two of them. While it is the
-/// same, the capacity changes once at most.
-#[derive(Default)]
-struct Changes(Mutex<usize>);
-
-impl Changes {
-    fn next(&self) {
-        *self.0.lock().unwrap() += 1;
-    }
-
-    /// Looks at something, beside the higher one of the capacities before and after; `None` if more
-    /// than one change went on meanwhile.
-    fn beside<T>(&self, manager: &MemoryManager, look: impl FnOnce() -> T) -> Option<(T, usize)> {
-        let number = *self.0.lock().unwrap();
-        let before = manager.capacity();
-        let seen = look();
-        let bound = before.max(manager.capacity());
-        (*self.0.lock().unwrap() == number).then_some((seen, bound))
-    }
-}
-
-/// The bytes that threads hold: added after they were got, and taken off before they go back.
-#[derive(Default)]
-struct Load {
-    held: Count,
-    is_over: Flag,
-    changes: Changes,
-    /// How often what is held and what is resident was seen beside the bound.
-    looks: [Count; 2],
-}
-
-impl Load {
-    fn hold<T>(&self, bytes: usize, got: T, touch: impl FnOnce(&mut T)) {
-        self.held.add(bytes);
-        let mut got = got;
-        touch(&mut got);
-        self.held.subtract(bytes);
-        drop(got);
-    }
-
-    fn use_memory(&self, owner: &Owner, seed: usize) {
-        let mut step = seed;
-        while !self.is_over.is_set() {
-            step = step.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695);
-            let pages = 1 + (step >> 33) % 6;
-            let bytes = pages * PAGE;
-            match step >> 40 & 3 {
-                0 => {
-                    if let Ok(got) = owner.acquire_timeout(bytes, Duration::from_millis(1)) {
-                        self.hold(bytes, got, |block| block.fill(1));
-                    }
-                }
-                1 => {
-                    if let Ok(got) = owner.try_reserve_memory(bytes) {
-                        self.hold(bytes, got, |_| thread::yield_now());
-                    }
-                }
-                2 => {
-                    if let Ok(got) = owner.allocate_pages(pages) {
-                        self.hold(bytes, got, |pages| touch(pages));
-                    }
-                }
-                _ => {
-                    if let Ok(got) = owner.try_allocate_page() {
-                        self.hold(PAGE, got, |page| page.fill(1));
-                    }
-                }
-            }
-        }
-    }
-
-    /// What was promised is there at every moment.
-    fn use_minimum(&self, owner: &Owner, pages: usize) {
-        while !self.is_over.is_set() {
-            let got = owner.try_allocate_pages(pages);
-            let got = got.unwrap_or_else(|refused| panic!("it was promised: {refused}"));
-            self.hold(pages * PAGE, got, |pages| touch(pages));
-        }
-    }
-
-    /// Neither what is held nor what is resident is ever above the bound.
-    fn watch(&self, manager: &MemoryManager) {
-        while !self.is_over.is_set() {
-            for _ in 0..200 {
-                let held = || self.held.get();
-                if let Some((held, bound)) = self.changes.beside(manager, held) {
-                    assert!(held <= bound, "{held} bytes are held, of {bound}");
-                    self.looks[0].add(1);
-                }
-            }
-            let resident = || manager.resident_bytes();
-            if let Some((Some(resident), bound)) = self.changes.beside(manager, resident) {
-                assert!(resident <= bound, "{resident} bytes are resident, of {bound}");
-                self.looks[1].add(1);
-            }
-        }
-    }
-
-    fn was_seen(&self) -> bool {
-        self.looks.iter().all(|looks| looks.get() >= LOOKS)
-    }
-}
-
-/// How often the capacity changes under load at least: `OFFHEAP_RESIZES`, or this.
-const RESIZES: usize = 1000;
-/// How often each bound is looked at meanwhile at least.
-const LOOKS: usize = 50;
-
-#[test]
-fn a_thousand_changes_under_load_break_no_promise() {
-    const PAGES: [usize; 2] = [24, 96];
-    let manager = builder(PAGES[0], PAGES[1]).huge_pages(HugePages::Never).build().unwrap();
-    let load = Arc::new(Load::default());
-    let saver = manager.owner("saver").minimum(4 * PAGE).register().unwrap();
-    let cache = manager.owner("cache").adjustable_minimum().register().unwrap();
-    let start = |work: Box<dyn FnOnce(&Load) + Send>| {
-        let load = Arc::clone(&load);
-        thread::spawn(move || work(&load))
-    };
-    let mut threads: Vec<_> = (0..7)
-        .map(|seed| {
-            let owner =
-                if seed % 2 == 0 { cache.clone() } else { cache.child("part").register().unwrap() };
-            start(Box::new(move |load| load.use_memory(&owner, seed)))
-        })
-        .collect();
-    threads.push(start(Box::new(move |load| load.use_minimum(&saver, 4))));
-    threads.push({
-        let manager = manager.clone();
-        start(Box::new(move |load| load.watch(&manager)))
-    });
-    let resizes = std::env::var("OFFHEAP_RESIZES").ok().and_then(|number| number.parse().ok());
-    let (mut step, mut done) = (7_usize, [0; 2]);
-    let resizes = resizes.unwrap_or(RESIZES);
-    while done[0] + done[1] < resizes || !load.was_seen() {
-        step = step.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695);
-        let capacity = manager.capacity();
-        let bytes = (PAGES[0] + (step >> 33) % (PAGES[1] - PAGES[0])) * PAGE + (step >> 50) % PAGE;
-        load.changes.next();
-        match manager.resize(bytes, Duration::from_millis(20)) {
-            Ok(()) => {
-                assert_eq!(manager.capacity(), bytes);
-                done[usize::from(bytes > capacity)] += 1;
-            }
-            Err(ResizeError::Refused { .. }) => assert_eq!(manager.capacity(), capacity),
-            Err(error) => panic!("{error}"),
-        }
-        load.changes.next();
-    }
-    load.is_over.set();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
-    assert!(done.iter().all(|done| *done > resizes / 4), "it went {done:?} times down and up");
-    drop(cache);
+fn after_a_shutdown_segments_shrink_and_do_not_grow() {
+    let manager = region(8, 2, ZeroPolicy::Never);
+    let owner = manager.owner("owner").register().unwrap();
+    let mut segment = owner.allocate(3 * PAGE).unwrap();
+    manager.shutdown().unwrap_err();
+    let refused = segment.grow(PAGE).unwrap_err();
+    let SegmentError::Refused(refused) = refused else { panic!("{refused}") };
+    assert_eq!(refused.reason(), Reason::ShutDown);
+    assert_eq!(segment.shrink_to(1), Ok(2 * PAGE));
+    drop(segment);
     assert_empty(&manager);
-    assert_eq!(manager.available_bytes(), manager.capacity());
+}
+
+#[test]
+fn a_block_at_the_end_grows_into_spare_address_space_within_the_capacity() {
+    let manager = region(64, 4, ZeroPolicy::Never);
+    let owner = manager.owner("owner").register().unwrap();
+    let low = owner.allocate(60 * PAGE).unwrap();
+    let mut last = Stamped::new(owner.allocate(4 * PAGE).unwrap(), 7);
+    let full = changes_nothing(&manager, || last.segment.grow(PAGE).unwrap_err());
+    assert!(matches!(full, SegmentError::Refused(_)), "{full}");
+    drop(low);
+    assert_eq!(last.segment.grow(50 * PAGE), Ok(50 * PAGE));
+    assert_eq!(manager.stats().exchanges, 1);
+    assert_eq!(last.segment.get_u64_le(0), Ok(7));
+    manager.check_consistency().unwrap();
+    assert_eq!(last.segment.shrink_to(4 * PAGE), Ok(50 * PAGE));
+    last.check();
+    // Those pages stayed warm: they are found again, and nothing is lost.
+    assert_eq!(owner.allocate(60 * PAGE).unwrap().size(), 60 * PAGE);
+    drop(last);
+    assert_empty(&manager);
+}
+
+#[test]
+fn pages_of_a_split_block_go_to_those_at_hand_and_come_back() {
+    let builder = MemoryManager::builder().capacity(64 * PAGE).page_size(PAGE);
+    let manager = builder.depot_pages(8).build().unwrap();
+    let owner = manager.owner("owner").register().unwrap();
+    let mut block = owner.allocate(8 * PAGE).unwrap();
+    let pages: Vec<_> = (1..8).rev().map(|at| block.split_off(at * PAGE).unwrap()).collect();
+    drop((pages, block));
+    let all = owner.allocate(64 * PAGE).unwrap();
+    assert_eq!(all.size(), 64 * PAGE);
+    drop(all);
+    assert_empty(&manager);
+}
+
+#[test]
+fn threads_that_cut_and_grow_neighbours_never_share_a_page() {
+    const THREADS: usize = 4;
+    let manager = region(200, 2, ZeroPolicy::OnRelease);
+    let start = Arc::new(Barrier::new(THREADS));
+    let threads = (0_u64..).take(THREADS).map(|thread| {
+        let (manager, start) = (manager.clone(), Arc::clone(&start));
+        thread::spawn(move || {
+            let owner = manager.owner("owner").register().unwrap();
+            let (mut random, mut held) = (Random::new(thread), Vec::<Stamped>::new());
+            start.wait();
+            for step in 0..400 {
+                let stamp = thread << 32 | step;
+                match random.below(4) {
+                    0 => {
+                        let block = owner.try_allocate((1 + random.below(9)) * PAGE);
+                        held.extend(block.map(|block| Stamped::new(block, stamp)));
+                    }
+                    1 if !held.is_empty() => {
+                        let mut last = held.swap_remove(random.below(held.len()));
+                        last.check();
+                        let size = last.segment.size();
+                        if let Ok(grown) = last.segment.try_grow((1 + random.below(9)) * PAGE) {
+                            assert!(last.segment[size..].iter().all(|byte| *byte == 0));
+                            assert_eq!(last.segment.size(), size + grown);
+                        }
+                        held.push(Stamped::new(last.segment, stamp));
+                    }
+                    2 if !held.is_empty() => {
+                        let mut last = held.swap_remove(random.below(held.len()));
+                        last.check();
+                        let tail = last.segment.split_off(random.below(5) * PAGE);
+                        held.extend(tail.map(|tail| Stamped::new(tail, stamp + (1 << 16))));
+                        held.push(Stamped::new(last.segment, stamp));
+                    }
+                    _ if !held.is_empty() => {
+                        let mut last = held.swap_remove(random.below(held.len()));
+                        last.check();
+                        let to = 1 + random.below(4);
+                        let before = last.segment.size();
+                        let given = last.segment.shrink_to(to * PAGE).unwrap();
+                        assert_eq!(last.segment.size() + given, before);
+                    }
+                    _ => {}
+                }
+            }
+            held.iter().for_each(Stamped::check);
+        })
+    });
+    let threads: Vec<_> = threads.collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    assert_empty(&manager);
+}
+
+#[test]
+fn what_a_segment_grows_by_counts_as_touched_and_is_given_back_by_a_trim() {
+    for factor in [1, 4] {
+        let manager = region(64, factor, ZeroPolicy::Never);
+        let owner = manager.owner("owner").register().unwrap();
+        let mut segment = owner.allocate(PAGE).unwrap();
+        for pages in [3, 60] {
+            segment.grow(pages * PAGE).unwrap();
+            assert_eq!(manager.stats().touched_bytes, segment.size());
+        }
+        segment.shrink_to(PAGE).unwrap();
+        assert_eq!(manager.stats().idle_bytes, 63 * PAGE);
+        assert_eq!(manager.trim(), 63 * PAGE);
+    }
 }

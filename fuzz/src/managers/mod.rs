@@ -3,6 +3,7 @@
 
 mod model;
 mod ops;
+mod resizing;
 
 use offheap::{MemoryManager, MemorySegment, Owner, Reservation, Worker};
 
@@ -111,9 +112,16 @@ impl Run {
                 if let Some(index) = pick(self.reservations.len(), which) {
                     self.calls += 1;
                     let (owner, reservation) = self.reservations.swap_remove(index);
-                    self.model.unreserve(owner, reservation.size());
+                    self.forget_reservation(owner, &reservation);
                 }
             }
+            Op::Split { which, pages } => self.split(which, usize::from(pages)),
+            Op::ShrinkSegment { which, bytes } => self.shrink_segment(which, bytes as usize),
+            Op::GrowSegment { which, bytes } => self.grow_segment(which, bytes as usize),
+            Op::Overdraw { which, bytes } => self.overdraw(which, bytes as usize),
+            Op::Resize { which, bytes } => self.resize(which, bytes as usize),
+            Op::SplitReservation { which, bytes } => self.split_off(which, bytes as usize),
+            Op::Merge { which } => self.merge(which),
             Op::Release { which } => {
                 if let Some(index) = pick(self.segments.len(), which) {
                     self.calls += 1;
@@ -256,9 +264,13 @@ impl Run {
         if let Some(index) = pick(self.reservations.len(), which) {
             self.calls += 1;
             let (owner, reservation) = &mut self.reservations[index];
-            let released = bytes.min(reservation.size());
+            let (size, overdrawn) = (reservation.size(), reservation.overdrawn_bytes());
+            let released = bytes.min(size);
             assert_eq!(reservation.shrink(bytes), released);
-            self.model.release_bytes(*owner, released);
+            let paid = released.min(overdrawn);
+            assert_eq!(reservation.overdrawn_bytes(), overdrawn - paid);
+            self.model.pay(*owner, paid);
+            self.model.release_bytes(*owner, released - paid);
         }
     }
 
@@ -311,8 +323,8 @@ impl Run {
         for held in segments {
             self.check_and_forget(&held);
         }
-        for (owner, reservation) in self.reservations.drain(..) {
-            self.model.unreserve(owner, reservation.size());
+        for (owner, reservation) in std::mem::take(&mut self.reservations) {
+            self.forget_reservation(owner, &reservation);
         }
         self.check_stats();
         assert!(self.manager.verify_empty().is_ok());

@@ -1,5 +1,7 @@
 //! The plain model: a list of pages and a sum per owner.
 
+use std::ops::Range;
+
 use offheap::{
     MemoryManager, MemorySegment, Strategy,
     config::{MemoryMode, ZeroPolicy},
@@ -32,6 +34,8 @@ enum Page {
 #[derive(Clone)]
 struct OwnerModel {
     used: usize,
+    /// What it holds beyond the limits.
+    overdrawn: usize,
     minimum: usize,
     limit: usize,
     /// The handle and the reservations, which have one each. Without any, the owner lives on, and
@@ -71,7 +75,7 @@ impl Model {
         if minimum > limit || minimum > self.free() {
             return None;
         }
-        let owner = OwnerModel { used: 0, minimum, limit, handles: 1 };
+        let owner = OwnerModel { used: 0, overdrawn: 0, minimum, limit, handles: 1 };
         // The number of one that is gone is free, so that a long sequence has few.
         let is_gone = |owner: &OwnerModel| owner.handles == 0 && owner.used == 0;
         if let Some(number) = self.owners.iter().position(is_gone) {
@@ -85,6 +89,10 @@ impl Model {
     /// Whether a page never shows its last holder's bytes.
     pub(crate) fn is_zeroed(&self) -> bool {
         self.zero_policy != ZeroPolicy::Never
+    }
+
+    pub(crate) fn has_handle(&self, owner: usize) -> bool {
+        self.owners[owner].handles > 0
     }
 
     pub(crate) fn drop_handle(&mut self, owner: usize) {
@@ -106,8 +114,9 @@ impl Model {
 
     /// The bytes that `owner` can have.
     pub(crate) fn free_bytes(&self, owner: usize) -> usize {
-        let OwnerModel { used, minimum, limit, .. } = self.owners[owner];
-        (self.free() + minimum.saturating_sub(used)).min(limit.saturating_sub(used))
+        let OwnerModel { used, overdrawn, minimum, limit, .. } = self.owners[owner];
+        let left = limit.min(self.capacity).saturating_sub(used + overdrawn);
+        (self.free() + minimum.saturating_sub(used)).min(left)
     }
 
     pub(crate) fn fits(&self, owner: usize, bytes: usize) -> bool {
@@ -146,7 +155,57 @@ impl Model {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.owners.iter().all(|owner| owner.used == 0)
+        self.owners.iter().all(|owner| owner.used == 0 && owner.overdrawn == 0)
+    }
+
+    /// A reservation holds `bytes` more that are not free.
+    pub(crate) fn overdraw(&mut self, owner: usize, bytes: usize) {
+        self.owners[owner].overdrawn += bytes;
+    }
+
+    /// A reservation holds so many fewer of those.
+    pub(crate) fn pay(&mut self, owner: usize, bytes: usize) {
+        self.owners[owner].overdrawn -= bytes;
+    }
+
+    /// A reservation holds `bytes` more.
+    pub(crate) fn charge(&mut self, owner: usize, bytes: usize) {
+        self.owners[owner].used += bytes;
+    }
+
+    /// There is one more reservation, of bytes that another one had, or of none.
+    pub(crate) fn add_reservation(&mut self, owner: usize) {
+        self.owners[owner].handles += 1;
+    }
+
+    /// How many pages behind a segment nobody holds, at most `pages_max`.
+    pub(crate) fn unheld_behind(&self, segment: &MemorySegment, pages_max: usize) -> usize {
+        let end = (segment.as_ptr() as usize - self.base + segment.size()) / self.page_bytes;
+        let behind = self.pages[end..].iter().take(pages_max);
+        behind.take_while(|page| **page == Page::Free).count()
+    }
+
+    /// A segment became longer, or shorter, or two: it had `old_bytes`.
+    pub(crate) fn resized(&mut self, owner: usize, segment: &MemorySegment, old_bytes: usize) {
+        let address = segment.as_ptr() as usize;
+        let [old, new] = [old_bytes, segment.size()].map(|bytes| address + bytes);
+        if new > old {
+            self.mark_range(old..new, Page::Free, Page::Taken);
+            self.owners[owner].used += new - old;
+        } else if new < old {
+            self.mark_range(new..old, Page::Taken, Page::Free);
+            self.release_bytes(owner, old - new);
+        }
+    }
+
+    /// What a segment that was cut off another one is to be filled with.
+    pub(crate) fn next_pattern(&mut self) -> u8 {
+        self.patterns = self.patterns % u8::MAX + 1; // never 0
+        self.patterns
+    }
+
+    pub(crate) fn is_in_heap(&self) -> bool {
+        self.base == 0
     }
 
     pub(crate) fn release_bytes(&mut self, owner: usize, bytes: usize) {
@@ -158,8 +217,7 @@ impl Model {
     pub(crate) fn hold(&mut self, owner: usize, segment: &MemorySegment) -> u8 {
         self.owners[owner].used += segment.size();
         self.mark(segment, Page::Free, Page::Taken);
-        self.patterns = self.patterns % u8::MAX + 1; // never 0
-        self.patterns
+        self.next_pattern()
     }
 
     pub(crate) fn forget(&mut self, owner: usize, segment: &MemorySegment) {
@@ -196,10 +254,17 @@ impl Model {
         if self.base == 0 {
             return;
         }
-        let offset = segment.as_ptr() as usize - self.base;
-        assert_eq!(offset % self.page_bytes, 0, "an unaligned page");
-        let first = offset / self.page_bytes;
-        for page in &mut self.pages[first..first + segment.size() / self.page_bytes] {
+        let address = segment.as_ptr() as usize;
+        self.mark_range(address..address + segment.size(), from, to);
+    }
+
+    fn mark_range(&mut self, addresses: Range<usize>, from: Page, to: Page) {
+        let page_of = |address: usize| {
+            assert_eq!((address - self.base) % self.page_bytes, 0, "an unaligned page");
+            (address - self.base) / self.page_bytes
+        };
+        let (first, end) = (page_of(addresses.start), page_of(addresses.end));
+        for page in &mut self.pages[first..end] {
             assert!(*page == from, "a page with two holders, or with none");
             *page = to;
         }
@@ -208,7 +273,8 @@ impl Model {
     /// What is neither held nor promised.
     fn free(&self) -> usize {
         let taken = self.owners.iter().map(|owner| owner.used.max(owner.minimum));
-        self.capacity - taken.sum::<usize>()
+        let overdrawn = self.owners.iter().map(|owner| owner.overdrawn);
+        (self.capacity - taken.sum::<usize>()).saturating_sub(overdrawn.sum())
     }
 
     /// A dropped owner that holds nothing is gone, and its minimum with it.

@@ -114,6 +114,36 @@ pub enum Op {
     TurnOver {
         owner: u8,
     },
+    Split {
+        which: u8,
+        pages: u8,
+    },
+    ShrinkSegment {
+        which: u8,
+        bytes: u32,
+    },
+    GrowSegment {
+        which: u8,
+        bytes: u32,
+    },
+    /// Grows a reservation, whether as much is free or not.
+    Overdraw {
+        which: u8,
+        bytes: u32,
+    },
+    /// Resizes a reservation.
+    Resize {
+        which: u8,
+        bytes: u32,
+    },
+    SplitReservation {
+        which: u8,
+        bytes: u32,
+    },
+    /// Merges a reservation with the next one.
+    Merge {
+        which: u8,
+    },
 }
 
 impl Config {
@@ -192,6 +222,15 @@ impl Op {
             Self::Scattered { owner, bytes } => Self::Scattered { owner, bytes: tame(bytes) },
             Self::Reserve { owner, bytes } => Self::Reserve { owner, bytes: tame(bytes) },
             Self::Shrink { which, bytes } => Self::Shrink { which, bytes: tame(bytes) },
+            Self::ShrinkSegment { which, bytes } => {
+                Self::ShrinkSegment { which, bytes: tame(bytes) }
+            }
+            Self::GrowSegment { which, bytes } => Self::GrowSegment { which, bytes: tame(bytes) },
+            Self::Overdraw { which, bytes } => Self::Overdraw { which, bytes: tame(bytes) >> 4 },
+            Self::Resize { which, bytes } => Self::Resize { which, bytes: tame(bytes) },
+            Self::SplitReservation { which, bytes } => {
+                Self::SplitReservation { which, bytes: tame(bytes) }
+            }
             Self::ReleaseMany { count } => Self::ReleaseMany { count: count >> (count % 8) },
             // The low bits of a place in a sequence choose nothing else.
             #[expect(clippy::cast_possible_truncation, reason = "any segment will do")]

@@ -1,6 +1,7 @@
 //! The plain model: a tree of sums, and a line that is served in a loop.
 
 /// What should become of requests.
+#[derive(Clone)]
 pub(super) struct Model {
     capacity: usize,
     owners: Vec<Node>,
@@ -8,25 +9,26 @@ pub(super) struct Model {
     line: Vec<Place>,
 }
 
+#[derive(Clone)]
 struct Node {
     parent: Option<usize>,
     /// What is held here and taken by those below.
     used: usize,
     minimum: usize,
-    /// Whether the minimum may change.
-    is_adjustable: bool,
-    /// `usize::MAX` for none.
     limit: usize,
     /// Handles: its own, those of reservations and of waiting requests, and one for each child that
     /// has any.
     handles: usize,
 }
 
+#[derive(Clone)]
 struct Place {
     id: usize,
     owner: usize,
     bytes: usize,
     is_granted: bool,
+    /// What refused it last; `None` if it was not attempted yet.
+    at: Option<Level>,
 }
 
 /// What becomes of a request at once.
@@ -69,25 +71,32 @@ impl Model {
         }
     }
 
-    /// Registers an owner under its number; whether it must succeed.
+    /// Registers an owner under its number, as it `was_registered` or not; whether that may be.
     pub(super) fn register(
         &mut self,
         number: usize,
         parent: Level,
-        (minimum, may_change): (usize, bool),
-        limit: usize,
+        (minimum, limit): (usize, usize),
+        was_registered: bool,
     ) -> bool {
+        // One of all there is never refuses before the budget does.
+        let own_limit = if limit >= self.capacity { usize::MAX } else { limit };
         if minimum > limit || minimum > self.limit_of(parent) {
+            return !was_registered;
+        }
+        let is_had = |answer: &ReclaimGuard| *answer == ReclaimGuard::Had;
+        if !self.answers(parent, minimum).iter().any(|answer| is_had(answer) == was_registered) {
             return false;
         }
-        if self.take_from(parent, minimum, &self.refusing()) != ReclaimGuard::Had {
-            return false;
+        if !was_registered {
+            return true;
         }
+        let answer = self.take_from(parent, minimum, &[]);
+        assert_eq!(answer, ReclaimGuard::Had);
         if let Some(parent) = parent {
             self.owners[parent].handles += 1;
         }
-        let is_adjustable = minimum > 0 || may_change;
-        let node = Node { parent, used: 0, minimum, is_adjustable, limit, handles: 1 };
+        let node = Node { parent, used: 0, minimum, limit: own_limit, handles: 1 };
         match self.owners.get_mut(number) {
             Some(gone) => *gone = node,
             None => self.owners.push(node),
@@ -101,12 +110,13 @@ impl Model {
 
     pub(super) fn drop_handle(&mut self, owner: usize) {
         self.owners[owner].handles -= 1;
+        let chain = self.chain(owner);
         let free = self.free();
         let used: usize = self.owners.iter().map(|owner| owner.used).sum();
         self.end(owner);
         // An owner that gives nothing back serves no request.
         if free != self.free() || used != self.owners.iter().map(|owner| owner.used).sum() {
-            self.serve();
+            self.serve_at(&chain);
         }
     }
 
@@ -132,82 +142,37 @@ impl Model {
         self.owners[owner].handles == 0 || self.owners[owner].handles == ENDED
     }
 
-    /// A request that does not wait.
-    pub(super) fn take(&mut self, owner: usize, bytes: usize) -> ReclaimGuard {
-        self.take_from(Some(owner), bytes, &self.refusing())
+    /// What may become of a request that does not wait.
+    pub(super) fn answers_to(&self, owner: usize, bytes: usize) -> [ReclaimGuard; 2] {
+        self.answers(Some(owner), bytes)
+    }
+
+    /// Such a request was had.
+    pub(super) fn take(&mut self, owner: usize, bytes: usize) {
+        let answer = self.take_from(Some(owner), bytes, &[]);
+        assert_eq!(answer, ReclaimGuard::Had);
+    }
+
+    /// The answers after those that wait where they were refused last, and after those that would
+    /// be refused now: the manager may have looked at some of them again, or not yet.
+    fn answers(&self, from: Level, bytes: usize) -> [ReclaimGuard; 2] {
+        let waiting = || self.line.iter().filter(|place| !place.is_granted);
+        let known: Vec<Level> = waiting().filter_map(|place| place.at).collect();
+        let mut refusing = Vec::new();
+        for place in waiting() {
+            refusing.extend(self.refuses(Some(place.owner), place.bytes, &refusing));
+        }
+        [known, refusing].map(|levels| self.clone().take_from(from, bytes, &levels))
     }
 
     pub(super) fn never_fits(&self, owner: usize, bytes: usize) -> bool {
         bytes > self.limit_of(Some(owner))
     }
 
-    pub(super) fn capacity(&self) -> usize {
-        self.capacity
-    }
-
-    /// The most that an owner may hold, by its own limit and those above.
-    pub(super) fn limit_of(&self, owner: Level) -> usize {
-        owner.map_or(self.capacity, |owner| {
-            self.owners[owner].limit.min(self.limit_of(self.owners[owner].parent))
-        })
-    }
-
-    pub(super) fn minimum_of(&self, owner: usize) -> usize {
-        self.owners[owner].minimum
-    }
-
-    /// Changes a limit; whether that must succeed.
-    pub(super) fn set_limit(&mut self, owner: usize, limit: usize) -> bool {
-        if limit < self.owners[owner].minimum {
-            return false;
-        }
-        self.owners[owner].limit = limit;
-        self.serve();
-        true
-    }
-
-    /// Changes a minimum; whether that must succeed.
-    pub(super) fn set_minimum(&mut self, owner: usize, minimum: usize) -> bool {
-        let Node { parent, used, limit, is_adjustable, .. } = self.owners[owner];
-        if minimum > limit || minimum > 0 && !is_adjustable {
-            return false;
-        }
-        let (before, after) = (self.charge(owner), used.max(minimum));
-        if after > before {
-            let taken = self.take_from(parent, after - before, &self.refusing());
-            if taken != ReclaimGuard::Had {
-                return false;
-            }
-            self.owners[owner].minimum = minimum;
-            return true;
-        }
-        self.owners[owner].minimum = minimum;
-        self.give_back_to(parent, before - after);
-        self.serve();
-        true
-    }
-
-    /// Changes the capacity, up to `most`; whether that must succeed.
-    pub(super) fn resize(&mut self, capacity: usize, most: usize, page_bytes: usize) -> bool {
-        if capacity >= self.capacity {
-            let fits = capacity <= most;
-            self.capacity = if fits { capacity } else { self.capacity };
-            self.serve();
-            return fits;
-        }
-        let less = self.capacity - capacity;
-        let tops = (0..self.owners.len()).filter(|owner| self.owners[*owner].parent.is_none());
-        let promised: usize = tops.map(|owner| self.owners[owner].minimum).sum();
-        let fits = capacity >= promised.max(page_bytes)
-            && self.refuses(None, less, &self.refusing()).is_none();
-        self.capacity -= if fits { less } else { 0 };
-        fits
-    }
-
     pub(super) fn wait(&mut self, id: usize, owner: usize, bytes: usize) {
         self.add_handle(owner);
-        self.line.push(Place { id, owner, bytes, is_granted: false });
-        self.serve();
+        self.line.push(Place { id, owner, bytes, is_granted: false, at: None });
+        self.serve_at(&self.chain(owner));
     }
 
     /// The owner of a request that waited and was granted.
@@ -227,13 +192,19 @@ impl Model {
         if place.is_granted {
             self.give_back_to(Some(place.owner), place.bytes);
         }
-        self.serve();
+        self.serve_at(&self.chain(place.owner));
         self.drop_handle(place.owner);
     }
 
     pub(super) fn give_back(&mut self, owner: usize, bytes: usize) {
         self.give_back_to(Some(owner), bytes);
-        self.serve();
+        self.serve_at(&self.chain(owner));
+    }
+
+    /// The levels of an owner, up to the budget's.
+    fn chain(&self, owner: usize) -> Vec<Level> {
+        let above = |level: &Level| level.map(|owner| self.owners[owner].parent);
+        std::iter::successors(Some(Some(owner)), above).collect()
     }
 
     /// What is neither held nor promised.
@@ -261,35 +232,44 @@ impl Model {
         (guaranteed + above).min(node.limit.saturating_sub(node.used))
     }
 
-    /// The levels that refuse somebody in line: all of them in a round of their own.
-    fn refusing(&self) -> Vec<Level> {
-        let mut refusing = Vec::new();
-        for place in self.line.iter().filter(|place| !place.is_granted) {
-            if let Some(level) = self.refuses(Some(place.owner), place.bytes, &refusing)
-                && !refusing.contains(&level)
-            {
-                refusing.push(level);
-            }
+    /// Serves all levels, if that serves anybody; whether it does.
+    ///
+    /// An owner that gives back serves its own levels. One that takes what it was promised does
+    /// not, although a request may then be refused by another level, and no longer hold up those
+    /// behind it. They are served the next time that their level is.
+    pub(super) fn serve(&mut self) -> bool {
+        let levels = (0..self.owners.len()).map(Some).chain([None]);
+        let levels: Vec<Level> = levels.collect();
+        let mut served = self.clone();
+        let has_served = served.serve_at(&levels);
+        if has_served {
+            *self = served;
         }
-        refusing
+        has_served
     }
 
-    /// Serves the line in the order of coming, until nobody can be served any more. Whether
-    /// somebody was.
-    ///
-    /// An owner that gives back serves the line. One that takes what it was promised does not,
-    /// although a request may then be refused by another level, and no longer hold up those behind
-    /// it. They are served the next time that any is.
-    pub(super) fn serve(&mut self) -> bool {
+    /// Attempts, in the order of coming, those that are new and those that wait at one of `levels`
+    /// and are not sure to wait there; whether somebody was served.
+    fn serve_at(&mut self, levels: &[Level]) -> bool {
         let mut has_served = false;
         let mut refusing: Vec<Level> = Vec::new();
         for index in 0..self.line.len() {
-            let Place { owner, bytes, is_granted, .. } = self.line[index];
+            let Place { owner, bytes, is_granted, at, .. } = self.line[index];
             if is_granted {
                 continue;
             }
+            if let Some(level) = at
+                && !(levels.contains(&level)
+                    && (!refusing.contains(&level) || self.is_promised(owner, bytes, level)))
+            {
+                refusing.push(level);
+                continue;
+            }
             match self.refuses(Some(owner), bytes, &refusing) {
-                Some(level) => refusing.push(level),
+                Some(level) => {
+                    self.line[index].at = Some(level);
+                    refusing.push(level);
+                }
                 None => {
                     let answer = self.take_from(Some(owner), bytes, &refusing);
                     assert_eq!(answer, ReclaimGuard::Had);
@@ -299,6 +279,17 @@ impl Model {
             }
         }
         has_served
+    }
+
+    /// Whether what is left of promises up to a level is enough.
+    fn is_promised(&self, owner: usize, bytes: usize, up_to: Level) -> bool {
+        let (mut level, mut left) = (Some(owner), 0);
+        while let Some(owner) = level {
+            let Node { used, minimum, parent, .. } = self.owners[owner];
+            left += minimum.saturating_sub(used);
+            level = if level == up_to { None } else { parent };
+        }
+        left >= bytes
     }
 
     /// The level that refuses a request after those who are refused at `refusing`.
@@ -324,6 +315,13 @@ impl Model {
             Some(index) => self.owners[index].limit.saturating_sub(self.owners[index].used),
         };
         (is_others, is_others || share > free)
+    }
+
+    /// The most that an owner may hold, by its own limit and those above.
+    fn limit_of(&self, owner: Level) -> usize {
+        owner.map_or(self.capacity, |owner| {
+            self.owners[owner].limit.min(self.limit_of(self.owners[owner].parent))
+        })
     }
 
     fn take_from(&mut self, from: Level, bytes: usize, refusing: &[Level]) -> ReclaimGuard {

@@ -75,6 +75,103 @@ refusal_error! {
     ReservationError, "reserve"
 }
 
+/// A segment that cannot be made longer, shorter or two. It is as it was before.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum SegmentError {
+    /// It was to have no bytes.
+    NoBytes {
+        /// The size of the segment in bytes.
+        size_bytes: usize,
+    },
+    /// It was to be cut where no page of it begins but the first.
+    NotAtPage {
+        /// Where it was to be cut, in bytes from its start.
+        at_bytes: usize,
+        /// The size of a page in bytes.
+        page_bytes: usize,
+        /// The size of the segment in bytes.
+        size_bytes: usize,
+    },
+    /// It is memory of the process heap, as all memory is in
+    /// [`MemoryMode::Heap`](crate::config::MemoryMode::Heap). The process allocator changes no
+    /// block where it is.
+    ProcessHeap {
+        /// The size of the segment in bytes.
+        size_bytes: usize,
+    },
+    /// Not all pages right behind it are free. Pages that are kept at hand are not, either.
+    NotFree {
+        /// The bytes that it was to grow by, in whole pages.
+        wanted_bytes: usize,
+        /// The bytes right behind it that are free.
+        free_bytes: usize,
+    },
+    /// Spare address space lies behind it, and the system did not take the pages that were to be
+    /// exchanged for it.
+    NotExchanged {
+        /// The bytes that it was to grow by, in whole pages.
+        wanted_bytes: usize,
+    },
+    /// The last handle on its owner is gone. The owner gets nothing more.
+    OwnerEnded {
+        /// The size of the segment in bytes.
+        size_bytes: usize,
+    },
+    /// The budget or a limit does not allow it, or the manager has been shut down.
+    Refused(AllocationError),
+}
+
+impl Display for SegmentError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoBytes { size_bytes } => {
+                write!(f, "cannot shrink a segment of {size_bytes} bytes to none: ")?;
+                f.write_str("it has at least one byte")
+            }
+            Self::NotAtPage { at_bytes, page_bytes, size_bytes } => {
+                write!(f, "cannot cut a segment of {size_bytes} bytes at byte {at_bytes}: ")?;
+                write!(f, "a cut is at a multiple of {page_bytes}, with bytes on both sides")
+            }
+            Self::ProcessHeap { size_bytes } => {
+                write!(f, "cannot resize a segment of {size_bytes} bytes in place: ")?;
+                f.write_str("it is memory of the process heap")
+            }
+            Self::NotFree { wanted_bytes, free_bytes } => {
+                write!(f, "cannot grow by {wanted_bytes} bytes in place: ")?;
+                write!(f, "only {free_bytes} bytes behind the segment are free")
+            }
+            Self::NotExchanged { wanted_bytes } => {
+                write!(
+                    f,
+                    "cannot grow by {wanted_bytes} bytes in place: the system did not take "
+                )?;
+                f.write_str("pages back for the spare ones behind the segment")
+            }
+            Self::OwnerEnded { size_bytes } => {
+                write!(f, "cannot grow a segment of {size_bytes} bytes in place: ")?;
+                f.write_str("the last handle on its owner is gone")
+            }
+            Self::Refused(error) => write!(f, "cannot grow in place: {error}"),
+        }
+    }
+}
+
+impl Error for SegmentError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Refused(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<AllocationError> for SegmentError {
+    fn from(error: AllocationError) -> Self {
+        Self::Refused(error)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::refusal::{Holder, ReclaimStatus};
@@ -85,6 +182,7 @@ mod tests {
         Holder {
             path,
             used_bytes,
+            overdrawn_bytes: 0,
             minimum_bytes,
             limit_bytes: 1000,
             reclaimable_bytes: 7,
@@ -101,7 +199,9 @@ mod tests {
             owner_used_bytes: 100,
             owner_total_bytes: 100,
             owner_limit_bytes: 1000,
+            owner_overdrawn_bytes: 0,
             capacity_bytes: 1000,
+            overdrawn_bytes: 0,
             reason: Reason::Budget,
             parent: None,
             holders: vec![
@@ -118,6 +218,18 @@ mod tests {
              `join`: 500 bytes (minimum 0, limit 1000, reclaimable 7), \
              `sorter`: 300 bytes (minimum 200, limit 1000, reclaimable 7), \
              `scan`: 100 bytes (minimum 0, limit 1000, reclaimable 7), and 1 more"
+        );
+        let overdrawn = Refusal {
+            available_bytes: 0,
+            overdrawn_bytes: 70,
+            holders: vec![Holder { overdrawn_bytes: 70, ..holder("join", 1000, 0) }],
+            ..refusal.clone()
+        };
+        assert_eq!(
+            ReservationError::new(overdrawn).to_string(),
+            "cannot reserve 600 bytes for owner `sorter`: nothing of 1000 bytes is free, and 70 \
+             bytes are overdrawn; held by \
+             `join`: 1000 bytes (minimum 0, limit 1000, overdrawn 70, reclaimable 7)"
         );
         let limited = Refusal { reason: Reason::OwnerLimit, ..refusal };
         assert_eq!(
@@ -137,7 +249,9 @@ mod tests {
                 owner_used_bytes: 100,
                 owner_total_bytes: 100,
                 owner_limit_bytes: 1000,
+                owner_overdrawn_bytes: 0,
                 capacity_bytes: 1000,
+                overdrawn_bytes: 0,
                 reason,
                 parent: None,
                 holders: Vec::new(),

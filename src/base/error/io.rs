@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
-use super::allocation::{AllocationError, ReservationError};
+use super::allocation::{AllocationError, ReservationError, SegmentError};
 use super::config::ConfigError;
 use super::leak::LeakError;
 use super::lease::LeaseError;
@@ -27,6 +27,16 @@ fn kind_of_reason(reason: Reason) -> ErrorKind {
         Reason::TimedOut => ErrorKind::TimedOut,
         Reason::NoBytes => ErrorKind::InvalidInput,
         Reason::ShutDown => ErrorKind::Other,
+    }
+}
+
+fn kind_of_segment(error: &SegmentError) -> ErrorKind {
+    match error {
+        SegmentError::NoBytes { .. } | SegmentError::NotAtPage { .. } => ErrorKind::InvalidInput,
+        SegmentError::ProcessHeap { .. } => ErrorKind::Unsupported,
+        SegmentError::NotFree { .. } | SegmentError::NotExchanged { .. } => ErrorKind::OutOfMemory,
+        SegmentError::OwnerEnded { .. } => ErrorKind::Other,
+        SegmentError::Refused(error) => kind_of_reason(error.reason()),
     }
 }
 
@@ -75,6 +85,10 @@ into_io! {
     ReservationError => |error| kind_of_reason(error.reason()),
         "`TimedOut` for a wait that was too long, `Other` after a shutdown, and `OutOfMemory` for \
          every other reason.";
+    SegmentError => kind_of_segment,
+        "`Unsupported` for memory of the process heap, `InvalidInput` for a size or a cut that \
+         can never be, `OutOfMemory` for what is not free, `Other` for an owner that is gone, and \
+         the kind of the refusal.";
     OwnerError => kind_of_owner,
         "`OutOfMemory` for a minimum that is not there, `Other` after a shutdown, and \
          `InvalidInput` for what can never be registered.";

@@ -66,6 +66,13 @@ impl LeakError {
         self.holders.iter().map(|holder| holder.used_bytes).sum()
     }
 
+    /// The bytes that are held beyond the limits, of all holders together.
+    #[must_use]
+    pub fn overdrawn_bytes(&self) -> usize {
+        let overdrawn = self.holders.iter().map(|holder| holder.overdrawn_bytes);
+        overdrawn.fold(0, usize::saturating_add)
+    }
+
     /// The sites of the owners with this path, as text.
     #[cfg(feature = "tracing")]
     pub(crate) fn sites_of(&self, path: &str) -> String {
@@ -76,7 +83,12 @@ impl LeakError {
 
 impl Display for LeakError {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes have not been released", self.used_bytes())?;
+        write!(f, "{} bytes ", self.used_bytes())?;
+        match self.overdrawn_bytes() {
+            0 => {}
+            overdrawn => write!(f, "and {overdrawn} overdrawn bytes ")?,
+        }
+        f.write_str("have not been released")?;
         write_holders(f, &self.holders, 0)?;
         for (index, site) in self.sites.iter().take(SITES_NAMED_MAX).enumerate() {
             let lead = if index == 0 { ";" } else { "," };

@@ -13,7 +13,7 @@ mod range;
 mod refusal;
 mod word;
 
-pub use allocation::{AllocationError, ReservationError};
+pub use allocation::{AllocationError, ReservationError, SegmentError};
 pub use config::{ConfigError, HugeTlbLimit, ResizeError};
 pub use leak::{AllocationKind, AllocationSite, LeakError};
 pub use lease::LeaseError;

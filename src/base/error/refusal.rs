@@ -15,6 +15,9 @@ pub struct Holder {
     pub path: Arc<str>,
     /// The bytes that it holds itself, without those of the owners below it.
     pub used_bytes: usize,
+    /// The bytes that it holds itself beyond the limits:
+    /// [overdrafts](crate::Reservation#overdrafts) of its reservations.
+    pub overdrawn_bytes: usize,
     /// The bytes that it is guaranteed.
     pub minimum_bytes: usize,
     /// The most bytes it may hold.
@@ -67,6 +70,9 @@ pub(super) fn write_holders(
         let lead = if index == 0 { "; held by" } else { "," };
         write!(f, "{lead} `{}`: {} bytes", holder.path, holder.used_bytes)?;
         write!(f, " (minimum {}, limit {}", holder.minimum_bytes, holder.limit_bytes)?;
+        if holder.overdrawn_bytes > 0 {
+            write!(f, ", overdrawn {}", holder.overdrawn_bytes)?;
+        }
         f.write_str(", ")?;
         holder.reclaim.write(f, holder.reclaimable_bytes)?;
         f.write_str(")")?;
@@ -94,6 +100,23 @@ pub enum Reason {
     /// It waited in line until its timeout was over.
     TimedOut,
     /// All owners that hold memory wait for more, and this request came last.
+    ///
+    /// It is a deadlock if all of this holds for the `deadlock_timeout` of the manager, without a
+    /// change:
+    ///
+    /// - Of what a request waits for, every owner that holds more than its minimum waits in line
+    ///   itself. If none holds more than its minimum, all that hold anything or have a minimum
+    ///   count.
+    /// - Each waits with all it has: as many of its requests are in line as it has handles. Clones
+    ///   of [`Owner`](crate::Owner) and workers are handles. What only holds memory is none:
+    ///   segments, reservations, holdings, scratches and page writers, nor is a future that waits.
+    /// - The same is true of what these owners wait for.
+    /// - None has anything to give back: it was asked, or cannot be. One that looks for itself does
+    ///   not look while all its handles wait. A call that is under way is waited for until it is
+    ///   late.
+    ///
+    /// An owner with another handle may have a thread at work, so nobody is refused on account of
+    /// it. Threads that share a handle by reference count as one: give each its own.
     Deadlock,
     /// The scratch would pass its own limit.
     ScratchLimit {
@@ -204,12 +227,16 @@ pub struct Refusal {
     pub owner_total_bytes: usize,
     /// The owner's limit in bytes.
     pub owner_limit_bytes: usize,
+    /// The bytes that the owner, and those below it, held beyond the limits.
+    pub owner_overdrawn_bytes: usize,
     /// The manager's capacity in bytes.
     pub capacity_bytes: usize,
+    /// The bytes that all owners held beyond the limits. They are not free, either.
+    pub overdrawn_bytes: usize,
     /// What stood against it.
     pub reason: Reason,
     /// For [`Reason::ParentLimit`], the owner whose limit stood against it. Its `used_bytes`
-    /// include those of all owners below it.
+    /// and `overdrawn_bytes` include those of all owners below it.
     pub parent: Option<Holder>,
     /// Of the owners that hold memory, the largest ones: three at most, the largest first. If there
     /// is a `parent`, only those below it.
@@ -236,11 +263,13 @@ impl Refusal {
             (Reason::Budget, _) => self.available_bytes = self.available_bytes.min(too_little),
             (Reason::OwnerLimit, _) => {
                 self.available_bytes = self.available_bytes.min(too_little);
-                self.owner_total_bytes = self.owner_limit_bytes.saturating_sub(free.unwrap_or(0));
+                let (limit, overdrawn) = (self.owner_limit_bytes, self.owner_overdrawn_bytes);
+                self.owner_total_bytes = held(limit, overdrawn, free, self.owner_total_bytes);
             }
             (Reason::ParentLimit, Some(parent)) => {
                 self.available_bytes = self.available_bytes.min(too_little);
-                parent.used_bytes = parent.limit_bytes.saturating_sub(free.unwrap_or(0));
+                let (limit, overdrawn) = (parent.limit_bytes, parent.overdrawn_bytes);
+                parent.used_bytes = held(limit, overdrawn, free, parent.used_bytes);
             }
             (Reason::Fragmented { largest_free_block_bytes }, _) => {
                 // It had all that it asked for, but not in one piece.
@@ -259,6 +288,26 @@ impl Refusal {
         self.reason.is_for_want_of_memory() && self.limit_passed_alone().is_none()
     }
 
+    /// What is overdrawn at the level that stood against it, if anything is.
+    fn write_overdrawn(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let overdrawn = match (self.reason, &self.parent) {
+            _ if self.limit_passed_alone().is_some() => 0,
+            (Reason::OwnerLimit, _) => self.owner_overdrawn_bytes,
+            (Reason::ParentLimit, Some(parent)) => parent.overdrawn_bytes,
+            (reason, _) => self.overdrawn_if(reason),
+        };
+        if overdrawn > 0 { write!(f, ", and {overdrawn} bytes are overdrawn") } else { Ok(()) }
+    }
+
+    fn overdrawn_if(&self, reason: Reason) -> usize {
+        match reason {
+            Reason::Budget | Reason::OthersWait | Reason::TimedOut | Reason::Deadlock => {
+                self.overdrawn_bytes
+            }
+            _ => 0,
+        }
+    }
+
     /// The limit that the request passes even if nothing else is held.
     fn limit_passed_alone(&self) -> Option<usize> {
         let limit = match (self.reason, &self.parent) {
@@ -267,6 +316,16 @@ impl Refusal {
             _ => return None,
         };
         (self.requested_bytes > limit).then_some(limit)
+    }
+}
+
+/// What is held under a limit of which so much was free and so much is overdrawn; `read` says what
+/// was held a little later.
+fn held(limit: usize, overdrawn: usize, free: Option<usize>, read: usize) -> usize {
+    match free.unwrap_or(0) {
+        // More was overdrawn than free, perhaps.
+        0 if read.saturating_add(overdrawn) >= limit => read.min(limit),
+        free => limit.saturating_sub(free).saturating_sub(overdrawn),
     }
 }
 
@@ -323,6 +382,7 @@ impl Display for Refusal {
             | Reason::ProcessAllocator
             | Reason::ShutDown => write!(f, "{}", self.reason)?,
         }
+        self.write_overdrawn(f)?;
         match self.reason.names_holders() {
             true => write_holders(f, &self.holders, self.other_holders),
             false => Ok(()),

@@ -6,7 +6,7 @@ use std::ptr;
 ///
 /// A request counts levels from its own account up, so the same account is level 1 for one request
 /// and level 2 for another. Its identity is the same for both.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct LevelId(usize);
 
 impl LevelId {

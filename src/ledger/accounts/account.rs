@@ -4,8 +4,10 @@ use crate::base::sync::{AtomicU64, Ordering, Patience, read};
 
 use crate::ledger::budget::{
     AccountWord, CHANGE, Credit, Drainers, FirstCharge, HasWaiters, IN_FLIGHT, Parent,
-    QueuePosition, Refused, set_awaited,
+    QueuePosition, Refused, opened, set_awaited, tell_of_paid,
 };
+
+use crate::ledger::overdraft::Overdraft;
 
 use super::allowance::Allowance;
 use super::allowance_word::AllowanceWord;
@@ -23,6 +25,8 @@ pub struct Account {
     pub(super) guarantee: Guarantee,
     drainers: Drainers,
     pub(super) allowance: Allowance,
+    /// The bytes that it, and those that depend on it, hold beyond a limit.
+    overdraft: Overdraft,
     /// The highest limit that it ever had.
     pub(super) limit_max: AtomicU64,
 }
@@ -67,7 +71,8 @@ impl Account {
     pub fn without_minimum(limit: u64) -> Self {
         let [word, limit, limit_max] = [0, limit, limit].map(AtomicU64::new);
         let (guarantee, allowance) = (Guarantee::none(), Allowance::new(0));
-        Self { word, limit, guarantee, drainers: Drainers::none(), allowance, limit_max }
+        let (drainers, overdraft) = (Drainers::none(), Overdraft::none());
+        Self { word, limit, guarantee, drainers, allowance, overdraft, limit_max }
     }
 
     /// The same account, with an allowance of up to twice `quantum` bytes, if that is not 0: bytes
@@ -79,15 +84,16 @@ impl Account {
     }
 
     /// Ends the guarantee: the minimum goes back to `parent` at once, or with the last byte that is
-    /// held. Nothing may be taken any more.
+    /// held. Nothing may be taken any more. A second time does nothing.
     pub fn close(&self, parent: &impl Parent) -> HasWaiters {
         // ORDERING: Acquire. Pairs with the Release in `give_back`: the memory of the minimum was
         // given back before, and is passed on with the credit below.
         let old = self.word.fetch_or(AccountWord::closed().into_bits(), Ordering::Acquire);
         let old = AccountWord::from_bits(old);
+        let was_closed = old.is_closed();
         match old.reserved_bytes() {
             // Nobody changes it now: that takes a handle on the owner.
-            0 => parent.release(self.guarantee.bytes_at(old)),
+            0 if !was_closed => parent.release(self.guarantee.bytes_at(old)),
             _ => HasWaiters::NO,
         }
     }
@@ -97,21 +103,19 @@ impl Account {
         &self.drainers
     }
 
-    /// Whether the allowance is shut and there is plenty again. Then it is to be opened, once
-    /// drainers find it.
+    /// Whether the allowance is to be opened, once drainers find it: there is plenty again.
     #[must_use]
     pub fn may_open_allowance(&self, parent: &impl Parent) -> bool {
         self.allowance.may_open(parent)
     }
 
-    /// Lets the allowance be used, if there is plenty. Drainers find it from before this call on.
+    /// Lets the allowance be used, if there is plenty. Drainers found it before.
     pub fn open_allowance(&self, parent: &impl Parent) -> HasWaiters {
         self.allowance.open(parent)
     }
 
     /// Gives the allowance back to `parent`, from which everything is taken until all drainers have
-    /// let go of it and there is plenty again. `None` if so many have it that one more cannot be
-    /// counted: they let go of it soon.
+    /// let go of it and there is plenty again; `None` if one more drainer cannot be counted.
     pub fn collect_allowance(&self, parent: &impl Parent) -> Option<HasWaiters> {
         self.allowance.hold(parent)
     }
@@ -178,6 +182,27 @@ impl Account {
         self.limit_max.load(Ordering::Relaxed)
     }
 
+    /// The bytes that may be left of the guaranteed ones: all of them while a request is in flight,
+    /// which may hold some and fail.
+    #[must_use]
+    pub fn unused_minimum(&self) -> u64 {
+        let (word, minimum) = (self.word(), self.minimum());
+        let used = if word.has_in_flight() { 0 } else { word.reserved_bytes() };
+        minimum.saturating_sub(used)
+    }
+
+    /// The bytes that it, and those that depend on it, hold beyond a limit.
+    #[must_use]
+    pub fn overdraft(&self) -> &Overdraft {
+        &self.overdraft
+    }
+
+    /// Takes `bytes` off that were overdrawn (`overdraft`, 4).
+    pub fn pay_overdraft(&self, bytes: u64) -> HasWaiters {
+        self.overdraft.pay(bytes);
+        tell_of_paid(&self.word)
+    }
+
     /// The bytes it could take at a moment at which no request is in flight at its parent.
     #[must_use]
     pub fn settled_free_bytes(&self, parent: &impl Parent) -> u64 {
@@ -191,10 +216,11 @@ impl Account {
     pub fn free_bytes_with(&self, parent_bytes: u64, returned: u64) -> u64 {
         let used = self.used_bytes().saturating_sub(returned);
         let guaranteed = self.minimum().saturating_sub(used);
-        (guaranteed + parent_bytes).min(self.limit().saturating_sub(used))
+        let left = self.limit().saturating_sub(used).saturating_sub(self.overdraft.bytes());
+        (guaranteed + parent_bytes).min(left)
     }
 
-    /// The bytes it could take now; `None` while nothing is to be kept at hand: see [`Parent`].
+    /// The bytes it could take now; `None` while nothing is to be kept at hand: as [`Parent`].
     #[must_use]
     pub fn free_bytes(&self, parent: &impl Parent) -> Option<u64> {
         let free = self.free_bytes_with(parent.free_bytes()?, 0);
@@ -326,23 +352,31 @@ impl Account {
         let visit = self.is_adjustable().then(|| self.guarantee.visit());
         loop {
             let word = self.word();
+            let minimum = visit.as_ref().map_or(0, |_| self.guarantee.bytes_at(word));
             let share = match &visit {
                 None => bytes,
-                Some(_) => share_of(self.guarantee.bytes_at(word), word.reserved_bytes(), bytes),
+                Some(_) => share_of(minimum, word.reserved_bytes(), bytes),
             };
             if word.is_closed() {
                 return Err(Refused::Closed);
             }
-            if word.is_awaited() && turn.yields() && share > 0 {
+            // A request in flight that fails may give back what is within the minimum. That is
+            // nobody's turn.
+            let may_be_promised = minimum > 0 && word.has_in_flight();
+            let is_others_turn = word.is_awaited() && turn.yields() && share > 0;
+            if is_others_turn && !may_be_promised {
                 return Err(Refused::Turn { level: 0 }.unless_closed(parent));
             }
-            let free = word.free_bytes(self.limit());
+            // A limit of all there is never refuses before the parent does, if that is asked.
+            let all = if share > 0 { u64::MAX } else { parent.limit_max() };
+            let free = word.free_bytes(self.limit().min(all));
+            let free = free.saturating_sub(self.overdraft.bytes());
             let within_limit = bytes <= free;
             // One word says it all, at one moment (Protocol, 2): that at which the limit was read.
             if !within_limit && !word.has_in_flight() && self.word() == word {
                 return Err(Refused::Account { free, level: 0 }.unless_closed(parent));
             }
-            if !within_limit || word.is_crowded() {
+            if is_others_turn || !within_limit || word.is_crowded() {
                 patience.wait();
                 continue;
             }
@@ -350,12 +384,17 @@ impl Account {
                 Ok(source) => source,
                 // What the account needs of its parent depends on what it holds, if it has a
                 // minimum. Then the refusal stands if it held the same all the while.
-                Err(refused)
-                    if visit.is_none() || refused == Refused::Closed || self.word() == word =>
-                {
+                Err(refused) if visit.is_none() || refused == Refused::Closed => {
                     return Err(refused);
                 }
-                Err(_) => continue,
+                Err(refused) => {
+                    let is_turn = matches!(refused, Refused::Turn { .. });
+                    if self.word() == word && !(is_turn && may_be_promised) {
+                        return Err(refused);
+                    }
+                    patience.wait();
+                    continue;
+                }
             };
             match self.word.compare_exchange(
                 word.into_bits(),
@@ -445,14 +484,6 @@ const fn beyond(minimum: u64, used: u64) -> u64 {
 /// What `bytes` on top of `used` take from the parent.
 pub(super) const fn share_of(minimum: u64, used: u64, bytes: u64) -> u64 {
     beyond(minimum, used + bytes) - beyond(minimum, used)
-}
-
-const fn opened(before: AccountWord, bytes: u64) -> FirstCharge {
-    if before.reserved_bytes() == 0 && bytes > 0 {
-        FirstCharge::First
-    } else {
-        FirstCharge::Already
-    }
 }
 
 #[cfg(all(test, not(offheap_loom)))]

@@ -5,18 +5,16 @@
 //!
 //! 1. As with an account, giving is Release and taking is Acquire on the same word. So a thread
 //!    that takes bytes finds the memory for them. A request that may still fail is in flight.
-//! 2. Before a request is refused, a drainer shuts the allowance, counts itself among those that
-//!    have it, waits until nothing is in flight, and credits the parent with what is there. While
-//!    it is shut nothing is given or taken; what comes back goes to the parent. So the parent then
-//!    says what is free. Nobody opens it before the last of its drainers lets go of it. It waits
-//!    for none of them: what another one has taken out is in flight at the parent (4).
+//! 2. Before a request is refused, a drainer shuts the allowance, counts itself among its drainers,
+//!    waits until nothing is in flight, and credits the parent with what is there. While it is shut
+//!    nothing is given or taken; what comes back goes to the parent. So the parent then says what
+//!    is free. Nobody opens it before the last of its drainers lets go of it.
 //! 3. It is open only while there is plenty, and nobody waits for any of it: requests that wait do
 //!    not see what comes back to an open allowance. A request that begins to wait marks what it
 //!    waits for, and then has every allowance drained. A thread that opens one looks whether it
 //!    may, opens, and looks again. If the drainer was there in between, this second look finds the
 //!    mark, since emptying is Release and opening is Acquire. Then it shuts it again, and collects.
-//!    Before the first of its looks it lets drainers find it (`budget`, 9). So a drainer that does
-//!    not find it has marked what it drains before that look.
+//!    Before all that it lets drainers find the allowance (`budget`, 9).
 //! 4. What is on its way back to the parent for other reasons is in flight *there*, so that nobody
 //!    is refused for it.
 //! 5. A thread that shuts it waits for what is in flight here. So a request in flight gives nothing
@@ -100,17 +98,15 @@ impl Allowance {
         HasWaiters::NO
     }
 
-    /// Shuts it for a drainer, and credits `parent` with what is there (Protocol, 2); `None` if one
-    /// more drainer cannot be counted.
+    /// Shuts it for a drainer, and credits `parent` (Protocol, 2); `None` if there are too many.
     pub(crate) fn hold(&self, parent: &impl Parent) -> Option<HasWaiters> {
         self.exchange(AllowanceWord::held)?;
         Some(self.bring_back(parent))
     }
 
-    /// The same because the owner goes, or for want of plenty (Protocol, 3).
+    /// The same because the owner goes, or for want of plenty.
     pub(crate) fn collect(&self, parent: &impl Parent, end: AllowanceWord) -> HasWaiters {
-        // ORDERING: Relaxed. What takes the bytes out below acquires; until then nothing is done on
-        // the strength of it.
+        // ORDERING: Relaxed. What takes the bytes out acquires; nothing is done before.
         self.word.fetch_or(end.into_bits(), Ordering::Relaxed);
         self.bring_back(parent)
     }

@@ -16,8 +16,7 @@ const BYTES_BITS: u32 = 47;
 const BYTES_MASK: u64 = (1 << BYTES_BITS) - 1;
 const SHUT: u64 = 1 << 56;
 const SEALED: u64 = 1 << 57;
-/// One drainer that has it, to subtract from the word. They are on top, where one too many would
-/// be lost, and so is refused.
+/// One drainer that has it, to subtract from the word. One too many is refused.
 pub(crate) const DRAINER: u64 = 1 << 58;
 const DRAINERS_MASK: u64 = !(DRAINER - 1);
 const IN_FLIGHT_MASK: u64 = SHUT - 1 - BYTES_MASK;

@@ -1,7 +1,7 @@
 //! Giving back what an account holds, and what of that is its parent's.
 
 use crate::base::sync::{Ordering, Patience};
-use crate::ledger::budget::{AccountWord, CHANGE, Credit, HasWaiters, Parent, Remainder};
+use crate::ledger::budget::{AccountWord, CHANGE, Credit, HasWaiters, Parent, Remainder, kept};
 
 use super::account::{Account, share_of};
 
@@ -111,11 +111,4 @@ impl Account {
 const fn credit(before: AccountWord, bytes: u64) -> Credit {
     let left = before.released(bytes);
     Credit { kept: kept(before, left), awaited: HasWaiters::new(before.is_awaited()) }
-}
-
-const fn kept(before: AccountWord, after: AccountWord) -> Remainder {
-    match (before.reserved_bytes(), after.reserved_bytes()) {
-        (1.., 0) => Remainder::Nothing,
-        _ => Remainder::Something,
-    }
 }

@@ -144,6 +144,15 @@ impl AccountWord {
     }
 }
 
+/// Whether a request waits for a level, of whose overdraft some was paid just now. The
+/// read-modify-write has a place among those of the requests that wait (`overdraft`, 4).
+pub(in crate::ledger) fn tell_of_paid(word: &AtomicU64) -> HasWaiters {
+    // ORDERING: Release. Pairs with the Acquire of a request that reads this word before it reads
+    // what is overdrawn.
+    let word = AccountWord::from_bits(word.fetch_or(0, Ordering::Release));
+    HasWaiters::new(word.is_awaited())
+}
+
 /// Says in the word of a level that a request waits in line for it, or no longer. For a thread
 /// that has the line locked (`budget`, Protocol, 7).
 pub(in crate::ledger) fn set_awaited(word: &AtomicU64, awaited: HasWaiters) {

@@ -33,15 +33,12 @@
 //!    in line begin (8).
 //! 8. While a level is awaited, it gives bytes to requests whose turn it is. Any other request gets
 //!    only what is within its own minimum.
-//! 9. A drainer brings back what is kept at hand below a level: pages on shelves and in magazines,
-//!    and allowances. It marks the level, passes a full fence, and then goes through all that may
-//!    be open there, one at a time: it has it in hand, shuts it, gives back what is there, and lets
-//!    go. A thread that opens something has that in hand (an allowance: looks twice). It lets
-//!    drainers find it first, passes a full fence, then looks at the marks of its level and of all
-//!    above, and opens it if there is none. So a drainer finds what is open, or the thread finds
-//!    the drainer. What was opened before it came is shut when it has been there, and nothing is
-//!    opened as long as it is at work. When it makes its attempt, nothing is kept at hand, and
-//!    nothing is locked. Several drainers may be at work: marks are counted.
+//! 9. A drainer marks a level, passes a full fence, and goes through all that may be open below,
+//!    one thing at a time: it has it in hand, shuts it, gives back what is there, and lets go. A
+//!    thread that opens something has that in hand. It lets drainers find it, passes a full fence,
+//!    and opens it if it then finds no mark at its level or above. So the drainer finds what is
+//!    open, or the thread finds the mark, and nothing is at hand in the end, or locked. Marks are
+//!    counted, since several drainers may be at work.
 
 mod account_word;
 mod outcome;
@@ -51,9 +48,10 @@ mod root;
 mod watch;
 
 pub(in crate::ledger) use account_word::{
-    AccountWord, CHANGE, IN_FLIGHT, RESERVED_BYTES_MAX, set_awaited,
+    AccountWord, CHANGE, IN_FLIGHT, RESERVED_BYTES_MAX, set_awaited, tell_of_paid,
 };
 pub use outcome::{Credit, FirstCharge, Refused, Remainder};
+pub(in crate::ledger) use outcome::{kept, opened};
 pub use parent::{Drainers, Parent};
 #[cfg(not(offheap_loom))]
 pub use queue_position::LEVELS_MAX;

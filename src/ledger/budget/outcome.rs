@@ -1,6 +1,7 @@
 //! What came of reserving bytes, and of giving them back.
 
 use super::HasWaiters;
+use super::account_word::AccountWord;
 
 /// Why bytes could not be reserved.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -80,5 +81,22 @@ impl Credit {
     /// The same, and whether a request waits elsewhere.
     pub(in crate::ledger) fn or(self, awaited: HasWaiters) -> Self {
         Self { awaited: self.awaited.or(awaited), ..self }
+    }
+}
+
+/// What it means that `bytes` come to an account whose word was this before.
+pub(in crate::ledger) const fn opened(before: AccountWord, bytes: u64) -> FirstCharge {
+    if before.reserved_bytes() == 0 && bytes > 0 {
+        FirstCharge::First
+    } else {
+        FirstCharge::Already
+    }
+}
+
+/// What it means that the word of an account went from one to the other.
+pub(in crate::ledger) const fn kept(before: AccountWord, after: AccountWord) -> Remainder {
+    match (before.reserved_bytes(), after.reserved_bytes()) {
+        (1.., 0) => Remainder::Nothing,
+        _ => Remainder::Something,
     }
 }

@@ -46,8 +46,7 @@ pub trait Parent {
     fn set_awaited(&self, level: u32, awaited: HasWaiters);
 }
 
-/// How many drainers are at work below a level, for which nothing opens there meanwhile (Protocol,
-/// 9).
+/// How many drainers are at work below a level: nothing opens there meanwhile (Protocol, 9).
 pub struct Drainers(AtomicU64);
 
 impl Drainers {
@@ -55,24 +54,22 @@ impl Drainers {
         Self(AtomicU64::new(0))
     }
 
-    /// One begins. It looks for what is kept at hand after this.
+    /// One begins, and looks after this for what is kept at hand.
     pub fn begin(&self) {
-        // ORDERING: Relaxed. The fence orders it before all that the drainer looks at.
+        // ORDERING: Relaxed. The fence orders it before all that the drainer looks at, and pairs
+        // with that of a thread that opens something, and looks here after that.
         self.0.fetch_add(1, Ordering::Relaxed);
-        // Pairs with the fence of a thread that opens something, and looks here after that.
         full_fence();
     }
 
     /// One has made its attempt.
     pub fn end(&self) {
-        // ORDERING: Relaxed. A thread that opens something acquires what was emptied by way of
-        // that; nothing else is published.
+        // ORDERING: Relaxed. What was emptied is acquired by way of that.
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 
     pub(in crate::ledger) fn are_any(&self) -> bool {
-        // ORDERING: Relaxed. A thread that looks here came behind a drainer by way of what that
-        // emptied, or passed a fence before.
+        // ORDERING: Relaxed. The caller came behind what a drainer emptied, or passed a fence.
         read(&self.0, Ordering::Relaxed) > 0
     }
 }

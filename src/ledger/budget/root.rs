@@ -3,8 +3,9 @@
 //! The protocol is at the head of the room.
 
 use crate::base::sync::{AtomicU64, Ordering, Patience, read};
+use crate::ledger::overdraft::Overdraft;
 
-use super::account_word::{AccountWord, IN_FLIGHT, RESERVED_BYTES_MAX, set_awaited};
+use super::account_word::{AccountWord, IN_FLIGHT, RESERVED_BYTES_MAX, set_awaited, tell_of_paid};
 use super::outcome::Refused;
 use super::parent::{Drainers, Parent};
 use super::queue_position::{HasWaiters, QueuePosition};
@@ -24,6 +25,8 @@ pub struct Budget {
     /// The most bytes that were reserved while no request was in flight.
     peak: AtomicU64,
     watch: Watch,
+    /// The bytes that are held beyond the limit, or beyond that of an account.
+    overdraft: Overdraft,
 }
 
 impl Budget {
@@ -38,7 +41,8 @@ impl Budget {
     pub fn growing(limit: u64, limit_max: u64) -> Self {
         debug_assert!(limit <= limit_max && limit_max <= RESERVED_BYTES_MAX);
         let [word, limit, peak] = [limit, limit, 0].map(AtomicU64::new);
-        Self { word, limit, limit_max, drainers: Drainers::none(), peak, watch: Watch::new() }
+        let (drainers, overdraft) = (Drainers::none(), Overdraft::none());
+        Self { word, limit, limit_max, drainers, peak, watch: Watch::new(), overdraft }
     }
 
     /// The limit in bytes.
@@ -84,17 +88,45 @@ impl Budget {
     pub fn reserved_bytes(&self) -> u64 {
         loop {
             let limit = self.limit();
-            let free = self.free_bytes();
+            let free = self.word().budget_free_bytes();
             if self.limit() == limit {
                 return limit.saturating_sub(free);
             }
         }
     }
 
-    /// The bytes that are free.
+    /// The bytes that are free: none while more is overdrawn.
     #[must_use]
     pub fn free_bytes(&self) -> u64 {
-        self.word().budget_free_bytes()
+        self.free_bytes_with(0)
+    }
+
+    /// The bytes that were free, had it got `returned` bytes back.
+    #[must_use]
+    pub fn free_bytes_with(&self, returned: u64) -> u64 {
+        let free = self.word().budget_free_bytes() + returned;
+        free.saturating_sub(self.overdraft.bytes())
+    }
+
+    /// The bytes that are held beyond the limit, or beyond that of an account.
+    #[must_use]
+    pub fn overdrawn_bytes(&self) -> u64 {
+        self.overdraft.bytes()
+    }
+
+    /// Counts `bytes` that are held beyond a limit, as far as they can be counted; returns how
+    /// many were.
+    pub fn overdraw(&self, bytes: u64) -> u64 {
+        let counted = self.overdraft.add_up_to_max(bytes);
+        self.watch.tell();
+        counted
+    }
+
+    /// Takes `bytes` off that were overdrawn (`overdraft`, 4).
+    pub fn pay_overdraft(&self, bytes: u64) -> HasWaiters {
+        self.overdraft.pay(bytes);
+        self.watch.tell();
+        tell_of_paid(&self.word)
     }
 
     /// The most bytes that were reserved at any moment at which no request was in flight.
@@ -159,6 +191,11 @@ impl Budget {
         self.word().is_closed()
     }
 
+    /// What is free when the word is this.
+    fn free_of(&self, word: AccountWord) -> u64 {
+        word.budget_free_bytes().saturating_sub(self.overdraft.bytes())
+    }
+
     fn word(&self) -> AccountWord {
         // ORDERING: Acquire. A request that refuses on the strength of it reads an account again
         // (Protocol, 3), and must see what an undone request gave back to it.
@@ -174,7 +211,7 @@ impl Budget {
         let mut patience = Patience::new();
         let mut word = self.word();
         loop {
-            let free = word.budget_free_bytes();
+            let free = self.free_of(word);
             if word.is_closed() {
                 return Err(Refused::Closed);
             }
@@ -223,8 +260,8 @@ impl Parent for Budget {
 
     fn free_bytes(&self) -> Option<u64> {
         let word = self.word();
-        let is_spoken_for = word.is_awaited() || word.is_closed() || self.drainers.are_any();
-        (!is_spoken_for).then(|| word.budget_free_bytes())
+        let is_kept_back = word.is_awaited() || word.is_closed() || self.drainers.are_any();
+        (!is_kept_back).then(|| self.free_of(word))
     }
 
     fn settled_free_bytes(&self) -> u64 {
@@ -232,7 +269,7 @@ impl Parent for Budget {
         loop {
             let word = self.word();
             if !word.has_in_flight() {
-                return if word.is_awaited() { 0 } else { word.budget_free_bytes() };
+                return if word.is_awaited() { 0 } else { self.free_of(word) };
             }
             patience.wait();
         }
@@ -351,6 +388,26 @@ mod tests {
         assert_eq!(budget.release(20), HasWaiters::YES);
         budget.set_awaited(0, HasWaiters::NO);
         assert_eq!(budget.reserve(20), Ok(()));
+    }
+
+    #[test]
+    fn what_is_overdrawn_counts_as_taken_until_it_is_paid() {
+        let budget = Budget::new(100);
+        budget.reserve(90).unwrap();
+        assert_eq!(budget.overdraw(15), 15);
+        assert_eq!((budget.free_bytes(), budget.free_bytes_with(8)), (0, 3));
+        assert_eq!(budget.reserve(1), Err(Refused::Budget { free: 0 }));
+        assert_eq!(budget.reserve(0), Ok(()), "nothing is always there");
+        let _ = budget.release(20);
+        assert_eq!(budget.reserve(16), Err(Refused::Budget { free: 15 }));
+        assert_eq!((Parent::free_bytes(&budget), budget.settled_free_bytes()), (Some(15), 15));
+        assert_eq!(budget.begin(15, QueuePosition::LAST), Ok(()));
+        budget.settle();
+        assert_eq!((budget.pay_overdraft(15), budget.free_bytes()), (HasWaiters::NO, 15));
+        budget.set_awaited(0, HasWaiters::YES);
+        budget.overdraw(1);
+        assert_eq!((budget.pay_overdraft(1), budget.overdrawn_bytes()), (HasWaiters::YES, 0));
+        assert_eq!((budget.reserved_bytes(), budget.peak_bytes()), (85, 90));
     }
 
     #[test]

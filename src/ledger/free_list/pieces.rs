@@ -1,8 +1,8 @@
 //! Pages by the mask: pieces that are exchanged, exact pages, and pages that are only borrowed.
 
 use crate::base::sync::Ordering;
-use crate::base::units::{ChunkIndex, PAGES_PER_CHUNK, PageCount, PageMask};
-use crate::ledger::chunks::{ChunkWord, Claims, HeldPages};
+use crate::base::units::{ChunkIndex, PAGES_PER_CHUNK, PageCount, PageMask, Span};
+use crate::ledger::chunks::{ChunkWord, Claims, FreeRun, HeldPages, HeldRun};
 
 use super::list::{FreeList, Role};
 
@@ -55,6 +55,14 @@ impl FreeList {
         result
     }
 
+    /// Takes all pages of `span`. `None` only if one of them was not free at a moment at which
+    /// nobody had pages on their way back (`claims`, 2).
+    pub(crate) fn take_span(&self, span: Span) -> Option<HeldRun> {
+        let run = FreeRun { first: u64::from(span.first.get()), pages: span.pages.get().into() };
+        let is_free = |(chunk, pages): (ChunkIndex, PageMask)| self.free_of(chunk).has_all(pages);
+        self.take_searched_run(|| span.chunks().all(is_free).then_some((run, span.pages)))
+    }
+
     /// Which claims are in flight, and may give pages back.
     pub(crate) fn claims(&self) -> &Claims {
         self.words.claims()
@@ -83,8 +91,24 @@ impl FreeList {
 mod tests {
     use super::*;
     use crate::base::units::PageIndex;
-    use crate::ledger::chunks::HeldRun;
     use crate::ledger::free_list::Strategy;
+
+    #[test]
+    fn all_pages_of_a_span_are_taken_or_none() {
+        for taken in [63, 64, 100, 127, 128, 191] {
+            let free_list = FreeList::new(PageCount::new(192), Strategy::SmallestFit);
+            let one = free_list.take_span(Span::new(taken..taken + 1)).unwrap();
+            for (first, end) in [(60, 130), (0, 64), (64, 128), (128, 192), (0, 192), (99, 101)] {
+                let run = free_list.take_span(Span::new(first..end));
+                assert_eq!(run.is_none(), (first..end).contains(&taken), "{taken} {first}..{end}");
+                let pages = 191 - run.as_ref().map_or(0, |run| run.pages().get());
+                assert_eq!(free_list.free_pages(), pages);
+                free_list.release_runs(run);
+            }
+            free_list.release_runs([one]);
+            assert_eq!((free_list.check(), free_list.largest_run()), (Ok(()), 192));
+        }
+    }
 
     #[test]
     fn pages_that_came_within_reach_are_found() {

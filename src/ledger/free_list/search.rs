@@ -260,7 +260,7 @@ impl FreeList {
 
     /// Takes the first `PageCount` pages of the run that `search` finds, until a claim succeeds
     /// or a search that no claim in flight can have disturbed finds none.
-    fn take_searched_run(
+    pub(super) fn take_searched_run(
         &self,
         search: impl Fn() -> Option<(FreeRun, PageCount)>,
     ) -> Option<HeldRun> {

@@ -48,6 +48,53 @@ impl Stock {
     ) -> Result<HeldRun, NoExchange> {
         let cold = self.cold().ok_or(NoExchange::NoRun)?;
         let (incoming, claim) = self.take_chosen(cold, pages).ok_or(NoExchange::NoRun)?;
+        self.exchange_taken(cold, (incoming, claim), system)
+    }
+
+    /// Takes all pages of `run`, which are warm or cold, and makes up for the cold ones as
+    /// [`exchange`](Self::exchange) does. Without cold ones, nothing is exchanged.
+    ///
+    /// For callers with a reservation for as many pages (Protocol, 4).
+    ///
+    /// # Errors
+    ///
+    /// If somebody holds one of the pages, or the system refuses. Nothing has changed then.
+    pub(crate) fn take_span(
+        &self,
+        run: Span,
+        system: impl FnOnce(&Exchange<'_>) -> bool,
+    ) -> Result<HeldRun, NoExchange> {
+        if let Some(run) = self.warm.take_span(run) {
+            return Ok(self.marked(run));
+        }
+        let cold = self.cold().ok_or(NoExchange::NoRun)?;
+        let taken = self.take_unheld(cold, run).ok_or(NoExchange::NoRun)?;
+        self.exchange_taken(cold, taken, system)
+    }
+
+    /// The number of pages from the first one of `span` on that nobody holds, within `span`.
+    pub(crate) fn unheld_pages_of(&self, span: Span) -> u32 {
+        let mut pages = 0;
+        for (chunk, wanted) in span.chunks() {
+            let cold = self.cold.free_of(chunk);
+            let held = wanted & !(self.warm.free_of(chunk) | cold);
+            let Some(bit) = held.first_bit() else {
+                pages += wanted.pages();
+                continue;
+            };
+            let first = span.indices().start;
+            return chunk.page(bit).get() - first;
+        }
+        pages
+    }
+
+    /// What follows once the run is taken: the system's part, and the rest.
+    fn exchange_taken(
+        &self,
+        cold: &Words,
+        (incoming, claim): (Incoming, Claim<'_>),
+        system: impl FnOnce(&Exchange<'_>) -> bool,
+    ) -> Result<HeldRun, NoExchange> {
         let run = incoming.run;
         self.warm.reach(run.indices().end);
         let pieces = self.take_pieces(incoming.cold.iter().map(HeldPages::pages).sum());
@@ -145,6 +192,27 @@ impl Stock {
         }
     }
 
+    /// Takes these pages. `None` only if one of them was held while nobody else had pages on their
+    /// way back to either list (`claims`, 2).
+    fn take_unheld<'a>(&self, cold: &'a Words, run: Span) -> Option<(Incoming, Claim<'a>)> {
+        let mut patience = Patience::new();
+        loop {
+            let sightings =
+                [self.warm.claims(), cold.claims()].map(|claims| (claims, claims.sight()));
+            if self.unheld_pages_of(run) == run.pages.get() {
+                let claim = cold.claims().enter();
+                match self.claim(cold, run) {
+                    Some(incoming) => return Some((incoming, claim)),
+                    None => claim.roll_back(),
+                }
+            } else if sightings.iter().all(|(claims, sighting)| claims.undisturbed(sighting)) {
+                return None;
+            } else {
+                patience.wait();
+            }
+        }
+    }
+
     /// Takes all pages of `run`, each from the list where it is free, or none of them.
     fn claim(&self, cold: &Words, run: Span) -> Option<Incoming> {
         let mut incoming = Incoming { run, warm: Vec::new(), cold: Vec::new() };
@@ -202,6 +270,41 @@ mod tests {
         // Of 192 spare pages these are 128, and then one less.
         assert_eq!(chosen(148), Some(20..25));
         assert_eq!(chosen(147), Some(0..5), "the lowest one, so that pages in use gather there");
+    }
+
+    #[test]
+    fn pages_at_a_place_are_taken_warm_or_cold_and_cold_ones_are_made_up_for() {
+        for (span, leaving) in [(8..60, 0), (60..64, 0), (60..70, 6), (64..100, 36), (0..8, 0)] {
+            let stock = stock(64, 256);
+            let held = stock.take_run(PageCount::new(8)).unwrap();
+            let span = Span::new(span);
+            let taken = stock.take_span(span, |exchange| {
+                assert_eq!(exchange.run, span);
+                let pages = exchange.leaving.spans().iter().map(|span| span.pages.get());
+                assert_eq!(pages.sum::<u32>(), leaving);
+                true
+            });
+            let is_free = span.indices().start > 0;
+            assert_eq!(taken.is_ok(), is_free, "{span:?}");
+            assert_eq!(
+                stock.unheld_pages_of(Span::new(8..256)),
+                match (is_free, leaving) {
+                    (false, _) => 248,
+                    _ => span.indices().start - 8,
+                }
+            );
+            stock.release_runs(taken);
+            stock.release_runs([held]);
+            assert_eq!(stock.check(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn pages_at_a_place_stay_where_they_were_if_the_system_refuses() {
+        let stock = stock(64, 256);
+        let refused = stock.take_span(Span::new(60..70), |_| false);
+        assert_eq!(refused, Err(NoExchange::Refused));
+        assert_eq!((stock.warm().largest_run(), stock.check()), (64, Ok(())));
     }
 
     #[test]

@@ -3,76 +3,50 @@
 //! # Protocol
 //!
 //! 1. Requests are served under one lock, in the order of their ranks, and of their coming within a
-//!    rank. Each is attempted as if nobody waited, except at the levels that refused one before it.
+//!    rank. Each is attempted as if nobody waited, except at the levels where one before it waits.
 //!    There it comes after that one. So a large request is not starved by small ones, and one that
 //!    does not need what others wait for does not wait for them.
-//! 2. A level that refuses a request is marked as awaited, and the request is attempted once more
-//!    (`budget`, 7). The mark stays until a round of serving finds nobody refused there.
-//! 3. A thread that gives bytes back at a level that is awaited serves the line afterwards. So does
-//!    one that leaves it, with or without what it came for: others may have waited behind it.
-//! 4. What is granted belongs to the line until it is taken from there. A request that leaves is
+//! 2. A request waits at the level that refused it last, in the queue of that level. A level is
+//!    marked as awaited as long as its queue is not empty. The request that marks it is attempted
+//!    once more (`budget`, 7).
+//! 3. A thread that gives bytes back at a level that is awaited serves the levels of its own chain
+//!    afterwards: from the account that it gave back to, up to the budget. So does one that leaves
+//!    the line without what it came for: others may have waited behind.
+//! 4. To serve a level is to attempt the requests of its queue in their order, until it refuses one
+//!    again. All behind that one come after it there, so they are refused as before. The exception
+//!    is a request that needs nothing of that level but what it or a level below is promised. What
+//!    is promised becomes free only where it is given back. So of the requests behind, those are
+//!    attempted for which what is left of a promise on the chain may be enough.
+//! 5. Whether a request can be granted depends on the levels of its own chain only. One that waits
+//!    at a level that is not on the chain of what was given back is refused there as before. So it
+//!    is not attempted, and what is given back costs the same however many wait elsewhere.
+//! 6. A rank is looked at when a request joins, and again before it is attempted. One that has got
+//!    worse comes later then. One that has got better, and a promise that was changed, count once
+//!    all levels are served. That takes the lock many times, and keeps it for a few requests each
+//!    time.
+//! 7. What is granted belongs to the line until it is taken from there. A request that leaves is
 //!    handed what was granted to it meanwhile, and gives it back.
-//! 5. Nobody is woken under the lock, and no waker is cloned or dropped there: that runs foreign
+//! 8. Nobody is woken under the lock, and no waker is cloned or dropped there: that runs foreign
 //!    code, which may give memory back. Under the lock a thread waits only for requests in flight,
 //!    which wait for nobody.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use crate::base::sync::{Lock, Rank, assert_nothing_is_held};
 use crate::base::units::LevelId;
-use crate::ledger::budget::{HasWaiters, QueuePosition, Refused};
+use crate::ledger::budget::Refused;
 
-/// What is waited for.
-pub trait Request {
-    /// What a request that is served gets.
-    type Grant;
+use super::level_queues::Order;
+pub use super::level_queues::Ticket;
+use super::line::{Line, Place};
+pub use super::line::{Request, Served, WaitEnd};
 
-    /// Tries to get it.
-    ///
-    /// # Errors
-    ///
-    /// If there is too little, with the level that says so.
-    fn attempt(&self, turn: QueuePosition) -> Result<Self::Grant, Refused>;
-
-    /// The number of levels below the budget, which is also the budget's level.
-    fn levels(&self) -> u32;
-
-    /// Which account or budget a level is: the same for all that depend on it.
-    fn identity(&self, level: u32) -> LevelId;
-
-    /// Says at a level that a request waits for it, or no longer.
-    fn set_awaited(&self, level: u32, awaited: HasWaiters);
-
-    /// The lower ones are served first.
-    fn rank(&self) -> u32;
-
-    /// Whether a minimum is promised to it at any level. It may have that although others are
-    /// first at a level above.
-    fn is_promised(&self) -> bool {
-        true
-    }
-}
-
-/// A place in the line: the lower came first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Ticket(u64);
-
+/// How many requests are looked at in one go while all are served or listed.
+const AT_ONCE: usize = 64;
 /// Requests that wait.
 pub struct WaitQueue<R: Request> {
-    state: Lock<State<R>>,
-}
-
-/// Why a request that waited is refused.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum WaitEnd {
-    /// The budget was closed.
-    Closed,
-    /// No owner has anything to give, and the request was to wait only as long as one has.
-    Refused(Refused),
-    /// All that hold memory wait for more, and this request came last.
-    Deadlock,
+    line: Lock<Line<R>>,
 }
 
 /// A request in the line, as the arbiter sees it.
@@ -94,42 +68,6 @@ impl<R: Request> Waiting<R> {
     }
 }
 
-/// What a round of serving came to.
-#[must_use = "requests that were served are to be woken"]
-pub struct Served {
-    /// The wakers of requests that were served, or refused for good.
-    pub wakers: Vec<Waker>,
-    /// Whether a level is awaited that was not before. Then what is kept at hand below it is to be
-    /// brought back: owners and workers do not look at the line before they keep a page.
-    pub awaits_more: bool,
-}
-
-struct State<R: Request> {
-    next: u64,
-    places: BTreeMap<Ticket, Place<R>>,
-    /// The levels that are marked.
-    awaited: Vec<Level<R>>,
-}
-
-struct Place<R: Request> {
-    request: Arc<R>,
-    outcome: Outcome<R::Grant>,
-    waker: Option<Waker>,
-}
-
-enum Outcome<G> {
-    /// What it was refused for, once it was attempted.
-    Waits(Option<Refused>),
-    Has(Result<G, WaitEnd>),
-}
-
-struct Level<R> {
-    identity: LevelId,
-    /// A request that has this level, and which of its levels it is.
-    request: Arc<R>,
-    level: u32,
-}
-
 impl<R: Request> Default for WaitQueue<R> {
     fn default() -> Self {
         Self::new()
@@ -140,18 +78,13 @@ impl<R: Request> WaitQueue<R> {
     /// An empty line.
     #[must_use]
     pub fn new() -> Self {
-        let state = State { next: 0, places: BTreeMap::new(), awaited: Vec::new() };
-        Self { state: Lock::new(Rank::WaitQueue, state) }
+        Self { line: Lock::new(Rank::WaitQueue, Line::new()) }
     }
 
-    /// Joins the line at its end. The line is to be served then.
+    /// Joins the line at its end. The levels of the request are to be served then.
     pub fn join(&self, request: Arc<R>) -> Ticket {
-        let mut state = self.state.lock();
-        let ticket = Ticket(state.next);
-        state.next += 1;
-        let place = Place { request, outcome: Outcome::Waits(None), waker: None };
-        state.places.insert(ticket, place);
-        ticket
+        let rank = request.rank();
+        self.line.lock().join(request, rank)
     }
 
     /// How the request ended; if it has not ended yet, `waker` is woken then. A request that has
@@ -159,142 +92,95 @@ impl<R: Request> WaitQueue<R> {
     pub fn poll(&self, ticket: Ticket, waker: &Waker) -> Poll<Result<R::Grant, WaitEnd>> {
         assert_nothing_is_held("a waker");
         let waker = waker.clone();
-        let mut state = self.state.lock();
-        if let Some(place) = state.places.get_mut(&ticket)
-            && matches!(place.outcome, Outcome::Waits(_))
-        {
-            let last = place.waker.replace(waker);
-            drop(state);
-            drop(last);
-            return Poll::Pending;
-        }
-        let place = state.places.remove(&ticket);
-        drop(state);
-        match place.map(|place| place.outcome) {
-            Some(Outcome::Has(outcome)) => Poll::Ready(outcome),
-            Some(Outcome::Waits(_)) | None => unreachable!("a place is left once"),
+        let last = self.line.lock().keep_waker(ticket, waker);
+        match last {
+            Ok(_) => Poll::Pending,
+            Err(_) => match self.leave(ticket) {
+                Some(outcome) => Poll::Ready(outcome),
+                None => unreachable!("what waits keeps its waker"),
+            },
         }
     }
 
-    /// Leaves the line; returns how the request ended, if it did. The line is to be served then.
+    /// Leaves the line; returns how the request ended, if it did. If not, its levels are to be
+    /// served then.
     pub fn leave(&self, ticket: Ticket) -> Option<Result<R::Grant, WaitEnd>> {
         assert_nothing_is_held("a waker");
-        let place = self.state.lock().places.remove(&ticket);
-        match place.map(|place| place.outcome) {
-            Some(Outcome::Has(outcome)) => Some(outcome),
-            Some(Outcome::Waits(_)) => None,
+        let place = self.line.lock().leave(ticket);
+        match place {
+            Some(place) => place.into_end(),
             None => unreachable!("a place is left once"),
         }
     }
 
-    /// Ends a wait without success, unless it has ended already; returns its waker.
+    /// Ends a wait without success, unless it has ended already; returns its waker. Its levels are
+    /// to be served then.
     pub fn end(&self, ticket: Ticket, why: WaitEnd) -> Option<Waker> {
-        let mut state = self.state.lock();
-        let place = state.places.get_mut(&ticket)?;
-        if !matches!(place.outcome, Outcome::Waits(_)) {
-            return None;
-        }
-        place.outcome = Outcome::Has(Err(why));
-        place.waker.take()
+        self.line.lock().end(ticket, why)
     }
 
-    /// The requests that wait and were attempted, in the order in which they are served.
+    /// How many requests wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.line.lock().len()
+    }
+
+    /// The requests that wait and were attempted, in the order in which they are served. It takes
+    /// time in proportion to how many there are, and the lock for a few at a time.
+    #[must_use]
     pub fn waiting(&self) -> Vec<Waiting<R>> {
-        let state = self.state.lock();
-        let look = |ticket| {
-            let place = state.places.get(&ticket)?;
-            let Outcome::Waits(Some(refused)) = place.outcome else { return None };
-            Some(Waiting { ticket, request: Arc::clone(&place.request), refused })
-        };
-        state.order().into_iter().filter_map(look).collect()
-    }
-
-    /// Serves as many as can be, in their order (Protocol, 1).
-    pub fn serve(&self) -> Served {
-        self.state.lock().serve()
-    }
-}
-
-impl<R: Request> State<R> {
-    /// The requests that wait, in the order in which they are served.
-    fn order(&self) -> Vec<Ticket> {
-        let waits = |place: &Place<R>| matches!(place.outcome, Outcome::Waits(_));
-        let places = self.places.iter().filter(|(_, place)| waits(place));
-        let mut order: Vec<_> =
-            places.map(|(ticket, place)| (place.request.rank(), *ticket)).collect();
-        order.sort_unstable();
-        order.into_iter().map(|(_, ticket)| ticket).collect()
-    }
-
-    fn serve(&mut self) -> Served {
-        let awaited_before = self.awaited.len();
-        let mut wakers = Vec::new();
-        // The levels that refused a request in this round.
-        let mut refusing = Vec::new();
-        for ticket in self.order() {
-            let Some(place) = self.places.get_mut(&ticket) else { continue };
-            if place.is_sure_to_wait(&refusing) {
-                continue;
+        let mut waiting = Vec::with_capacity(self.len());
+        self.for_each(|ticket, place| {
+            if let Some(refused) = place.refused() {
+                let request = Arc::clone(&place.request);
+                waiting.push((place.rank, Waiting { ticket, request, refused }));
             }
-            place.outcome = attempt(&place.request, &mut self.awaited, &mut refusing);
-            if matches!(place.outcome, Outcome::Has(_)) {
-                wakers.extend(place.waker.take());
-            }
-        }
-        let awaits_more = self.awaited.len() > awaited_before;
-        self.awaited.retain(|level| {
-            let stays = refusing.contains(&level.identity);
-            if !stays {
-                level.request.set_awaited(level.level, HasWaiters::NO);
-            }
-            stays
         });
-        Served { wakers, awaits_more }
+        waiting.sort_by_key(|(rank, waiting)| (*rank, waiting.ticket));
+        waiting.into_iter().map(|(_, waiting)| waiting).collect()
     }
-}
 
-impl<R: Request> Place<R> {
-    /// Whether it was refused by a level that refuses others before it in this round. Then it is
-    /// refused there again, or below, and there is no need to attempt it.
-    fn is_sure_to_wait(&self, refusing: &[LevelId]) -> bool {
-        let Outcome::Waits(Some(refused)) = self.outcome else { return false };
-        let level = refused.level(self.request.levels());
-        !self.request.is_promised() && refusing.contains(&self.request.identity(level))
+    /// Serves the levels of a chain, from an account up to the budget (Protocol, 3 and 4).
+    pub fn serve_from(&self, chain: &[LevelId]) -> Served<R> {
+        let mut served = Served::default();
+        self.line.lock().serve(chain, &mut served);
+        served
     }
-}
 
-/// Attempts a request in its turn, until a level refuses it that is marked as awaited (Protocol,
-/// 2).
-fn attempt<R: Request>(
-    request: &Arc<R>,
-    awaited: &mut Vec<Level<R>>,
-    refusing: &mut Vec<LevelId>,
-) -> Outcome<R::Grant> {
-    loop {
-        let refused = match request.attempt(turn(&**request, refusing)) {
-            Ok(grant) => return Outcome::Has(Ok(grant)),
-            Err(Refused::Closed) => return Outcome::Has(Err(WaitEnd::Closed)),
-            Err(refused) => refused,
-        };
-        let level = refused.level(request.levels());
-        let identity = request.identity(level);
-        if awaited.iter().any(|level| level.identity == identity) {
-            if !refusing.contains(&identity) {
-                refusing.push(identity);
-            }
-            return Outcome::Waits(Some(refused));
+    /// Looks at the ranks again, and serves all levels (Protocol, 6).
+    pub fn serve(&self) -> Served<R> {
+        let (mut served, mut tickets) = (Served::default(), Vec::with_capacity(self.len()));
+        self.for_each(|ticket, _| tickets.push(ticket));
+        for batch in tickets.chunks(AT_ONCE) {
+            let mut line = self.line.lock();
+            batch.iter().for_each(|ticket| line.rank_again(*ticket));
         }
-        request.set_awaited(level, HasWaiters::YES);
-        awaited.push(Level { identity, request: Arc::clone(request), level });
+        let mut order = Vec::with_capacity(tickets.len());
+        self.for_each(|ticket, place| order.push(Order { rank: place.rank, ticket }));
+        order.sort_unstable();
+        for batch in order.chunks(AT_ONCE) {
+            let mut line = self.line.lock();
+            for request in batch {
+                line.look_at(*request, &mut served);
+            }
+        }
+        served
     }
-}
 
-/// The position of a request behind those that were refused at the levels `refusing`.
-fn turn<R: Request>(request: &R, refusing: &[LevelId]) -> QueuePosition {
-    let others_are_first = |level: &u32| refusing.contains(&request.identity(*level));
-    (0..=request.levels())
-        .filter(others_are_first)
-        .fold(QueuePosition::FIRST, |turn, level| turn.after_others_at(level))
+    /// Looks at all places, at a few at a time.
+    fn for_each(&self, mut look: impl FnMut(Ticket, &Place<R>)) {
+        let mut last = None;
+        loop {
+            let (line, before) = (self.line.lock(), last);
+            for (ticket, place) in line.places(last, AT_ONCE) {
+                look(ticket, place);
+                last = Some(ticket);
+            }
+            if last == before {
+                return;
+            }
+        }
+    }
 }
 
 #[cfg(all(test, not(offheap_loom)))]
@@ -303,84 +189,129 @@ mod tests {
 
     use super::*;
     use crate::base::sync::Mutex;
+    use crate::ledger::budget::{HasWaiters, QueuePosition};
 
-    /// A request that is refused, and counts how often, to which `PROMISED` says whether something
-    /// is promised.
-    struct Refusing<const PROMISED: bool>(Mutex<u32>);
+    /// A request that is refused, and counts how often. So much is left of what it is promised.
+    struct Refusing {
+        tries: Mutex<u32>,
+        left: u64,
+        rank: Mutex<u32>,
+    }
 
-    /// The same, which says nothing of promises.
-    struct Plain(Refusing<true>);
+    impl Refusing {
+        fn new(left: u64) -> Arc<Self> {
+            let [tries, rank] = [0, 0].map(Mutex::new);
+            Arc::new(Self { tries, left, rank })
+        }
 
-    impl<const PROMISED: bool> Request for Refusing<PROMISED> {
+        fn tries(&self) -> u32 {
+            *self.tries.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
+
+    impl Request for Refusing {
         type Grant = ();
 
         fn attempt(&self, _: QueuePosition) -> Result<(), Refused> {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+            *self.tries.lock().unwrap_or_else(PoisonError::into_inner) += 1;
             Err(Refused::Budget { free: 0 })
         }
 
-        fn levels(&self) -> u32 {
-            0
-        }
-
-        fn identity(&self, _: u32) -> LevelId {
-            LevelId::BUDGET
-        }
-
-        fn set_awaited(&self, _: u32, _: HasWaiters) {}
-
-        fn rank(&self) -> u32 {
-            0
-        }
-
-        fn is_promised(&self) -> bool {
-            PROMISED
-        }
-    }
-
-    impl Request for Plain {
-        type Grant = ();
-
-        fn attempt(&self, turn: QueuePosition) -> Result<(), Refused> {
-            self.0.attempt(turn)
+        fn bytes(&self) -> u64 {
+            4
         }
 
         fn levels(&self) -> u32 {
-            self.0.levels()
+            1
         }
 
         fn identity(&self, level: u32) -> LevelId {
-            self.0.identity(level)
+            if level == 1 { LevelId::BUDGET } else { LevelId::at(&AT) }
+        }
+
+        fn minimum(&self, level: u32) -> u64 {
+            if level == 1 { 0 } else { 9 }
+        }
+
+        fn unused_minimum(&self, level: u32) -> u64 {
+            if level == 1 { 0 } else { self.left }
         }
 
         fn set_awaited(&self, _: u32, _: HasWaiters) {}
 
         fn rank(&self) -> u32 {
-            self.0.rank()
+            *self.rank.lock().unwrap_or_else(PoisonError::into_inner)
         }
     }
 
-    /// How often each of two is attempted in the second round of serving.
-    fn attempts<R: Request>(new: impl Fn() -> R, count: impl Fn(&R) -> u32) -> [u32; 2] {
+    static AT: u64 = 0;
+
+    /// How often each of two is attempted again when the levels of `chain` are served.
+    fn attempts(left: u64, chain: &[LevelId]) -> [u32; 2] {
         let line = WaitQueue::new();
-        let requests = [new(), new()].map(Arc::new);
+        let requests = [(); 2].map(|()| Refusing::new(left));
         for request in &requests {
             line.join(Arc::clone(request));
         }
         let _ = line.serve();
-        let before = requests.each_ref().map(|request| count(request));
-        let _ = line.serve();
-        [0, 1].map(|at| count(&requests[at]) - before[at])
+        let tries = || requests.each_ref().map(|request| request.tries());
+        let before = tries();
+        let _ = line.serve_from(chain);
+        let after = tries();
+        [0, 1].map(|at| after[at] - before[at])
     }
 
     #[test]
-    fn who_is_promised_nothing_is_not_attempted_behind_another_who_was_refused_there() {
-        let count = |tries: &Mutex<u32>| *tries.lock().unwrap();
-        let spare = || Refusing::<false>(Mutex::new(0));
-        assert_eq!(attempts(spare, |request| count(&request.0)), [1, 0]);
-        let promised = || Refusing::<true>(Mutex::new(0));
-        assert_eq!(attempts(promised, |request| count(&request.0)), [1, 1]);
-        let plain = || Plain(promised());
-        assert_eq!(attempts(plain, |request| count(&request.0.0)), [1, 1], "one who may be");
+    fn only_those_that_may_have_got_something_are_attempted_behind_another() {
+        let own = [LevelId::at(&AT), LevelId::BUDGET];
+        assert_eq!(attempts(4, &own), [1, 1], "what is left of the promise may be enough");
+        assert_eq!(attempts(3, &own), [1, 0], "it is not enough");
+        assert_eq!(attempts(4, &own[1..]), [1, 0], "nothing of the promise was given back");
+        assert_eq!(attempts(4, &[]), [0, 0], "nothing was given back at their levels");
+    }
+
+    #[test]
+    fn a_rank_that_got_worse_counts_at_once_and_one_that_got_better_once_all_are_served() {
+        let line = WaitQueue::new();
+        let requests = [(); 3].map(|()| Refusing::new(0));
+        let tickets = requests.each_ref().map(|request| line.join(Arc::clone(request)));
+        let _ = line.serve_from(&[LevelId::BUDGET]);
+        let order = || line.waiting().iter().map(|one| one.ticket).collect::<Vec<_>>();
+        assert_eq!(order(), tickets);
+        *requests[0].rank.lock().unwrap() = 1;
+        let before = requests.each_ref().map(|request| request.tries());
+        let _ = line.serve_from(&[LevelId::BUDGET]);
+        assert_eq!(order(), [tickets[1], tickets[2], tickets[0]]);
+        let tries = |at: usize| requests[at].tries() - before[at];
+        assert_eq!([0, 1, 2].map(tries), [0, 1, 0], "the one that is first now");
+        *requests[0].rank.lock().unwrap() = 0;
+        let _ = line.serve_from(&[LevelId::BUDGET]);
+        assert_eq!(order(), [tickets[1], tickets[2], tickets[0]]);
+        let _ = line.serve();
+        assert_eq!(order(), tickets);
+        assert_eq!([0, 1, 2].map(tries), [1, 2, 0], "the one that is first again");
+    }
+
+    #[test]
+    fn those_that_wait_are_counted_until_they_end_or_leave() {
+        let line = WaitQueue::new();
+        let request = Refusing::new(0);
+        let tickets = [(); 3].map(|()| line.join(Arc::clone(&request)));
+        assert_eq!((line.len(), line.waiting().len()), (3, 0), "none was attempted");
+        let served = line.serve();
+        assert_eq!((served.awaited.len(), line.len(), line.waiting().len()), (1, 3, 3));
+        assert!(line.end(tickets[1], WaitEnd::Deadlock).is_none(), "it has no waker");
+        assert!(line.end(tickets[1], WaitEnd::Closed).is_none(), "it has ended");
+        assert_eq!(line.len(), 2);
+        assert_eq!(line.leave(tickets[1]), Some(Err(WaitEnd::Deadlock)));
+        assert_eq!(line.leave(tickets[0]), None);
+        assert_eq!((line.len(), line.waiting()[0].ticket), (1, tickets[2]));
     }
 }
+
+#[cfg(all(test, not(offheap_loom)))]
+#[path = "plain_tests.rs"]
+mod plain_tests;
+#[cfg(all(test, not(offheap_loom)))]
+#[path = "schedule_tests.rs"]
+mod schedule_tests;

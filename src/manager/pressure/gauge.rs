@@ -77,7 +77,10 @@ impl Gauge {
         // ORDERING: Relaxed. A number to go by: another thread that looks at it comes to the same.
         let last = self.level.load(Ordering::Relaxed);
         let last = Pressure::ALL[usize::try_from(last).unwrap_or(0).min(3)];
-        let level = self.thresholds().next(last, self.supply.budget.reserved_bytes());
+        // What is overdrawn counts like what is reserved.
+        let budget = &self.supply.budget;
+        let reserved = budget.reserved_bytes().saturating_add(budget.overdrawn_bytes());
+        let level = self.thresholds().next(last, reserved);
         if level != last {
             // ORDERING: Relaxed. As above.
             self.level.store(level as u64, Ordering::Relaxed);
@@ -111,10 +114,15 @@ impl Gauge {
     fn set_bounds(&self) -> Pressure {
         loop {
             let level = self.pressure();
+            let overdrawn = self.supply.budget.overdrawn_bytes();
             let (below, above) = match self.supply.budget.is_awaited() {
                 // It lasts until no request waits, which the budget tells by itself.
                 true => (0, u64::MAX),
-                false => self.thresholds().bounds(level),
+                false => {
+                    // The budget looks at what is reserved, and tells when anything is overdrawn.
+                    let (below, above) = self.thresholds().bounds(level);
+                    (below.saturating_sub(overdrawn), above.saturating_sub(overdrawn))
+                }
             };
             self.supply.budget.set_bounds(below, above);
             // What passed them before they were set is seen below.

@@ -32,6 +32,7 @@ impl Held {
                 path: holder.path,
                 used_bytes,
                 own_bytes: holder.used_bytes,
+                overdrawn_bytes: to_usize(owner.account().overdraft().bytes()),
                 minimum_bytes: holder.minimum_bytes,
                 limit_bytes: holder.limit_bytes,
                 reclaimable_bytes: holder.reclaimable_bytes,
@@ -62,6 +63,7 @@ pub(in crate::manager) fn check(commons: &Commons) -> Result<(), String> {
             |owner: &Arc<OwnerNode>| present.own_bytes_of(owner) + present.cached_bytes_of(owner);
         Ok::<_, String>((reserved, present.owners.iter().map(used).sum::<usize>()))
     })?;
+    check_overdrafts(commons)?;
     if reserved != supply.budget.reserved_bytes() {
         let counted = supply.budget.reserved_bytes();
         return Err(format!("owners hold or are promised {reserved} bytes, not {counted}"));
@@ -77,6 +79,26 @@ pub(in crate::manager) fn check(commons: &Commons) -> Result<(), String> {
         return Err(format!("pages of {taken_bytes} bytes are out for {used_bytes} bytes used"));
     }
     Ok(())
+}
+
+/// Checks that each level counts as overdrawn what the owners below it hold beyond the limits.
+fn check_overdrafts(commons: &Commons) -> Result<(), String> {
+    let (counted, sum) = commons.snapshot(|present| {
+        let own = present.owners.iter().map(|owner| owner.overdrawn_bytes());
+        let own: Vec<u64> = own.collect();
+        let sums = present.sums_below(own.iter().map(|bytes| to_usize(*bytes)).collect());
+        for (owner, sum) in present.owners.iter().zip(sums) {
+            let (path, counted) = (owner.path(), owner.account().overdraft().bytes());
+            if to_usize(counted) != sum {
+                return Err(format!("`{path}` counts {counted} bytes as overdrawn, not {sum}"));
+            }
+        }
+        Ok((commons.supply.budget.overdrawn_bytes(), own.iter().sum::<u64>()))
+    })?;
+    match counted == sum {
+        true => Ok(()),
+        false => Err(format!("owners have overdrawn {sum} bytes, not {counted}")),
+    }
 }
 
 /// Checks that an account holds what it is to hold for others, and no more than it may.

@@ -19,9 +19,12 @@ pub struct ManagerStats {
     pub used_bytes: usize,
     /// The bytes that owners hold, are promised, or keep at hand as free pages.
     pub reserved_bytes: usize,
+    /// The bytes that owners hold beyond the limits, which are not among the ones before:
+    /// [overdrafts](crate::Reservation#overdrafts).
+    pub overdrawn_bytes: usize,
     /// The bytes of free pages at hand, in depots and magazines. Requests that need them get them.
     pub cached_bytes: usize,
-    /// The bytes that are neither held nor promised.
+    /// The bytes that are neither held nor promised: none while more is overdrawn.
     pub available_bytes: usize,
     /// The most bytes that owners ever held, were promised, or kept at hand.
     pub peak_reserved_bytes: usize,
@@ -73,6 +76,9 @@ pub struct OwnerStats {
     pub used_bytes: usize,
     /// The bytes that it holds itself.
     pub own_bytes: usize,
+    /// The bytes that it and the owners below it hold beyond the limits, which are not among the
+    /// ones before.
+    pub overdrawn_bytes: usize,
     /// The bytes it is guaranteed.
     pub minimum_bytes: usize,
     /// The most bytes it may hold.

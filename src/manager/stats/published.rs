@@ -26,12 +26,13 @@ impl Published {
         owners: &[OwnerStats],
         label_of: impl Fn(&str) -> Option<Cow<'_, str>>,
     ) {
-        // The used, guaranteed and most bytes of a label.
-        let mut labels: BTreeMap<String, [usize; 3]> = BTreeMap::new();
+        // The used, guaranteed, most and overdrawn bytes of a label.
+        let mut labels: BTreeMap<String, [usize; 4]> = BTreeMap::new();
         for owner in owners {
             let Some(label) = label_of(&owner.path) else { continue };
             let sums = labels.entry(label.into_owned()).or_default();
-            let more = [owner.used_bytes, owner.minimum_bytes, owner.limit_bytes];
+            let OwnerStats { used_bytes, minimum_bytes, limit_bytes, overdrawn_bytes, .. } = owner;
+            let more = [*used_bytes, *minimum_bytes, *limit_bytes, *overdrawn_bytes];
             *sums = std::array::from_fn(|at| sums[at].saturating_add(more[at]));
         }
         let present = labels.keys().cloned().collect();
@@ -47,6 +48,7 @@ impl Published {
             gauge!("offheap_owner_used_bytes", &labels).set(as_f64(numbers[0]));
             gauge!("offheap_owner_minimum_bytes", &labels).set(as_f64(numbers[1]));
             gauge!("offheap_owner_limit_bytes", &labels).set(as_f64(numbers[2]));
+            gauge!("offheap_owner_overdrawn_bytes", &labels).set(as_f64(numbers[3]));
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Callers have reserved the bytes in a budget before they ask for memory, and credit them after
 //! they gave it back.
 
+mod extending;
 mod idle;
 mod modes;
 mod no_memory;
@@ -11,6 +12,7 @@ mod resize;
 mod zero_policy;
 mod zeroed;
 
+pub(crate) use extending::NoRoomBehind;
 pub use idle::IdleMemory;
 pub(crate) use modes::Arena;
 pub(crate) use no_memory::NoMemory;

@@ -7,7 +7,7 @@ use std::thread;
 use crate::base::limits::ADDRESS_SPACE_BYTES_MAX;
 use crate::base::seeded::{Bug, is_planted};
 use crate::base::sync::{AtomicU64, Lock, Ordering, Rank, read};
-use crate::base::units::{PageCount, PageSize, Span};
+use crate::base::units::{PageCount, PageIndex, PageSize, Span};
 use crate::ledger::chunks::{HeldRun, Lent};
 use crate::ledger::free_list::Strategy;
 use crate::ledger::stock::{Exchange, NoExchange, PageSet, Stock};
@@ -274,10 +274,15 @@ impl OffHeap {
             NoExchange::NoRun => NoMemory::Fragmented,
             NoExchange::Refused => NoMemory::NotExchanged,
         })?;
-        self.region.use_huge_pages_within(run.span(), self.stock.residency());
+        self.note_exchanged(run.span());
+        Ok(run)
+    }
+
+    /// A run was had by an exchange, and is held by the caller.
+    pub(super) fn note_exchanged(&self, run: Span) {
+        self.region.use_huge_pages_within(run, self.stock.residency());
         // ORDERING: Relaxed. A count for statistics.
         self.exchanges.fetch_add(1, Ordering::Relaxed);
-        Ok(run)
     }
 
     /// The number of steps in which the capacity is populated.
@@ -314,7 +319,7 @@ impl OffHeap {
     }
 
     /// The system's part of an exchange.
-    fn give_back_for(&self, exchange: &Exchange<'_>) -> io::Result<()> {
+    pub(super) fn give_back_for(&self, exchange: &Exchange<'_>) -> io::Result<()> {
         let residency = self.stock.residency();
         self.region.use_no_huge_page_across(exchange.run, residency)?;
         self.give_back(&exchange.leaving)
@@ -332,6 +337,11 @@ impl OffHeap {
         }
         // ORDERING: Relaxed. A count for statistics.
         self.given_back_pages.fetch_add(pages, Ordering::Relaxed);
+    }
+
+    /// The first page of a block of this region.
+    pub(super) fn first_page(&self, block: &Block) -> PageIndex {
+        self.region.first_page(block)
     }
 
     pub(super) fn frames(&self) -> PageFrames {

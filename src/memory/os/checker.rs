@@ -43,6 +43,25 @@ pub(crate) fn take_back(base: NonNull<u8>, bytes: usize) {
     request::hide(base, bytes);
 }
 
+/// A block is cut in two behind its first `at` bytes; what it shows is known from then on.
+#[inline]
+pub(crate) fn cut(base: NonNull<u8>, at: usize, bytes: usize) {
+    request::resize_block(base, bytes, at);
+    let tail = self::at(base, at);
+    request::begin_block(tail, bytes - at);
+    request::define(tail, bytes - at);
+}
+
+/// A block of `bytes` and `more` bytes behind it, which was a block of its own, are one from now
+/// on; what they show is known.
+#[inline]
+pub(crate) fn join(base: NonNull<u8>, bytes: usize, more: usize) {
+    let tail = at(base, bytes);
+    request::end_block(tail);
+    request::resize_block(base, bytes, bytes + more);
+    request::define(tail, more);
+}
+
 /// A block is known to be zero, though nobody wrote to it since it was handed out.
 #[inline]
 pub(crate) fn note_zero(base: NonNull<u8>, bytes: usize) {
@@ -103,6 +122,7 @@ mod request {
 
     pub(super) fn define(_: NonNull<u8>, _: usize) {}
     pub(super) fn begin_block(_: NonNull<u8>, _: usize) {}
+    pub(super) fn resize_block(_: NonNull<u8>, _: usize, _: usize) {}
     pub(super) fn end_block(_: NonNull<u8>) {}
 }
 
@@ -115,6 +135,8 @@ mod request {
     const MALLOCLIKE_BLOCK: usize = 0x1301;
     /// `VG_USERREQ__FREELIKE_BLOCK` of the same.
     const FREELIKE_BLOCK: usize = 0x1302;
+    /// `VG_USERREQ__RESIZEINPLACE_BLOCK` of the same.
+    const RESIZEINPLACE_BLOCK: usize = 0x130b;
     /// `VG_USERREQ__MAKE_MEM_NOACCESS` of `memcheck.h`; the next two follow it.
     const MAKE_NOACCESS: usize = (b'M' as usize) << 24 | (b'C' as usize) << 16;
     const MAKE_UNDEFINED: usize = MAKE_NOACCESS + 1;
@@ -122,7 +144,12 @@ mod request {
 
     /// Asks valgrind for something; without valgrind it is a few rotations that cancel out.
     fn ask(request: usize, base: NonNull<u8>, bytes: usize) {
-        let question = [request, base.as_ptr().addr(), bytes, 0, 0, 0];
+        ask_with(request, base, bytes, 0);
+    }
+
+    /// The same with one more number.
+    fn ask_with(request: usize, base: NonNull<u8>, bytes: usize, more: usize) {
+        let question = [request, base.as_ptr().addr(), bytes, more, 0, 0];
         // SAFETY: the rotations of `rdi` add up to none, and the exchange is of a register with
         // itself. valgrind, which knows the sequence, reads the question and answers in `rdx`.
         unsafe {
@@ -156,6 +183,11 @@ mod request {
         ask(MALLOCLIKE_BLOCK, base, bytes);
     }
 
+    /// The zero that the question ends in: without red zones.
+    pub(super) fn resize_block(base: NonNull<u8>, bytes: usize, new_bytes: usize) {
+        ask_with(RESIZEINPLACE_BLOCK, base, bytes, new_bytes);
+    }
+
     pub(super) fn end_block(base: NonNull<u8>) {
         ask(FREELIKE_BLOCK, base, 0);
     }
@@ -173,6 +205,8 @@ mod request {
     pub(super) fn define(_: NonNull<u8>, _: usize) {}
     #[inline]
     pub(super) fn begin_block(_: NonNull<u8>, _: usize) {}
+    #[inline]
+    pub(super) fn resize_block(_: NonNull<u8>, _: usize, _: usize) {}
     #[inline]
     pub(super) fn end_block(_: NonNull<u8>) {}
 }

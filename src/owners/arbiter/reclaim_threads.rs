@@ -1,136 +1,128 @@
-//! Calls into owners, each on a thread of its own, so that one that never returns holds up no
-//! other (`reclaim`, 1).
+//! Threads for calls into owners: a few that are used again, and one more for each that hangs.
 
+use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::owners::node::owner_node::OwnerNode;
-use crate::owners::sharing::commons::Commons;
-use crate::owners::sharing::this_thread::Calling;
+use crate::base::sync::{Condvar, Lock, Rank};
 
-use super::candidates::Candidate;
+use crate::owners::deciding::questions::SIDE_BY_SIDE;
 
-/// Candidates that are asked how much they could give back.
-pub(crate) struct ReclaimableProbe {
-    since: Instant,
-    /// The owners that are asked, by address, to know them by. Each remembers itself what it says.
-    asked: Vec<usize>,
-    /// Held by the thread that asks.
-    under_way: Weak<()>,
+/// How long a thread without work stays.
+const STAYS: Duration = Duration::from_secs(10);
+
+type Work = Box<dyn FnOnce() + Send>;
+
+/// Threads that run what they are given, each one thing at a time. Nobody waits for them, neither
+/// for what they run nor for their end, since what they run is foreign. Those without work end
+/// with this.
+pub(super) struct ReclaimThreads {
+    shared: Arc<Shared>,
 }
 
-impl ReclaimableProbe {
-    /// Asks those of `candidates` that are called; `None` if the system has no thread for it.
-    pub(crate) fn start(commons: &Arc<Commons>, candidates: &[Candidate]) -> Option<Self> {
-        let called = candidates.iter().filter(|candidate| !candidate.is_polled);
-        let owners: Vec<_> = called.map(|candidate| Arc::clone(&candidate.owner)).collect();
-        let asked = owners.iter().map(address).collect();
-        let token = Arc::new(());
-        let under_way = Arc::downgrade(&token);
-        let commons = Arc::clone(commons);
-        spawn("offheap-survey", move || {
-            let _calling = Calling::new();
-            owners.iter().for_each(ask);
-            drop(token);
-            commons.wake_arbiter();
-        })
-        .ok()?;
-        Some(Self { since: Instant::now(), asked, under_way })
-    }
+struct Shared {
+    state: Lock<State>,
+    changed: Condvar,
+}
 
-    /// Whether all have answered, or had time to.
-    pub(crate) fn is_over(&self, now: Instant, timeout: Duration) -> bool {
-        self.has_ended() || now.duration_since(self.since) >= timeout
-    }
+#[derive(Default)]
+struct State {
+    work: VecDeque<Work>,
+    /// The threads that wait for some.
+    idle: usize,
+    has_ended: bool,
+}
 
-    /// Whether all have answered. Otherwise those after one that does not answer were not asked.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.under_way.strong_count() == 0
-    }
-
-    /// Whether all candidates that are called are among those that are asked.
-    pub(crate) fn covers(&self, candidates: &[Candidate]) -> bool {
-        let mut called = candidates.iter().filter(|candidate| !candidate.is_polled);
-        called.all(|candidate| self.asks(&candidate.owner))
-    }
-
-    /// Whether `owner` is among those that are asked.
-    pub(crate) fn asks(&self, owner: &Arc<OwnerNode>) -> bool {
-        self.asked.contains(&address(owner))
+impl Default for ReclaimThreads {
+    fn default() -> Self {
+        let state = Lock::new(Rank::Wakeup, State::default());
+        Self { shared: Arc::new(Shared { state, changed: Condvar::new() }) }
     }
 }
 
-/// Has `owner` give back about `bytes`; `false` if it is at work already, all of the spill reserve
-/// is in use, or the system has no thread for it.
-pub(super) fn reclaim(commons: &Arc<Commons>, owner: &Arc<OwnerNode>, bytes: u64) -> bool {
-    let reclaim = &owner.sharing().reclaim;
-    if !reclaim.asked().try_begin() {
-        return false;
-    }
-    let used_before = owner.account().used_bytes();
-    reclaim.set_given(0);
-    let reclaimable = reclaim.reclaimable();
-    let prepared = reclaimable.as_ref().and_then(|reclaimable| reclaimable.prepare());
-    let started = prepared.zip(reclaimable).is_some_and(|(give_back, reclaimable)| {
-        let (mine, commons) = (Arc::clone(owner), Arc::clone(commons));
-        let call = move || {
-            let _calling = Calling::new();
-            // Since then it may have been taken off, or another one set in its place.
-            if mine.sharing().reclaim.calls(&reclaimable) {
-                give_back(bytes, &mut || mine.note_given(used_before));
-            } else {
-                drop(give_back);
+impl ReclaimThreads {
+    /// Runs `work` on a thread that has none, or on a new one.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no thread for it: then `work` is dropped.
+    pub(super) fn run(&self, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let work: Work = Box::new(work);
+        let mut state = self.shared.state.lock();
+        if state.idle > state.work.len() {
+            state.work.push_back(work);
+            self.shared.changed.notify_one();
+            return Ok(());
+        }
+        drop(state);
+        let shared = Arc::clone(&self.shared);
+        let run = move || {
+            work();
+            while let Some(work) = shared.next() {
+                work();
             }
-            // The reserve was part of the call, and so is over before the next one can begin.
-            mine.sharing().reclaim.asked().end();
-            commons.wake_arbiter();
         };
-        spawn("offheap-reclaim", call).is_ok()
-    });
-    if !started {
-        reclaim.asked().end();
+        thread::Builder::new().name("offheap-reclaim".into()).spawn(run).map(drop)
     }
-    started
 }
 
-/// Asks one owner how much it could give back.
-fn ask(owner: &Arc<OwnerNode>) {
-    let reclaim = &owner.sharing().reclaim;
-    if !reclaim.asked().try_begin() {
-        return;
+impl Drop for ReclaimThreads {
+    fn drop(&mut self) {
+        self.shared.state.lock().has_ended = true;
+        self.shared.changed.notify_all();
     }
-    // One that panics is taken to have nothing.
-    let said = reclaim.reclaimable().and_then(|reclaimable| reclaimable.reclaimable());
-    reclaim.tell(said.unwrap_or(0) as u64);
-    reclaim.asked().end();
 }
 
-fn address(owner: &Arc<OwnerNode>) -> usize {
-    Arc::as_ptr(owner).addr()
-}
-
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    thread::Builder::new().name(name.into()).spawn(work).map(drop)
+impl Shared {
+    /// What a thread is to run next; `None` if it is to end.
+    fn next(&self) -> Option<Work> {
+        let mut state = self.state.lock();
+        // Questions and calls go side by side. More have no work only after some have hung.
+        if state.idle >= 2 * SIDE_BY_SIDE {
+            return None;
+        }
+        state.idle += 1;
+        let nothing = |state: &mut State| state.work.is_empty() && !state.has_ended;
+        let mut state = state.wait_timeout_while(&self.changed, STAYS, nothing);
+        state.idle -= 1;
+        state.work.pop_front()
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::channel;
+
     use super::*;
-    use crate::MemoryManager;
 
     #[test]
-    fn a_survey_knows_those_whom_it_asks_from_others() {
-        let manager = MemoryManager::builder().capacity(1 << 20).build().unwrap();
-        let owner = |name| manager.owner(name).register().unwrap();
-        let (asked, other) = (owner("asked"), owner("other"));
-        let survey = ReclaimableProbe {
-            since: Instant::now(),
-            asked: vec![address(asked.node())],
-            under_way: Weak::new(),
+    fn a_thread_is_used_again_and_one_that_hangs_is_replaced() {
+        let threads = ReclaimThreads::default();
+        let (tell, told) = channel();
+        let run = || {
+            let tell = tell.clone();
+            threads.run(move || tell.send(thread::current().id()).unwrap()).unwrap();
+            told.recv().unwrap()
         };
-        assert!(survey.asks(asked.node()));
-        assert!(!survey.asks(other.node()));
+        let first = run();
+        while threads.shared.state.lock().idle == 0 {
+            thread::yield_now();
+        }
+        assert_eq!(run(), first);
+        while threads.shared.state.lock().idle == 0 {
+            thread::yield_now();
+        }
+        let (let_go, hangs) = channel::<()>();
+        threads.run(move || assert!(hangs.recv().is_err())).unwrap();
+        assert_ne!(run(), first, "that one hangs");
+        drop(let_go);
+        let shared = Arc::clone(&threads.shared);
+        drop(threads);
+        // Those without work end, and with them what they share.
+        while Arc::strong_count(&shared) > 1 {
+            thread::yield_now();
+        }
     }
 }

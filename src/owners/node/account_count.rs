@@ -81,7 +81,7 @@ impl OwnerPointer {
     /// # Safety
     ///
     /// 1. As in [`get`](Self::get), for as long as this call lasts.
-    pub(super) unsafe fn keep(self) -> Arc<OwnerNode> {
+    pub(crate) unsafe fn keep(self) -> Arc<OwnerNode> {
         // SAFETY: it came from an `Arc` and has a strong count, by the invariant, (Protocol, 1) and
         // the caller's contract, 1.
         unsafe { Arc::increment_strong_count(self.0) };

@@ -3,13 +3,12 @@
 
 use std::sync::Arc;
 
-use crate::ledger::accounts::{Account, InFlight};
-use crate::ledger::budget::{Credit, FirstCharge, HasWaiters, QueuePosition, Refused, Remainder};
+use crate::ledger::accounts::InFlight;
+use crate::ledger::budget::{FirstCharge, HasWaiters, QueuePosition, Refused, Remainder};
 use crate::memory::block::Block;
 
 use super::account_count::{OwnerPointer, keep_if_first};
 use super::owner_node::OwnerNode;
-use super::upstream::Upstream;
 
 /// Memory that was found, and paid for: what becomes a segment.
 pub(crate) struct Grant {
@@ -118,23 +117,9 @@ impl Charge {
         self.let_go(returned.kept);
     }
 
-    /// Gives part of the bytes back and keeps the rest, of which there must be some.
-    pub(crate) fn shrink(&mut self, bytes: usize) -> HasWaiters {
-        self.shrink_with(bytes, |account, upstream, bytes| account.release(upstream, bytes))
-    }
-
-    /// The same for a request in flight.
+    /// Gives part of the bytes of a request in flight back and keeps the rest, of which there must
+    /// be some.
     pub(crate) fn shrink_in_flight(&mut self, bytes: usize) -> HasWaiters {
-        self.shrink_with(bytes, |account, upstream, bytes| {
-            account.release_past_allowance(upstream, bytes)
-        })
-    }
-
-    fn shrink_with(
-        &mut self,
-        bytes: usize,
-        release: impl Fn(&Account, &Upstream<'_>, u64) -> Credit,
-    ) -> HasWaiters {
         let bytes = bytes as u64;
         debug_assert!(bytes < self.bytes);
         if bytes == 0 {
@@ -142,7 +127,7 @@ impl Charge {
         }
         let owner = self.owner();
         // The rest keeps the account from holding nothing.
-        let returned = release(owner.account(), &owner.upstream(), bytes);
+        let returned = owner.account().release_past_allowance(&owner.upstream(), bytes);
         self.bytes -= bytes;
         returned.awaited
     }

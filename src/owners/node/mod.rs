@@ -1,7 +1,7 @@
 //! One owner inside: what it draws on, its account, its place in the tree, and its pages at hand.
 //!
 //! ```text
-//! page_cache  worker_node   single pages at hand, for an owner and for each of its workers
+//! page_cache                single pages at hand, for all threads of an owner
 //! charge                    bytes that an account holds for a segment, and so its owner
 //! upstream  account_count   where its bytes come from; how it lives as long as they are out
 //! owner_node                the owner itself, as plain data
@@ -16,4 +16,3 @@ pub(crate) mod page_source;
 pub(crate) mod sharing_state;
 pub(crate) mod supply;
 pub(crate) mod upstream;
-pub(crate) mod worker_node;

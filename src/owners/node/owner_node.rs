@@ -4,26 +4,50 @@ use std::fmt::Write;
 use std::panic::RefUnwindSafe;
 use std::sync::{Arc, OnceLock, Weak};
 
+use crate::base::error::SegmentError;
 use crate::base::members::{Members, Roll};
 use crate::base::sync::{AtomicU64, Lock, Ordering, Rank};
 use crate::ledger::accounts::Account;
 use crate::ledger::budget::{Budget, HasWaiters};
+use crate::ledger::overdraft::Overdraft;
 use crate::memory::block::Block;
 
 use super::page_source::OwnerPages;
 use super::sharing_state::SharingState;
 use super::supply::Supply;
 
+/// What is done for a request that does not fit what is free.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Effort {
+    /// Nothing: it gets what is free, wherever that is kept at hand.
+    TakeFree,
+    /// Owners that could give memory back are asked for it, and waited for within a bound.
+    AskOthers,
+}
+
 /// What an owner has done above it, now and then: never on the way to a page that is at hand.
 pub(crate) trait Above: Send + Sync {
-    /// Serves those that wait for memory. Not to be called with anything locked or in hand, since
-    /// those that are served are woken.
-    fn serve(&self);
+    /// Serves those that wait at the levels from this owner's account up to the budget. Not to be
+    /// called with anything locked or in hand, since those that are served are woken.
+    fn serve_from(&self, owner: &OwnerNode);
+
+    /// Has the arbiter look again if requests wait: something has changed that it goes by.
+    fn nudge_arbiter(&self);
 
     /// Has drainers look for what `owner` keeps at hand from now on. Then calls `open`, which looks
     /// whether drainers are at work, and else opens something. A drainer that comes meanwhile waits
     /// for that.
     fn enter(&self, owner: &OwnerNode, open: &mut dyn FnMut());
+
+    /// The `bytes` right behind `block`, which is of `owner`, in whole pages. The account of
+    /// `owner` holds the size of what is returned, for the caller to give back with it.
+    fn extend(
+        &self,
+        owner: &Arc<OwnerNode>,
+        block: &Block,
+        bytes: usize,
+        effort: Effort,
+    ) -> Result<Block, SegmentError>;
 }
 
 /// What all handles and segments of an owner share.
@@ -46,6 +70,8 @@ pub(crate) struct OwnerNode {
     name: Arc<str>,
     /// Whether its bytes are those of the spill reserve.
     is_of_reserve: bool,
+    /// The bytes that it holds itself beyond a limit.
+    overdraft: Overdraft,
     /// A handle on itself.
     itself: Weak<Self>,
     supply: Arc<Supply>,
@@ -75,6 +101,7 @@ impl OwnerNode {
             entered: AtomicU64::new(0),
             is_of_reserve: false,
             account: account.with_allowance(supply.cache_limits().quantum_bytes),
+            overdraft: Overdraft::none(),
             sharing,
             pages: OwnerPages::new(&supply.arena),
             supply,
@@ -95,6 +122,7 @@ impl OwnerNode {
             entered: AtomicU64::new(0),
             is_of_reserve: true,
             account,
+            overdraft: Overdraft::none(),
             sharing: SharingState::default(),
             pages: OwnerPages::new(&self.supply.arena),
             supply: Arc::clone(&self.supply),
@@ -224,6 +252,30 @@ impl OwnerNode {
         self.ancestry().map(|owner| owner.account().limit()).fold(all.limit(), u64::min)
     }
 
+    /// The bytes that it holds itself beyond a limit.
+    pub(crate) fn overdrawn_bytes(&self) -> u64 {
+        self.overdraft.bytes()
+    }
+
+    /// Counts `bytes` that it holds beyond a limit, as far as they can be counted, here and at all
+    /// levels above; returns how many were.
+    pub(crate) fn overdraw(&self, bytes: u64) -> u64 {
+        let counted = self.budget().overdraw(bytes);
+        let lineage: Vec<_> = self.ancestry().collect();
+        lineage.into_iter().rev().for_each(|owner| owner.account.overdraft().add(counted));
+        self.overdraft.add(counted);
+        counted
+    }
+
+    /// Takes `bytes` off that it held beyond a limit, here and at all levels above.
+    pub(crate) fn pay_overdraft(&self, bytes: u64) -> HasWaiters {
+        self.overdraft.pay(bytes);
+        let pay =
+            |awaited: HasWaiters, owner: &Self| awaited.or(owner.account.pay_overdraft(bytes));
+        let awaited = self.ancestry().fold(HasWaiters::NO, pay);
+        awaited.or(self.budget().pay_overdraft(bytes))
+    }
+
     /// The single pages that it keeps at hand.
     #[inline]
     pub(crate) fn pages(&self) -> &OwnerPages {
@@ -243,10 +295,14 @@ impl OwnerNode {
         &self.above
     }
 
-    /// Serves the line, if a request waits for what was just given back.
+    /// Serves its levels, if a request waits for what it just gave back.
     pub(crate) fn serve_if(&self, awaited: HasWaiters) {
         if awaited.is_yes() {
-            self.above.serve();
+            self.above.serve_from(self);
+            let is_asked = |owner: &Self| owner.sharing.reclaim.asked().requested_bytes() > 0;
+            if self.ancestry().any(is_asked) {
+                self.above.nudge_arbiter();
+            }
         }
     }
 
@@ -294,11 +350,6 @@ impl OwnerNode {
     /// The one at a level above it, as refusals count them; `None` if that is the budget's.
     pub(crate) fn ancestor(&self, level: u32) -> Option<&Self> {
         self.ancestry().nth(level as usize)
-    }
-
-    /// Whether it is `other` or below it.
-    pub(crate) fn is_below(&self, other: &Self) -> bool {
-        self.ancestry().any(|owner| owner.is(other))
     }
 
     /// Whether both are the same owner.

@@ -30,7 +30,7 @@ const FREE_PER_ROOM: usize = 4;
 /// 1. `page` was put by for `owner`, which was charged with it then, and was taken from there.
 /// 2. `source` is that of the manager of `owner`.
 #[inline]
-pub(super) unsafe fn grant(source: &PageSource, owner: &Arc<OwnerNode>, page: HeldRun) -> Grant {
+pub(crate) unsafe fn grant(source: &PageSource, owner: &Arc<OwnerNode>, page: HeldRun) -> Grant {
     // SAFETY: 1: the charge below keeps the owner, and so the manager and its region, alive.
     // 2: by the caller's contract, 1 and 2.
     let mut block = unsafe { source.frames.block(page) };
@@ -129,7 +129,7 @@ impl OwnerNode {
     /// Has a shelf or a magazine that the caller has in hand take `room` pages again, by `open`, if
     /// so much is free.
     #[cold]
-    pub(super) fn open_if_plenty(&self, room: usize, open: impl FnOnce()) {
+    pub(crate) fn open_if_plenty(&self, room: usize, open: impl FnOnce()) {
         let is_plenty = || self.free_pages() >= room * FREE_PER_ROOM;
         if is_plenty() {
             self.open_if(is_plenty, open);

@@ -2,6 +2,7 @@
 //! what it can give back.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use crate::base::bytes::to_usize;
 use crate::base::error::ReclaimStatus;
@@ -24,8 +25,18 @@ pub(crate) trait Reclaimable: Send + Sync {
     /// The bytes that could be given back now; `None` if it is gone, or the call panics.
     fn reclaimable(&self) -> Option<usize>;
 
-    /// Takes what a call needs; `None` if all of the spill reserve is in use.
-    fn prepare(&self) -> Option<ReclaimCall>;
+    /// Takes what a call needs.
+    fn prepare(&self) -> Result<ReclaimCall, NotPrepared>;
+}
+
+/// Why a call cannot begin.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum NotPrepared {
+    /// The reclaimer is gone.
+    Gone,
+    /// All of the spill reserve is in use. A part is written off after so long, if it is not given
+    /// back before.
+    NoReserve(Duration),
 }
 
 /// How an owner gives memory back.
@@ -40,6 +51,14 @@ pub(crate) enum ReclaimMode {
     Polled,
 }
 
+/// How an owner gives memory back, without what to call for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ReclaimKind {
+    Never,
+    Called,
+    Polled,
+}
+
 /// What is decided about an owner when memory runs out, and what it says of itself.
 pub(crate) struct SharingState {
     pub(crate) reclaim: ReclaimState,
@@ -51,11 +70,15 @@ pub(crate) struct SharingState {
     first_bytes: AtomicU64,
     /// It is not asked for what it holds up to this.
     keeps_bytes: AtomicU64,
+    /// The handles on it: as many threads may be at work for it.
+    hands: AtomicU64,
 }
 
 /// How an owner gives memory back, and what is asked of it.
 pub(crate) struct ReclaimState {
     mode: Lock<ReclaimMode>,
+    /// How often that was set.
+    ways: AtomicU64,
     /// Whether it is asked also for requests of its own.
     pub(crate) includes_own: bool,
     asked: ReclaimRequest,
@@ -76,9 +99,9 @@ impl Default for SharingState {
 impl SharingState {
     pub(crate) fn new(priority: i32, weight: u32, reclaim: ReclaimState) -> Self {
         debug_assert!(weight >= WEIGHT_MIN);
-        let (first_bytes, keeps_bytes) = (AtomicU64::new(u64::MAX), AtomicU64::new(0));
+        let [first_bytes, keeps_bytes, hands] = [u64::MAX, 0, 0].map(AtomicU64::new);
         let [priority, weight] = [priority.cast_unsigned(), weight].map(AtomicU32::new);
-        Self { reclaim, priority, weight, first_bytes, keeps_bytes }
+        Self { reclaim, priority, weight, first_bytes, keeps_bytes, hands }
     }
 
     /// Owners of the lowest give first.
@@ -114,6 +137,25 @@ impl SharingState {
         self.keeps_bytes.load(Ordering::Relaxed)
     }
 
+    /// The handles on it: as many threads may be at work for it.
+    pub(crate) fn hands(&self) -> u64 {
+        // ORDERING: Acquire. Pairs with the Release in `has_hand_less`: who sees that a handle is
+        // gone sees what was done with it.
+        self.hands.load(Ordering::Acquire)
+    }
+
+    /// There is one handle more on it.
+    pub(crate) fn has_hand_more(&self) {
+        // ORDERING: Relaxed. A handle is made of another one, whose thread is at work itself.
+        self.hands.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// There is one handle less on it.
+    pub(crate) fn has_hand_less(&self) {
+        // ORDERING: Release. Pairs with the Acquire in `hands`.
+        self.hands.fetch_sub(1, Ordering::Release);
+    }
+
     pub(crate) fn set_share(&self, first_bytes: u64, keeps_bytes: u64) {
         // ORDERING: Relaxed. As in `first_bytes`.
         self.first_bytes.store(first_bytes, Ordering::Relaxed);
@@ -126,9 +168,9 @@ impl ReclaimState {
     pub(crate) fn new(mode: ReclaimMode, includes_own: bool) -> Self {
         let is_polled = matches!(mode, ReclaimMode::Polled);
         let asked = ReclaimRequest::new(if is_polled { u64::MAX } else { 0 });
-        let [has_told, given] = [u64::from(is_polled), 0].map(AtomicU64::new);
+        let [has_told, given, ways] = [u64::from(is_polled), 0, 0].map(AtomicU64::new);
         let (mode, givers) = (Lock::new(Rank::ReclaimMode, mode), OnceLock::new());
-        Self { mode, includes_own, asked, has_told, given, givers }
+        Self { mode, ways, includes_own, asked, has_told, given, givers }
     }
 
     /// Has it counted in `givers` while it gives back in some way.
@@ -172,6 +214,8 @@ impl ReclaimState {
     pub(crate) fn set_mode(&self, mode: ReclaimMode) {
         // What was there may be foreign, and goes with nothing locked.
         let mut now = self.mode();
+        // ORDERING: Relaxed. It changes under the lock of the mode, and is read there.
+        self.ways.fetch_add(1, Ordering::Relaxed);
         let last = std::mem::replace(&mut *now, mode);
         self.count(&last, &now);
         drop(now);
@@ -199,6 +243,18 @@ impl ReclaimState {
             _ if has_told => ReclaimStatus::Idle,
             _ => ReclaimStatus::Unasked,
         }
+    }
+
+    /// How it gives back now, and how often that was set. One whose reclaimer is gone never does.
+    pub(crate) fn way(&self) -> (ReclaimKind, u64) {
+        let mode = self.mode();
+        let way = match &*mode {
+            ReclaimMode::Polled => ReclaimKind::Polled,
+            ReclaimMode::Called(reclaimable) if reclaimable.is_there() => ReclaimKind::Called,
+            ReclaimMode::Called(_) | ReclaimMode::Never => ReclaimKind::Never,
+        };
+        // ORDERING: Relaxed. As in `set_mode`.
+        (way, self.ways.load(Ordering::Relaxed))
     }
 
     pub(crate) fn is_polled(&self) -> bool {

@@ -38,7 +38,7 @@ impl OwnerNode {
     }
 
     /// The same for what is new, be there plenty or not.
-    pub(super) fn open_if_any(&self, open: impl FnOnce()) {
+    pub(crate) fn open_if_any(&self, open: impl FnOnce()) {
         self.open_if(|| self.account().free_bytes(&self.upstream()).is_some(), open);
     }
 

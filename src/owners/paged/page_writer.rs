@@ -64,7 +64,7 @@ impl PageWriter {
     /// may be of any sizes and owners, and each goes back to its own in the end.
     #[must_use]
     pub fn with_segments(owner: &Owner, segments: Vec<MemorySegment>) -> Self {
-        Self { owner: owner.clone(), chain: Chain::new(segments), position: 0, len: 0 }
+        Self { owner: owner.for_what_it_holds(), chain: Chain::new(segments), position: 0, len: 0 }
     }
 
     /// The owner of the pages that it allocates.

@@ -37,7 +37,7 @@ impl Requester<'_> {
     }
 
     /// The same, after a first attempt.
-    fn unless_cached_after<T>(
+    pub(super) fn unless_cached_after<T>(
         &self,
         first: Result<T, Denial>,
         attempt: impl Fn() -> Result<T, Denial>,
@@ -45,7 +45,7 @@ impl Requester<'_> {
         let mut last = match first {
             Err(Denial::Refused(Refused::Turn { .. })) => {
                 // The first in line may want something else by now.
-                self.commons.serve();
+                self.commons.serve_from(Some(self.node));
                 attempt()
             }
             answer => answer,
@@ -161,7 +161,7 @@ impl Requester<'_> {
                     found.charge.release();
                 }
                 // The request that is first in line may want something else by now.
-                self.commons.serve();
+                self.commons.serve_from(Some(self.node));
                 // What is kept at hand is neither in the budget nor in a hole.
                 self.commons.drained(DrainScope::Everybody, attempt)
             }
@@ -180,7 +180,7 @@ impl Requester<'_> {
     /// The block that was found, ready to be used.
     fn ready(&self, found: Found) -> Grant {
         let Found { mut block, charge, awaited } = found;
-        self.commons.serve_if(awaited);
+        self.node.serve_if(awaited);
         self.supply().arena.make_ready(&mut block);
         Grant { block, charge }
     }

@@ -74,10 +74,13 @@ impl Requester<'_> {
             owner_used_bytes: used_bytes,
             owner_total_bytes: to_usize(self.node.account().used_bytes()),
             owner_limit_bytes: limit_bytes,
+            owner_overdrawn_bytes: to_usize(self.node.account().overdraft().bytes()),
             capacity_bytes: to_usize(self.supply().budget.limit()),
+            overdrawn_bytes: to_usize(self.supply().budget.overdrawn_bytes()),
             reason,
             parent: parent.map(|parent| Holder {
                 used_bytes: registry.used_bytes_of(parent),
+                overdrawn_bytes: to_usize(parent.account().overdraft().bytes()),
                 ..holder(parent)
             }),
             holders: largest.holders,

@@ -3,18 +3,10 @@
 use std::sync::Arc;
 
 use crate::base::units::PageSize;
+pub(crate) use crate::owners::node::owner_node::Effort;
 use crate::owners::node::owner_node::OwnerNode;
 use crate::owners::node::supply::Supply;
 use crate::owners::sharing::commons::Commons;
-
-/// What is done for a request that does not fit what is free.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Effort {
-    /// Nothing: it gets what is free, wherever that is kept at hand.
-    TakeFree,
-    /// Owners that could give memory back are asked for it, and waited for within a bound.
-    AskOthers,
-}
 
 /// An owner that asks for memory, and all those it may have to wait for.
 #[derive(Clone, Copy)]

@@ -13,7 +13,7 @@ use crate::ledger::waiting::wait_queue::Ticket;
 use crate::owners::node::charge::Charge;
 use crate::owners::node::owner_node::OwnerNode;
 use crate::owners::sharing::commons::Commons;
-use crate::owners::sharing::queue::{WaitMode, Wanted};
+use crate::owners::sharing::queue::{WaitMode, Wanted, wake_waiting};
 use crate::owners::sharing::this_thread::{is_arbiter, is_within_reclaim};
 
 use super::denial::Denial;
@@ -40,6 +40,7 @@ impl Wait {
             if let Poll::Ready(outcome) = self.poll_with(&waker) {
                 return outcome;
             }
+            wake_waiting();
             match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
                 None => thread::park(),
                 Some(left) if left.is_zero() => {
@@ -57,8 +58,6 @@ impl Wait {
         let polled = self.commons.queue.poll(ticket, waker);
         if polled.is_ready() {
             self.ticket = None;
-            // Others may have waited behind.
-            self.commons.serve();
         } else if !has_joined {
             self.commons.wake_arbiter();
         }
@@ -69,14 +68,15 @@ impl Wait {
         let wanted = Wanted::new(&self.owner, self.bytes as u64, self.mode);
         let ticket = self.commons.queue.join(Arc::new(wanted));
         self.ticket = Some(ticket);
-        self.commons.serve();
+        self.commons.serve_from(Some(&self.owner));
         ticket
     }
 
     /// Leaves the line, with what it came to at the last moment, if it did.
     fn give_up(&mut self) -> Option<Result<Charge, Denial>> {
         let left = self.commons.queue.leave(self.ticket.take()?);
-        self.commons.serve();
+        // Others may have waited behind.
+        self.commons.serve_from(Some(&self.owner));
         left.map(|outcome| outcome.map_err(Denial::from))
     }
 }
@@ -144,7 +144,8 @@ impl Requester<'_> {
     }
 
     /// Has others asked for `bytes`, for a request that was just denied them and does not wait for
-    /// anything else. Waits for their answers, as long as one of them may be waited for.
+    /// anything else. Waits for their answers, as long as one of them may be waited for. A call
+    /// asks once, whatever it looks for afterwards, and so waits for `reclaim_timeout` at most.
     #[cold]
     pub(super) fn ask(&self, bytes: usize, denial: Denial) -> Result<Charge, Denial> {
         let is_worth_it = self.effort == Effort::AskOthers

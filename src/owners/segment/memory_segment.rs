@@ -13,6 +13,7 @@ use crate::owners::node::account_count::OwnerPointer;
 use crate::owners::node::charge::{Charge, Grant};
 use crate::owners::node::owner_node::OwnerNode;
 use crate::owners::node::page_cache;
+use crate::owners::node::supply::Supply;
 
 /// A page or a block that is held by a caller.
 ///
@@ -105,8 +106,7 @@ impl MemorySegment {
 
     /// It was allocated at `place`, it turns out.
     pub(crate) fn allocated_at(&self, place: Place) {
-        // SAFETY: 1: by the type invariant, as long as `self` lives.
-        unsafe { self.owner.get() }.supply().sites.move_to(key_of(&self.block), place);
+        self.supply().sites.move_to(key_of(&self.block), place);
     }
 
     /// Whether it was allocated for this owner.
@@ -125,11 +125,45 @@ impl MemorySegment {
     fn take_grant(&mut self) -> Grant {
         #[cfg(feature = "track-allocations")]
         // SAFETY: 1: by the type invariant, as long as `self` lives.
-        unsafe { self.owner.get() }.supply().sites.shrink(key_of(&self.block), 0);
+        unsafe { self.owner.get() }.supply().sites.resize(key_of(&self.block), 0);
         let block = self.block.take();
         // SAFETY: 1: by the type invariant, and the callers do not use `self` again.
         let charge = unsafe { Charge::of_segment(self.owner, block.size()) };
         Grant { block, charge }
+    }
+
+    /// The owner, and a handle on it.
+    pub(super) fn keep_owner(&self) -> Arc<OwnerNode> {
+        // SAFETY: 1: by the type invariant, as long as `self` lives.
+        unsafe { self.owner.keep() }
+    }
+
+    /// What the memory is of.
+    pub(super) fn supply(&self) -> &Supply {
+        // SAFETY: 1: by the type invariant, as long as `self` lives.
+        unsafe { self.owner.get() }.supply()
+    }
+
+    pub(super) fn block(&self) -> &Block {
+        &self.block
+    }
+
+    /// Cuts off the bytes from `at` on, which are whole pages, as a segment of their own.
+    pub(super) fn cut_off(&mut self, at: usize) -> Self {
+        let block = self.block.split_off(at);
+        let sites = &self.supply().sites;
+        sites.split(key_of(&self.block), self.block.size(), key_of(&block), block.size());
+        // INVARIANT: the account held the bytes of both for `self`. It holds as many for each of
+        // them as that one has left.
+        Self { block, owner: self.owner }
+    }
+
+    /// Joins memory that begins where the segment ends, and whose size the account of the owner
+    /// holds for it.
+    pub(super) fn append(&mut self, block: Block) {
+        // INVARIANT: the account holds the size of both for `self` from now on.
+        self.block.append(block);
+        self.supply().sites.resize(key_of(&self.block), self.block.size());
     }
 
     /// Block and owner of a segment that is not dropped.

@@ -6,3 +6,4 @@ mod bulk;
 pub(crate) mod gathered;
 pub(crate) mod memory_segment;
 pub(crate) mod raw_segment;
+mod resizing;

@@ -7,14 +7,13 @@ use std::sync::{Arc, OnceLock};
 
 use crate::base::sync::{AtomicU64, Ordering};
 use crate::base::threads::{OnDemand, Wakeup};
-use crate::ledger::budget::HasWaiters;
-use crate::ledger::waiting::wait_queue::WaitQueue;
+use crate::ledger::waiting::wait_queue::{Served, WaitQueue};
 use crate::owners::node::owner_node::OwnerNode;
 use crate::owners::node::supply::Supply;
 
 use super::draining::{DrainScope, Reopen, drain};
-use super::options::SharingOptions;
-use super::queue::{Wanted, wake_all};
+use super::options::{ReserveParts, SharingOptions};
+use super::queue::{Chain, Wanted, wake_all};
 use super::registry::{Registry, Snapshot};
 
 /// Starts the arbiter, and returns what wakes it.
@@ -24,14 +23,78 @@ type Start = Box<dyn Fn() -> io::Result<Arc<Wakeup>> + Send + Sync>;
 pub(crate) struct Commons {
     pub(crate) supply: Arc<Supply>,
     pub(crate) options: SharingOptions,
+    /// What calls have of the spill reserve.
+    pub(crate) reserve_parts: ReserveParts,
     /// All owners.
     pub(crate) registry: Registry,
     /// The requests that wait for memory.
     pub(crate) queue: WaitQueue<Wanted>,
     /// What became of asking.
     pub(crate) reclaims: ReclaimCounts,
+    /// What there is for the arbiter to look at.
+    pub(crate) attention: Attention,
     arbiter: OnDemand,
     start_arbiter: OnceLock<Start>,
+}
+
+/// What there is for the arbiter to look at, and whether requests wait, as a word of bits.
+///
+/// What changes on behalf of others is changed first, and noted here by a read-modify-write then.
+/// The arbiter takes the notes by one before it looks. So of two such steps one is first: it sees
+/// the change, or is woken for it.
+#[derive(Default)]
+pub(crate) struct Attention(AtomicU64);
+
+/// What was noted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Noted(u64);
+
+impl Noted {
+    /// A request has come or gone, or an owner has, or has something to say.
+    pub(crate) const CHANGE: Self = Self(1);
+    /// Bytes were given back that are waited for.
+    pub(crate) const RELEASE: Self = Self(1 << 1);
+    /// An owner that was called has returned.
+    pub(crate) const RETURN: Self = Self(1 << 2);
+    /// Not noted but by the arbiter: requests wait, as far as it knows.
+    const WATCHES: Self = Self(1 << 3);
+
+    pub(crate) fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+impl Attention {
+    /// Notes something; whether the arbiter watches, and had no note of this yet.
+    pub(crate) fn note(&self, what: Noted) -> bool {
+        // ORDERING: AcqRel. What was changed before happens before the look of an arbiter that
+        // takes this note. The reverse for one that took others before: it watches then.
+        let before = Noted(self.0.fetch_or(what.0, Ordering::AcqRel));
+        before.has(Noted::WATCHES) && !before.has(what)
+    }
+
+    /// Takes what was noted, and watches from now on.
+    pub(crate) fn take(&self) -> Noted {
+        // ORDERING: AcqRel. Pairs with `note`.
+        Noted(self.0.swap(Noted::WATCHES.0, Ordering::AcqRel))
+    }
+
+    /// Whether that was noted and not taken yet.
+    pub(crate) fn has(&self, what: Noted) -> bool {
+        // ORDERING: Relaxed. To go by: what is noted later wakes the arbiter.
+        Noted(self.0.load(Ordering::Relaxed)).has(what)
+    }
+
+    /// Whether requests wait, as far as the arbiter knows.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.has(Noted::WATCHES)
+    }
+
+    /// No request waits: one that comes wakes the arbiter whether it watches or not.
+    pub(crate) fn rest(&self) {
+        // ORDERING: AcqRel. As in `take`.
+        self.0.fetch_and(!Noted::WATCHES.0, Ordering::AcqRel);
+    }
 }
 
 /// A panic leaves nothing of it halfway: foreign code is called with nothing locked, its panics are
@@ -70,8 +133,10 @@ impl Commons {
             registry: Registry::new(&supply),
             supply,
             options,
+            reserve_parts: ReserveParts::default(),
             queue: WaitQueue::new(),
             reclaims: ReclaimCounts::default(),
+            attention: Attention::default(),
             arbiter: OnDemand::default(),
             start_arbiter: OnceLock::new(),
         }
@@ -86,14 +151,22 @@ impl Commons {
     /// Has the arbiter look at the line. The first call starts it; `false` if the system has
     /// no thread for it, in which case the next call tries again.
     pub(crate) fn wake_arbiter(&self) -> bool {
+        self.wake_arbiter_for(Noted::CHANGE)
+    }
+
+    /// The same for what was noted.
+    pub(crate) fn wake_arbiter_for(&self, what: Noted) -> bool {
+        self.attention.note(what);
         let Some(start) = self.start_arbiter.get() else { return false };
         self.arbiter.start(start).map(|wakeup| wakeup.wake()).is_ok()
     }
 
-    /// Has the arbiter look at the line again, if there was ever a reason to.
-    pub(crate) fn nudge_arbiter(&self) {
-        if let Some(wakeup) = self.arbiter.started() {
-            wakeup.wake();
+    /// Has the arbiter look again if requests wait: something has changed that it goes by.
+    pub(crate) fn nudge_arbiter(&self, what: Noted) {
+        if self.attention.note(what)
+            && let Some(arbiter) = self.arbiter.started()
+        {
+            arbiter.wake();
         }
     }
 
@@ -105,34 +178,68 @@ impl Commons {
     /// Lets drainers, errors and statistics know of an owner.
     pub(crate) fn register(&self, owner: &Arc<OwnerNode>) {
         self.registry.add_owner(owner);
-    }
-
-    /// Serves the line if a request waits for what was just given back.
-    pub(crate) fn serve_if(&self, awaited: HasWaiters) {
-        if awaited.is_yes() {
-            self.serve();
+        if !owner.is_of_reserve() {
+            self.nudge_arbiter(Noted::CHANGE);
         }
     }
 
-    /// Serves the line, and wakes those that were served. Not for a caller that has anything
+    /// Serves all levels, after what decides about the order has changed, and wakes those that were
+    /// served. It takes time in proportion to how many wait. Not for a caller that has anything
     /// locked or in hand.
     pub(crate) fn serve(&self) {
-        loop {
-            let served = self.queue.serve();
-            wake_all(served.wakers);
-            if !served.awaits_more {
-                return;
-            }
+        let has_served = self.serve_line();
+        self.nudge_after(has_served);
+    }
+
+    /// The same for the arbiter, which looks at the line afterwards; whether one was served.
+    pub(crate) fn serve_line(&self) -> bool {
+        self.finish(self.queue.serve())
+    }
+
+    /// Serves the levels from an owner's account up to the budget, or the budget's alone, and wakes
+    /// those that were served. So does a caller that gave something back there, or a request there
+    /// that left the line. What it costs does not depend on how many wait elsewhere. Not for a
+    /// caller that has anything locked or in hand.
+    pub(crate) fn serve_from(&self, owner: Option<&OwnerNode>) {
+        let has_served = self.finish(self.queue.serve_from(Chain::of(owner).levels()));
+        self.nudge_after(has_served);
+    }
+
+    /// One that is served was in the way of others, for which owners may be asked now.
+    fn nudge_after(&self, has_served: bool) {
+        self.nudge_arbiter(if has_served { Noted::CHANGE } else { Noted::RELEASE });
+    }
+
+    /// Wakes those that were served, and brings back what is at hand below levels that are awaited
+    /// from now on; whether one was served.
+    fn finish(&self, served: Served<Wanted>) -> bool {
+        let mut has_served = !served.wakers.is_empty();
+        wake_all(served.wakers);
+        let mut awaited = served.awaited;
+        while let Some(level) = awaited.pop() {
             // Below a level that is awaited from now on, nothing stays at hand.
-            let _ = drain(&self.registry, DrainScope::Everybody, Reopen::Later, || {});
+            let owner = level.request.owner().ancestor(level.level);
+            let scope = owner.map_or(DrainScope::Everybody, DrainScope::Below);
+            let _ = drain(&self.registry, scope, Reopen::Later, || {});
+            let served = self.queue.serve_from(Chain::of(owner).levels());
+            has_served |= !served.wakers.is_empty();
+            wake_all(served.wakers);
+            awaited.extend(served.awaited);
         }
+        has_served
     }
 
     /// Makes `attempt` while nothing is kept at hand: see [`drain`]. Then serves the line, if what
-    /// was brought back is waited for.
+    /// was brought back is waited for: at the top of the scope and above. Below a level that is
+    /// awaited nothing is at hand, but what the request that began to wait there is about to bring
+    /// back, and serves.
     pub(crate) fn drained<T>(&self, scope: DrainScope<'_>, attempt: impl FnOnce() -> T) -> T {
         let (answer, awaited) = drain(&self.registry, scope, Reopen::Later, attempt);
-        self.serve_if(awaited);
+        match scope {
+            _ if !awaited.is_yes() => {}
+            DrainScope::Everybody => self.serve_from(None),
+            DrainScope::Below(top) => self.serve_from(Some(top)),
+        }
         answer
     }
 
@@ -141,6 +248,8 @@ impl Commons {
     pub(crate) fn sealed(&self) {
         let scope = DrainScope::Everybody;
         let ((), awaited) = drain(&self.registry, scope, Reopen::Never, || {});
-        self.serve_if(awaited);
+        if awaited.is_yes() {
+            self.serve();
+        }
     }
 }

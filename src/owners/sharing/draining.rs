@@ -7,10 +7,10 @@
 //!    takes no list, and goes through all that are there. Then it makes its attempt, with nothing
 //!    locked. Then it takes its marks away.
 //! 2. Shelves come first, then magazines, then allowances: pages that come back may leave their
-//!    bytes in an allowance that is open yet. Allowances stay shut by the drainer's count. What else
-//!    was shut stays so because of the mark.
-//! 3. Drainers do not wait for each other, but where one has a shelf or a magazine in hand. One that
-//!    comes while another goes through its list goes through that list, too: it could be faster.
+//!    bytes in an allowance that is open yet. Allowances stay shut by the drainer's count. What
+//!    else was shut stays so because of the mark.
+//! 3. Drainers do not wait for each other, but where one has a shelf or a magazine in hand. One
+//!    that comes while another goes through its list goes through that list, too.
 //! 4. A drainer that cannot be counted by an allowance lets go of all allowances, and begins with
 //!    them again. So no waiting goes in circles.
 
@@ -93,7 +93,7 @@ pub(super) fn drain<T>(
             // Another drainer finds them, and tries again.
             left.iter().for_each(|owner| registry.enter(owner, &mut || {}));
             let _allowances = collect_all(&owners, reopen, &mut awaited);
-            taken.is_done();
+            taken.finish();
             (attempt(), awaited)
         }
         DrainScope::Below(top) => {

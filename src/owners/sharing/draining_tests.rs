@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::config::OwnerBuilder;
@@ -13,6 +13,8 @@ use crate::{MemoryManager, Owner};
 const PAGE: usize = 4 << 10;
 /// Longer than anything takes that goes well.
 const LONG: Duration = Duration::from_secs(600);
+/// The same, for what would otherwise never end.
+const SOON: Duration = Duration::from_secs(30);
 
 fn manager(pages: usize) -> MemoryManager {
     let builder = MemoryManager::builder().capacity(pages * PAGE).page_size(PAGE);
@@ -57,6 +59,23 @@ fn while_in_hand<T>(take: impl FnOnce() -> T + Send, meanwhile: impl FnOnce(Send
     });
 }
 
+/// Does `work` in another thread. If that takes too long, it lets go of what is in hand elsewhere, so
+/// that the test ends, and fails.
+fn in_time(let_go: &Sender<()>, work: impl FnOnce() + Send) {
+    thread::scope(|scope| {
+        let (done, is_done) = channel();
+        scope.spawn(move || {
+            work();
+            done.send(()).unwrap();
+        });
+        let is_done = is_done.recv_timeout(SOON);
+        if is_done.is_err() {
+            let _ = let_go.send(());
+        }
+        assert!(is_done.is_ok(), "it is held up, or failed");
+    });
+}
+
 /// All that does not need what is in another thread's hands.
 fn all_that_others_do(manager: &MemoryManager, other: &Owner) {
     let limited = manager.owner("limited").limit(2 * PAGE).register().unwrap();
@@ -81,7 +100,7 @@ fn a_thread_that_stops_with_a_shelf_in_hand_holds_up_only_those_who_need_what_is
     while_in_hand(
         || depot.shelves().next().unwrap().lock(),
         |let_go| {
-            all_that_others_do(&manager, &other);
+            in_time(&let_go, || all_that_others_do(&manager, &other));
             // One that needs all there is waits for the shelf, and holds up nobody either.
             let needs_all = other.clone();
             let (begins, has_begun) = channel();
@@ -91,10 +110,12 @@ fn a_thread_that_stops_with_a_shelf_in_hand_holds_up_only_those_who_need_what_is
             });
             has_begun.recv().unwrap();
             let is_marked = || Parent::free_bytes(other.node().budget()).is_none();
-            while !is_marked() {
-                thread::yield_now();
-            }
-            all_that_others_do(&manager, &other);
+            in_time(&let_go, || {
+                while !is_marked() && !needs.is_finished() {
+                    thread::yield_now();
+                }
+                all_that_others_do(&manager, &other);
+            });
             assert!(is_marked() && !needs.is_finished());
             let_go.send(()).unwrap();
             assert!(needs.join().unwrap(), "all of it was free, or at hand");
@@ -119,13 +140,17 @@ fn a_worker_that_stops_in_its_magazine_holds_up_no_other_worker() {
             let needs_all = other.clone();
             let needs = thread::spawn(move || needs_all.reserve_memory(2000 * PAGE).map(drop));
             // It has been at the other magazine, and let go of it.
-            while works.cached_pages() > 0 {
+            let since = Instant::now();
+            while works.cached_pages() > 0 && since.elapsed() < SOON {
                 thread::yield_now();
             }
-            let page = works.allocate_page().unwrap();
-            works.release(page);
-            assert_eq!(works.cached_pages(), 0, "a drainer is at work");
-            all_that_others_do(&manager, &other);
+            in_time(&let_go, || {
+                assert_eq!(works.cached_pages(), 0, "it was emptied");
+                let page = works.allocate_page().unwrap();
+                works.release(page);
+                assert_eq!(works.cached_pages(), 0, "a drainer is at work");
+                all_that_others_do(&manager, &other);
+            });
             let_go.send(()).unwrap();
             assert!(needs.join().unwrap().is_ok(), "all of it was free, or at hand");
         },
@@ -219,6 +244,6 @@ fn what_another_drainer_took_and_has_not_gone_through_is_brought_back_and_counte
     });
     drop(owner.allocate_page().unwrap());
     assert_eq!(open(&owner), ["owner"], "once, although two lists have it");
-    taken.is_done();
+    taken.finish();
     assert_eq!(open(&owner), ["owner"], "it opened since");
 }

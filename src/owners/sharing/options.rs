@@ -1,10 +1,11 @@
 //! What happens when memory runs out, as it was configured.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use crate::base::bytes::to_usize;
 use crate::base::error::ConfigError;
+use crate::base::sync::{Lock, Rank};
 use crate::ledger::budget::Budget;
 
 use super::policy::Policy;
@@ -66,5 +67,52 @@ impl SharingOptions {
                 page_bytes,
             }),
         }
+    }
+}
+
+/// A part of the spill reserve that a call has.
+pub(crate) trait ReservePart: Send + Sync {
+    /// Nothing more is taken of it from now on. If nothing of it is held, it is free again.
+    fn write_off(&self);
+}
+
+/// The parts of the spill reserve that calls have, and since when.
+pub(crate) struct ReserveParts(Lock<Vec<(Instant, Weak<dyn ReservePart>)>>);
+
+impl Default for ReserveParts {
+    fn default() -> Self {
+        Self(Lock::new(Rank::ReclaimMode, Vec::new()))
+    }
+}
+
+impl ReserveParts {
+    /// A call has this part from now on.
+    pub(crate) fn lend(&self, part: &Arc<impl ReservePart + 'static>) {
+        let part: Weak<dyn ReservePart> = Arc::downgrade(part) as _;
+        let mut parts = self.0.lock();
+        parts.retain(|(_, part)| part.strong_count() > 0);
+        parts.push((Instant::now(), part));
+    }
+
+    /// Writes off what calls have had for so long. Returns how long it takes until the next part
+    /// is written off; `None` if that was all.
+    pub(crate) fn write_off(&self, after: Duration) -> Option<Duration> {
+        let now = Instant::now();
+        let (mut late, mut next): (Vec<Weak<dyn ReservePart>>, Option<Duration>) =
+            (Vec::new(), None);
+        self.0.lock().retain(|(since, part)| {
+            let left = after.saturating_sub(now.saturating_duration_since(*since));
+            if part.strong_count() == 0 {
+                return false;
+            }
+            if left.is_zero() {
+                late.push(Weak::clone(part));
+                return false;
+            }
+            next = next.into_iter().chain([left]).min();
+            true
+        });
+        late.iter().filter_map(Weak::upgrade).for_each(|part| part.write_off());
+        next
     }
 }

@@ -1,15 +1,20 @@
 //! The requests that wait for memory, and how they are served.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::mem;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::base::panics::catch;
 use crate::base::units::LevelId;
-use crate::ledger::budget::{HasWaiters, QueuePosition, Refused};
+use crate::ledger::budget::{HasWaiters, LEVELS_MAX, QueuePosition, Refused};
 use crate::ledger::waiting::wait_queue::Request;
 use crate::owners::node::charge::Charge;
 use crate::owners::node::owner_node::OwnerNode;
+
+use super::this_thread::{Managers, called_for};
 
 /// Bytes that an owner waits for.
 pub(crate) struct Wanted {
@@ -17,6 +22,8 @@ pub(crate) struct Wanted {
     bytes: u64,
     mode: WaitMode,
     since: Instant,
+    /// The managers whose requests wait for this one.
+    behind: Managers,
 }
 
 /// How long a request waits.
@@ -30,7 +37,7 @@ pub(crate) enum WaitMode {
 
 impl Wanted {
     pub(crate) fn new(owner: &Arc<OwnerNode>, bytes: u64, mode: WaitMode) -> Self {
-        Self { owner: Arc::clone(owner), bytes, mode, since: Instant::now() }
+        Self { owner: Arc::clone(owner), bytes, mode, since: Instant::now(), behind: called_for() }
     }
 
     pub(crate) fn owner(&self) -> &Arc<OwnerNode> {
@@ -39,10 +46,6 @@ impl Wanted {
 
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
-    }
-
-    pub(crate) fn mode(&self) -> WaitMode {
-        self.mode
     }
 
     /// Whether it waits until it is served.
@@ -55,9 +58,9 @@ impl Wanted {
         self.since
     }
 
-    /// How long it has waited.
-    pub(crate) fn waits_for(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.since)
+    /// The managers whose requests wait for this one.
+    pub(crate) fn behind(&self) -> &Managers {
+        &self.behind
     }
 }
 
@@ -68,12 +71,24 @@ impl Request for Wanted {
         Charge::in_turn(&self.owner, self.bytes, turn)
     }
 
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     fn levels(&self) -> u32 {
         self.owner.levels()
     }
 
     fn identity(&self, level: u32) -> LevelId {
         self.owner.ancestor(level).map_or(LevelId::BUDGET, LevelId::at)
+    }
+
+    fn minimum(&self, level: u32) -> u64 {
+        self.owner.ancestor(level).map_or(0, |owner| owner.account().minimum())
+    }
+
+    fn unused_minimum(&self, level: u32) -> u64 {
+        self.owner.ancestor(level).map_or(0, |owner| owner.account().unused_minimum())
     }
 
     fn set_awaited(&self, level: u32, awaited: HasWaiters) {
@@ -83,15 +98,83 @@ impl Request for Wanted {
     fn rank(&self) -> u32 {
         self.owner.rank()
     }
+}
 
-    fn is_promised(&self) -> bool {
-        self.owner.ancestry().any(|owner| owner.account().minimum() > 0)
+/// The levels of an owner, from its own account up to the budget; the budget alone for none.
+pub(crate) struct Chain {
+    levels: [LevelId; LEVELS_MAX as usize + 1],
+    length: usize,
+}
+
+impl Chain {
+    pub(crate) fn of(owner: Option<&OwnerNode>) -> Self {
+        // What is left free of it is the budget's, and so is the last level.
+        let mut chain = Self { levels: [LevelId::BUDGET; LEVELS_MAX as usize + 1], length: 1 };
+        for owner in owner.into_iter().flat_map(OwnerNode::ancestry) {
+            chain.levels[chain.length - 1] = LevelId::at(owner);
+            chain.length += 1;
+        }
+        chain
+    }
+
+    pub(crate) fn levels(&self) -> &[LevelId] {
+        &self.levels[..self.length]
     }
 }
 
-/// Wakes all, whatever a waker does: one that panics spares the others, and the caller.
+thread_local! {
+    /// The wakers that this thread is about to wake; `None` while it wakes none.
+    static TO_WAKE: RefCell<Option<VecDeque<Waker>>> = const { RefCell::new(None) };
+}
+
+/// Wakes all, whatever a waker does: one that panics spares the others, and the caller. Within a
+/// waker this only says whom to wake: the call that the waker is within wakes them next. So wakers
+/// that poll or drop what waits do not call each other, however many there are.
 pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
-    for waker in wakers {
-        let _ = catch(|| waker.wake());
+    let mut wakers: VecDeque<Waker> = wakers.into_iter().collect();
+    if wakers.is_empty() {
+        return;
+    }
+    let is_within = TO_WAKE.try_with(|to_wake| match &mut *to_wake.borrow_mut() {
+        Some(later) => {
+            later.append(&mut wakers);
+            true
+        }
+        none => {
+            *none = Some(mem::take(&mut wakers));
+            false
+        }
+    });
+    match is_within {
+        Ok(true) => {}
+        Ok(false) => {
+            let _end = EndOfWaking;
+            wake_waiting();
+        }
+        // A thread that is about to end has nowhere to keep them.
+        Err(_) => wakers.into_iter().for_each(wake),
+    }
+}
+
+/// Wakes those that this thread is about to wake. For a waker that blocks: they may have what it
+/// waits for.
+pub(crate) fn wake_waiting() {
+    let next = || TO_WAKE.try_with(|to_wake| to_wake.borrow_mut().as_mut()?.pop_front());
+    while let Ok(Some(waker)) = next() {
+        wake(waker);
+    }
+}
+
+fn wake(waker: Waker) {
+    let _ = catch(|| waker.wake());
+}
+
+/// That this thread wakes, as long as it lives.
+struct EndOfWaking;
+
+impl Drop for EndOfWaking {
+    fn drop(&mut self) {
+        let left = TO_WAKE.try_with(RefCell::take);
+        drop(left);
     }
 }

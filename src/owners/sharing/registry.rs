@@ -75,9 +75,7 @@ impl Registry {
         }
     }
 
-    /// Has drainers look for what `owner` keeps at hand: see [`Above::enter`].
-    ///
-    /// [`Above::enter`]: crate::owners::node::owner_node::Above::enter
+    /// Has drainers look for what `owner` keeps at hand, and calls `open`: see `OpenCaches::enter`.
     pub(crate) fn enter(&self, owner: &OwnerNode, open: &mut dyn FnMut()) {
         self.open.enter(owner, open);
     }
@@ -194,7 +192,7 @@ impl OpenCaches {
 }
 
 /// What a drainer of everything goes through: its own list, and those that other drainers took and
-/// may not have gone through. It is known to others until [`Taken::is_done`].
+/// may not have gone through. It is known to others until [`Taken::finish`].
 pub(super) struct Taken<'a> {
     open: &'a OpenCaches,
     mine: Option<Arc<Roll<OwnerNode>>>,
@@ -207,7 +205,7 @@ impl Taken<'_> {
     }
 
     /// All that were in the list have been emptied and shut since it was taken.
-    pub(super) fn is_done(self) {
+    pub(super) fn finish(self) {
         let Some(mine) = &self.mine else { return };
         let mut open = self.open.0.lock();
         open.taken.retain(|list| !Arc::ptr_eq(list, mine));

@@ -61,7 +61,7 @@ impl OpenCaches {
     /// The bytes of `budget` that no owner holds or is promised, were nothing kept at hand. Looks
     /// at owners that may have something at hand.
     fn free_bytes(&self, budget: &Budget) -> u64 {
-        budget.free_bytes() + AtHand::of(&self.owners()).credited
+        budget.free_bytes_with(AtHand::of(&self.owners()).credited)
     }
 
     /// The bytes that an owner could take, were all that is kept at hand given back: but no more
@@ -89,7 +89,8 @@ impl OpenCaches {
             Some(returned) => *returned,
             None => own(owner),
         };
-        from_top(free + at_hand.credited, &returned).min(at_most)
+        let free = owner.budget().free_bytes_with(at_hand.credited);
+        from_top(free, &returned).min(at_most)
     }
 }
 
@@ -128,6 +129,7 @@ pub(crate) fn holder_of(owner: &OwnerNode, used_bytes: usize) -> Holder {
     Holder {
         path: Arc::clone(owner.path()),
         used_bytes,
+        overdrawn_bytes: to_usize(owner.overdrawn_bytes()),
         minimum_bytes: to_usize(owner.account().minimum()),
         limit_bytes: to_usize(owner.limit()),
         reclaimable_bytes: owner.sharing().reclaim.reclaimable_bytes(used_bytes),
@@ -172,7 +174,7 @@ impl Snapshot {
         owner.cached_bytes()
     }
 
-    /// For each owner, in their order, the bytes of free pages that it and its workers keep at hand.
+    /// The same of each owner, in their order.
     pub(crate) fn cached_bytes(&self) -> Vec<usize> {
         let may_be_open = self.open.may_be_open();
         let cached = |owner: &Arc<OwnerNode>| match may_be_open.includes(owner) {
@@ -253,7 +255,9 @@ impl Snapshot {
 
     /// The owners that hold memory, the largest holder first.
     pub(crate) fn holders(&self) -> Vec<Holder> {
-        let owners = self.owners.iter().zip(self.own_bytes()).filter(|(_, bytes)| *bytes > 0);
+        let overdrawn = |owner: &OwnerNode| owner.overdrawn_bytes() > 0;
+        let owners = self.owners.iter().zip(self.own_bytes());
+        let owners = owners.filter(|(owner, bytes)| *bytes > 0 || overdrawn(owner));
         let mut holders: Vec<_> = owners.map(|(owner, bytes)| holder_of(owner, bytes)).collect();
         holders.sort_unstable_by(|one, other| {
             (Reverse(one.used_bytes), &one.path).cmp(&(Reverse(other.used_bytes), &other.path))

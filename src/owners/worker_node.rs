@@ -7,11 +7,10 @@ use crate::base::sync::thread_number;
 use crate::ledger::at_hand::magazine::{Entered, FIRST_ROOM_PAGES, Magazine};
 use crate::ledger::budget::HasWaiters;
 use crate::ledger::chunks::HeldRun;
-
-use super::charge::Grant;
-use super::owner_node::OwnerNode;
-use super::page_cache::grant;
-use super::page_source::PageSource;
+use crate::owners::node::charge::Grant;
+use crate::owners::node::owner_node::OwnerNode;
+use crate::owners::node::page_cache::grant;
+use crate::owners::node::page_source::PageSource;
 
 /// How many pages go to a magazine, or from it, at a time.
 const BATCH_PAGES: usize = FIRST_ROOM_PAGES / 2;

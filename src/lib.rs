@@ -128,11 +128,12 @@ mod owners;
 pub mod model {
     pub use crate::base::sync::full_fence;
     pub use crate::base::units::{ChunkIndex, LevelId, PageCount, PageIndex, PageMask, Span};
+    pub use crate::ledger::accounts::{Account, InFlight, NotAdjusted};
     pub use crate::ledger::at_hand::depot::{Depot, Locked, Shelf};
     pub use crate::ledger::at_hand::magazine::{Entered, Fences, MAGAZINE_PAGES, Magazine};
     pub use crate::ledger::budget::{
-        Account, Budget, Credit, Drainers, FirstCharge, HasWaiters, InFlight, Parent,
-        QueuePosition, Refused, Remainder,
+        Budget, Credit, Drainers, FirstCharge, HasWaiters, Parent, QueuePosition, Refused,
+        Remainder,
     };
     pub use crate::ledger::chunks::{HeldPages, HeldRun, Lent, Words};
     pub use crate::ledger::free_list::FreeList;
@@ -187,7 +188,7 @@ pub use owners::worker::Worker;
 #[cfg(not(offheap_loom))]
 pub mod config {
     pub use crate::base::available::{AvailableMemory, CapacitySource, MemoryLimit};
-    pub use crate::manager::MemoryManagerBuilder;
+    pub use crate::manager::{CapacityRefresh, MemoryManagerBuilder};
     pub use crate::memory::arena::{IdleMemory, ZeroPolicy};
     pub use crate::memory::mode::MemoryMode;
     pub use crate::memory::os::{CoreDumps, HugePages, Populate};
@@ -217,7 +218,7 @@ pub mod error {
     pub use crate::base::error::{
         AllocationKind, AllocationSite, ConfigError, FractionError, Holder, HugeTlbLimit,
         LeakError, LeaseError, OutOfBounds, OwnerError, Reason, ReclaimStatus, Refusal,
-        ReservationError, SegmentError, UnknownWord,
+        ReservationError, ResizeError, SegmentError, UnknownWord,
     };
 }
 

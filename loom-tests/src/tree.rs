@@ -217,7 +217,7 @@ impl Tree {
         self.owners[owner].own_bytes.fetch_sub(bytes.cast_signed(), Ordering::Relaxed);
         let (account, lineage) = (self.account(owner), self.lineage(owner));
         assert!(self.kept_alive(owner) > 0, "an account that holds something is kept alive");
-        if account.minimum() > 0 {
+        if account.is_adjustable() {
             let returned = account.release(&lineage, bytes);
             self.let_go(owner, returned.kept);
             return returned.awaited;
@@ -299,11 +299,8 @@ impl Tree {
 }
 
 impl Parent for Lineage<'_> {
-    fn limit(&self) -> u64 {
-        match self.owner {
-            None => self.tree.budget.limit(),
-            Some(owner) => self.tree.account(owner).limit(),
-        }
+    fn limit_max(&self) -> u64 {
+        self.tree.budget.limit_max()
     }
 
     fn free_bytes(&self) -> Option<u64> {

@@ -226,7 +226,8 @@ fn a_request_in_flight_finds_its_page() {
 fn what_a_failed_request_gave_back_has_its_page() {
     check(|| {
         let (budget, pages) = (Budget::new(1), Pages::one_inside());
-        let managed = Arc::new(Managed { budget, account: Account::without_minimum(1), pages });
+        let managed =
+            Arc::new(Managed { budget, account: Account::without_minimum(u64::MAX), pages });
         let other = {
             let managed = Arc::clone(&managed);
             thread::spawn(move || {
@@ -238,7 +239,7 @@ fn what_a_failed_request_gave_back_has_its_page() {
                 }
             })
         };
-        let other_account = Account::without_minimum(1);
+        let other_account = Account::without_minimum(u64::MAX);
         let _: FirstCharge =
             other_account.reserve(&managed.budget, 1, QueuePosition::LAST).unwrap();
         let _ = managed.pages.take_reserved_page();

@@ -6,7 +6,8 @@ use loom::sync::Arc;
 use loom::thread;
 use offheap::Strategy;
 use offheap::model::{
-    Account, Budget, FirstCharge, HeldRun, NoExchange, PageCount, PageIndex, QueuePosition, Stock,
+    Account, Budget, FirstCharge, HeldRun, NoExchange, PageCount, PageIndex, Parent, QueuePosition,
+    Stock,
 };
 use offheap_loom_tests::{check, check_within};
 
@@ -65,6 +66,17 @@ impl Pages {
         run.map(|run| self.used(run))
     }
 
+    fn shrink(&self, pages: u32, agrees: bool) -> bool {
+        self.stock.shrink(PageCount::new(pages), |leaving| {
+            if agrees {
+                for span in leaving.spans() {
+                    self.write(span.first, span.pages, |_| 0);
+                }
+            }
+            agrees
+        })
+    }
+
     fn take_page(&self) -> HeldRun {
         let page = self.stock.take_pages(PageCount::new(1)).into_runs().next();
         self.used(page.expect("at least one page"))
@@ -78,7 +90,8 @@ impl Pages {
     fn check_all_free(&self, capacity: u32) {
         self.stock.check().expect("the lists agree with themselves");
         assert_eq!(self.stock.warm().free_pages(), capacity);
-        let cold: Vec<_> = self.stock.cold().expect("spare pages").free_words().collect();
+        let Some(cold) = self.stock.cold() else { return };
+        let cold: Vec<_> = cold.free_words().collect();
         let is_cold = |page: &usize| cold[page / 64] >> (page % 64) & 1 == 1;
         for page in (0..self.contents.len()).filter(is_cold) {
             self.contents[page].with(|content| {
@@ -151,7 +164,7 @@ fn whoever_has_a_reservation_can_exchange() {
     check(|| {
         let (pages, mut held) = Pages::new(3, 3, &[2]);
         let budget = Arc::new(Budget::new(3));
-        let holder = Account::without_minimum(3);
+        let holder = Account::without_minimum(u64::MAX);
         assert_eq!(holder.reserve(&*budget, 2, QueuePosition::LAST), Ok(FirstCharge::First));
         let other = {
             let (pages, budget, page) = (Arc::clone(&pages), Arc::clone(&budget), held.remove(0));
@@ -160,7 +173,7 @@ fn whoever_has_a_reservation_can_exchange() {
                 let _ = holder.release(&*budget, 1);
             })
         };
-        let account = Account::without_minimum(3);
+        let account = Account::without_minimum(u64::MAX);
         if account.reserve(&*budget, 2, QueuePosition::LAST).is_ok() {
             let block = pages.exchange(2, true).expect("two pages are reserved");
             pages.release(block);
@@ -208,5 +221,91 @@ fn pieces_that_move_are_found() {
         assert_eq!(pages.stock.warm().free_pages(), 0);
         pages.stock.release_runs(held.into_iter().chain([block, page]));
         pages.check_all_free(66);
+    });
+}
+
+/// Goal: a page leaves the capacity for good, while another thread uses what is left, and finds it.
+#[test]
+fn a_page_leaves_beside_those_that_use_the_rest() {
+    check(|| {
+        let (pages, held) = Pages::new(2, 0, &[0, 1]);
+        assert!(held.is_empty());
+        let shared = Arc::new((Budget::new(2), pages));
+        let other = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let (budget, pages) = &*shared;
+                assert_eq!(budget.reserve(1), Ok(()), "one page is left");
+                let page = pages.take_page();
+                pages.release(page);
+                let _ = Parent::release(budget, 1);
+            })
+        };
+        let (budget, pages) = &*shared;
+        assert_eq!(budget.reserve(1), Ok(()));
+        assert!(pages.shrink(1, true));
+        budget.retire(1);
+        other.join().unwrap();
+        assert_eq!((budget.limit(), budget.free_bytes()), (1, 1));
+        pages.check_all_free(1);
+    });
+}
+
+/// Goal: the same where the system refuses: the page stays.
+#[test]
+fn a_page_that_the_system_does_not_take_stays() {
+    check(|| {
+        let (pages, _) = Pages::new(2, 0, &[0, 1]);
+        let other = {
+            let pages = Arc::clone(&pages);
+            thread::spawn(move || {
+                let page = pages.take_page();
+                pages.release(page);
+            })
+        };
+        assert!(!pages.shrink(1, false));
+        other.join().unwrap();
+        pages.check_all_free(2);
+    });
+}
+
+/// Goal: a page that comes is there for the thread that reserves what the budget grew by.
+#[test]
+fn a_page_that_comes_is_found_by_the_thread_that_reserves_it() {
+    check(|| {
+        let (pages, held) = Pages::new(1, 1, &[]);
+        let shared = Arc::new((Budget::growing(0, 1), pages));
+        let other = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let (budget, pages) = &*shared;
+                budget.raise(1);
+                assert!(pages.stock.grow(PageCount::new(1), |_| true));
+                let _ = budget.add(1);
+            })
+        };
+        let (budget, pages) = &*shared;
+        let mine = budget.reserve(1).is_ok().then(|| pages.take_page());
+        other.join().unwrap();
+        mine.into_iter().chain(held).for_each(|run| pages.release(run));
+        pages.check_all_free(2);
+    });
+}
+
+/// Goal: a block that fits is not refused for want of a page that is about to become cold, and so
+/// could be exchanged.
+#[test]
+fn a_block_that_fits_is_found_while_a_page_leaves() {
+    check_within(2, || {
+        let (pages, held) = Pages::new(5, 1, &[0, 2, 4]);
+        let other = {
+            let pages = Arc::clone(&pages);
+            thread::spawn(move || assert!(pages.shrink(1, true)))
+        };
+        let block = pages.exchange(2, true);
+        other.join().unwrap();
+        let block = block.expect("pages 4 and 5 are nobody's");
+        held.into_iter().chain([block]).for_each(|run| pages.release(run));
+        pages.check_all_free(4);
     });
 }

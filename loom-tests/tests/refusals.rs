@@ -77,7 +77,7 @@ fn the_peak_is_not_above_the_limit_of_the_only_account() {
 fn an_account_that_is_empty_after_closing_stays_empty() {
     check(|| {
         let budget = Arc::new(Budget::new(2));
-        let account = Arc::new(Account::without_minimum(2));
+        let account = Arc::new(Account::without_minimum(u64::MAX));
         let other = {
             let (budget, account) = (Arc::clone(&budget), Arc::clone(&account));
             thread::spawn(move || account.reserve(&*budget, 1, QueuePosition::LAST).is_ok())
@@ -97,8 +97,10 @@ fn an_account_that_is_empty_after_closing_stays_empty() {
 fn an_account_that_is_empty_after_closing_stays_empty_while_another_one_is_emptied() {
     check(|| {
         let budget = Arc::new(Budget::new(2));
-        let (comes, goes) =
-            (Arc::new(Account::without_minimum(2)), Arc::new(Account::without_minimum(2)));
+        let (comes, goes) = (
+            Arc::new(Account::without_minimum(u64::MAX)),
+            Arc::new(Account::without_minimum(u64::MAX)),
+        );
         let _: FirstCharge = goes.reserve(&*budget, 1, QueuePosition::LAST).unwrap();
         let coming = {
             let (budget, comes) = (Arc::clone(&budget), Arc::clone(&comes));

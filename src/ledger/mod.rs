@@ -11,12 +11,14 @@
 //! at_hand/     free pages kept near a thread: magazine and depot
 //!
 //! overdraft    bytes that are held beyond a limit
-//! budget/      whose bytes: a limit, the accounts under it, what they took ahead
+//! budget/      bytes under a limit; the words and rules that budget and accounts share
+//! accounts/    whose bytes: the accounts under the budget, what they are promised and took ahead
 //! waiting/     the line of requests; what an owner is asked to give back
 //!
 //! handles/     generations and gates, for the C ABI
 //! ```
 
+pub(crate) mod accounts;
 pub(crate) mod at_hand;
 pub(crate) mod budget;
 pub(crate) mod chunks;

@@ -8,8 +8,9 @@ use std::time::Duration;
 use crate::base::available::CapacitySource;
 use crate::base::error::ConfigError;
 use crate::base::events;
-use crate::base::limits::{ADDRESS_SPACE_FACTOR_DEFAULT, CAPACITY_BYTES_MAX, PAGE_BYTES_DEFAULT};
+use crate::base::limits::{ADDRESS_SPACE_FACTOR_DEFAULT, PAGE_BYTES_DEFAULT};
 use crate::base::sites::Sites;
+use crate::base::sync::AtomicU64;
 use crate::base::threads::Threads;
 use crate::base::units::{PageCount, PageSize};
 use crate::ledger::budget::Budget;
@@ -17,14 +18,14 @@ use crate::ledger::free_list::Strategy;
 use crate::memory::arena::{AddressSpace, Arena, IdleMemory, OffHeap, OffHeapOptions, ZeroPolicy};
 use crate::memory::mode::MemoryMode;
 use crate::memory::os::{self, CoreDumps, HugePages, Populate};
-use crate::owners::node::page_source::CacheLimits;
+use crate::owners::node::page_source::Caching;
 use crate::owners::node::supply::Supply;
 use crate::owners::policies::policy::Policy;
 use crate::owners::policies::rule::Rule;
 use crate::owners::sharing::commons::Commons;
 use crate::owners::sharing::options::SharingOptions;
 
-use super::config::capacity::{Capacity, with_source};
+use super::config::capacity::{Capacity, Most, with_source};
 use super::config::refused_region::refused_region;
 use super::memory_manager::{ManagerInner, MemoryManager};
 use super::pressure::gauge::Gauge;
@@ -43,6 +44,8 @@ pub struct MemoryManagerBuilder {
     capacity: Capacity,
     /// What the capacity comes to, while a manager is built.
     capacity_bytes: usize,
+    /// `None` if none was named.
+    max_capacity: Option<usize>,
     page_bytes: usize,
     mode: MemoryMode,
     strategy: Strategy,
@@ -82,6 +85,7 @@ impl MemoryManagerBuilder {
         Self {
             capacity: Capacity::Bytes(0),
             capacity_bytes: 0,
+            max_capacity: None,
             page_bytes: PAGE_BYTES_DEFAULT,
             mode: MemoryMode::default(),
             strategy: Strategy::default(),
@@ -135,6 +139,15 @@ impl MemoryManagerBuilder {
         self
     }
 
+    /// The highest capacity that [`MemoryManager::resize`] can go to, in bytes; the capacity by
+    /// default. Address space is reserved for it, and nothing of that is resident.
+    ///
+    /// A region of reserved huge pages ([`HugePages::HugeTlb`]) cannot change its capacity.
+    pub fn max_capacity(mut self, bytes: usize) -> Self {
+        self.max_capacity = Some(bytes);
+        self
+    }
+
     /// The size of a page in bytes: a power of two from 4 KiB to 1 MiB, 32 KiB by default.
     pub fn page_size(mut self, bytes: usize) -> Self {
         self.page_bytes = bytes;
@@ -159,8 +172,9 @@ impl MemoryManagerBuilder {
         self
     }
 
-    /// How much address space the region takes, as a multiple of the capacity: 4 by default, 1 for
-    /// none to spare. The default is lowered where the system does not have that much.
+    /// How much address space the region takes, as a multiple of the highest capacity: 4 by
+    /// default, 1 for none to spare. The default is lowered where the system does not have that
+    /// much.
     ///
     /// Address space costs nothing until it is touched, and never more than the capacity is
     /// resident. The same is true of the tables that describe it, but for half a MiB for each 2^28
@@ -300,6 +314,7 @@ impl MemoryManagerBuilder {
     /// - The capacity holds no page, or is above what can be addressed.
     /// - The capacity is to be a fraction that is not above 0 and at most 1, or nothing says how
     ///   much memory is available.
+    /// - The maximum of the capacity is below it or too large, or the region cannot change.
     /// - The address space factor is 0 or too large.
     /// - The idle memory policy contradicts itself, the spill reserve does not fit, or the pressure
     ///   thresholds are not in order.
@@ -314,13 +329,16 @@ impl MemoryManagerBuilder {
     fn build_of(&self, capacity_source: &CapacitySource) -> Result<MemoryManager, ConfigError> {
         let page_size = PageSize::new(self.page_bytes)?;
         let pages = self.pages(page_size)?;
-        let address_space = self.address_space(pages, page_size)?;
+        let budget_bytes = self.budget_bytes();
+        let most = Most::new(self.max_capacity, budget_bytes, page_size, self.is_fixed())?;
+        let address_space = self.address_space(most.pages, page_size)?;
         self.idle_memory.check()?;
         let arena = match self.mode {
             MemoryMode::Heap => Arena::Heap { page_size, zero_policy: self.zero_policy },
             MemoryMode::OffHeap => {
                 let options = OffHeapOptions {
                     pages,
+                    pages_max: most.pages,
                     page_size,
                     strategy: self.strategy,
                     zero_policy: self.zero_policy,
@@ -335,16 +353,20 @@ impl MemoryManagerBuilder {
             }
         };
         check_shares(self.pressure_shares)?;
-        let budget = Budget::new(self.budget_bytes() as u64);
+        let budget = Budget::growing(budget_bytes as u64, most.bytes as u64);
+        let caching = Caching::new(self.mode == MemoryMode::OffHeap, self.depot_pages)
+            .unless(self.sharing.rule.deciding().is_some());
         let supply = Arc::new(Supply {
             reserve: self.sharing.set_aside(&budget, page_size.bytes())?,
             budget,
             arena,
             page_size,
-            pages,
+            pages_max: most.pages,
+            is_fixed: self.is_fixed(),
             mode: self.mode,
             strategy: self.strategy,
-            cache_limits: self.cache_limits(pages, page_size),
+            keeps_nothing: caching.limits(most.pages, page_size).shelves == 0,
+            caching,
             fences: Supply::fences(),
             sites: Sites::default(),
             givers: Arc::default(),
@@ -370,6 +392,7 @@ impl MemoryManagerBuilder {
             commons: Arc::new(Commons::new(supply, self.sharing.clone())),
             capacity_source,
             resources: SharedResources::default(),
+            is_resizing: AtomicU64::new(0),
             #[cfg(feature = "metrics")]
             published: super::stats::published::Published::default(),
             threads: Threads::default(),
@@ -421,15 +444,10 @@ impl MemoryManagerBuilder {
         }
     }
 
-    fn cache_limits(&self, pages: PageCount, page_size: PageSize) -> CacheLimits {
-        if self.sharing.rule.deciding().is_some() {
-            return CacheLimits::nothing();
-        }
-        let pages = match self.mode {
-            MemoryMode::OffHeap => pages.get() as usize,
-            MemoryMode::Heap => 0,
-        };
-        CacheLimits::new(pages, page_size, self.depot_pages)
+    /// Whether the capacity cannot change.
+    fn is_fixed(&self) -> bool {
+        let can_give_back = os::CAN_GIVE_BACK && self.huge_pages != HugePages::HugeTlb;
+        self.mode == MemoryMode::OffHeap && !can_give_back
     }
 
     fn pages(&self, page_size: PageSize) -> Result<PageCount, ConfigError> {
@@ -438,8 +456,7 @@ impl MemoryManagerBuilder {
             let page_bytes = page_bytes.max(self.granule_bytes());
             return Err(ConfigError::CapacityTooSmall { capacity_bytes, page_bytes });
         }
-        let capacity_bytes_max =
-            CAPACITY_BYTES_MAX.min(page_size.bytes_of(PageCount::new(u32::MAX)));
+        let capacity_bytes_max = Most::bytes_max(page_size);
         match page_size.pages_within(self.budget_bytes()) {
             Some(pages) if capacity_bytes <= capacity_bytes_max => Ok(pages),
             _ => Err(ConfigError::CapacityTooLarge {
@@ -452,28 +469,5 @@ impl MemoryManagerBuilder {
 }
 
 #[cfg(all(test, not(offheap_loom)))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_threads_that_populate_are_as_many_as_named_within_reason() {
-        for (named, threads) in [(0, 1), (7, 7), (1_000, POPULATE_THREADS_MAX)] {
-            let populate_threads = Some(named);
-            let builder = MemoryManagerBuilder { populate_threads, ..MemoryManagerBuilder::new() };
-            assert_eq!(builder.threads(), threads);
-        }
-    }
-
-    #[test]
-    fn a_region_of_reserved_huge_pages_has_no_spare_address_space() {
-        let [pages, page_size] = [512, 4096];
-        let (pages, page_size) =
-            (PageCount::new(pages), PageSize::new(page_size as usize).unwrap());
-        let address_space = |huge_pages| {
-            MemoryManagerBuilder::new().huge_pages(huge_pages).address_space(pages, page_size)
-        };
-        let none = AddressSpace::Exactly(1);
-        assert_eq!(address_space(HugePages::HugeTlb).unwrap(), none);
-        assert_eq!(address_space(HugePages::Never).unwrap() == none, !os::CAN_GIVE_BACK);
-    }
-}
+#[path = "builder_tests.rs"]
+mod tests;

@@ -9,6 +9,7 @@ use crate::base::available::CapacitySource;
 use crate::base::bytes::{fraction_of, to_usize};
 use crate::base::error::{FractionError, Holder, LeakError, SegmentError};
 use crate::base::events;
+use crate::base::sync::AtomicU64;
 use crate::base::threads::Threads;
 use crate::memory::block::Block;
 use crate::memory::mode::MemoryMode;
@@ -89,6 +90,8 @@ pub(super) struct ManagerInner {
     /// How short memory is.
     pub(super) gauge: Arc<Gauge>,
     pub(super) resources: SharedResources,
+    /// 1 while a thread changes the capacity.
+    pub(super) is_resizing: AtomicU64,
     #[cfg(feature = "metrics")]
     pub(super) published: Published,
     /// The manager's own threads. They have no handle, so they end with it.
@@ -219,7 +222,7 @@ impl MemoryManager {
         Owner::unlimited(name.into(), self.common())
     }
 
-    /// The capacity in bytes.
+    /// The capacity in bytes, as it is now: see [`resize`](Self::resize).
     ///
     /// Flink: `MemoryManager.getMemorySize`.
     #[must_use]
@@ -227,7 +230,7 @@ impl MemoryManager {
         to_usize(self.supply().budget.limit())
     }
 
-    /// What the capacity was taken from, with the numbers.
+    /// What the capacity was taken from when the manager was built, with the numbers.
     #[must_use]
     pub fn capacity_source(&self) -> &CapacitySource {
         &self.inner.capacity_source
@@ -244,7 +247,7 @@ impl MemoryManager {
     /// The number of pages that the capacity holds.
     #[must_use]
     pub fn total_pages(&self) -> usize {
-        self.supply().pages.get() as usize
+        self.supply().pages().get() as usize
     }
 
     /// The mode the manager was built in.

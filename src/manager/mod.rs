@@ -3,6 +3,7 @@
 //! ```text
 //! views/     pages only, and blocks only
 //! reports  listening  lease  metrics   what else it does
+//! resize                               a capacity that changes
 //! memory_manager  trim  builder        the manager, and how it is built
 //! stats/     a manager and its owners in numbers
 //! resources/ what several lease by name
@@ -19,6 +20,7 @@ mod memory_manager;
 mod metrics;
 mod pressure;
 mod reports;
+mod resize;
 mod resources;
 mod stats;
 mod trim;
@@ -29,6 +31,7 @@ pub use lease::Lease;
 pub use listening::{PressureChanges, PressureSubscription};
 pub use memory_manager::MemoryManager;
 pub use pressure::level::Pressure;
+pub use resize::CapacityRefresh;
 pub use resources::table::SharedResourceStats;
 pub use stats::numbers::{ManagerStats, OccupancyMap, OwnerStats};
 pub use views::fixed::FixedSizeManager;

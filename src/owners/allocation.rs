@@ -121,7 +121,7 @@ impl Owner {
     pub fn allocate_up_to(&self, bytes: usize) -> Result<MemorySegment, AllocationError> {
         let requester = self.requester(Effort::AskOthers);
         let supply = self.node().supply();
-        let wanted = bytes.min(supply.page_size.bytes_of(supply.pages));
+        let wanted = bytes.min(supply.page_size.bytes_of(supply.pages()));
         let (wanted, _) = whole_pages(&requester, wanted)?;
         Ok(MemorySegment::new(requester.allocate_up_to(wanted)?))
     }

@@ -3,7 +3,7 @@
 //! ```text
 //! paged/     a stream of bytes over pages, written and read again
 //! scratch                        small objects on managed memory                  unsafe
-//! reclaim  registration          giving memory back; how an owner comes to be
+//! reclaim  registration  adjust  giving memory back; how an owner comes to be, and changes
 //! allocation  acquire            how an owner gets memory
 //! worker  holdings               and what else it holds; worker_node: a worker inside    unsafe
 //! owner  reservation             what users hold: an owner, and bytes that it only counts
@@ -82,6 +82,7 @@
 //! that one comes after what is held.
 
 mod acquire;
+mod adjust;
 mod allocation;
 pub(crate) mod arbiter;
 mod deciding;

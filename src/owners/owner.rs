@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::base::bytes::to_usize;
 use crate::base::events;
-use crate::ledger::budget::Account;
+use crate::ledger::accounts::Account;
 use crate::owners::node::owner_node::{Above, OwnerNode};
 use crate::owners::node::sharing_state::SharingState;
 use crate::owners::policies::kind::SpillKind;
@@ -100,7 +100,7 @@ impl Owner {
 
     /// An owner without a minimum that may hold all there is.
     pub(crate) fn unlimited(name: Arc<str>, common: (Arc<Commons>, Arc<dyn Above>)) -> Self {
-        let account = Account::without_minimum(common.0.supply.budget.limit());
+        let account = Account::without_minimum(u64::MAX);
         Self::new(name, None, account, SharingState::default(), common)
     }
 
@@ -113,7 +113,7 @@ impl Owner {
         let node = node.placed();
         commons.register(&node);
         node.serve_if(node.open_allowance());
-        events::owner_registered(node.path(), node.account().minimum(), node.account().limit());
+        events::owner_registered(node.path(), node.account().minimum(), node.limit());
         let parent = parent.map(|parent| Arc::clone(&parent.handle));
         let handle = Arc::new(Handle { owner: Arc::clone(&node), _parent: parent });
         Self { node, commons, handle, is_hand: false }
@@ -173,13 +173,14 @@ impl Owner {
         self.commons.registry.available_bytes_of(&self.node)
     }
 
-    /// The most bytes it may hold, together with the owners below it.
+    /// The most bytes it may hold now, together with the owners below it: the smallest of its own
+    /// limit, of those of its parents, and of the capacity.
     #[must_use]
     pub fn limit(&self) -> usize {
-        to_usize(self.node.account().limit())
+        to_usize(self.node.limit())
     }
 
-    /// The bytes it can always have: its guarantee.
+    /// The bytes it can always have now: its guarantee.
     #[must_use]
     pub fn minimum(&self) -> usize {
         to_usize(self.node.account().minimum())

@@ -6,7 +6,8 @@ use std::sync::{Arc, Weak};
 use crate::base::bytes::to_usize;
 use crate::base::error::OwnerError;
 use crate::base::names::kept;
-use crate::ledger::budget::{Account, LEVELS_MAX, Parent, Refused};
+use crate::ledger::accounts::Account;
+use crate::ledger::budget::{LEVELS_MAX, Refused};
 use crate::owners::node::owner_node::{Above, OwnerNode};
 use crate::owners::node::sharing_state::{
     ReclaimMode, ReclaimState, SharingState, WEIGHT_DEFAULT, WEIGHT_MIN,
@@ -28,6 +29,8 @@ pub struct OwnerBuilder {
     parent: Option<Owner>,
     name: Arc<str>,
     minimum_bytes: usize,
+    /// Whether the minimum may change, although there is none yet.
+    is_adjustable: bool,
     limit_bytes: usize,
     /// `None` for that of the parent.
     priority: Option<i32>,
@@ -72,6 +75,7 @@ impl OwnerBuilder {
             parent,
             name: kept(name),
             minimum_bytes: 0,
+            is_adjustable: false,
             limit_bytes: usize::MAX,
             priority: None,
             weight: WEIGHT_DEFAULT,
@@ -88,8 +92,17 @@ impl OwnerBuilder {
         self
     }
 
+    /// The owner may get a minimum later, with [`Owner::set_minimum`], although it has none yet.
+    /// One that has a minimum from the beginning can change it in any case.
+    ///
+    /// To give memory back takes such an owner one step more, so others do without.
+    pub fn adjustable_minimum(mut self) -> Self {
+        self.is_adjustable = true;
+        self
+    }
+
     /// The most bytes that the owner may hold, together with those below it. The limit of its
-    /// parent, or the capacity, by default and at most.
+    /// parent, or the capacity, by default and at most. [`Owner::set_limit`] changes it.
     pub fn limit(mut self, bytes: usize) -> Self {
         self.limit_bytes = bytes;
         self
@@ -173,15 +186,16 @@ impl OwnerBuilder {
         let upstream =
             parent_node.map_or(Upstream::Budget(&commons.supply.budget), Upstream::Owner);
         let minimum = minimum_bytes as u64;
-        let limit = (limit_bytes as u64).min(upstream.limit());
+        let limit = limit_bytes as u64;
+        let limit_above = parent_node.map_or(commons.supply.budget.limit(), |node| node.limit());
         let refused = |free: u64| OwnerError::MinimumUnavailable {
             path: Arc::clone(&path),
             minimum_bytes,
             available_bytes: to_usize(free),
             holders: commons.snapshot(Snapshot::holders),
         };
-        if minimum > limit {
-            return Err(refused(limit));
+        if minimum > limit_above {
+            return Err(refused(limit_above));
         }
         let inherited = || parent_node.map_or(0, |parent| parent.sharing().priority());
         let priority = self.priority.unwrap_or_else(inherited);
@@ -194,7 +208,10 @@ impl OwnerBuilder {
         if let Some(kind) = self.kind {
             sharing.set_kind(kind);
         }
-        let attempt = || Account::open(&upstream, minimum, limit);
+        let attempt = || {
+            let account = Account::open(&upstream, minimum, limit)?;
+            Ok(if self.is_adjustable { account.adjustable() } else { account })
+        };
         let opened = match attempt() {
             Ok(account) => Ok(account),
             Err(Refused::Closed) => Err(Refused::Closed),

@@ -413,6 +413,13 @@ impl Reservation {
         }
     }
 
+    /// The charge for all of it, which is not given back.
+    pub(crate) fn into_charge(mut self) -> Option<Charge> {
+        let charge = self.charge.take();
+        self.untrack();
+        charge
+    }
+
     /// Remembers where the reservation became what it is.
     pub(super) fn track(&self, place: Place) {
         let (owner, kind) = (self.owner.node(), AllocationKind::Reservation);

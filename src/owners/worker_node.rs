@@ -86,7 +86,7 @@ impl WorkerNode {
 
     /// Whether workers have magazines at all.
     fn has_magazines(&self) -> bool {
-        self.owner.supply().cache_limits.has_magazines
+        self.owner.supply().cache_limits().has_magazines
     }
 
     /// Whether the magazine takes pages, now that it may again.
@@ -139,7 +139,7 @@ impl WorkerNode {
             return self.owner.give_back([page].into_iter());
         }
         let mut awaited = HasWaiters::NO;
-        if !magazine.grow(self.owner.supply().cache_limits.magazine_pages) {
+        if !magazine.grow(self.owner.supply().cache_limits().magazine_pages) {
             awaited = self.flush(magazine);
         }
         match magazine.push(page) {

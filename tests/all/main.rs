@@ -10,6 +10,9 @@ mod asking;
 #[cfg(test)]
 mod capacities;
 #[cfg(test)]
+#[cfg(not(offheap_portable))]
+mod capacity_changes;
+#[cfg(test)]
 mod churn;
 #[cfg(test)]
 mod conflicts;
@@ -45,6 +48,8 @@ mod hostile;
 mod huge_tlb;
 #[cfg(test)]
 mod line;
+#[cfg(test)]
+mod live;
 #[cfg(test)]
 #[cfg(feature = "metrics")]
 mod metered;

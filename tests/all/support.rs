@@ -1,5 +1,8 @@
 //! What the tests share: managers in both modes, seeded choices, stamps on memory.
 
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use offheap::{
@@ -8,6 +11,7 @@ use offheap::{
     error::LeakError,
     stats::{ManagerStats, OccupancyMap},
 };
+use offheap_test_support::Woken;
 
 pub const STRATEGIES: [Strategy; 2] = [Strategy::SmallestFit, Strategy::LargestFit];
 
@@ -124,5 +128,38 @@ pub fn wait_until_gone(name: &str) {
             return;
         }
         std::thread::yield_now();
+    }
+}
+
+/// A request that waits, as a future that was polled once.
+pub struct Waiter<T> {
+    future: Pin<Box<dyn Future<Output = T>>>,
+    woken: Arc<Woken>,
+}
+
+impl<T> Waiter<T> {
+    /// It must wait.
+    pub fn new(future: impl Future<Output = T> + 'static) -> Self {
+        let mut waiter = Self { future: Box::pin(future), woken: Arc::default() };
+        assert!(waiter.poll().is_pending(), "it has nothing to wait for");
+        waiter
+    }
+
+    pub fn is_woken(&self) -> bool {
+        self.woken.is_woken()
+    }
+
+    /// What it came to by now.
+    pub fn outcome(mut self) -> T {
+        assert!(self.is_woken(), "nobody has served it");
+        match self.poll() {
+            Poll::Ready(outcome) => outcome,
+            Poll::Pending => panic!("it was woken for nothing"),
+        }
+    }
+
+    fn poll(&mut self) -> Poll<T> {
+        let waker = Waker::from(Arc::clone(&self.woken));
+        self.future.as_mut().poll(&mut Context::from_waker(&waker))
     }
 }

@@ -79,9 +79,9 @@ impl Model {
         (minimum, limit): (usize, usize),
         was_registered: bool,
     ) -> bool {
-        let limit_above = parent.map_or(self.capacity, |parent| self.owners[parent].limit);
-        let own_limit = limit.min(limit_above);
-        if minimum > limit || minimum > own_limit {
+        // One of all there is never refuses before the budget does.
+        let own_limit = if limit >= self.capacity { usize::MAX } else { limit };
+        if minimum > limit || minimum > self.limit_of(parent) {
             return !was_registered;
         }
         let is_had = |answer: &ReclaimGuard| *answer == ReclaimGuard::Had;
@@ -166,7 +166,7 @@ impl Model {
     }
 
     pub(super) fn never_fits(&self, owner: usize, bytes: usize) -> bool {
-        bytes > self.owners[owner].limit
+        bytes > self.limit_of(Some(owner))
     }
 
     pub(super) fn wait(&mut self, id: usize, owner: usize, bytes: usize) {
@@ -229,7 +229,7 @@ impl Model {
         let node = &self.owners[owner];
         let above = node.parent.map_or_else(|| self.free(), |parent| self.available(parent));
         let guaranteed = node.minimum.saturating_sub(node.used);
-        (guaranteed + above).min(node.limit - node.used)
+        (guaranteed + above).min(node.limit.saturating_sub(node.used))
     }
 
     /// Serves all levels, if that serves anybody; whether it does.
@@ -312,16 +312,16 @@ impl Model {
         let is_others = beyond > 0 && refusing.contains(&at);
         let free = match at {
             None => self.free(),
-            // One who may have all that there is above is refused there.
-            Some(index) if self.owners[index].limit == self.limit_above(index) => usize::MAX,
-            Some(index) => self.owners[index].limit - self.owners[index].used,
+            Some(index) => self.owners[index].limit.saturating_sub(self.owners[index].used),
         };
         (is_others, is_others || share > free)
     }
 
-    fn limit_above(&self, index: usize) -> usize {
-        let parent = self.owners[index].parent;
-        parent.map_or(self.capacity, |parent| self.owners[parent].limit)
+    /// The most that an owner may hold, by its own limit and those above.
+    fn limit_of(&self, owner: Level) -> usize {
+        owner.map_or(self.capacity, |owner| {
+            self.owners[owner].limit.min(self.limit_of(self.owners[owner].parent))
+        })
     }
 
     fn take_from(&mut self, from: Level, bytes: usize, refusing: &[Level]) -> ReclaimGuard {

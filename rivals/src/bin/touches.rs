@@ -194,7 +194,7 @@ mod counted {
         })
     }
 
-    /// `src/base/sync/mod.rs` is `sync`, and `src/ledger/budget/account.rs` is
+    /// `src/base/sync/mod.rs` is `sync`, and `src/ledger/accounts/account.rs` is
     /// `budget/account`.
     fn module(touches: &Touches) -> String {
         let file = touches.place.file().rsplit("src/").next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Why a configuration makes no manager.
+//! Why a configuration makes no manager, and why a capacity is not changed.
 
 use std::error::Error;
 use std::fmt::{self, Display, Formatter};
@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use crate::base::available::CapacitySource;
 use crate::base::limits::{PAGE_BYTES_MAX, PAGE_BYTES_MIN};
+
+use super::allocation::ReservationError;
 
 /// A configuration that no manager can be built from. Nothing is left of the attempt.
 #[derive(Debug)]
@@ -47,6 +49,16 @@ pub enum ConfigError {
         capacity_source: CapacitySource,
         /// Why that capacity is refused.
         refused: Box<ConfigError>,
+    },
+    /// The maximum of the capacity is below the capacity, or more than can be managed, or there is
+    /// one and the region cannot change.
+    MaxCapacity {
+        /// The maximum asked for, in bytes.
+        max_capacity_bytes: usize,
+        /// The capacity asked for, in bytes.
+        capacity_bytes: usize,
+        /// The highest maximum that there can be, in bytes.
+        capacity_bytes_max: usize,
     },
     /// The page size is not a power of two, or out of range.
     PageSize {
@@ -175,6 +187,10 @@ impl Display for ConfigError {
             Self::OfAvailableMemory { capacity_source, refused } => {
                 write!(f, "{refused}; the capacity is {capacity_source}")
             }
+            Self::MaxCapacity { max_capacity_bytes: max, capacity_bytes, capacity_bytes_max } => {
+                write!(f, "a maximum of {max} bytes for the capacity is not from the capacity, ")?;
+                write!(f, "{capacity_bytes} bytes, to {capacity_bytes_max} bytes")
+            }
             Self::PageSize { page_bytes } => {
                 write!(f, "a page size of {page_bytes} bytes is not a power of two from ")?;
                 write!(f, "{PAGE_BYTES_MIN} to {PAGE_BYTES_MAX}")
@@ -193,10 +209,8 @@ impl Display for ConfigError {
                 every.map_or(Ok(()), |every| write!(f, " every {every:?}"))
             }
             Self::SpillReserve { spill_reserve_bytes, reserves, capacity_bytes, page_bytes } => {
-                write!(
-                    f,
-                    "a spill reserve of {spill_reserve_bytes} bytes for each of {reserves} "
-                )?;
+                write!(f, "a spill reserve of {spill_reserve_bytes} bytes for each of ")?;
+                write!(f, "{reserves} ")?;
                 write!(f, "reclaims does not hold a page of {page_bytes} bytes, or leaves none ")?;
                 write!(f, "of the capacity of {capacity_bytes} bytes")
             }
@@ -209,10 +223,7 @@ impl Display for ConfigError {
             }
             Self::HugeTlb { needed, free, group_limit, source } => {
                 write!(f, "cannot map {needed} reserved huge pages of 2 MiB, ")?;
-                match free {
-                    Some(free) => write!(f, "{free} are free")?,
-                    None => f.write_str("the system does not tell how many are free")?,
-                }
+                write_free(f, *free)?;
                 f.write_str(" (vm.nr_hugepages says how many it keeps)")?;
                 group_limit.iter().try_for_each(|limit| write!(f, ", and {limit}"))?;
                 write!(f, ": {source}")
@@ -221,6 +232,14 @@ impl Display for ConfigError {
                 write!(f, "cannot map a region of {capacity_bytes} bytes: {source}")
             }
         }
+    }
+}
+
+/// How many reserved huge pages are free.
+fn write_free(f: &mut Formatter<'_>, free: Option<usize>) -> fmt::Result {
+    match free {
+        Some(free) => write!(f, "{free} are free"),
+        None => f.write_str("the system does not tell how many are free"),
     }
 }
 
@@ -238,6 +257,7 @@ impl ConfigError {
             Self::CapacityTooSmall { .. }
             | Self::CapacityTooLarge { .. }
             | Self::CapacityFraction { .. }
+            | Self::MaxCapacity { .. }
             | Self::PageSize { .. }
             | Self::AddressSpaceFactor { .. }
             | Self::IdleMemory { .. }
@@ -252,6 +272,101 @@ impl Error for ConfigError {
         self.io_error().map(|source| source as &(dyn Error + 'static))
     }
 }
+
+/// A capacity that is not changed: it is as before.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ResizeError {
+    /// The capacity would be above the maximum that the manager was built with.
+    AboveMaximum {
+        /// The capacity asked for, in bytes.
+        capacity_bytes: usize,
+        /// The maximum, in bytes.
+        capacity_bytes_max: usize,
+    },
+    /// The capacity would be below what is promised to owners and set aside, or hold no page.
+    BelowPromised {
+        /// The capacity asked for, in bytes.
+        capacity_bytes: usize,
+        /// The minimums of all owners, and the spill reserve, in bytes.
+        promised_bytes: usize,
+        /// The lowest capacity that there can be now, in bytes.
+        capacity_bytes_min: usize,
+    },
+    /// Owners hold too much, and did not give enough back in time.
+    Refused {
+        /// The capacity asked for, in bytes.
+        capacity_bytes: usize,
+        /// Why what is to be taken off the capacity could not be reserved.
+        refused: ReservationError,
+    },
+    /// Another thread changes the capacity just now.
+    UnderWay,
+    /// The system cannot take back the memory of this region: it is of reserved huge pages, or no
+    /// mapping of its own.
+    Fixed {
+        /// The capacity in bytes.
+        capacity_bytes: usize,
+    },
+    /// The capacity was named in bytes, so there is nothing to look up again.
+    NotAFraction {
+        /// The capacity in bytes.
+        capacity_bytes: usize,
+    },
+    /// The operating system refused to take memory back, or does not tell how much there is.
+    System {
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The manager has been shut down.
+    ShutDown,
+}
+
+impl Display for ResizeError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AboveMaximum { capacity_bytes, capacity_bytes_max } => {
+                write!(f, "a capacity of {capacity_bytes} bytes is above the maximum of ")?;
+                write!(f, "{capacity_bytes_max} bytes")
+            }
+            Self::BelowPromised { capacity_bytes, promised_bytes, capacity_bytes_min } => {
+                write!(f, "a capacity of {capacity_bytes} bytes is below {capacity_bytes_min} ")?;
+                write!(f, "bytes, as {promised_bytes} bytes are promised or set aside")
+            }
+            Self::Refused { capacity_bytes, refused } => {
+                write!(f, "the capacity cannot fall to {capacity_bytes} bytes: {refused}")
+            }
+            Self::UnderWay => f.write_str("another thread changes the capacity just now"),
+            Self::Fixed { capacity_bytes } => {
+                write!(
+                    f,
+                    "the capacity of {capacity_bytes} bytes cannot change: the system does "
+                )?;
+                f.write_str("not take this memory back")
+            }
+            Self::NotAFraction { capacity_bytes } => {
+                write!(f, "the capacity of {capacity_bytes} bytes is no fraction of what is ")?;
+                f.write_str("available")
+            }
+            Self::System { source } => write!(f, "the system refused: {source}"),
+            Self::ShutDown => f.write_str("the memory manager has been shut down"),
+        }
+    }
+}
+
+impl Error for ResizeError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::System { source } => Some(source),
+            Self::Refused { refused, .. } => Some(refused),
+            _ => None,
+        }
+    }
+}
+
+// It is only read, so a panic finds it whole. `io::Error` does not claim that for itself.
+impl UnwindSafe for ResizeError {}
+impl RefUnwindSafe for ResizeError {}
 
 // It is only read, so a panic finds it whole. `io::Error` does not claim that for itself.
 impl UnwindSafe for ConfigError {}

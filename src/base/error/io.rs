@@ -45,6 +45,8 @@ fn kind_of_owner(error: &OwnerError) -> ErrorKind {
     match error {
         OwnerError::MinimumUnavailable { .. } => ErrorKind::OutOfMemory,
         OwnerError::MinimumAboveLimit { .. }
+        | OwnerError::LimitBelowMinimum { .. }
+        | OwnerError::MinimumFixed { .. }
         | OwnerError::WeightTooSmall { .. }
         | OwnerError::TooDeep { .. } => ErrorKind::InvalidInput,
         OwnerError::ShutDown { .. } => ErrorKind::Other,

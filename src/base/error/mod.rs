@@ -14,7 +14,7 @@ mod refusal;
 mod word;
 
 pub use allocation::{AllocationError, ReservationError, SegmentError};
-pub use config::{ConfigError, HugeTlbLimit};
+pub use config::{ConfigError, HugeTlbLimit, ResizeError};
 pub use leak::{AllocationKind, AllocationSite, LeakError};
 pub use lease::LeaseError;
 pub use owner::OwnerError;

@@ -1,4 +1,4 @@
-//! Why an owner cannot be registered.
+//! Why an owner cannot be registered, or not be changed.
 
 use std::error::Error;
 use std::fmt::{self, Display, Formatter};
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::refusal::{Holder, write_holders};
 
-/// An owner that cannot be registered. Nothing has changed.
+/// An owner that cannot be registered, or not be changed. Nothing has changed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum OwnerError {
@@ -25,10 +25,26 @@ pub enum OwnerError {
         path: Arc<str>,
         /// The minimum asked for, in bytes.
         minimum_bytes: usize,
-        /// The bytes that are neither held nor promised.
+        /// The bytes that are neither held nor promised, but to the owner itself.
         available_bytes: usize,
         /// The owners that hold memory, the largest holder first.
         holders: Vec<Holder>,
+    },
+    /// The limit is below the guaranteed minimum.
+    LimitBelowMinimum {
+        /// The owner's path.
+        path: Arc<str>,
+        /// The limit asked for, in bytes.
+        limit_bytes: usize,
+        /// The minimum that the owner has, in bytes.
+        minimum_bytes: usize,
+    },
+    /// The owner was registered without a minimum, and without saying that it may get one.
+    MinimumFixed {
+        /// The owner's path.
+        path: Arc<str>,
+        /// The minimum asked for, in bytes.
+        minimum_bytes: usize,
     },
     /// The weight is below the least there is.
     WeightTooSmall {
@@ -54,12 +70,15 @@ pub enum OwnerError {
 }
 
 impl OwnerError {
-    /// The path of the owner that was to be registered: the names from the root, its own last.
+    /// The path of the owner that was to be registered or changed: the names from the root, its own
+    /// last.
     #[must_use]
     pub fn path(&self) -> &str {
         match self {
             Self::MinimumAboveLimit { path, .. }
             | Self::MinimumUnavailable { path, .. }
+            | Self::LimitBelowMinimum { path, .. }
+            | Self::MinimumFixed { path, .. }
             | Self::WeightTooSmall { path, .. }
             | Self::TooDeep { path, .. }
             | Self::ShutDown { path } => path,
@@ -78,6 +97,14 @@ impl Display for OwnerError {
                 write!(f, "owner `{path}`: a minimum of {minimum_bytes} bytes cannot be ")?;
                 write!(f, "guaranteed, only {available_bytes} bytes are left")?;
                 write_holders(f, holders, 0)
+            }
+            Self::LimitBelowMinimum { path, limit_bytes, minimum_bytes } => {
+                write!(f, "owner `{path}`: a limit of {limit_bytes} bytes is below its ")?;
+                write!(f, "minimum of {minimum_bytes} bytes")
+            }
+            Self::MinimumFixed { path, minimum_bytes } => {
+                write!(f, "owner `{path}`: a minimum of {minimum_bytes} bytes cannot be set, it ")?;
+                f.write_str("was registered without a minimum that may change")
             }
             Self::WeightTooSmall { path, weight, weight_min } => {
                 write!(f, "owner `{path}`: a weight of {weight} is too small, it is at least ")?;

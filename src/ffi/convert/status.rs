@@ -137,6 +137,7 @@ impl From<&ConfigError> for Status {
             | ConfigError::AddressSpaceFactor { .. }
             | ConfigError::IdleMemory { .. }
             | ConfigError::CapacityFraction { .. }
+            | ConfigError::MaxCapacity { .. }
             | ConfigError::SpillReserve { .. }
             | ConfigError::PressureThresholds { .. } => Self::Config,
             ConfigError::OfAvailableMemory { refused, .. } => (&**refused).into(),
@@ -150,7 +151,9 @@ impl From<&OwnerError> for Status {
             OwnerError::MinimumAboveLimit { .. } => Self::MinimumAboveLimit,
             OwnerError::MinimumUnavailable { .. } => Self::MinimumUnavailable,
             OwnerError::ShutDown { .. } => Self::ShutDown,
-            OwnerError::WeightTooSmall { .. } => Self::InvalidArgument,
+            OwnerError::LimitBelowMinimum { .. }
+            | OwnerError::MinimumFixed { .. }
+            | OwnerError::WeightTooSmall { .. } => Self::InvalidArgument,
             OwnerError::TooDeep { .. } => Self::TooDeep,
         }
     }

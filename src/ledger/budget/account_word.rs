@@ -4,13 +4,17 @@ use crate::base::sync::{AtomicU64, Ordering};
 
 use super::queue_position::HasWaiters;
 
-/// Bytes reserved, requests in flight, whether it is closed, whether a request waits for it, and a
-/// number that tells one state from the next.
+/// Bytes, requests in flight, whether it is closed, whether a request waits for it, and a number
+/// that tells one state from the next. The bytes are those that an account has reserved, or those
+/// that the budget has free. So the limit of the budget changes in one step with what is free.
 ///
 /// ```text
-///  63     58    57       56     55       47 46                          0
-/// | version | awaited | closed | in flight |       reserved bytes        |
+///  63     58    57       56     55    54       47 46                       0
+/// | version | awaited | closed | place | in flight |          bytes           |
 /// ```
+///
+/// Requests leave half of the count in flight to those that give bytes back within a request. The
+/// place says where the guarantee of an account is.
 ///
 /// The version counts changes of an account. So a thread that reads the same word twice knows that
 /// nothing happened in between. It wraps around after 64 changes, and is on top, where a wrap is
@@ -22,7 +26,10 @@ const RESERVED_BITS: u32 = 47;
 const RESERVED_MASK: u64 = (1 << RESERVED_BITS) - 1;
 const CLOSED: u64 = 1 << 56;
 const AWAITED: u64 = 1 << 57;
-const IN_FLIGHT_MASK: u64 = CLOSED - 1 - RESERVED_MASK;
+const PLACE: u64 = 1 << 55;
+const IN_FLIGHT_MASK: u64 = PLACE - 1 - RESERVED_MASK;
+/// As many in flight as requests may be at most.
+const CROWDED: u64 = 1 << 54;
 /// One request in flight, to add to or to subtract from the word.
 pub(crate) const IN_FLIGHT: u64 = 1 << RESERVED_BITS;
 /// One change of an account, to add to the word.
@@ -42,9 +49,20 @@ impl AccountWord {
         self.0
     }
 
-    /// The bytes reserved, those of requests in flight among them.
+    /// The bytes reserved in an account, those of requests in flight among them.
     pub(crate) const fn reserved_bytes(self) -> u64 {
         self.0 & RESERVED_MASK
+    }
+
+    /// The bytes that the budget has free, without those of requests in flight.
+    pub(crate) const fn budget_free_bytes(self) -> u64 {
+        self.0 & RESERVED_MASK
+    }
+
+    /// The state of a budget with `bytes` fewer free. There must be as many.
+    pub(crate) const fn taken(self, bytes: u64) -> Self {
+        debug_assert!(bytes <= self.budget_free_bytes(), "more is taken than is free");
+        Self(self.0 - bytes)
     }
 
     /// Whether a request is in flight: some of the reserved bytes may come back at once.
@@ -54,7 +72,22 @@ impl AccountWord {
 
     /// Whether one request more would be too many to count.
     pub(crate) const fn is_crowded(self) -> bool {
+        self.0 & CROWDED != 0
+    }
+
+    /// Whether nothing more in flight can be counted.
+    pub(crate) const fn is_full(self) -> bool {
         self.0 & IN_FLIGHT_MASK == IN_FLIGHT_MASK
+    }
+
+    /// Which of two places has the guarantee of the account.
+    pub(crate) const fn place(self) -> usize {
+        (self.0 & PLACE != 0) as usize
+    }
+
+    /// The same, with the guarantee at the other place.
+    pub(crate) const fn with_other_place(self) -> Self {
+        Self(self.0 ^ PLACE)
     }
 
     pub(crate) const fn is_closed(self) -> bool {
@@ -83,6 +116,12 @@ impl AccountWord {
         Self(self.reserved(bytes).0 + IN_FLIGHT)
     }
 
+    /// With one more in flight that reserves nothing.
+    pub(crate) const fn begun_again(self) -> Self {
+        debug_assert!(!self.is_full());
+        Self(self.0 + IN_FLIGHT)
+    }
+
     /// With `bytes` fewer reserved.
     pub(crate) const fn released(self, bytes: u64) -> Self {
         debug_assert!(bytes <= self.reserved_bytes(), "more is given back than was held");
@@ -107,7 +146,7 @@ impl AccountWord {
 
 /// Whether a request waits for a level, of whose overdraft some was paid just now. The
 /// read-modify-write has a place among those of the requests that wait (`overdraft`, 4).
-pub(super) fn tell_of_paid(word: &AtomicU64) -> HasWaiters {
+pub(in crate::ledger) fn tell_of_paid(word: &AtomicU64) -> HasWaiters {
     // ORDERING: Release. Pairs with the Acquire of a request that reads this word before it reads
     // what is overdrawn.
     let word = AccountWord::from_bits(word.fetch_or(0, Ordering::Release));
@@ -116,7 +155,7 @@ pub(super) fn tell_of_paid(word: &AtomicU64) -> HasWaiters {
 
 /// Says in the word of a level that a request waits in line for it, or no longer. For a thread
 /// that has the line locked (`budget`, Protocol, 7).
-pub(super) fn set_awaited(word: &AtomicU64, awaited: HasWaiters) {
+pub(in crate::ledger) fn set_awaited(word: &AtomicU64, awaited: HasWaiters) {
     let bits = AccountWord::awaited().into_bits();
     // ORDERING: Relaxed. What waits is found under the lock of the line: a thread that reads this
     // bit locks it later than we did. And our next look at this word finds what was given back to
@@ -156,11 +195,20 @@ mod tests {
     #[test]
     fn the_last_request_that_can_be_counted_makes_it_crowded() {
         let mut word = AccountWord::from_bits(0);
-        for _ in 0..(1 << 9) - 1 {
+        for _ in 0..1 << 7 {
             assert!(!word.is_crowded());
             word = word.begun(1);
         }
-        assert!(word.is_crowded() && !word.is_closed());
+        assert!(word.is_crowded() && !word.is_full());
+        for _ in 1..1 << 7 {
+            assert!(!word.is_full());
+            word = word.begun_again();
+        }
+        assert!(word.is_crowded() && word.is_full());
+        assert!(!word.is_closed() && word.place() == 0 && word.reserved_bytes() == 1 << 7);
+        let other = word.with_other_place();
+        assert!(other.place() == 1 && other.is_full() && !other.is_closed());
+        assert_eq!(other.with_other_place(), word);
     }
 
     #[test]

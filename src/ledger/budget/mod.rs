@@ -1,4 +1,5 @@
-//! Bytes under a hard limit: the budget of a manager, and the accounts of its owners.
+//! Bytes under a hard limit: the budget of a manager, and the rules for it and for the accounts of
+//! its owners.
 //!
 //! # Protocol
 //!
@@ -39,18 +40,18 @@
 //!    open, or the thread finds the mark, and nothing is at hand in the end, or locked. Marks are
 //!    counted, since several drainers may be at work.
 
-mod account;
 mod account_word;
-mod allowance;
-mod allowance_word;
 mod outcome;
 mod parent;
 mod queue_position;
 mod root;
 mod watch;
 
-pub use account::{Account, InFlight};
+pub(in crate::ledger) use account_word::{
+    AccountWord, CHANGE, IN_FLIGHT, RESERVED_BYTES_MAX, set_awaited, tell_of_paid,
+};
 pub use outcome::{Credit, FirstCharge, Refused, Remainder};
+pub(in crate::ledger) use outcome::{kept, opened};
 pub use parent::{Drainers, Parent};
 #[cfg(not(offheap_loom))]
 pub use queue_position::LEVELS_MAX;

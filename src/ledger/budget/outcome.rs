@@ -38,7 +38,7 @@ impl Refused {
     }
 
     /// The same refusal, as an account tells it of its parent.
-    pub(super) const fn by_parent(self) -> Self {
+    pub(in crate::ledger) const fn by_parent(self) -> Self {
         match self {
             Self::Account { free, level } => Self::Account { free, level: level + 1 },
             Self::Turn { level } => Self::Turn { level: level + 1 },
@@ -79,13 +79,13 @@ pub struct Credit {
 
 impl Credit {
     /// The same, and whether a request waits elsewhere.
-    pub(super) fn or(self, awaited: HasWaiters) -> Self {
+    pub(in crate::ledger) fn or(self, awaited: HasWaiters) -> Self {
         Self { awaited: self.awaited.or(awaited), ..self }
     }
 }
 
 /// What it means that `bytes` come to an account whose word was this before.
-pub(super) const fn opened(before: AccountWord, bytes: u64) -> FirstCharge {
+pub(in crate::ledger) const fn opened(before: AccountWord, bytes: u64) -> FirstCharge {
     if before.reserved_bytes() == 0 && bytes > 0 {
         FirstCharge::First
     } else {
@@ -94,7 +94,7 @@ pub(super) const fn opened(before: AccountWord, bytes: u64) -> FirstCharge {
 }
 
 /// What it means that the word of an account went from one to the other.
-pub(super) const fn kept(before: AccountWord, after: AccountWord) -> Remainder {
+pub(in crate::ledger) const fn kept(before: AccountWord, after: AccountWord) -> Remainder {
     match (before.reserved_bytes(), after.reserved_bytes()) {
         (1.., 0) => Remainder::Nothing,
         _ => Remainder::Something,

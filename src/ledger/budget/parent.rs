@@ -10,8 +10,8 @@ use super::queue_position::{HasWaiters, QueuePosition};
 /// The levels of a request are counted from the account it is made for: that is level 0, its
 /// parent level 1, and the budget the last one. A parent counts from itself.
 pub trait Parent {
-    /// The most bytes it may hold.
-    fn limit(&self) -> u64;
+    /// The most bytes that it, and what it takes from, can ever hold: that of the budget.
+    fn limit_max(&self) -> u64;
 
     /// The bytes that could be had from it; `None` while a request waits for them or a drainer is
     /// at work, here or above, and once the budget is closed. So `None` says that nothing is to be
@@ -50,7 +50,7 @@ pub trait Parent {
 pub struct Drainers(AtomicU64);
 
 impl Drainers {
-    pub(super) fn none() -> Self {
+    pub(in crate::ledger) fn none() -> Self {
         Self(AtomicU64::new(0))
     }
 
@@ -68,7 +68,7 @@ impl Drainers {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 
-    pub(super) fn are_any(&self) -> bool {
+    pub(in crate::ledger) fn are_any(&self) -> bool {
         // ORDERING: Relaxed. The caller came behind what a drainer emptied, or passed a fence.
         read(&self.0, Ordering::Relaxed) > 0
     }
@@ -76,7 +76,7 @@ impl Drainers {
 
 impl Refused {
     /// The refusal of an account that did not ask its parent (Protocol, 4).
-    pub(super) fn unless_closed(self, parent: &impl Parent) -> Self {
+    pub(in crate::ledger) fn unless_closed(self, parent: &impl Parent) -> Self {
         if parent.is_closed() { Self::Closed } else { self }
     }
 }

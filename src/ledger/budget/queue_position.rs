@@ -54,12 +54,12 @@ impl QueuePosition {
     }
 
     /// Whether others are first here, at level 0.
-    pub(super) const fn yields(self) -> bool {
+    pub(in crate::ledger) const fn yields(self) -> bool {
         self.yields & 1 != 0
     }
 
     /// The same turn, as the parent counts levels.
-    pub(super) const fn above(self) -> Self {
+    pub(in crate::ledger) const fn above(self) -> Self {
         // What is said of the last level holds for all above.
         let last = self.yields & 1 << (u32::BITS - 1);
         Self { yields: self.yields >> 1 | last }

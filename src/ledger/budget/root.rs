@@ -11,10 +11,16 @@ use super::parent::{Drainers, Parent};
 use super::queue_position::{HasWaiters, QueuePosition};
 use super::watch::Watch;
 
-/// Bytes under a limit.
+/// Bytes under a limit, which can change while they are in use.
+///
+/// The word counts what is free. So a request looks at one word, which has the limit in it. What is
+/// added to the limit becomes free in one step, once the memory is there. What is taken off it was
+/// reserved before, and is never given back.
 pub struct Budget {
     word: AtomicU64,
-    limit: u64,
+    limit: AtomicU64,
+    /// The highest limit that there can be.
+    limit_max: u64,
     drainers: Drainers,
     /// The most bytes that were reserved while no request was in flight.
     peak: AtomicU64,
@@ -27,22 +33,66 @@ impl Budget {
     /// A budget of `limit` bytes, all free.
     #[must_use]
     pub fn new(limit: u64) -> Self {
-        debug_assert!(limit <= RESERVED_BYTES_MAX);
-        let (word, peak) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self::growing(limit, limit)
+    }
+
+    /// A budget of `limit` bytes, all free, which may come to have `limit_max`.
+    #[must_use]
+    pub fn growing(limit: u64, limit_max: u64) -> Self {
+        debug_assert!(limit <= limit_max && limit_max <= RESERVED_BYTES_MAX);
+        let [word, limit, peak] = [limit, limit, 0].map(AtomicU64::new);
         let (drainers, overdraft) = (Drainers::none(), Overdraft::none());
-        Self { word, limit, drainers, peak, watch: Watch::new(), overdraft }
+        Self { word, limit, limit_max, drainers, peak, watch: Watch::new(), overdraft }
     }
 
     /// The limit in bytes.
     #[must_use]
-    pub const fn limit(&self) -> u64 {
-        self.limit
+    #[inline]
+    pub fn limit(&self) -> u64 {
+        // ORDERING: Relaxed. A number to show and to go by: what is granted does not depend on it.
+        self.limit.load(Ordering::Relaxed)
     }
 
-    /// The bytes that are reserved, those of requests in flight among them.
+    /// The highest limit that there can be.
+    #[must_use]
+    pub const fn limit_max(&self) -> u64 {
+        self.limit_max
+    }
+
+    /// Says that the limit is `bytes` higher. They count as reserved, until [`add`](Self::add)
+    /// makes them free, or [`retire`](Self::retire) takes them off again. By one thread at a time.
+    pub fn raise(&self, bytes: u64) {
+        debug_assert!(bytes <= self.limit_max - self.limit());
+        // ORDERING: Relaxed. As in `limit`.
+        self.limit.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Makes `bytes` free that the limit was raised by. There is memory for them now.
+    pub fn add(&self, bytes: u64) -> HasWaiters {
+        let awaited = Parent::release(self, bytes);
+        // The bounds are shares of the limit.
+        self.watch.tell();
+        awaited
+    }
+
+    /// Takes `bytes` that are reserved, and whose memory is no longer there, off the limit.
+    pub fn retire(&self, bytes: u64) {
+        // ORDERING: Relaxed. As in `limit`.
+        self.limit.fetch_sub(bytes, Ordering::Relaxed);
+        self.watch.tell();
+    }
+
+    /// The bytes that are reserved, those of requests in flight among them. While the limit is
+    /// changed, at most by as much as it changes too high, and never below what owners hold.
     #[must_use]
     pub fn reserved_bytes(&self) -> u64 {
-        self.word().reserved_bytes()
+        loop {
+            let limit = self.limit();
+            let free = self.word().budget_free_bytes();
+            if self.limit() == limit {
+                return limit.saturating_sub(free);
+            }
+        }
     }
 
     /// The bytes that are free: none while more is overdrawn.
@@ -54,7 +104,7 @@ impl Budget {
     /// The bytes that were free, had it got `returned` bytes back.
     #[must_use]
     pub fn free_bytes_with(&self, returned: u64) -> u64 {
-        let free = self.word().free_bytes(self.limit) + returned;
+        let free = self.word().budget_free_bytes() + returned;
         free.saturating_sub(self.overdraft.bytes())
     }
 
@@ -92,7 +142,7 @@ impl Budget {
     ///
     /// If fewer are free, or the budget is closed.
     pub fn reserve(&self, bytes: u64) -> Result<(), Refused> {
-        let word = self.exchange(bytes, QueuePosition::LAST, |word| word.reserved(bytes))?;
+        let word = self.exchange(bytes, QueuePosition::LAST, |word| word.taken(bytes))?;
         self.note_peak(word);
         Ok(())
     }
@@ -107,7 +157,8 @@ impl Budget {
 
     /// Sets the bounds that are watched. They may have been passed just before.
     pub fn set_bounds(&self, below: u64, above: u64) {
-        self.watch.set_bounds(below, above);
+        let free_with = |reserved| self.limit().saturating_sub(reserved);
+        self.watch.set_bounds(free_with(above), free_with(below));
     }
 
     /// Whether a request waits in line for what is given back.
@@ -142,7 +193,7 @@ impl Budget {
 
     /// What is free when the word is this.
     fn free_of(&self, word: AccountWord) -> u64 {
-        word.free_bytes(self.limit).saturating_sub(self.overdraft.bytes())
+        word.budget_free_bytes().saturating_sub(self.overdraft.bytes())
     }
 
     fn word(&self) -> AccountWord {
@@ -192,8 +243,9 @@ impl Budget {
     }
 
     fn note_peak(&self, word: AccountWord) {
-        let bytes = word.reserved_bytes();
-        self.watch.look(bytes);
+        let free = word.budget_free_bytes();
+        self.watch.look(free);
+        let bytes = self.limit().saturating_sub(free);
         if bytes > self.peak_bytes() && !word.has_in_flight() {
             // ORDERING: Relaxed. A number to show; the maximum is kept whatever the order.
             self.peak.fetch_max(bytes, Ordering::Relaxed);
@@ -202,8 +254,8 @@ impl Budget {
 }
 
 impl Parent for Budget {
-    fn limit(&self) -> u64 {
-        self.limit
+    fn limit_max(&self) -> u64 {
+        self.limit_max
     }
 
     fn free_bytes(&self) -> Option<u64> {
@@ -228,7 +280,7 @@ impl Parent for Budget {
     }
 
     fn begin(&self, bytes: u64, turn: QueuePosition) -> Result<(), Refused> {
-        self.exchange(bytes, turn, |word| word.begun(bytes)).map(drop)
+        self.exchange(bytes, turn, |word| word.taken(bytes).begun_again()).map(drop)
     }
 
     fn settle(&self) {
@@ -241,16 +293,18 @@ impl Parent for Budget {
     fn undo(&self, bytes: u64) -> HasWaiters {
         // ORDERING: Release. What it took and gave back, of memory and of its account, happens
         // before the next reservation (Protocol, 1 and 2).
-        let old = self.word.fetch_sub(bytes + IN_FLIGHT, Ordering::Release);
-        self.note_peak(AccountWord::from_bits(old - bytes - IN_FLIGHT));
+        let back = bytes.wrapping_sub(IN_FLIGHT);
+        let old = self.word.fetch_add(back, Ordering::Release);
+        self.note_peak(AccountWord::from_bits(old.wrapping_add(back)));
         HasWaiters::new(AccountWord::from_bits(old).is_awaited())
     }
 
     fn release(&self, bytes: u64) -> HasWaiters {
         // ORDERING: Release. The memory was given back before (Protocol, 1).
-        let old = AccountWord::from_bits(self.word.fetch_sub(bytes, Ordering::Release));
-        debug_assert!(old.reserved_bytes() >= bytes, "credit beyond the limit");
-        self.watch.look(old.reserved_bytes() - bytes);
+        let old = AccountWord::from_bits(self.word.fetch_add(bytes, Ordering::Release));
+        let free = old.budget_free_bytes() + bytes;
+        debug_assert!(free <= self.limit_max, "credit beyond the limit");
+        self.watch.look(free);
         HasWaiters::new(old.is_awaited())
     }
 
@@ -279,6 +333,22 @@ mod tests {
         assert_eq!(budget.reserve(1), Err(Refused::Budget { free: 0 }));
         let _ = budget.release(60);
         assert_eq!((budget.free_bytes(), budget.peak_bytes()), (60, 100));
+    }
+
+    #[test]
+    fn a_limit_that_changes_takes_what_is_reserved_and_gives_what_is_there() {
+        let budget = Budget::growing(100, 150);
+        budget.reserve(60).unwrap();
+        budget.raise(50);
+        assert_eq!((budget.limit(), budget.free_bytes(), budget.reserved_bytes()), (150, 40, 110));
+        assert_eq!(budget.reserve(41), Err(Refused::Budget { free: 40 }), "nothing is there yet");
+        assert_eq!(budget.add(50), HasWaiters::NO);
+        assert_eq!((budget.free_bytes(), budget.reserved_bytes()), (90, 60));
+        budget.reserve(80).unwrap();
+        budget.retire(80);
+        assert_eq!((budget.limit(), budget.free_bytes(), budget.reserved_bytes()), (70, 10, 60));
+        let _ = budget.release(60);
+        assert_eq!((budget.free_bytes(), budget.limit_max()), (70, 150));
     }
 
     #[test]

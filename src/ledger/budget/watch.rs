@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use crate::base::sync::{AtomicU64, Ordering};
 
-/// Two bounds, and what to call when the reserved bytes pass one of them.
+/// Two bounds, and what to call when the free bytes pass one of them.
 pub(super) struct Watch {
     /// More bytes than these are worth a call.
     above: AtomicU64,
@@ -34,14 +34,14 @@ impl Watch {
         self.above.store(above, Ordering::Relaxed);
     }
 
-    /// Looks at the bytes that are reserved now.
+    /// Looks at the bytes that are free now.
     #[inline]
-    pub(super) fn look(&self, reserved_bytes: u64) {
+    pub(super) fn look(&self, free_bytes: u64) {
         // ORDERING: Relaxed. As in `set_bounds`.
         let above = self.above.load(Ordering::Relaxed);
         // ORDERING: Relaxed. As in `set_bounds`.
         let below = self.below.load(Ordering::Relaxed);
-        if reserved_bytes > above || reserved_bytes < below {
+        if free_bytes > above || free_bytes < below {
             self.tell();
         }
     }
@@ -74,8 +74,8 @@ mod tests {
             move || *calls.lock().unwrap() += 1
         });
         watch.call(|| panic!("the first one that is named stays"));
-        let after = |reserved_bytes| {
-            watch.look(reserved_bytes);
+        let after = |free_bytes| {
+            watch.look(free_bytes);
             *calls.lock().unwrap()
         };
         assert_eq!([0, u64::MAX].map(after), [0, 0], "there are no bounds yet");

@@ -85,6 +85,16 @@ impl Words {
         Some(HeldPages { chunk, mask })
     }
 
+    /// Takes the lowest free pages of `chunk`, at most `pages_max`.
+    pub(crate) fn take_lowest_of(&self, chunk: ChunkIndex, pages_max: u32) -> Option<HeldPages> {
+        let lowest = |word: ChunkWord| {
+            let mask = word.lowest(pages_max.min(word.free_pages()));
+            (!mask.is_empty()).then_some(mask)
+        };
+        let (mask, _) = self.clear_free(chunk, lowest)?;
+        Some(HeldPages { chunk, mask })
+    }
+
     /// Makes pages free.
     pub(crate) fn release_pages(&self, pages: HeldPages) {
         self.set_free(pages.chunk, pages.mask);

@@ -51,7 +51,7 @@ impl Stock {
         pages: PageCount,
         system: impl FnOnce(&Exchange<'_>) -> bool,
     ) -> Result<HeldRun, NoExchange> {
-        let cold = self.cold.as_ref().ok_or(NoExchange::NoRun)?;
+        let cold = self.cold().ok_or(NoExchange::NoRun)?;
         let unheld = self.unheld(cold);
         let taken = self.take_chosen(unheld, pages).ok_or(NoExchange::NoRun)?;
         self.exchange_taken(unheld, taken, system)
@@ -73,7 +73,7 @@ impl Stock {
         if let Some(run) = self.warm.take_span(run) {
             return Ok(self.marked(run));
         }
-        let cold = self.cold.as_ref().ok_or(NoExchange::NoRun)?;
+        let cold = self.cold().ok_or(NoExchange::NoRun)?;
         let unheld = self.unheld(cold);
         let taken = self.take_unheld(unheld, run).ok_or(NoExchange::NoRun)?;
         self.exchange_taken(unheld, taken, system)
@@ -83,7 +83,7 @@ impl Stock {
     pub(crate) fn unheld_pages_of(&self, span: Span) -> u32 {
         let mut pages = 0;
         for (chunk, wanted) in span.chunks() {
-            let cold = self.cold.as_ref().map_or(PageMask::NONE, |cold| cold.free_of(chunk));
+            let cold = self.cold.free_of(chunk);
             let held = wanted & !(self.warm.free_of(chunk) | cold);
             let Some(bit) = held.first_bit() else {
                 pages += wanted.pages();
@@ -124,10 +124,10 @@ impl Stock {
     /// resident, which costs the system nothing, if they are among the highest free ones; then the
     /// highest ones, so that what is in use moves together at the low end, where pages are taken
     /// first.
-    fn take_pieces(&self, unheld: Unheld<'_>, pages: u32) -> Vec<HeldPages> {
+    pub(super) fn take_pieces(&self, unheld: Unheld<'_>, pages: u32) -> Vec<HeldPages> {
         let mut pieces = Vec::new();
         let mut left = pages;
-        let all_marked = self.residency.marked_pages() >= u64::from(self.capacity.get());
+        let all_marked = self.residency.marked_pages() >= u64::from(self.capacity().get());
         if left > 0 && !all_marked {
             let fresh = |chunk| !self.residency.marked_of(chunk);
             self.take_highest(unheld, &mut left, &mut pieces, fresh, GROUPS_FOR_FRESH);
@@ -242,7 +242,7 @@ impl Stock {
 
     /// Two thirds of the spare address space.
     fn together_pages(&self) -> u32 {
-        (self.mapped.get() - self.capacity.get()) / 3 * 2
+        (self.mapped.get() - self.capacity().get()) / 3 * 2
     }
 
     /// Takes all pages of `run`, each from the list where it is free, or none of them.
@@ -319,7 +319,7 @@ mod tests {
         assert_eq!(chosen(true), Some(0..5), "the lowest one, so that pages in use gather there");
         // Of 192 spare pages two thirds are 128.
         let stock = stock(64, 256);
-        let cold = stock.cold.as_ref().unwrap();
+        let cold = stock.cold().unwrap();
         let (unheld, _held) = (stock.unheld(cold), stock.take_run(PageCount::new(64)));
         let longest = |chunk: u32, pages| {
             let _ = unheld.take_cold(ChunkIndex::new(chunk), PageMask::from_bits(pages));

@@ -21,12 +21,15 @@
 //! 4. The pieces are there for sure: the caller has a reservation for them (`free_list`, Protocol,
 //!    9), and an exchange takes no more than that out of the warm list at any moment.
 //! 5. Where the system refuses, all pages go back to where they came from.
+//! 6. The capacity changes by pages that become warm before anybody may reserve them, or cold while
+//!    the one that changes it has a reservation for them.
 
 mod cheapest_run;
 mod exchange;
 mod page_set;
 mod populate;
 mod residency;
+mod resize;
 mod trim;
 mod unheld;
 mod warm_cold;

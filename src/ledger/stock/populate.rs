@@ -10,7 +10,7 @@ impl Stock {
     /// of a huge page.
     #[must_use]
     pub fn populate_steps(&self) -> u32 {
-        self.capacity.chunks().div_ceil(self.stride_chunks())
+        self.capacity().chunks().div_ceil(self.stride_chunks())
     }
 
     /// Has `populate` make those pages of a step resident that are warm, free and not resident yet.

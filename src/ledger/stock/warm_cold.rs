@@ -2,7 +2,8 @@
 //!
 //! The protocol is at the head of the room.
 
-use crate::base::units::{PageCount, PageMask};
+use crate::base::sync::{AtomicU64, Ordering, read};
+use crate::base::units::PageCount;
 use crate::ledger::chunks::{HeldPages, HeldRun, Words};
 use crate::ledger::free_list::{FreeList, Strategy};
 
@@ -12,11 +13,11 @@ use super::unheld::Unheld;
 /// The free pages of a region, and which pages may be resident.
 pub struct Stock {
     pub(super) warm: FreeList,
-    /// `None` without spare address space.
-    pub(super) cold: Option<Words>,
+    /// Empty without spare address space.
+    pub(super) cold: Words,
     pub(super) residency: Residency,
-    /// The pages of the capacity: the number of warm pages.
-    pub(super) capacity: PageCount,
+    /// The pages of the capacity: the number of warm pages. It changes with `resize` only.
+    pub(super) capacity: AtomicU64,
     pub(super) mapped: PageCount,
 }
 
@@ -47,9 +48,9 @@ impl Stock {
         let cold = capacity.get()..mapped.get();
         Self {
             warm: FreeList::with_free(mapped, 0..capacity.get(), strategy),
-            cold: (!cold.is_empty()).then(|| Words::with_free(mapped, cold)),
+            cold: Words::with_free(mapped, cold),
             residency: Residency::new(mapped, units),
-            capacity,
+            capacity: AtomicU64::new(u64::from(capacity.get())),
             mapped,
         }
     }
@@ -60,10 +61,20 @@ impl Stock {
         &self.warm
     }
 
-    /// The spare address space: nobody looks for a hole there, so it needs no hints.
+    /// The spare address space, if there is any now. Nobody looks for a hole there, so it needs no
+    /// hints.
     #[must_use]
     pub fn cold(&self) -> Option<&Words> {
-        self.cold.as_ref()
+        (self.capacity() < self.mapped).then_some(&self.cold)
+    }
+
+    /// The pages of the capacity.
+    #[must_use]
+    pub fn capacity(&self) -> PageCount {
+        // ORDERING: Relaxed. A number for searches and checks; the lists are what counts.
+        let pages = read(&self.capacity, Ordering::Relaxed);
+        // No more than there are.
+        PageCount::new(u32::try_from(pages).unwrap_or(u32::MAX))
     }
 
     /// All pages, warm and cold.
@@ -125,7 +136,7 @@ impl Stock {
     /// The pages of the longest run that a block could get: a hole, or what an exchange makes one.
     #[must_use]
     pub fn largest_run(&self) -> u64 {
-        match &self.cold {
+        match self.cold() {
             None => self.warm.largest_run(),
             Some(cold) => self.unheld(cold).longest_run(),
         }
@@ -141,7 +152,7 @@ impl Stock {
     #[must_use]
     pub fn chunks_per_bin(&self) -> Vec<u32> {
         let mut counts = self.warm.chunks_per_bin();
-        if let Some(cold) = &self.cold {
+        if let Some(cold) = self.cold() {
             let mapped = 0..self.mapped.get();
             let whole =
                 cold.chunks().filter(|chunk| cold.free_of(*chunk) == chunk.mask_of(&mapped));
@@ -161,7 +172,7 @@ impl Stock {
         self.warm.check()?;
         let mut marked = 0;
         for chunk in self.warm.chunks() {
-            let cold = self.cold.as_ref().map_or(PageMask::NONE, |cold| cold.free_of(chunk));
+            let cold = self.cold.free_of(chunk);
             let beyond =
                 (self.warm.free_of(chunk) | cold) & !chunk.mask_of(&(0..self.mapped.get()));
             if !beyond.is_empty() {
@@ -174,8 +185,8 @@ impl Stock {
             let counted = self.residency.marked_pages();
             return Err(format!("{marked} pages may be resident, not {counted}"));
         }
-        let Some(cold) = &self.cold else { return Ok(()) };
-        let (spare, free) = (self.mapped.get() - self.capacity.get(), cold.free_pages());
+        let cold = &self.cold;
+        let (spare, free) = (self.mapped.get() - self.capacity().get(), cold.free_pages());
         if spare != free {
             return Err(format!("{free} pages are cold, not {spare}"));
         }
@@ -198,7 +209,7 @@ impl Stock {
 #[cfg(all(test, not(offheap_loom)))]
 mod tests {
     use super::*;
-    use crate::base::units::ChunkIndex;
+    use crate::base::units::{ChunkIndex, PageMask};
 
     fn stock() -> Stock {
         let [capacity, mapped] = [64, 256].map(PageCount::new);

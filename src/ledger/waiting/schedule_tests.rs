@@ -13,7 +13,8 @@ use offheap_test_support::Random;
 
 use crate::base::sync::{Lock, Rank};
 use crate::base::units::LevelId;
-use crate::ledger::budget::{Account, Budget, HasWaiters, Parent, QueuePosition, Refused};
+use crate::ledger::accounts::Account;
+use crate::ledger::budget::{Budget, HasWaiters, Parent, QueuePosition, Refused};
 
 use super::plain_tests::{Level, Node, Plain};
 use super::{Request, Served, Ticket, WaitEnd, WaitQueue};
@@ -67,8 +68,8 @@ impl Tree {
 }
 
 impl Parent for Above<'_> {
-    fn limit(&self) -> u64 {
-        self.1.map_or(self.0.budget.limit(), |owner| self.0.account(owner).limit())
+    fn limit_max(&self) -> u64 {
+        self.0.budget.limit_max()
     }
 
     fn free_bytes(&self) -> Option<u64> {
@@ -217,13 +218,15 @@ impl Run {
             let parent = random.below(2 * owner + 2).checked_sub(owner + 2);
             let limit_above = parent.map_or(limit, |parent: usize| plain.nodes[parent].limit);
             let own = 1 + random.below(usize::try_from(limit_above).unwrap()) as u64;
-            let own_limit = if random.chance() { own.min(limit_above) } else { limit_above };
+            // One of all that there is above is none.
+            let has_limit = random.chance() && own < limit_above;
+            let (own_limit, asked) = if has_limit { (own, own) } else { (limit_above, u64::MAX) };
             let may_be = own_limit.min(2 + limit / shape.owners as u64);
             let promised = shape.has_minimums && random.chance();
             let minimum = if promised { random.bits() % (may_be + 1) } else { 0 };
             let above = Above(&tree, parent);
-            let Ok(account) = Account::open(&above, minimum, own_limit) else {
-                let account = Account::without_minimum(own_limit);
+            let Ok(account) = Account::open(&above, minimum, asked) else {
+                let account = Account::without_minimum(asked);
                 tree.accounts.push((account, parent));
                 plain.nodes.push(Node { parent, minimum: 0, limit: own_limit, used: 0, rank: 0 });
                 continue;
@@ -266,7 +269,7 @@ impl Run {
 
     fn join(&mut self) -> Vec<usize> {
         let (owner, bytes) = (self.random.below(self.shape.owners), 1 + self.random.bits() % 6);
-        if bytes > self.tree.account(owner).limit() {
+        if bytes > self.plain.nodes[owner].limit {
             return Vec::new();
         }
         let id = self.next;

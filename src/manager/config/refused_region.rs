@@ -12,7 +12,7 @@ pub(in crate::manager) fn refused_region(
     capacity_bytes: usize,
     source: io::Error,
 ) -> ConfigError {
-    let bytes = options.page_size.bytes_of(options.pages);
+    let bytes = options.page_size.bytes_of(options.pages_max);
     match options.address_space {
         _ if options.huge_pages == HugePages::HugeTlb => ConfigError::HugeTlb {
             needed: bytes / os::HUGE_PAGE_BYTES,

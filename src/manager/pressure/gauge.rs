@@ -19,7 +19,8 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 /// What a manager knows of its pressure, and which listeners it tells.
 pub(in crate::manager) struct Gauge {
     supply: Arc<Supply>,
-    thresholds: Thresholds,
+    /// Where the levels begin, as shares of the capacity.
+    shares: [f64; 3],
     level: AtomicU64,
     listeners: Lock<Listeners>,
     thread: OnDemand,
@@ -47,7 +48,7 @@ pub(in crate::manager) type Callback = Arc<dyn Fn(Pressure) + Send + Sync>;
 impl Gauge {
     pub(in crate::manager) fn new(shares: [f64; 3], supply: Arc<Supply>) -> Self {
         Self {
-            thresholds: Thresholds::new(shares, supply.budget.limit()),
+            shares,
             supply,
             level: AtomicU64::new(0),
             listeners: Lock::new(Rank::Listeners, Listeners::default()),
@@ -66,6 +67,11 @@ impl Gauge {
         callbacks.find(|(known, _)| *known == id).map(|(_, callback)| Arc::clone(callback))
     }
 
+    /// Where the levels begin now, in bytes.
+    fn thresholds(&self) -> Thresholds {
+        Thresholds::new(self.shares, self.supply.budget.limit())
+    }
+
     /// The level now.
     pub(in crate::manager) fn pressure(&self) -> Pressure {
         // ORDERING: Relaxed. A number to go by: another thread that looks at it comes to the same.
@@ -74,7 +80,7 @@ impl Gauge {
         // What is overdrawn counts like what is reserved.
         let budget = &self.supply.budget;
         let reserved = budget.reserved_bytes().saturating_add(budget.overdrawn_bytes());
-        let level = self.thresholds.next(last, reserved);
+        let level = self.thresholds().next(last, reserved);
         if level != last {
             // ORDERING: Relaxed. As above.
             self.level.store(level as u64, Ordering::Relaxed);
@@ -114,7 +120,7 @@ impl Gauge {
                 true => (0, u64::MAX),
                 false => {
                     // The budget looks at what is reserved, and tells when anything is overdrawn.
-                    let (below, above) = self.thresholds.bounds(level);
+                    let (below, above) = self.thresholds().bounds(level);
                     (below.saturating_sub(overdrawn), above.saturating_sub(overdrawn))
                 }
             };

@@ -71,7 +71,7 @@ pub(in crate::manager) fn check(commons: &Commons) -> Result<(), String> {
     let Some(stock) = supply.arena.off_heap().map(OffHeap::stock) else { return Ok(()) };
     stock.check()?;
     let free = stock.warm().free_pages();
-    let Some(taken) = supply.pages.get().checked_sub(free).map(PageCount::new) else {
+    let Some(taken) = supply.pages().get().checked_sub(free).map(PageCount::new) else {
         return Err(format!("{free} pages are free, more than the capacity has"));
     };
     let taken_bytes = supply.page_size.bytes_of(taken);
@@ -104,10 +104,11 @@ fn check_overdrafts(commons: &Commons) -> Result<(), String> {
 /// Checks that an account holds what it is to hold for others, and no more than it may.
 fn check_account(present: &Snapshot, owner: &OwnerNode) -> Result<(), String> {
     let (name, used_bytes) = (owner.path(), owner.account().used_bytes());
-    let (others, limit) = (present.bytes_of_others(owner), owner.account().limit());
+    let (others, limit) = (present.bytes_of_others(owner), owner.account().limit_max());
     if others > used_bytes {
         return Err(format!("`{name}` holds {used_bytes} bytes, of which {others} for others"));
     }
+    // It may hold more than its limit of now, but not more than any that it had.
     if used_bytes > limit {
         return Err(format!("`{name}` holds {used_bytes} bytes, above its limit of {limit}"));
     }

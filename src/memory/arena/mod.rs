@@ -9,6 +9,7 @@ mod modes;
 mod no_memory;
 mod off_heap;
 mod on_release;
+mod resize;
 mod zero_policy;
 mod zeroed;
 

@@ -43,6 +43,8 @@ pub(crate) struct OffHeap {
 #[derive(Clone)]
 pub(crate) struct OffHeapOptions {
     pub(crate) pages: PageCount,
+    /// What these can grow to.
+    pub(crate) pages_max: PageCount,
     pub(crate) page_size: PageSize,
     pub(crate) strategy: Strategy,
     pub(crate) zero_policy: ZeroPolicy,
@@ -95,8 +97,9 @@ impl OffHeap {
     pub(crate) fn new(options: &OffHeapOptions) -> io::Result<Self> {
         let &OffHeapOptions { pages, page_size, strategy, zero_policy, address_space, .. } =
             options;
-        let mapped = |factor: u32| PageCount::new(pages.get().saturating_mul(factor));
-        let max = AddressSpace::factor_max(pages, page_size);
+        let pages_max = options.pages_max;
+        let mapped = |factor: u32| PageCount::new(pages_max.get().saturating_mul(factor));
+        let max = AddressSpace::factor_max(pages_max, page_size);
         let mut refused = io::Error::from(io::ErrorKind::Unsupported);
         for factor in address_space.factors(max) {
             let &OffHeapOptions { huge_pages, core_dumps, .. } = options;
@@ -238,6 +241,26 @@ impl OffHeap {
         given_back
     }
 
+    /// Gives free pages back to the system until `pages` of those that are free are not resident,
+    /// as far as it takes them. Waits for another trim.
+    pub(super) fn trim_free_pages(&self, pages: PageCount) {
+        let _only = self.trimming.lock();
+        let free = u64::from(self.stock.warm().free_pages());
+        let idle_pages_max = free.saturating_sub(u64::from(pages.get()));
+        self.stock.trim(idle_pages_max, |pages| self.trim_some(pages));
+    }
+
+    /// Gives pages back to the system that are about to become cold.
+    pub(super) fn give_back(&self, leaving: &Lent<'_>) -> io::Result<()> {
+        self.region.give_back(leaving, self.stock.residency())?;
+        self.note_given_back(leaving.spans());
+        Ok(())
+    }
+
+    pub(super) fn region(&self) -> &Region {
+        &self.region
+    }
+
     /// A block of exactly `pages`, not yet as the policy wants it.
     pub(super) fn block(&self, pages: PageCount) -> Result<Block, NoMemory> {
         if pages == PageCount::ONE {
@@ -316,9 +339,7 @@ impl OffHeap {
     pub(super) fn give_back_for(&self, exchange: &Exchange<'_>) -> io::Result<()> {
         let residency = self.stock.residency();
         self.region.use_no_huge_page_across(exchange.run, residency)?;
-        self.region.give_back(&exchange.leaving, residency)?;
-        self.note_given_back(exchange.leaving.spans());
-        Ok(())
+        self.give_back(&exchange.leaving)
     }
 
     /// These pages are zero now.

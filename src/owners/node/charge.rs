@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use crate::ledger::budget::{FirstCharge, HasWaiters, InFlight, QueuePosition, Refused, Remainder};
+use crate::ledger::accounts::InFlight;
+use crate::ledger::budget::{FirstCharge, HasWaiters, QueuePosition, Refused, Remainder};
 use crate::memory::block::Block;
 
 use super::account_count::{OwnerPointer, keep_if_first};
@@ -156,7 +157,7 @@ impl Charge {
     /// Gives all bytes back, and serves requests that wait for them.
     pub(crate) fn release(self) {
         let owner = self.owner();
-        if owner.account().minimum() > 0 {
+        if owner.account().is_adjustable() {
             // What is the parent's shows only afterwards, so the owner must live on for a while.
             let keep = self.keep_owner();
             let awaited = self.hand_back();
@@ -177,6 +178,15 @@ impl Charge {
         let returned = keep.account().release_credited(self.bytes);
         self.let_go(returned.kept);
         keep.serve_if(awaited);
+    }
+
+    /// Takes all bytes off the limit of the budget: their memory is no longer there. For an owner
+    /// without a parent and without a minimum.
+    pub(crate) fn retire(self) {
+        let keep = self.keep_owner();
+        keep.budget().retire(self.bytes);
+        let returned = keep.account().release_credited(self.bytes);
+        self.let_go(returned.kept);
     }
 
     /// Gives all bytes back, for a caller that keeps the owner alive and serves the line itself.

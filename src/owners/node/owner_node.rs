@@ -7,7 +7,8 @@ use std::sync::{Arc, OnceLock, Weak};
 use crate::base::error::SegmentError;
 use crate::base::members::{Members, Roll};
 use crate::base::sync::{AtomicU64, Lock, Ordering, Rank};
-use crate::ledger::budget::{Account, Budget, HasWaiters};
+use crate::ledger::accounts::Account;
+use crate::ledger::budget::{Budget, HasWaiters};
 use crate::ledger::overdraft::Overdraft;
 use crate::memory::block::Block;
 
@@ -99,7 +100,7 @@ impl OwnerNode {
             number: AtomicU64::new(0),
             entered: AtomicU64::new(0),
             is_of_reserve: false,
-            account: account.with_allowance(supply.cache_limits.quantum_bytes),
+            account: account.with_allowance(supply.cache_limits().quantum_bytes),
             overdraft: Overdraft::none(),
             sharing,
             pages: OwnerPages::new(&supply.arena),
@@ -242,6 +243,13 @@ impl OwnerNode {
     #[inline]
     pub(crate) fn account(&self) -> &Account {
         &self.account
+    }
+
+    /// The most bytes that it may hold now, by its own limit and by those above.
+    pub(crate) fn limit(&self) -> u64 {
+        let supply = self.supply();
+        let all = if self.is_of_reserve() { &supply.reserve } else { &supply.budget };
+        self.ancestry().map(|owner| owner.account().limit()).fold(all.limit(), u64::min)
     }
 
     /// The bytes that it holds itself beyond a limit.

@@ -93,7 +93,10 @@ impl OwnerNode {
     /// a caller that has a handle on the owner.
     #[cold]
     pub(crate) fn open_depot(self: &Arc<Self>) -> Option<&Depot> {
-        let limits = self.supply().cache_limits;
+        if self.supply().keeps_nothing {
+            return None;
+        }
+        let limits = self.supply().cache_limits();
         if limits.shelves == 0 {
             return None;
         }
@@ -155,7 +158,7 @@ impl OwnerNode {
     /// Whether the shelf takes pages, now that it may again.
     pub(crate) fn reopen(&self, shelf: &Locked<'_>) -> bool {
         if shelf.room() == 0 {
-            let room = self.supply().cache_limits.shelf_pages;
+            let room = self.supply().cache_limits().shelf_pages;
             self.open_if_plenty(room, || shelf.open(room));
         }
         shelf.room() > 0

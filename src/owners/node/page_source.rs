@@ -6,7 +6,7 @@ use std::thread;
 #[cfg(offheap_seeded)]
 use crate::base::seeded::{Bug, is_planted};
 use crate::base::sync::{Lock, Rank};
-use crate::base::units::PageSize;
+use crate::base::units::{PageCount, PageSize};
 use crate::ledger::at_hand::depot::{Depot, SHELF_PAGES};
 use crate::ledger::at_hand::magazine::{Fences, Magazine};
 use crate::ledger::chunks::HeldRun;
@@ -40,12 +40,46 @@ pub(crate) struct CacheLimits {
     pub(crate) quantum_bytes: u64,
 }
 
+/// What limits what is kept at hand, beside the number of pages.
+#[derive(Clone, Copy)]
+pub(crate) struct Caching {
+    /// Whether there are pages that can be kept.
+    is_off_heap: bool,
+    /// The pages of a depot at most, if a number was named.
+    depot_pages: Option<usize>,
+    /// The threads that the machine runs at once.
+    threads: usize,
+    /// Whether nothing is kept at hand, whatever the numbers.
+    keeps_nothing: bool,
+}
+
+impl Caching {
+    /// That of a manager, of which owners keep at most `depot_pages` in a depot, or the default.
+    pub(crate) fn new(is_off_heap: bool, depot_pages: Option<usize>) -> Self {
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        Self { is_off_heap, depot_pages, threads, keeps_nothing: false }
+    }
+
+    /// For a manager whose policy is asked about each grant, if so: then nothing is kept at hand.
+    pub(crate) fn unless(self, keeps_nothing: bool) -> Self {
+        Self { keeps_nothing, ..self }
+    }
+
+    /// The limits while a manager has so many pages.
+    pub(crate) fn limits(&self, pages: PageCount, page_size: PageSize) -> CacheLimits {
+        if self.keeps_nothing {
+            return CacheLimits::NOTHING;
+        }
+        let pages = if self.is_off_heap { pages.get() as usize } else { 0 };
+        CacheLimits::new(pages, page_size, self.depot_pages, self.threads)
+    }
+}
+
 impl CacheLimits {
     /// The limits for a manager of so many pages, 0 if none is kept at hand, and a depot of at most
-    /// `depot_pages`, or of the default size.
-    pub(crate) fn new(pages: usize, page_size: PageSize, depot_pages: Option<usize>) -> Self {
+    /// `depot_pages`, or of the default size, for so many threads.
+    fn new(pages: usize, page_size: PageSize, depot_pages: Option<usize>, threads: usize) -> Self {
         let depot_pages = depot_pages.unwrap_or(pages / DEPOT_SHARE).min(pages);
-        let threads = thread::available_parallelism().map_or(1, usize::from);
         let shelves = (depot_pages / SHELF_PAGES_MIN).min(threads.min(SHELVES_MAX));
         let quantum = if shelves == 0 { 0 } else { depot_pages / QUANTA * page_size.bytes() };
         Self {
@@ -57,16 +91,14 @@ impl CacheLimits {
         }
     }
 
-    /// For a manager whose policy is asked about each grant: nothing is kept at hand.
-    pub(crate) const fn nothing() -> Self {
-        Self {
-            shelves: 0,
-            shelf_pages: 0,
-            magazine_pages: 0,
-            has_magazines: false,
-            quantum_bytes: 0,
-        }
-    }
+    /// For a manager whose owners keep nothing at hand.
+    const NOTHING: Self = Self {
+        shelves: 0,
+        shelf_pages: 0,
+        magazine_pages: 0,
+        has_magazines: false,
+        quantum_bytes: 0,
+    };
 }
 
 /// What the way to a single page needs to know, for an owner and for each of its workers.
@@ -195,7 +227,8 @@ mod tests {
     use super::*;
 
     fn limits(depot_pages: Option<usize>, pages: usize) -> CacheLimits {
-        CacheLimits::new(pages, PageSize::new(4096).unwrap(), depot_pages)
+        let pages = PageCount::new(u32::try_from(pages).unwrap());
+        Caching::new(true, depot_pages).limits(pages, PageSize::new(4096).unwrap())
     }
 
     #[test]

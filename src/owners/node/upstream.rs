@@ -68,10 +68,10 @@ fn after_child(owner: &Arc<OwnerNode>, returned: Credit) -> HasWaiters {
 }
 
 impl Parent for Upstream<'_> {
-    fn limit(&self) -> u64 {
+    fn limit_max(&self) -> u64 {
         match self {
-            Self::Budget(budget) => budget.limit(),
-            Self::Owner(owner) => owner.account().limit(),
+            Self::Budget(budget) => budget.limit_max(),
+            Self::Owner(owner) => owner.budget().limit_max(),
         }
     }
 

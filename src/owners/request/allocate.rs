@@ -298,7 +298,7 @@ impl Requester<'_> {
             return Err(self.refusal(0, Denial::Reason(Reason::NoBytes)));
         }
         let pages = self.supply().page_size.pages_to_hold(bytes);
-        pages.filter(|pages| *pages <= self.supply().pages).ok_or_else(|| {
+        pages.filter(|pages| *pages <= self.supply().pages()).ok_or_else(|| {
             // In whole pages it is above the capacity, although `bytes` need not be.
             let bytes = bytes.checked_next_multiple_of(self.page_size().bytes());
             self.refusal(bytes.unwrap_or(usize::MAX), Denial::Reason(Reason::Capacity))

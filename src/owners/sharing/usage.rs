@@ -131,7 +131,7 @@ pub(crate) fn holder_of(owner: &OwnerNode, used_bytes: usize) -> Holder {
         used_bytes,
         overdrawn_bytes: to_usize(owner.overdrawn_bytes()),
         minimum_bytes: to_usize(owner.account().minimum()),
-        limit_bytes: to_usize(owner.account().limit()),
+        limit_bytes: to_usize(owner.limit()),
         reclaimable_bytes: owner.sharing().reclaim.reclaimable_bytes(used_bytes),
         reclaim: owner.sharing().reclaim.status(),
     }
@@ -187,6 +187,12 @@ impl Snapshot {
     /// The bytes of the budget that owners took and neither use nor have pages for.
     pub(crate) fn allowance_bytes(&self) -> u64 {
         self.owners.iter().map(|owner| owner.account().allowance_bytes()).sum()
+    }
+
+    /// The bytes of the budget that are promised to owners as minimums.
+    pub(crate) fn promised_bytes(&self) -> u64 {
+        let is_top = |owner: &&Arc<OwnerNode>| owner.parent().is_none() && !owner.is_of_reserve();
+        self.owners.iter().filter(is_top).map(|owner| owner.account().guaranteed_bytes()).sum()
     }
 
     /// The bytes of `budget` that no owner holds or is promised, were nothing kept at hand.

@@ -5,8 +5,9 @@ use std::thread;
 
 use proptest::prelude::*;
 
-use super::super::Budget;
+use super::super::adjust::NotAdjusted;
 use super::*;
+use crate::ledger::budget::{Budget, Remainder};
 
 #[test]
 fn a_minimum_is_promised_once_and_always_there() {
@@ -81,8 +82,8 @@ struct Flickering {
 }
 
 impl Parent for Flickering {
-    fn limit(&self) -> u64 {
-        self.budget.limit()
+    fn limit_max(&self) -> u64 {
+        self.budget.limit_max()
     }
 
     fn free_bytes(&self) -> Option<u64> {
@@ -90,7 +91,7 @@ impl Parent for Flickering {
         let look = self.looks.fetch_add(1, Ordering::Relaxed);
         assert!(look < 2, "a second look may have to shut the allowance");
         if look == 0 {
-            return Some(self.limit());
+            return Some(self.budget.limit());
         }
         self.meeting.wait();
         self.meeting.wait();
@@ -194,17 +195,122 @@ fn a_request_beyond_a_limit_is_told_that_the_budget_is_closed() {
     assert_eq!(account.reserve(&budget, 51, QueuePosition::LAST), Err(Refused::Closed));
 }
 
+#[test]
+fn a_limit_that_changes_refuses_what_is_beyond_and_takes_nothing_away() {
+    let budget = Budget::new(100);
+    let account = Account::open(&budget, 20, 100).unwrap();
+    assert_eq!(account.reserve(&budget, 60, QueuePosition::LAST), Ok(FirstCharge::First));
+    let crossed = Err(NotAdjusted::Crossed { bytes: 20 });
+    assert_eq!(account.set_limit(&budget, 19), crossed);
+    assert_eq!(account.set_limit(&budget, 50), Ok(HasWaiters::NO));
+    let full = Refused::Account { free: 0, level: 0 };
+    assert_eq!(account.reserve(&budget, 1, QueuePosition::LAST), Err(full));
+    assert_eq!((account.used_bytes(), account.limit(), account.limit_max()), (60, 50, u64::MAX));
+    let _ = account.release(&budget, 11);
+    assert!(account.reserve(&budget, 2, QueuePosition::LAST).is_err());
+    assert_eq!(account.reserve(&budget, 1, QueuePosition::LAST), Ok(FirstCharge::Already));
+    account.set_awaited(&budget, 0, HasWaiters::YES);
+    assert_eq!(account.set_limit(&budget, 70), Ok(HasWaiters::YES), "they are to be served");
+    assert_eq!(account.set_limit(&budget, 100).map(drop), Ok(()));
+    assert_eq!(account.limit(), UNLIMITED, "it never refuses before the budget does");
+}
+
+#[test]
+fn a_minimum_that_changes_takes_what_is_free_or_nothing() {
+    let budget = Budget::new(100);
+    let plain = Account::open(&budget, 0, 100).unwrap();
+    assert_eq!(plain.set_minimum(&budget, 1), Err(NotAdjusted::Fixed));
+    assert_eq!(plain.set_minimum(&budget, 0), Ok(HasWaiters::NO));
+    let account = Account::open(&budget, 0, 80).unwrap().adjustable();
+    budget.reserve(30).unwrap();
+    assert_eq!(account.set_minimum(&budget, 81), Err(NotAdjusted::Crossed { bytes: 80 }));
+    let refused = NotAdjusted::Refused(Refused::Budget { free: 70 });
+    assert_eq!(account.set_minimum(&budget, 71), Err(refused));
+    assert_eq!((account.minimum(), budget.free_bytes()), (0, 70));
+    assert_eq!(account.set_minimum(&budget, 40), Ok(HasWaiters::NO));
+    assert_eq!((account.minimum(), budget.free_bytes()), (40, 30));
+    assert_eq!(account.reserve(&budget, 50, QueuePosition::LAST), Ok(FirstCharge::First));
+    assert_eq!(budget.free_bytes(), 20);
+    assert_eq!(account.set_minimum(&budget, 60), Ok(HasWaiters::NO), "50 of these are held");
+    assert_eq!(budget.free_bytes(), 10);
+    budget.set_awaited(0, HasWaiters::YES);
+    assert_eq!(account.set_minimum(&budget, 10), Ok(HasWaiters::YES));
+    assert_eq!((account.minimum(), budget.free_bytes()), (10, 20));
+    assert_eq!(account.release(&budget, 50).kept, Remainder::Nothing);
+    assert_eq!((budget.free_bytes(), account.charged_bytes()), (60, 10));
+    budget.close();
+    let closed = Err(NotAdjusted::Refused(Refused::Closed));
+    assert_eq!(account.set_minimum(&budget, 11), closed);
+    assert_eq!(account.set_minimum(&budget, 0), Ok(HasWaiters::YES));
+    assert_eq!(budget.free_bytes(), 70);
+}
+
+#[test]
+fn a_minimum_does_not_change_while_a_visitor_goes_by_it() {
+    let budget = Arc::new(Budget::new(100));
+    let account = Arc::new(Account::open(&*budget, 10, 100).unwrap());
+    let visit = account.guarantee.visit();
+    let other = {
+        let (budget, account) = (Arc::clone(&budget), Arc::clone(&account));
+        thread::spawn(move || account.set_minimum(&*budget, 20).map(drop))
+    };
+    while !account.guarantee.is_changing() && !other.is_finished() {
+        thread::yield_now();
+    }
+    (0..1000).for_each(|_| thread::yield_now());
+    assert_eq!(account.minimum(), 10);
+    drop(visit);
+    assert_eq!(other.join().unwrap(), Ok(()));
+    assert_eq!((account.minimum(), budget.reserved_bytes()), (20, 20));
+}
+
+#[test]
+fn numbers_that_change_while_bytes_come_and_go_leave_the_sums_right() {
+    let budget = Arc::new(Budget::new(1000));
+    let parent = Arc::new(Account::open(&*budget, 100, 900).unwrap());
+    let users: Vec<_> = (0..3)
+        .map(|seed| {
+            let (budget, account) = (Arc::clone(&budget), Arc::clone(&parent));
+            thread::spawn(move || {
+                for step in 0..20_000 {
+                    let bytes = 1 + (seed * 7 + step * 13) % 160;
+                    if step % 2 == 0
+                        && account.reserve(&*budget, bytes, QueuePosition::LAST).is_ok()
+                    {
+                        let _ = account.release(&*budget, bytes);
+                    } else if let Ok((request, _)) =
+                        account.begin(&*budget, bytes, QueuePosition::LAST)
+                    {
+                        let _ = account.undo(&*budget, request);
+                    }
+                }
+            })
+        })
+        .collect();
+    let mut step = 0;
+    while users.iter().any(|user| !user.is_finished()) || step < 1000 {
+        step += 1;
+        let minimum = (step * 37) % 400;
+        let _ = parent.set_minimum(&*budget, minimum);
+        let _ = parent.set_limit(&*budget, 400 + (step * 91) % 700);
+    }
+    users.into_iter().for_each(|user| user.join().unwrap());
+    assert_eq!((parent.used_bytes(), budget.reserved_bytes()), (0, parent.minimum()));
+    let _ = parent.close(&*budget);
+    assert_eq!(budget.free_bytes(), 1000);
+}
+
 proptest! {
     /// Two accounts against the plain sums they stand for.
     #[test]
     fn it_agrees_with_plain_sums(
         minimums in (0_u64..30, 0_u64..30),
         limits in (30_u64..120, 30_u64..120),
-        steps in proptest::collection::vec((0_usize..2, 0_usize..3, 1_u64..60), 0..60),
+        steps in proptest::collection::vec((0_usize..2, 0_usize..5, 1_u64..60), 0..60),
     ) {
         let budget = Budget::new(120);
         let accounts = [(minimums.0, limits.0), (minimums.1, limits.1)]
-            .map(|(minimum, limit)| Account::open(&budget, minimum, limit).unwrap());
+            .map(|(minimum, limit)| Account::open(&budget, minimum, limit).unwrap().adjustable());
         let mut used = [0, 0];
         for (who, what, bytes) in steps {
             let mine = &accounts[who];
@@ -220,6 +326,16 @@ proptest! {
                     prop_assert_eq!(kept == Remainder::Nothing, after[who] == 0);
                 }
                 used = after;
+            } else if what == 3 {
+                let (before, others) = (mine.minimum(), charged(used));
+                let free = 120 - others;
+                let more = bytes.max(used[who]).saturating_sub(before.max(used[who]));
+                let fits = bytes <= mine.limit() && more <= free;
+                prop_assert_eq!(mine.set_minimum(&budget, bytes).is_ok(), fits);
+                prop_assert_eq!(mine.minimum(), if fits { bytes } else { before });
+            } else if what == 4 {
+                let fits = bytes >= mine.minimum();
+                prop_assert_eq!(mine.set_limit(&budget, bytes).is_ok(), fits);
             } else {
                 after[who] += bytes;
                 let fits = after[who] <= mine.limit() && charged(after) <= 120;

@@ -22,9 +22,9 @@
 
 use crate::base::sync::{AtomicU64, Ordering, Patience, read};
 
+use crate::ledger::budget::{HasWaiters, Parent, QueuePosition};
+
 use super::allowance_word::{AllowanceWord, DRAINER, IN_FLIGHT};
-use super::parent::Parent;
-use super::queue_position::{HasWaiters, QueuePosition};
 
 /// Bytes of its parent's that one account may take without asking.
 pub(crate) struct Allowance {
@@ -209,8 +209,8 @@ impl Allowance {
 
 #[cfg(all(test, not(offheap_loom)))]
 mod tests {
-    use super::super::Budget;
     use super::*;
+    use crate::ledger::budget::Budget;
 
     #[test]
     fn what_is_given_is_taken_without_the_budget() {

@@ -2,14 +2,16 @@
 
 use crate::base::sync::{AtomicU64, Ordering, Patience, read};
 
+use crate::ledger::budget::{
+    AccountWord, CHANGE, Credit, Drainers, FirstCharge, HasWaiters, IN_FLIGHT, Parent,
+    QueuePosition, Refused, opened, set_awaited, tell_of_paid,
+};
+
 use crate::ledger::overdraft::Overdraft;
 
-use super::account_word::{self, AccountWord, CHANGE, IN_FLIGHT};
 use super::allowance::Allowance;
 use super::allowance_word::AllowanceWord;
-use super::outcome::{Credit, FirstCharge, Refused, Remainder, kept, opened};
-use super::parent::Drainers;
-use super::{HasWaiters, Parent, QueuePosition};
+use super::guarantee::Guarantee;
 
 /// The bytes that one owner holds, and those that depend on it.
 ///
@@ -17,14 +19,20 @@ use super::{HasWaiters, Parent, QueuePosition};
 /// see the account freed by another before it returns. The compiler does not expect a reference to
 /// nothing but atomics to stay valid for a whole call (`Arc` rests on the same).
 pub struct Account {
-    word: AtomicU64,
-    minimum: AtomicU64,
-    limit: AtomicU64,
+    pub(super) word: AtomicU64,
+    /// [`UNLIMITED`] if it never refuses before the parent does.
+    pub(super) limit: AtomicU64,
+    pub(super) guarantee: Guarantee,
     drainers: Drainers,
-    allowance: Allowance,
+    pub(super) allowance: Allowance,
     /// The bytes that it, and those that depend on it, hold beyond a limit.
     overdraft: Overdraft,
+    /// The highest limit that it ever had.
+    pub(super) limit_max: AtomicU64,
 }
+
+/// The limit of an account that takes whatever its parent grants.
+pub(super) const UNLIMITED: u64 = u64::MAX;
 
 /// A request in flight: counted, and to be settled or undone.
 #[must_use = "a request that is neither settled nor undone blocks every refusal"]
@@ -42,24 +50,29 @@ enum Source {
 }
 
 impl Account {
-    /// An account that may hold `limit` bytes, with `minimum` of them reserved in `parent`.
+    /// An account that may hold `limit` bytes, with `minimum` of them reserved in `parent`. A
+    /// minimum that is not 0 may change later.
     ///
     /// # Errors
     ///
     /// If `parent` has fewer than `minimum` bytes free.
     pub fn open(parent: &impl Parent, minimum: u64, limit: u64) -> Result<Self, Refused> {
-        debug_assert!(minimum <= limit && limit <= parent.limit());
+        debug_assert!(minimum <= limit);
         parent.begin(minimum, QueuePosition::LAST)?;
         parent.settle();
-        Ok(Self { minimum: AtomicU64::new(minimum), ..Self::without_minimum(limit) })
+        let account = Self::without_minimum(Self::limit_below(parent, limit));
+        let guarantee = if minimum > 0 { Guarantee::of(minimum) } else { Guarantee::none() };
+        Ok(Self { guarantee, ..account })
     }
 
-    /// An account that may hold `limit` bytes, none of them guaranteed.
+    /// An account that may hold `limit` bytes, none of them guaranteed; `u64::MAX` for whatever its
+    /// parent grants.
     #[must_use]
     pub fn without_minimum(limit: u64) -> Self {
-        let [word, minimum, limit] = [0, 0, limit].map(AtomicU64::new);
-        let (drainers, allowance) = (Drainers::none(), Allowance::new(0));
-        Self { word, minimum, limit, drainers, allowance, overdraft: Overdraft::none() }
+        let [word, limit, limit_max] = [0, limit, limit].map(AtomicU64::new);
+        let (guarantee, allowance) = (Guarantee::none(), Allowance::new(0));
+        let (drainers, overdraft) = (Drainers::none(), Overdraft::none());
+        Self { word, limit, guarantee, drainers, allowance, overdraft, limit_max }
     }
 
     /// The same account, with an allowance of up to twice `quantum` bytes, if that is not 0: bytes
@@ -77,8 +90,10 @@ impl Account {
         // given back before, and is passed on with the credit below.
         let old = self.word.fetch_or(AccountWord::closed().into_bits(), Ordering::Acquire);
         let old = AccountWord::from_bits(old);
+        let was_closed = old.is_closed();
         match old.reserved_bytes() {
-            0 if !old.is_closed() => parent.release(self.minimum()),
+            // Nobody changes it now: that takes a handle on the owner.
+            0 if !was_closed => parent.release(self.guarantee.bytes_at(old)),
             _ => HasWaiters::NO,
         }
     }
@@ -132,23 +147,39 @@ impl Account {
     #[must_use]
     pub fn charged_bytes(&self) -> u64 {
         let word = self.word();
-        let ended = word.is_closed() && word.reserved_bytes() == 0;
-        let guaranteed = if ended { 0 } else { self.minimum() };
-        word.reserved_bytes().max(guaranteed) + self.allowance_bytes()
+        word.reserved_bytes().max(self.guaranteed_at(word)) + self.allowance_bytes()
     }
 
-    /// The guaranteed bytes.
+    /// The bytes that its parent keeps for it: the minimum, until that has ended.
+    #[must_use]
+    pub fn guaranteed_bytes(&self) -> u64 {
+        self.guaranteed_at(self.word())
+    }
+
+    fn guaranteed_at(&self, word: AccountWord) -> u64 {
+        let ended = word.is_closed() && word.reserved_bytes() == 0;
+        if ended { 0 } else { self.guarantee.bytes_at(word) }
+    }
+
+    /// The bytes that are guaranteed now.
     #[must_use]
     pub fn minimum(&self) -> u64 {
-        // ORDERING: Relaxed. It never changes.
-        self.minimum.load(Ordering::Relaxed)
+        if self.is_adjustable() { self.guarantee.bytes_at(self.word()) } else { 0 }
     }
 
-    /// The most bytes it may hold.
+    /// The most bytes it may hold now, whatever its parent may; `u64::MAX` if that is all.
     #[must_use]
     pub fn limit(&self) -> u64 {
-        // ORDERING: Relaxed. It never changes.
-        self.limit.load(Ordering::Relaxed)
+        // ORDERING: Acquire. Pairs with the Release in `set_limit`: a request that is refused by it
+        // reads the word again, and sees what was given back before the limit fell.
+        self.limit.load(Ordering::Acquire)
+    }
+
+    /// The highest limit that it ever had: it holds no more than that.
+    #[must_use]
+    pub fn limit_max(&self) -> u64 {
+        // ORDERING: Relaxed. A number to check with.
+        self.limit_max.load(Ordering::Relaxed)
     }
 
     /// The bytes that may be left of the guaranteed ones: all of them while a request is in flight,
@@ -169,7 +200,7 @@ impl Account {
     /// Takes `bytes` off that were overdrawn (`overdraft`, 4).
     pub fn pay_overdraft(&self, bytes: u64) -> HasWaiters {
         self.overdraft.pay(bytes);
-        account_word::tell_of_paid(&self.word)
+        tell_of_paid(&self.word)
     }
 
     /// The bytes it could take at a moment at which no request is in flight at its parent.
@@ -200,7 +231,7 @@ impl Account {
     /// Says that a request waits for what is given back here, or at a level above, or no longer.
     pub fn set_awaited(&self, parent: &impl Parent, level: u32, awaited: HasWaiters) {
         match level.checked_sub(1) {
-            None => account_word::set_awaited(&self.word, awaited),
+            None => set_awaited(&self.word, awaited),
             Some(above) => parent.set_awaited(above, awaited),
         }
     }
@@ -208,8 +239,9 @@ impl Account {
     /// What of `returned` bytes would go back to the parent.
     #[must_use]
     pub fn credit_of(&self, returned: u64) -> u64 {
-        let (minimum, used) = (self.minimum(), self.used_bytes());
-        beyond(minimum, used) - beyond(minimum, used.saturating_sub(returned))
+        let used = self.used_bytes();
+        let returned = returned.min(used);
+        share_of(self.minimum(), used - returned, returned)
     }
 
     /// Takes `bytes` for good.
@@ -224,7 +256,7 @@ impl Account {
         bytes: u64,
         turn: QueuePosition,
     ) -> Result<FirstCharge, Refused> {
-        let (source, opened) = if self.minimum() > 0 || self.limit() < parent.limit() {
+        let (source, opened) = if self.is_adjustable() || self.limit() != UNLIMITED {
             self.raise(parent, bytes, turn, AccountWord::reserved)?
         } else {
             // Nothing of our own can refuse.
@@ -261,8 +293,8 @@ impl Account {
 
     /// The request failed: everything is as if it had not been made.
     pub fn undo(&self, parent: &impl Parent, tentative: InFlight) -> Credit {
-        let (share, returned) = self.give_back(tentative.bytes, tentative.bytes + IN_FLIGHT);
-        returned.or(self.undo_at(parent, tentative.source, share))
+        let InFlight { bytes, source } = tentative;
+        self.give_back(bytes, bytes + IN_FLIGHT, |share| self.undo_at(parent, source, share))
     }
 
     /// Takes `bytes` for a request of a child that may still fail: as [`Parent::begin`].
@@ -293,54 +325,7 @@ impl Account {
 
     /// The request of a child failed: as [`Parent::undo`].
     pub fn undo_for_child(&self, parent: &impl Parent, bytes: u64) -> Credit {
-        let (share, returned) = self.give_back(bytes, bytes + IN_FLIGHT);
-        returned.or(parent.undo(share))
-    }
-
-    /// As [`release`](Self::release), but with nothing for the allowance: for a child, and for a
-    /// request in flight, which would wait for itself should it have to shut the allowance.
-    pub fn release_past_allowance(&self, parent: &impl Parent, bytes: u64) -> Credit {
-        let (share, returned) = self.give_back(bytes, bytes);
-        returned.or(parent.release(share))
-    }
-
-    /// Gives `bytes` back to the account and what lies beyond its minimum to `parent`. The caller
-    /// keeps both alive, whatever other threads give back meanwhile.
-    pub fn release(&self, parent: &impl Parent, bytes: u64) -> Credit {
-        let (share, returned) = self.give_back(bytes, bytes);
-        returned.or(self.credit(parent, share))
-    }
-
-    /// Credits `bytes` that the account holds to its allowance or to `parent`.
-    pub fn credit(&self, parent: &impl Parent, bytes: u64) -> HasWaiters {
-        self.allowance.give(parent, bytes)
-    }
-
-    /// Gives back `bytes` that were credited before, for an account without a minimum, if nobody
-    /// waits for it. Once it has, the account may be gone with the next release of another thread.
-    pub fn release_credited_unless_awaited(&self, bytes: u64) -> Option<Remainder> {
-        debug_assert_eq!(self.minimum(), 0, "what goes back to the parent is not known yet");
-        let mut word = self.word();
-        while !word.is_awaited() {
-            let left = word.released(bytes).changed();
-            match self.word.compare_exchange_weak(
-                word.into_bits(),
-                left.into_bits(),
-                // ORDERING: AcqRel. As in `give_back`.
-                Ordering::AcqRel,
-                // ORDERING: Relaxed. The loop tries again with the new value only.
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return Some(kept(word, left)),
-                Err(now) => word = AccountWord::from_bits(now),
-            }
-        }
-        None
-    }
-
-    /// Gives back `bytes` that were credited before. The caller keeps the account alive.
-    pub fn release_credited(&self, bytes: u64) -> Credit {
-        self.give_back(bytes, bytes).1
+        self.give_back(bytes, bytes + IN_FLIGHT, |share| parent.undo(share))
     }
 
     /// Goes from one word to the next, with what that takes from the allowance or the parent.
@@ -364,10 +349,14 @@ impl Account {
         granted: impl Fn(u64) -> Result<Source, Refused>,
     ) -> Result<(Source, FirstCharge), Refused> {
         let mut patience = Patience::new();
+        let visit = self.is_adjustable().then(|| self.guarantee.visit());
         loop {
             let word = self.word();
-            let (used, minimum) = (word.reserved_bytes(), self.minimum());
-            let share = beyond(minimum, used + bytes) - beyond(minimum, used);
+            let minimum = visit.as_ref().map_or(0, |_| self.guarantee.bytes_at(word));
+            let share = match &visit {
+                None => bytes,
+                Some(_) => share_of(minimum, word.reserved_bytes(), bytes),
+            };
             if word.is_closed() {
                 return Err(Refused::Closed);
             }
@@ -379,10 +368,12 @@ impl Account {
                 return Err(Refused::Turn { level: 0 }.unless_closed(parent));
             }
             // A limit of all there is never refuses before the parent does, if that is asked.
-            let free = word.free_bytes(self.limit()).saturating_sub(self.overdraft.bytes());
-            let within_limit = bytes <= free || share > 0 && self.limit() >= parent.limit();
-            if !within_limit && !word.has_in_flight() {
-                // One word says it all, at one moment (Protocol, 2).
+            let all = if share > 0 { u64::MAX } else { parent.limit_max() };
+            let free = word.free_bytes(self.limit().min(all));
+            let free = free.saturating_sub(self.overdraft.bytes());
+            let within_limit = bytes <= free;
+            // One word says it all, at one moment (Protocol, 2): that at which the limit was read.
+            if !within_limit && !word.has_in_flight() && self.word() == word {
                 return Err(Refused::Account { free, level: 0 }.unless_closed(parent));
             }
             if is_others_turn || !within_limit || word.is_crowded() {
@@ -393,7 +384,9 @@ impl Account {
                 Ok(source) => source,
                 // What the account needs of its parent depends on what it holds, if it has a
                 // minimum. Then the refusal stands if it held the same all the while.
-                Err(refused) if minimum == 0 || refused == Refused::Closed => return Err(refused),
+                Err(refused) if visit.is_none() || refused == Refused::Closed => {
+                    return Err(refused);
+                }
                 Err(refused) => {
                     let is_turn = matches!(refused, Refused::Turn { .. });
                     if self.word() == word && !(is_turn && may_be_promised) {
@@ -451,11 +444,11 @@ impl Account {
         asked
     }
 
-    /// A request is in flight no longer.
-    fn land(&self) {
-        // ORDERING: Relaxed. Nothing is given back, and a thread that waits for it reads this word
-        // only.
-        self.word.fetch_sub(IN_FLIGHT, Ordering::Relaxed);
+    /// A request is in flight no longer, or a thread that gave bytes back.
+    pub(super) fn land(&self) {
+        // ORDERING: Release. A thread that finds nothing in flight may write the place that was
+        // read in flight (`guarantee`, 3).
+        self.word.fetch_sub(IN_FLIGHT, Ordering::Release);
     }
 
     fn settle_at(&self, parent: &impl Parent, source: Source) {
@@ -475,28 +468,7 @@ impl Account {
         }
     }
 
-    /// Takes `bytes` off the account, and `off` off its word; returns what of the bytes is the
-    /// parent's.
-    fn give_back(&self, bytes: u64, off: u64) -> (u64, Credit) {
-        // Read first: the account may be gone after the subtraction.
-        let minimum = self.minimum();
-        // ORDERING: AcqRel. Release: the memory was given back before, and so were all our other
-        // accesses. Acquire: the thread that empties the account may let go of it, after all
-        // others' accesses.
-        let old = self.word.fetch_add(CHANGE.wrapping_sub(off), Ordering::AcqRel);
-        let old = AccountWord::from_bits(old);
-        let left = old.released(bytes);
-        let (used, left_bytes) = (old.reserved_bytes(), left.reserved_bytes());
-        let share = beyond(minimum, used) - beyond(minimum, left_bytes);
-        let returned = Credit { kept: kept(old, left), awaited: HasWaiters::new(old.is_awaited()) };
-        match returned.kept {
-            // No handle is left that it would be guaranteed to.
-            Remainder::Nothing if old.is_closed() => (share + minimum, returned),
-            _ => (share, returned),
-        }
-    }
-
-    fn word(&self) -> AccountWord {
+    pub(super) fn word(&self) -> AccountWord {
         // ORDERING: Acquire. Pairs with the Release in `raise_by`: what the parent had granted by
         // then is seen when the parent is read next. And with the Release in `give_back`: what
         // was given back within the minimum never passed through the parent.
@@ -507,6 +479,11 @@ impl Account {
 /// What of `used` bytes is taken from the parent (Protocol, 3).
 const fn beyond(minimum: u64, used: u64) -> u64 {
     used.saturating_sub(minimum)
+}
+
+/// What `bytes` on top of `used` take from the parent.
+pub(super) const fn share_of(minimum: u64, used: u64, bytes: u64) -> u64 {
+    beyond(minimum, used + bytes) - beyond(minimum, used)
 }
 
 #[cfg(all(test, not(offheap_loom)))]

@@ -1,6 +1,6 @@
 //! The state of an allowance as a pure value, in one word.
 
-use super::account_word::RESERVED_BYTES_MAX;
+use crate::ledger::budget::RESERVED_BYTES_MAX;
 
 /// Bytes at hand, requests in flight, and whether it is shut: for now, for as long as drainers have
 /// it, or for good.

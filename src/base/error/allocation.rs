@@ -228,6 +228,8 @@ mod tests {
             available_bytes: 0,
             overdrawn_bytes: 70,
             holders: vec![Holder { overdrawn_bytes: 70, ..holder("join", 1000, 0) }],
+            other_holders: 0,
+            other_holders_bytes: 0,
             ..refusal.clone()
         };
         assert_eq!(

@@ -289,7 +289,10 @@ pub mod segments {
 /// ```
 #[cfg(not(offheap_loom))]
 pub mod sharing {
-    pub use crate::owners::sharing::policy::{FairShare, Greedy, Policy, Share, Sharer};
+    pub use crate::owners::policies::admission::{Admission, KindUsage, Survey, Verdict};
+    pub use crate::owners::policies::fair_share::{FairShare, Greedy};
+    pub use crate::owners::policies::kind::SpillKind;
+    pub use crate::owners::policies::policy::{Policy, Share, Sharer};
 }
 
 /// A manager and its owners in numbers.

@@ -5,6 +5,7 @@
 //! ```text
 //! chunks/      which pages are free: a word for each chunk; and the pages that are held
 //! hints/       which chunks to look at: sets of chunks, by the lengths of their free runs
+//! groups/      what runs there can be in groups of 64 chunks: searches leave out the others
 //! free_list/   pages and runs are found, taken and released, by words and hints
 //! stock/       warm and cold pages: exchange, trim, residency
 //! at_hand/     free pages kept near a thread: magazine and depot
@@ -20,6 +21,7 @@ pub(crate) mod at_hand;
 pub(crate) mod budget;
 pub(crate) mod chunks;
 pub(crate) mod free_list;
+pub(crate) mod groups;
 #[cfg(any(feature = "c-abi", offheap_loom))]
 pub(crate) mod handles;
 pub(crate) mod hints;

@@ -1,8 +1,7 @@
 //! Configuring a manager.
 
-use std::io;
 use std::num::NonZero;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -18,12 +17,12 @@ use crate::ledger::free_list::Strategy;
 use crate::memory::arena::{AddressSpace, Arena, IdleMemory, OffHeap, OffHeapOptions, ZeroPolicy};
 use crate::memory::mode::MemoryMode;
 use crate::memory::os::{self, CoreDumps, HugePages, Populate};
-use crate::owners::arbiter::rounds;
 use crate::owners::node::page_source::CacheLimits;
 use crate::owners::node::supply::Supply;
+use crate::owners::policies::policy::Policy;
+use crate::owners::policies::rule::Rule;
 use crate::owners::sharing::commons::Commons;
 use crate::owners::sharing::options::SharingOptions;
-use crate::owners::sharing::policy::Policy;
 
 use super::config::capacity::{Capacity, with_source};
 use super::config::refused_region::refused_region;
@@ -164,10 +163,11 @@ impl MemoryManagerBuilder {
     /// none to spare. The default is lowered where the system does not have that much.
     ///
     /// Address space costs nothing until it is touched, and never more than the capacity is
-    /// resident. A block that fits the budget but no hole takes what it lacks from the spare
-    /// address space. As many free pages elsewhere are given back to the system first. Without
-    /// address space to spare no system call is made on the way to a block, and one can fail for
-    /// fragmentation.
+    /// resident. The same is true of the tables that describe it, but for half a MiB for each 2^28
+    /// pages of capacity. A block that fits the budget but no hole takes what it lacks from the
+    /// spare address space. As many free pages elsewhere are given back to the system first.
+    /// Without address space to spare no system call is made on the way to a block, and one can
+    /// fail for fragmentation.
     ///
     /// In long random histories, of blocks of up to a sixteenth of the capacity at full load, none
     /// failed with a factor of 2 or more. A block that is a large part of the capacity can still
@@ -239,7 +239,7 @@ impl MemoryManagerBuilder {
     /// How owners share when there is not enough for all: [`Greedy`](crate::sharing::Greedy) by
     /// default, [`FairShare`](crate::sharing::FairShare), or one of your own.
     pub fn policy(mut self, policy: impl Policy + 'static) -> Self {
-        self.sharing.policy = Some(Arc::new(policy));
+        self.sharing.rule = Rule::new(policy);
         self
     }
 
@@ -374,16 +374,7 @@ impl MemoryManagerBuilder {
             published: super::stats::published::Published::default(),
             threads: Threads::default(),
         });
-        let weak = Arc::downgrade(&inner);
-        inner.commons.set_arbiter(Box::new(move || {
-            // Without a manager nobody is left to be asked.
-            let manager = weak.upgrade().ok_or(io::ErrorKind::NotFound)?;
-            let weak = Weak::clone(&weak);
-            rounds::start(&manager.threads, move || {
-                let manager = weak.upgrade()?;
-                Some((Arc::clone(&manager.commons), manager))
-            })
-        }));
+        inner.prepare_threads();
         MemoryManager::new(inner)
     }
 
@@ -431,6 +422,9 @@ impl MemoryManagerBuilder {
     }
 
     fn cache_limits(&self, pages: PageCount, page_size: PageSize) -> CacheLimits {
+        if self.sharing.rule.deciding().is_some() {
+            return CacheLimits::nothing();
+        }
         let pages = match self.mode {
             MemoryMode::OffHeap => pages.get() as usize,
             MemoryMode::Heap => 0,

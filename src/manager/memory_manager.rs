@@ -1,8 +1,9 @@
 //! The memory manager: one budget, one arena, and the owners that share them.
 
 use std::fmt;
+use std::io;
 use std::panic::RefUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::base::available::CapacitySource;
 use crate::base::bytes::{fraction_of, to_usize};
@@ -11,6 +12,7 @@ use crate::base::events;
 use crate::base::threads::Threads;
 use crate::memory::block::Block;
 use crate::memory::mode::MemoryMode;
+use crate::owners::arbiter::rounds;
 use crate::owners::node::account_count::OwnerPointer;
 use crate::owners::node::owner_node::{Above, Effort, OwnerNode};
 use crate::owners::node::supply::Supply;
@@ -19,6 +21,7 @@ use crate::owners::registration::OwnerBuilder;
 use crate::owners::request::requester::Requester;
 use crate::owners::segment::gathered;
 use crate::owners::segment::memory_segment::MemorySegment;
+use crate::owners::shares::levels;
 use crate::owners::sharing::commons::{Commons, Noted};
 use crate::owners::sharing::draining::DrainScope;
 use crate::owners::sharing::registry::Snapshot;
@@ -101,6 +104,33 @@ impl ManagerInner {
         &self.commons.supply
     }
 
+    /// Says how the threads are started that look after those who wait. They keep the manager only
+    /// while they work.
+    pub(super) fn prepare_threads(self: &Arc<Self>) {
+        let weak = Arc::downgrade(self);
+        self.commons.set_arbiter(Box::new(move || {
+            // Without a manager nobody is left to be asked.
+            let manager = weak.upgrade().ok_or(io::ErrorKind::NotFound)?;
+            rounds::start(&manager.threads, Self::looked_up(&weak))
+        }));
+        let weak = Arc::downgrade(self);
+        self.commons.decisions.set_thread(Box::new(move || {
+            let manager = weak.upgrade().ok_or(io::ErrorKind::NotFound)?;
+            levels::start(&manager.threads, Self::looked_up(&weak))
+        }));
+    }
+
+    /// Finds a manager's owners, and keeps it meanwhile.
+    fn looked_up(
+        weak: &Weak<Self>,
+    ) -> impl Fn() -> Option<(Arc<Commons>, Arc<Self>)> + Send + 'static {
+        let weak = Weak::clone(weak);
+        move || {
+            let manager = weak.upgrade()?;
+            Some((Arc::clone(&manager.commons), manager))
+        }
+    }
+
     fn leaks(&self) -> Option<LeakError> {
         let holders = self.commons.snapshot(Snapshot::holders);
         (!holders.is_empty()).then(|| self.leak(holders))
@@ -113,6 +143,7 @@ impl ManagerInner {
 
 impl Above for ManagerInner {
     fn serve_from(&self, owner: &OwnerNode) {
+        self.commons.note_given();
         self.commons.serve_from(Some(owner));
     }
 

@@ -38,6 +38,7 @@ impl MemoryManager {
             free_pages: stock.map(|stock| stock.warm().free_pages() as usize),
             largest_free_block_bytes: supply.largest_hole_bytes().min(whole_pages),
             mapped_bytes: residency.mapped_bytes,
+            mappings: residency.mappings,
             touched_bytes: residency.touched_bytes,
             idle_bytes: supply.arena.off_heap().map_or(0, OffHeap::idle_bytes),
             exchanges: residency.exchanges,

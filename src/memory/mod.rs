@@ -8,11 +8,13 @@
 //! os/            mapping, advice, residency, limits of containers      unsafe
 //! block          bytes that one holder has                             unsafe
 //! process_heap   blocks of the process allocator: heap mode            unsafe
+//! advice         where the system uses huge pages, in few enough pieces
 //! departures     what goes back to the system while that counts what is resident
 //! region         the mapping, cut into pages                           unsafe
 //! arena/         pages and blocks out of all of it, in both modes
 //! ```
 
+pub(crate) mod advice;
 pub(crate) mod arena;
 pub(crate) mod block;
 mod departures;

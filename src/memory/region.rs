@@ -7,6 +7,7 @@ use std::ptr::NonNull;
 use crate::base::units::{PageCount, PageIndex, PageSize, Span};
 use crate::ledger::chunks::{HeldRun, Lent};
 use crate::ledger::stock::{HugeFrames, Residency};
+use crate::memory::advice::Advice;
 use crate::memory::block::Block;
 use crate::memory::departures::Departures;
 use crate::memory::os::{CoreDumps, HUGE_PAGE_BYTES, HugePages, Mapping, MappingOptions, checker};
@@ -20,6 +21,8 @@ pub(crate) struct Region {
     mapping: Mapping,
     page_size: PageSize,
     pages: PageCount,
+    /// Where the system uses huge pages.
+    advice: Advice,
     departures: Departures,
 }
 
@@ -48,17 +51,19 @@ impl Region {
             core_dumps,
         })?;
         checker::hide_fresh(mapping.base(), page_size.bytes_of(pages));
-        Ok(Self { mapping, page_size, pages, departures: Departures::default() })
+        let units = page_size.bytes_of(pages).div_ceil(HUGE_PAGE_BYTES);
+        let advice = Advice::new(u32::try_from(units).unwrap_or(u32::MAX));
+        Ok(Self { mapping, page_size, pages, advice, departures: Departures::default() })
     }
 
     /// The pieces that can be a huge page, of which one that has both warm pages, the first ones,
     /// and others is small; `None` where there are no huge pages.
     pub(crate) fn units(&self, warm: PageCount) -> Option<HugeFrames> {
         let pages = HUGE_PAGE_BYTES / self.page_size.bytes();
-        let one_kind = |unit: Range<u32>| !(unit.start < warm.get() && warm.get() < unit.end);
-        self.mapping
-            .has_huge_pages()
-            .then(|| HugeFrames::new(self.pages, pages.trailing_zeros(), one_kind))
+        let units = || HugeFrames::new(self.pages, pages.trailing_zeros(), warm);
+        let units = self.mapping.has_huge_pages().then(units)?;
+        self.advice.begin(&units);
+        Some(units)
     }
 
     /// The memory of `run`.
@@ -141,6 +146,15 @@ impl Region {
         })
     }
 
+    /// The bytes of these pages that are resident; that may be, where the system does not tell.
+    pub(crate) fn resident_bytes_of(&self, lent: &Lent<'_>, residency: &Residency) -> usize {
+        let resident_of = |span: &Span| {
+            let marked = || residency.marked_pages_of(*span) as usize * self.page_size.bytes();
+            self.mapping.resident_bytes_of(self.range(span.indices())).unwrap_or_else(marked)
+        };
+        lent.spans().iter().map(resident_of).sum()
+    }
+
     /// Has the system use no huge page that lies in `span` in part only.
     ///
     /// # Errors
@@ -153,19 +167,28 @@ impl Region {
     ) -> io::Result<()> {
         let Some(units) = residency.units() else { return Ok(()) };
         units.cut(span).filter(|unit| !units.is_small(*unit)).try_for_each(|unit| {
-            self.mapping.forbid_huge_pages(self.range(units.pages_of(unit)))?;
-            units.set_small(unit);
-            Ok(())
+            self.advice.forbid(units, unit, |told| {
+                self.mapping.forbid_huge_pages(self.range(pages_of(units, &told)))
+            })
         })
     }
 
-    /// Lets the system use huge pages in `span` again, whose pages the caller holds.
+    /// Lets the system use huge pages in `span` again, whose pages the caller holds, where that
+    /// does not cut the region into too many mappings.
     pub(crate) fn use_huge_pages_within(&self, span: Span, residency: &Residency) {
         let Some(units) = residency.units() else { return };
-        for unit in units.covered(span).filter(|unit| units.is_small(*unit)) {
-            units.set_huge(unit);
-            self.mapping.allow_huge_pages(self.range(units.pages_of(unit)));
+        let mut covered = units.covered(span);
+        while let Some(first) = covered.find(|unit| units.is_small(*unit)) {
+            let end = covered.find(|unit| !units.is_small(*unit)).unwrap_or(covered.end);
+            self.advice.allow(units, &(first..end), |told| {
+                self.mapping.allow_huge_pages(self.range(pages_of(units, &told)));
+            });
         }
+    }
+
+    /// The mappings that the region is cut into, beside its guards.
+    pub(crate) fn mappings(&self) -> u64 {
+        1 + self.advice.edges()
     }
 
     /// Makes pages resident.
@@ -188,6 +211,11 @@ impl Region {
         let offset = |page| self.page_size.bytes_of(PageCount::new(page));
         offset(pages.start)..offset(pages.end)
     }
+}
+
+/// The pages of units.
+fn pages_of(units: &HugeFrames, told: &Range<u32>) -> Range<u32> {
+    units.pages_of(told.start).start..units.pages_of(told.end - 1).end
 }
 
 impl Drop for Region {

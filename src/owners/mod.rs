@@ -4,14 +4,17 @@
 //! paged/     a stream of bytes over pages, written and read again
 //! scratch                        small objects on managed memory                  unsafe
 //! reclaim  registration          giving memory back; how an owner comes to be
-//! owner  allocation  acquire     what users hold: an owner, and how it gets memory
-//! reservation  worker  holdings  and what else it holds; worker_node: a worker inside    unsafe
+//! allocation  acquire            how an owner gets memory
+//! worker  holdings               and what else it holds; worker_node: a worker inside    unsafe
+//! owner  reservation             what users hold: an owner, and bytes that it only counts
 //! arbiter/   has owners asked to give back, and ends waits in vain
 //! deciding/  which owners are asked, in what order; which requests wait in vain: numbers only
 //! request/   from bytes to memory: charge, find, ask, refuse
+//! shares/    what each owner gets when there is not enough, as the policy says
 //! sharing/   all owners together: which are there, what they hold, which is served next
 //! segment/   what a caller holds: bytes, with checked access at any offset      unsafe
 //! node/      one owner inside: its account, its place in the tree, its pages    unsafe
+//! policies/  how owners share when there is not enough: numbers only
 //! ```
 //!
 //! # The order of locks
@@ -32,11 +35,14 @@
 //! Registry      who is there: owners, those below one, their workers
 //! WaitQueue     the line of those that wait (ledger)                  Wakeup
 //! Magazine      a worker's pages at hand (ledger)                     Shelf OpenCaches Trimming
+//!                                                                     Advice Wakeup
+//! Shelf         some of an owner's pages at hand (ledger)             OpenCaches Trimming Advice
 //!                                                                     Wakeup
-//! Shelf         some of an owner's pages at hand (ledger)             OpenCaches Trimming Wakeup
 //! OpenCaches    which owners may have something at hand               Wakeup
-//! Trimming      giving free pages back to the system (memory)
+//! Trimming      giving free pages back to the system (memory)         Advice
+//! Advice        telling the system where to use huge pages (memory)
 //! ReclaimMode   how an owner gives memory back (node)
+//! Decisions     when a foreign policy is to decide (policies)
 //! Spares        spare slots of a table of handles (ledger, for ffi)
 //! Sites         where what is out was allocated (base)
 //! Published     the owners whose numbers were published (manager)
@@ -83,12 +89,14 @@ pub(crate) mod holdings;
 pub(crate) mod node;
 pub(crate) mod owner;
 pub(crate) mod paged;
+pub(crate) mod policies;
 pub(crate) mod reclaim;
 pub(crate) mod registration;
 pub(crate) mod request;
 pub(crate) mod reservation;
 pub(crate) mod scratch;
 pub(crate) mod segment;
+pub(crate) mod shares;
 pub(crate) mod sharing;
 pub(crate) mod worker;
 mod worker_node;

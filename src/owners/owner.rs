@@ -8,11 +8,12 @@ use crate::base::events;
 use crate::ledger::budget::Account;
 use crate::owners::node::owner_node::{Above, OwnerNode};
 use crate::owners::node::sharing_state::SharingState;
+use crate::owners::policies::kind::SpillKind;
+use crate::owners::policies::policy::Share;
 use crate::owners::request::requester::{Effort, Requester};
 use crate::owners::segment::gathered;
 use crate::owners::segment::memory_segment::MemorySegment;
 use crate::owners::sharing::commons::{Commons, Noted};
-use crate::owners::sharing::policy::Share;
 
 /// An operator, a task or a query that holds memory, under a limit.
 ///
@@ -202,6 +203,13 @@ impl Owner {
             first_bytes: to_usize(sharing.first_bytes()),
             keeps_bytes: to_usize(sharing.keeps_bytes()),
         }
+    }
+
+    /// Whether it can give memory back, from now on: for policies that go by it, as
+    /// [`OwnerBuilder::spill_kind`](crate::OwnerBuilder::spill_kind). An operator that goes from
+    /// sorting to merging can say so. A policy sees it when it is called next.
+    pub fn set_spill_kind(&self, kind: SpillKind) {
+        self.node.sharing().set_kind(kind);
     }
 
     /// Gives a segment back: the same as dropping it.

@@ -8,8 +8,11 @@ use crate::base::error::OwnerError;
 use crate::base::names::kept;
 use crate::ledger::budget::{Account, LEVELS_MAX, Parent, Refused};
 use crate::owners::node::owner_node::{Above, OwnerNode};
-use crate::owners::node::sharing_state::{ReclaimMode, ReclaimState, SharingState};
+use crate::owners::node::sharing_state::{
+    ReclaimMode, ReclaimState, SharingState, WEIGHT_DEFAULT, WEIGHT_MIN,
+};
 use crate::owners::node::upstream::Upstream;
+use crate::owners::policies::kind::SpillKind;
 
 use super::owner::Owner;
 use super::reclaim::Reclaimer;
@@ -28,6 +31,9 @@ pub struct OwnerBuilder {
     limit_bytes: usize,
     /// `None` for that of the parent.
     priority: Option<i32>,
+    weight: u32,
+    /// `None` if it follows from how it gives memory back.
+    kind: Option<SpillKind>,
     /// `None` if it does not give memory back.
     reclaim: Option<How>,
     includes_own: bool,
@@ -49,6 +55,7 @@ impl fmt::Debug for OwnerBuilder {
             .field("minimum", &self.minimum_bytes)
             .field("limit", &self.limit_bytes)
             .field("priority", &self.priority)
+            .field("weight", &self.weight)
             .finish_non_exhaustive()
     }
 }
@@ -67,6 +74,8 @@ impl OwnerBuilder {
             minimum_bytes: 0,
             limit_bytes: usize::MAX,
             priority: None,
+            weight: WEIGHT_DEFAULT,
+            kind: None,
             reclaim: None,
             includes_own: false,
         }
@@ -86,10 +95,28 @@ impl OwnerBuilder {
         self
     }
 
-    /// Owners of the lowest priority are asked first when others need memory. That of its parent by
-    /// default, and 0 at the top.
+    /// Owners of the lowest priority are asked first when others need memory. Under
+    /// [`FairShare`](crate::sharing::FairShare) those of a higher one also have their shares first,
+    /// beside others of the same parent. That of its parent by default, and 0 at the top.
     pub fn priority(mut self, priority: i32) -> Self {
         self.priority = Some(priority);
+        self
+    }
+
+    /// How large a share the owner gets beside others of its parent and its priority: that of a
+    /// weight of 2 is twice that of a weight of 1, as far as it wants that much. 1 by default, and
+    /// at least 1; [`register`](Self::register) refuses 0. Policies go by it, and
+    /// [`Greedy`](crate::sharing::Greedy) does not.
+    pub fn weight(mut self, weight: u32) -> Self {
+        self.weight = weight;
+        self
+    }
+
+    /// Whether the owner can give memory back, for policies that go by it. By default it
+    /// [`Spills`](SpillKind::Spills) if it has a reclaimer or looks for itself, and
+    /// [`CannotGive`](SpillKind::CannotGive) otherwise.
+    pub fn spill_kind(mut self, kind: SpillKind) -> Self {
+        self.kind = Some(kind);
         self
     }
 
@@ -129,13 +156,16 @@ impl OwnerBuilder {
     /// # Errors
     ///
     /// If the minimum is above the limit, or above what is left of the budget or of the parent.
-    /// Also if the tree has too many levels, or the manager has been shut down.
+    /// Also if the weight is 0, the tree has too many levels, or the manager has been shut down.
     pub fn register(self) -> Result<Owner, OwnerError> {
-        let Self { commons, above, parent, name, minimum_bytes, limit_bytes, .. } = self;
+        let Self { commons, above, parent, name, minimum_bytes, limit_bytes, weight, .. } = self;
         let parent_node = parent.as_ref().map(Owner::node);
         let path = OwnerNode::path_below(parent_node, &name);
         if minimum_bytes > limit_bytes {
             return Err(OwnerError::MinimumAboveLimit { path, minimum_bytes, limit_bytes });
+        }
+        if weight < WEIGHT_MIN {
+            return Err(OwnerError::WeightTooSmall { path, weight, weight_min: WEIGHT_MIN });
         }
         if parent_node.is_some_and(|parent| parent.levels() >= LEVELS_MAX) {
             return Err(OwnerError::TooDeep { path, levels_max: LEVELS_MAX });
@@ -153,13 +183,17 @@ impl OwnerBuilder {
         if minimum > limit {
             return Err(refused(limit));
         }
-        let inherited = || parent_node.map_or(0, |parent| parent.sharing().priority);
+        let inherited = || parent_node.map_or(0, |parent| parent.sharing().priority());
         let priority = self.priority.unwrap_or_else(inherited);
         let mode = match self.reclaim {
             Some(How::Polled) => ReclaimMode::Polled,
             Some(How::Called(_)) | None => ReclaimMode::Never,
         };
-        let sharing = SharingState::new(priority, ReclaimState::new(mode, self.includes_own));
+        let reclaim = ReclaimState::new(mode, self.includes_own);
+        let sharing = SharingState::new(priority, weight, reclaim);
+        if let Some(kind) = self.kind {
+            sharing.set_kind(kind);
+        }
         let attempt = || Account::open(&upstream, minimum, limit);
         let opened = match attempt() {
             Ok(account) => Ok(account),

@@ -40,6 +40,9 @@ impl WorkerNode {
 
     /// Opens the magazine, be there plenty or not.
     fn open_first(&self) {
+        if !self.has_magazines() {
+            return;
+        }
         let magazine = self.magazine.enter();
         self.owner.open_if_any(|| magazine.open());
     }
@@ -81,9 +84,14 @@ impl WorkerNode {
         magazine.pop()
     }
 
+    /// Whether workers have magazines at all.
+    fn has_magazines(&self) -> bool {
+        self.owner.supply().cache_limits.has_magazines
+    }
+
     /// Whether the magazine takes pages, now that it may again.
     fn reopen(&self, magazine: &Entered<'_>) -> bool {
-        if magazine.is_shut() {
+        if magazine.is_shut() && self.has_magazines() {
             self.owner.open_if_plenty(FIRST_ROOM_PAGES, || magazine.open());
         }
         !magazine.is_shut()

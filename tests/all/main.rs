@@ -1,6 +1,8 @@
 //! Public behaviour: one binary, one module a subject.
 
 #[cfg(test)]
+mod admission;
+#[cfg(test)]
 #[cfg(feature = "track-allocations")]
 mod allocation_sites;
 #[cfg(test)]
@@ -55,6 +57,8 @@ mod paged;
 #[cfg(test)]
 mod payloads;
 #[cfg(test)]
+mod policies;
+#[cfg(test)]
 #[cfg(all(target_os = "linux", not(offheap_portable)))]
 mod populating;
 #[cfg(test)]
@@ -78,6 +82,8 @@ mod resizing;
 mod scratch;
 #[cfg(test)]
 mod shared_resources;
+#[cfg(test)]
+mod sharing;
 #[cfg(test)]
 mod strategies;
 #[cfg(test)]

@@ -67,6 +67,58 @@ fn trim_gives_back_what_is_free_and_says_how_much() {
 }
 
 #[test]
+fn what_was_never_touched_is_not_given_back() {
+    for huge_pages in [HugePages::Never, HugePages::Transparent] {
+        let manager = builder(1_500).huge_pages(huge_pages).build().unwrap();
+        let owner = owner_of(&manager);
+        drop(owner.allocate(1_000 * PAGE).unwrap());
+        drop(owner.allocate_page().unwrap());
+        assert_eq!((manager.trim(), manager.stats().idle_bytes), (0, 0));
+        let mut block = owner.allocate(1_000 * PAGE).unwrap();
+        block[..].fill(1);
+        drop(block);
+        let bytes = manager.trim();
+        assert!(
+            (1_000 * PAGE..=1_500 * PAGE).contains(&bytes),
+            "with huge pages it is a little more"
+        );
+    }
+}
+
+#[test]
+fn a_trim_of_scattered_pages_leaves_mappings_for_others() {
+    const MIB: usize = 1 << 20;
+    let max = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap();
+    let max: usize = max.trim().parse().unwrap();
+    let mappings = || std::fs::read_to_string("/proc/self/maps").unwrap().lines().count();
+    // Where each second huge page stays as it is, the advice changes twice for two of them.
+    let pages = 2 * max;
+    let builder = MemoryManager::builder().capacity(pages * MIB).page_size(MIB);
+    let manager = builder.address_space_factor(1).build().unwrap();
+    let owner = manager.owner("owner").register().unwrap();
+    let mut segments = owner.allocate_pages(pages).unwrap();
+    segments.sort_by_key(address);
+    let mut index = 0;
+    segments.retain(|_| {
+        index += 1;
+        index % 4 == 1
+    });
+    manager.trim();
+    let stats = manager.stats();
+    let limit = max / 4 + max / 8 + 8;
+    assert!(usize::try_from(stats.mappings).unwrap() <= limit, "{}", stats.mappings);
+    // Other tests have their own.
+    assert!(mappings() < max * 3 / 4, "{}", mappings());
+    assert!(
+        thread::spawn(|| MemoryManager::builder().capacity(MIB).build().is_ok()).join().unwrap()
+    );
+    assert_eq!(manager.check_consistency(), Ok(()));
+    drop(segments);
+    manager.trim();
+    assert!(manager.stats().mappings <= 3, "{}", manager.stats().mappings);
+}
+
+#[test]
 fn trim_to_leaves_what_it_is_told_and_takes_the_highest_first() {
     let manager = builder(640).build().unwrap();
     let owner = owner_of(&manager);

@@ -33,6 +33,7 @@ const UNSAFE_FILES: &[&str] = &[
     "rivals/src/peers/snmalloc.rs",
     "rivals/src/peers/system.rs",
     "rivals/src/usage.rs",
+    "src/base/sync/word.rs",
     "src/ffi/allocating.rs",
     "src/ffi/config.rs",
     "src/ffi/convert/pointers.rs",

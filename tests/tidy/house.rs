@@ -35,6 +35,7 @@ const HOUSE: &[Floor] = &[
         rooms: &[
             "chunks",
             "hints",
+            "groups",
             "free_list",
             "stock",
             "at_hand",
@@ -46,18 +47,21 @@ const HOUSE: &[Floor] = &[
     },
     Floor {
         folder: "memory",
-        rooms: &["mode", "os", "block process_heap", "departures region", "arena"],
+        rooms: &["mode", "os", "block process_heap", "advice", "departures region", "arena"],
     },
     Floor {
         folder: "owners",
         rooms: &[
+            "policies",
             "node",
             "segment",
             "sharing",
+            "shares",
             "request",
             "deciding",
             "arbiter",
-            "owner allocation acquire reservation worker worker_node holdings",
+            "owner reservation",
+            "allocation acquire worker worker_node holdings",
             "reclaim registration",
             "scratch",
             "paged",

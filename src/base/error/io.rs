@@ -19,6 +19,7 @@ fn kind_of_reason(reason: Reason) -> ErrorKind {
         | Reason::OwnerLimit
         | Reason::ParentLimit
         | Reason::OthersWait
+        | Reason::Policy
         | Reason::Deadlock
         | Reason::ScratchLimit { .. }
         | Reason::Capacity
@@ -43,9 +44,9 @@ fn kind_of_segment(error: &SegmentError) -> ErrorKind {
 fn kind_of_owner(error: &OwnerError) -> ErrorKind {
     match error {
         OwnerError::MinimumUnavailable { .. } => ErrorKind::OutOfMemory,
-        OwnerError::MinimumAboveLimit { .. } | OwnerError::TooDeep { .. } => {
-            ErrorKind::InvalidInput
-        }
+        OwnerError::MinimumAboveLimit { .. }
+        | OwnerError::WeightTooSmall { .. }
+        | OwnerError::TooDeep { .. } => ErrorKind::InvalidInput,
         OwnerError::ShutDown { .. } => ErrorKind::Other,
     }
 }

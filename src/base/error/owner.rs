@@ -30,6 +30,15 @@ pub enum OwnerError {
         /// The owners that hold memory, the largest holder first.
         holders: Vec<Holder>,
     },
+    /// The weight is below the least there is.
+    WeightTooSmall {
+        /// The owner's path.
+        path: Arc<str>,
+        /// The weight asked for.
+        weight: u32,
+        /// The least weight that an owner may have.
+        weight_min: u32,
+    },
     /// The tree of owners would have too many levels.
     TooDeep {
         /// The owner's path.
@@ -51,6 +60,7 @@ impl OwnerError {
         match self {
             Self::MinimumAboveLimit { path, .. }
             | Self::MinimumUnavailable { path, .. }
+            | Self::WeightTooSmall { path, .. }
             | Self::TooDeep { path, .. }
             | Self::ShutDown { path } => path,
         }
@@ -68,6 +78,10 @@ impl Display for OwnerError {
                 write!(f, "owner `{path}`: a minimum of {minimum_bytes} bytes cannot be ")?;
                 write!(f, "guaranteed, only {available_bytes} bytes are left")?;
                 write_holders(f, holders, 0)
+            }
+            Self::WeightTooSmall { path, weight, weight_min } => {
+                write!(f, "owner `{path}`: a weight of {weight} is too small, it is at least ")?;
+                write!(f, "{weight_min}")
             }
             Self::TooDeep { path, levels_max } => {
                 write!(f, "owner `{path}`: a tree of owners has at most {levels_max} levels")

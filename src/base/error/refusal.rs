@@ -97,6 +97,8 @@ pub enum Reason {
     ParentLimit,
     /// Other requests wait in line for what is free, and came first.
     OthersWait,
+    /// The policy does not admit it now, whatever is free.
+    Policy,
     /// It waited in line until its timeout was over.
     TimedOut,
     /// All owners that hold memory wait for more, and this request came last.
@@ -151,6 +153,7 @@ impl Reason {
             Self::OwnerLimit => "owner_limit",
             Self::ParentLimit => "parent_limit",
             Self::OthersWait => "others_wait",
+            Self::Policy => "policy",
             Self::TimedOut => "timed_out",
             Self::Deadlock => "deadlock",
             Self::ScratchLimit { .. } => "scratch_limit",
@@ -175,6 +178,7 @@ impl Reason {
                 | Self::OwnerLimit
                 | Self::ParentLimit
                 | Self::OthersWait
+                | Self::Policy
                 | Self::TimedOut
                 | Self::Deadlock
                 | Self::Fragmented { .. }
@@ -190,6 +194,7 @@ impl Display for Reason {
             Self::OwnerLimit => f.pad("the owner would pass its limit"),
             Self::ParentLimit => f.pad("an owner above it would pass its limit"),
             Self::OthersWait => f.pad("others wait in line for what is free"),
+            Self::Policy => f.pad("the policy does not admit it now"),
             Self::TimedOut => f.pad("it waited in vain"),
             Self::Deadlock => {
                 f.pad("all who hold memory wait for more, and it was the last to come")
@@ -387,7 +392,7 @@ impl Display for Refusal {
                 write!(f, "{}, and others wait for the {available_bytes} of ", self.reason)?;
                 write!(f, "{capacity_bytes} bytes that are free, or these came too late")?;
             }
-            Reason::TimedOut => {
+            Reason::Policy | Reason::TimedOut => {
                 write!(f, "{}, {available_bytes} of {capacity_bytes} bytes ", self.reason)?;
                 f.write_str("are free")?;
             }

@@ -31,4 +31,4 @@ pub(crate) use rank::Rank;
 pub(crate) use thread_number::{change_thread_number, thread_number};
 #[cfg(any(feature = "c-abi", offheap_loom))]
 pub(crate) use word::write;
-pub(crate) use word::{AtomicU32, AtomicU64, Ordering, read, words};
+pub(crate) use word::{AtomicU32, AtomicU64, Ordering, read, zeroed};

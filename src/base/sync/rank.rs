@@ -33,8 +33,12 @@ pub(crate) enum Rank {
     OpenCaches,
     /// Giving free pages back to the system.
     Trimming,
+    /// Telling the system where to use huge pages.
+    Advice,
     /// How an owner gives memory back.
     ReclaimMode,
+    /// When a foreign policy is to decide.
+    Decisions,
     /// The spare slots of a table of handles.
     Spares,
     /// Where what is out was allocated.

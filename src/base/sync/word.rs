@@ -35,7 +35,22 @@ pub(crate) fn write(word: &AtomicU64, value: u64, order: Ordering) {
     word.store(value, order);
 }
 
-/// A boxed slice of words with these initial values.
-pub(crate) fn words(values: impl Iterator<Item = u64>) -> Box<[AtomicU64]> {
-    values.map(AtomicU64::new).collect()
+/// A boxed slice of that many words, all zero. Where the allocator gets memory that the system has
+/// zeroed, as it does for a large table, none of it is touched, and so none of it is resident.
+#[cfg(not(any(offheap_loom, offheap_count)))]
+pub(crate) fn zeroed(count: usize) -> Box<[AtomicU64]> {
+    let plain = vec![0_u64; count].into_boxed_slice();
+    if align_of::<AtomicU64>() != align_of::<u64>() {
+        return plain.into_iter().map(AtomicU64::new).collect();
+    }
+    let words = std::ptr::from_mut(Box::leak(plain)) as *mut [AtomicU64];
+    // SAFETY: the pointer is of a box that was leaked just now. `AtomicU64` has the size and the
+    // values of `u64`, and, checked above, its alignment: so the box is freed as it was allocated.
+    unsafe { Box::from_raw(words) }
+}
+
+/// The same where words are not plain.
+#[cfg(any(offheap_loom, offheap_count))]
+pub(crate) fn zeroed(count: usize) -> Box<[AtomicU64]> {
+    (0..count).map(|_| AtomicU64::new(0)).collect()
 }

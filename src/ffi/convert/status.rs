@@ -106,7 +106,8 @@ const NAMES: [(Status, &std::ffi::CStr); 27] = [
 impl From<Reason> for Status {
     fn from(reason: Reason) -> Self {
         match reason {
-            Reason::Budget => Self::Budget,
+            // A policy that decides about grants is one in Rust.
+            Reason::Budget | Reason::Policy => Self::Budget,
             // Scratches have no handles.
             Reason::OwnerLimit | Reason::ScratchLimit { .. } => Self::OwnerLimit,
             Reason::Capacity => Self::Capacity,
@@ -149,6 +150,7 @@ impl From<&OwnerError> for Status {
             OwnerError::MinimumAboveLimit { .. } => Self::MinimumAboveLimit,
             OwnerError::MinimumUnavailable { .. } => Self::MinimumUnavailable,
             OwnerError::ShutDown { .. } => Self::ShutDown,
+            OwnerError::WeightTooSmall { .. } => Self::InvalidArgument,
             OwnerError::TooDeep { .. } => Self::TooDeep,
         }
     }

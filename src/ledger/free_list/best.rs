@@ -1,8 +1,14 @@
 //! The best run so far of a search through all of them.
 
+use std::ops::ControlFlow;
+
 use crate::ledger::chunks::FreeRun;
 
 use super::strategy::Strategy;
+
+/// A search for the smallest run reads so many groups before it takes the smallest it has seen. So
+/// it is the smallest of all in a region of so many groups, a quarter of a million pages.
+const GROUPS_READ_MAX: u32 = 64;
 
 /// The best run so far of a search through all of them.
 pub(crate) struct Best {
@@ -17,18 +23,23 @@ impl Best {
         Self { strategy, pages_min: u64::from(pages_min), run: None }
     }
 
-    /// Takes `run` into account, and answers how long one must be to be better. Runs come in
-    /// address order, and the lower one of equals wins.
-    pub(crate) fn consider(&mut self, run: FreeRun) -> u32 {
+    /// Takes `run` into account, which was seen when `groups_read` groups had been read. Answers
+    /// how long one must be to be better, or that the search is over. Runs come in address order,
+    /// and the lower one of equals wins.
+    pub(crate) fn consider(&mut self, run: FreeRun, groups_read: u32) -> ControlFlow<(), u64> {
         let better = |best: FreeRun| self.strategy.prefers(run.pages, best.pages);
         if run.pages >= self.pages_min && self.run.is_none_or(better) {
             self.run = Some(run);
         }
-        let wanted = match (self.strategy, self.run) {
-            (Strategy::LargestFit, Some(best)) => best.pages + 1,
-            _ => self.pages_min,
-        };
-        u32::try_from(wanted).unwrap_or(u32::MAX)
+        match (self.strategy, self.run) {
+            (Strategy::LargestFit, Some(best)) => ControlFlow::Continue(best.pages + 1),
+            (Strategy::SmallestFit, Some(best))
+                if best.pages == self.pages_min || groups_read >= GROUPS_READ_MAX =>
+            {
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(self.pages_min),
+        }
     }
 }
 
@@ -38,11 +49,20 @@ mod tests {
 
     #[test]
     fn it_says_how_long_a_run_must_be_to_be_better() {
-        let answers = |strategy| {
+        let answers = |strategy, groups_read| {
             let mut best = Best::new(strategy, 3);
-            [2, 10, 5, 12].map(|pages| best.consider(FreeRun { first: 0, pages }))
+            let runs = [2, 10, 5, 3, 12].map(|pages| FreeRun { first: 0, pages });
+            let answers = runs.map(|run| best.consider(run, groups_read).continue_value());
+            (answers, best.run.map(|run| run.pages))
         };
-        assert_eq!(answers(Strategy::LargestFit), [3, 11, 11, 13]);
-        assert_eq!(answers(Strategy::SmallestFit), [3, 3, 3, 3], "shorter ones are better");
+        for groups_read in [0, GROUPS_READ_MAX] {
+            let largest = answers(Strategy::LargestFit, groups_read);
+            assert_eq!(largest, ([3, 11, 11, 11, 13].map(Some), Some(12)));
+        }
+        let (smallest, best) = answers(Strategy::SmallestFit, GROUPS_READ_MAX - 1);
+        assert_eq!(smallest[..4], [Some(3), Some(3), Some(3), None], "there is none shorter");
+        assert_eq!(best, Some(3));
+        let (smallest, _) = answers(Strategy::SmallestFit, GROUPS_READ_MAX);
+        assert_eq!(smallest[..2], [Some(3), None], "it is good enough");
     }
 }

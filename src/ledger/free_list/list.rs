@@ -4,9 +4,10 @@
 
 use std::ops::Range;
 
-use crate::base::sync::{AtomicU64, Ordering, read, words};
-use crate::base::units::{ChunkIndex, Hole, PAGES_PER_CHUNK, PageCount, PageIndex, PageMask};
+use crate::base::sync::{AtomicU64, Ordering, read, zeroed};
+use crate::base::units::{ChunkIndex, Hole, PAGES_PER_CHUNK, PageCount, PageIndex, PageMask, Span};
 use crate::ledger::chunks::{ChunkWord, HeldRun, Words, chunk_parts};
+use crate::ledger::groups::{Bounds, groups_within};
 use crate::ledger::hints::{Bin, LONG_PAGES, SetIndex, Summary};
 
 use super::strategy::Strategy;
@@ -23,6 +24,8 @@ pub struct FreeList {
     pub(super) whole: Box<Summary>,
     /// Chunks with role `Pages` that have a free page.
     pub(super) page_chunks: Box<Summary>,
+    /// What runs there can be in groups of chunks.
+    pub(super) bounds: Bounds,
     /// The chunks from the first one on that can have free pages: all others need no search.
     pub(super) reached: AtomicU64,
     pub(super) strategy: Strategy,
@@ -72,18 +75,16 @@ impl FreeList {
         let count = pages.chunks();
         let free_list = Self {
             words: Words::with_free(pages, free.clone()),
-            roles: words((0..count.div_ceil(u64::BITS)).map(|_| 0)),
+            roles: zeroed(count.div_ceil(u64::BITS) as usize),
             bins: Summary::new(Bin::COUNT, count).into(),
             whole: Summary::new(1, count).into(),
             page_chunks: Summary::new(1, count).into(),
+            bounds: Bounds::new(pages, free.clone(), free.end < pages.get()),
             reached: AtomicU64::new(u64::from(PageCount::new(free.end).chunks())),
             strategy,
         };
-        for chunk in free_list.words.chunks() {
-            if free_list.word(chunk) == ChunkWord::WHOLE {
-                free_list.insert(chunk, Filed::Whole);
-            }
-        }
+        let whole = PageCount::new(free.start).chunks()..free.end / PAGES_PER_CHUNK;
+        free_list.whole.insert_all(Filed::Whole.set(), whole);
         if !free.is_empty() {
             let first = PageIndex::new(free.start);
             free_list.insert(first.chunk(), Filed::Run(Bin::of(free.end - free.start)));
@@ -124,6 +125,7 @@ impl FreeList {
     #[inline]
     pub(super) fn release_in(&self, chunk: ChunkIndex, mask: PageMask) {
         let old = self.words.set_free(chunk, mask);
+        self.bounds.note_released(chunk);
         if self.file_released(chunk, old, old.released(mask)) == Role::Blocks {
             self.file_runs(chunk, mask, old.released(mask));
         }
@@ -135,8 +137,11 @@ impl FreeList {
         for part in chunk_parts(first, pages) {
             let mask = PageMask::of(part.hole);
             let old = self.words.set_free(part.chunk, mask);
+            self.bounds.note_released(part.chunk);
             self.file_released(part.chunk, old, old.released(mask));
         }
+        let span = Span { first, pages: PageCount::new(pages) };
+        groups_within(span).for_each(|group| self.bounds.set_released(group));
         self.file_runs_across(first, pages);
     }
 
@@ -150,6 +155,7 @@ impl FreeList {
         pick: impl Fn(ChunkWord) -> Option<PageMask>,
     ) -> Option<PageMask> {
         let (mask, old) = self.words.clear_free(chunk, pick)?;
+        self.bounds.note_taken(chunk);
         // Taking pages makes nothing due but what is left of a run.
         if !self.open(chunk, old, role) && self.role(chunk) == Role::Blocks {
             self.file_runs(chunk, mask, old.taken(mask));
@@ -162,6 +168,7 @@ impl FreeList {
     #[inline]
     pub(super) fn take_part(&self, chunk: ChunkIndex, mask: PageMask) -> Option<ChunkWord> {
         let (_, old) = self.words.clear_free(chunk, |word| word.has_all(mask).then_some(mask))?;
+        self.bounds.note_taken(chunk);
         self.open(chunk, old, Role::Blocks);
         Some(old)
     }
@@ -273,12 +280,17 @@ impl FreeList {
     pub(super) fn chunk_indices(
         &self,
     ) -> impl DoubleEndedIterator<Item = ChunkIndex> + ExactSizeIterator + use<> {
+        (0..self.reached_chunks()).map(ChunkIndex::new)
+    }
+
+    /// How many those are.
+    pub(super) fn reached_chunks(&self) -> u32 {
         // ORDERING: Relaxed. A thread that has a page there for the first time comes after
         // `reach`. So does one that knows, by a reservation or by the chunk's word, that it was
         // released.
         let reached = read(&self.reached, Ordering::Relaxed);
         // At most the number of words, of which `new` made one per chunk of a `PageCount`.
-        (0..u32::try_from(reached).unwrap_or(u32::MAX)).map(ChunkIndex::new)
+        u32::try_from(reached).unwrap_or(u32::MAX)
     }
 }
 
@@ -304,6 +316,18 @@ mod tests {
         let again = HeldRun::reassemble(run.first(), PAGE);
         free_list.release_runs([run]);
         free_list.release_runs([again]);
+    }
+
+    #[test]
+    fn a_double_release_changes_nothing() {
+        let free_list = free_list(128);
+        let run = free_list.take_run(PageCount::new(70)).unwrap();
+        let again = HeldRun::reassemble(PageIndex::new(68), PageCount::new(4));
+        let release = || free_list.release_runs([again]);
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(release)).is_err());
+        // Two of the four pages were held, and are free now.
+        assert_eq!(free_list.free_pages(), 60);
+        drop(run);
     }
 
     #[test]

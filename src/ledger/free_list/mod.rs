@@ -42,6 +42,7 @@
 //!    thread won a page.
 
 mod best;
+mod by_group;
 mod inspect;
 mod list;
 mod pieces;

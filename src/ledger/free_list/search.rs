@@ -1,8 +1,9 @@
 //! Finding and taking: pages one by one, and runs of any length.
 
 use crate::base::sync::Patience;
-use crate::base::units::{ChunkIndex, Hole, PAGES_PER_CHUNK, PageCount, PageIndex, PageMask};
-use crate::ledger::chunks::{ChunkWord, FreeRun, HeldPages, HeldRun, chunk_parts, free_runs};
+use crate::base::units::{ChunkIndex, Hole, PAGES_PER_CHUNK, PageCount, PageIndex, PageMask, Span};
+use crate::ledger::chunks::{ChunkWord, FreeRun, HeldPages, HeldRun, chunk_parts};
+use crate::ledger::groups::sweep;
 use crate::ledger::hints::{Bin, LONG_PAGES};
 
 use super::best::Best;
@@ -33,7 +34,7 @@ impl FreeList {
         self.take_from_page_chunks(lowest)
             .or_else(|| self.take_from_bins_for_pages(lowest))
             .or_else(|| {
-                self.chunk_indices().find_map(|chunk| {
+                self.chunks_with_pages().find_map(|chunk| {
                     let mask = self.take_with(chunk, Role::Pages, lowest)?;
                     Some(HeldPages { chunk, mask })
                 })
@@ -88,15 +89,15 @@ impl FreeList {
     /// Takes a run of exactly `pages` from the hole that the strategy picks. `None` only where
     /// no hole of that length stood open throughout the search; one that moves may be missed.
     ///
-    /// Runs that are filed come first; then every chunk is looked at, which finds runs inside page
-    /// chunks, too.
+    /// Runs that are filed come first; then every group that may have one that is long enough.
+    /// That finds runs inside page chunks, too.
     pub fn take_run(&self, pages: PageCount) -> Option<HeldRun> {
         self.take_hinted_run(pages).or_else(|| {
             self.take_searched_run(|| self.best_run(self.strategy, pages).map(|run| (run, pages)))
         })
     }
 
-    /// The same without looking at every chunk: a run is only found where it is filed.
+    /// The same without looking at the groups: a run is only found where it is filed.
     #[inline]
     fn take_hinted_run(&self, pages: PageCount) -> Option<HeldRun> {
         self.take_binned_run(pages, pages).or_else(|| {
@@ -269,11 +270,13 @@ impl FreeList {
             let sighting = self.words.claims().sight();
             match search() {
                 Some((run, pages)) => {
-                    let first = u32::try_from(run.first).map(PageIndex::new);
-                    let claimed = first.is_ok_and(|first| self.claim(first, pages));
-                    if let (Ok(first), true) = (first, claimed) {
+                    // All pages can be numbered.
+                    let first = PageIndex::new(u32::try_from(run.first).unwrap_or(u32::MAX));
+                    if self.claim(first, pages) {
                         return Some(HeldRun { first, pages });
                     }
+                    // Perhaps it is no longer there, and its groups do not say so yet.
+                    self.doubt(Span { first, pages });
                 }
                 None if self.words.claims().undisturbed(&sighting) => return None,
                 None => patience.wait(),
@@ -281,11 +284,11 @@ impl FreeList {
         }
     }
 
-    /// The run that `strategy` picks for `pages` among all there are, crossing chunks.
+    /// The run that `strategy` picks for `pages` among all there are, crossing chunks. Of many that
+    /// fit it is the smallest of the first few.
     fn best_run(&self, strategy: Strategy, pages: PageCount) -> Option<FreeRun> {
         let mut best = Best::new(strategy, pages.get());
-        let words = self.chunk_indices().map(|chunk| self.word(chunk));
-        free_runs(words, |run| best.consider(run));
+        sweep(self, pages.get().into(), |run, groups_read| best.consider(run, groups_read));
         best.run
     }
 
@@ -307,6 +310,7 @@ impl FreeList {
                 return false;
             }
         }
+        self.note_taken_groups(Span { first, pages });
         claim.complete();
         self.file_runs_beside(first, pages.get());
         true

@@ -21,7 +21,9 @@
 //!    second, the bit is set. If the clearing is second, it acquires what was filed before the
 //!    setting, so the second reading sees it.
 
-use crate::base::sync::{AtomicU64, Ordering, read, words};
+use std::ops::Range;
+
+use crate::base::sync::{AtomicU64, Ordering, read, zeroed};
 use crate::base::units::ChunkIndex;
 
 const FAN_OUT: usize = u64::BITS as usize;
@@ -64,8 +66,8 @@ impl Summary {
         }
         let words_per_set = levels[top + 1] as usize;
         Self {
-            words: words(std::iter::repeat_n(0, words_per_set * sets as usize)),
-            roots: words((0..sets.div_ceil(u64::BITS)).map(|_| 0)),
+            words: zeroed(words_per_set * sets as usize),
+            roots: zeroed(sets.div_ceil(u64::BITS) as usize),
             words_per_set,
             levels,
             top,
@@ -78,10 +80,39 @@ impl Summary {
         self.insert_from(0, set, chunk.get() as usize);
     }
 
+    /// Files all of `chunks` in `set`, a word of them at a time, before others have the sets.
+    pub(crate) fn insert_all(&self, set: SetIndex, chunks: Range<u32>) {
+        if chunks.is_empty() {
+            return;
+        }
+        let (mut first, mut last) = (chunks.start as usize, chunks.end as usize - 1);
+        for level in 0..=self.top {
+            for index in first / FAN_OUT..=last / FAN_OUT {
+                let low = first.saturating_sub(index * FAN_OUT);
+                let high = (last - index * FAN_OUT).min(FAN_OUT - 1);
+                let bits = u64::MAX << low & u64::MAX >> (FAN_OUT - 1 - high);
+                // ORDERING: Relaxed. Nobody else has it yet.
+                self.word(level, set, index).fetch_or(bits, Ordering::Relaxed);
+            }
+            (first, last) = (first / FAN_OUT, last / FAN_OUT);
+        }
+        self.set_root(set);
+    }
+
     /// Takes `chunk` out of `set`. What the leaf stood for must be read again afterwards, and
     /// filed again if it no longer agrees (Protocol, 2).
     pub fn remove(&self, set: SetIndex, chunk: ChunkIndex) {
         self.remove_from(0, set, chunk.get() as usize);
+    }
+
+    /// Takes the chunks of leaf word `index` out of `set`, 64 of them. None is due there, nor can
+    /// it be until the caller is done.
+    pub(crate) fn remove_word(&self, set: SetIndex, index: u32) {
+        let index = index as usize;
+        // ORDERING: Acquire. As in `remove_from`.
+        if self.word(0, set, index).fetch_and(0, Ordering::Acquire) != 0 {
+            self.settle(0, set, index);
+        }
     }
 
     /// Whether `chunk` is filed in `set`, and every bit on the way to it is set.
@@ -385,6 +416,24 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn chunks_that_are_filed_at_once_are_filed_each(
+            range in (0_u32..70_000).prop_flat_map(|end| (0..=end, Just(end))),
+            chunks in 70_000_u32..300_000,
+        ) {
+            let summary = Summary::new(3, chunks);
+            summary.insert_all(SetIndex(1), range.0..range.1);
+            let mut next = 0;
+            for index in range.0..range.1 {
+                prop_assert!(summary.contains(SetIndex(1), chunk(index)));
+                prop_assert_eq!(summary.first_from(SetIndex(1), chunk(next)), Some(chunk(index)));
+                next = index + 1;
+            }
+            prop_assert_eq!(summary.first_from(SetIndex(1), chunk(next)), None);
+            let used = sets_in_use(&summary, 2);
+            prop_assert_eq!(used, if range.0 < range.1 { vec![1] } else { vec![] });
+        }
+
         #[test]
         fn it_agrees_with_ordered_sets(
             steps in proptest::collection::vec((any::<bool>(), 0_u32..70, 0_u32..9000), 0..200),

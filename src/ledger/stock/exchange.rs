@@ -1,11 +1,16 @@
 //! The exchange: cold pages that lie side by side against as many warm ones that do not.
 
 use crate::base::sync::Patience;
-use crate::base::units::{ChunkIndex, PageCount, PageMask, Span, spans};
-use crate::ledger::chunks::{Claim, HeldPages, HeldRun, Lent, Words};
+use crate::base::units::{ChunkIndex, PageCount, PageMask, Span};
+use crate::ledger::chunks::{Claim, HeldPages, HeldRun, Lent};
+use crate::ledger::groups::View;
 
 use super::cheapest_run::cheapest_run;
+use super::unheld::Unheld;
 use super::warm_cold::Stock;
+
+/// Among so many groups with free pages an exchange looks for those that never were resident.
+const GROUPS_FOR_FRESH: u32 = 64;
 
 /// What an exchange is about to do.
 #[derive(Debug)]
@@ -47,8 +52,9 @@ impl Stock {
         system: impl FnOnce(&Exchange<'_>) -> bool,
     ) -> Result<HeldRun, NoExchange> {
         let cold = self.cold.as_ref().ok_or(NoExchange::NoRun)?;
-        let (incoming, claim) = self.take_chosen(cold, pages).ok_or(NoExchange::NoRun)?;
-        self.exchange_taken(cold, (incoming, claim), system)
+        let unheld = self.unheld(cold);
+        let taken = self.take_chosen(unheld, pages).ok_or(NoExchange::NoRun)?;
+        self.exchange_taken(unheld, taken, system)
     }
 
     /// Takes all pages of `run`, which are warm or cold, and makes up for the cold ones as
@@ -68,8 +74,9 @@ impl Stock {
             return Ok(self.marked(run));
         }
         let cold = self.cold.as_ref().ok_or(NoExchange::NoRun)?;
-        let taken = self.take_unheld(cold, run).ok_or(NoExchange::NoRun)?;
-        self.exchange_taken(cold, taken, system)
+        let unheld = self.unheld(cold);
+        let taken = self.take_unheld(unheld, run).ok_or(NoExchange::NoRun)?;
+        self.exchange_taken(unheld, taken, system)
     }
 
     /// The number of pages from the first one of `span` on that nobody holds, within `span`.
@@ -91,23 +98,22 @@ impl Stock {
     /// What follows once the run is taken: the system's part, and the rest.
     fn exchange_taken(
         &self,
-        cold: &Words,
+        unheld: Unheld<'_>,
         (incoming, claim): (Incoming, Claim<'_>),
         system: impl FnOnce(&Exchange<'_>) -> bool,
     ) -> Result<HeldRun, NoExchange> {
         let run = incoming.run;
-        self.warm.reach(run.indices().end);
-        let pieces = self.take_pieces(incoming.cold.iter().map(HeldPages::pages).sum());
+        let pieces = self.take_pieces(unheld, incoming.cold.iter().map(HeldPages::pages).sum());
         if !system(&Exchange { run, leaving: HeldPages::lend(&pieces) }) {
             // The pieces were warm all the while, resident or not (Protocol, 5).
             pieces.into_iter().for_each(|piece| self.warm.release_pages(piece));
-            self.put_back(cold, incoming);
+            self.put_back(unheld, incoming);
             claim.roll_back();
             return Err(NoExchange::Refused);
         }
         for piece in pieces {
             self.residency.clear(piece.chunk(), piece.mask());
-            cold.release_pages(piece);
+            unheld.release_cold(piece);
         }
         // The pieces are back, if elsewhere.
         claim.roll_back();
@@ -115,19 +121,20 @@ impl Stock {
     }
 
     /// Takes warm pages that add up to `pages`, in ascending order. First those that never were
-    /// resident, which costs the system nothing; then the highest ones, so that what is in use
-    /// moves together at the low end, where pages are taken first.
-    fn take_pieces(&self, pages: u32) -> Vec<HeldPages> {
+    /// resident, which costs the system nothing, if they are among the highest free ones; then the
+    /// highest ones, so that what is in use moves together at the low end, where pages are taken
+    /// first.
+    fn take_pieces(&self, unheld: Unheld<'_>, pages: u32) -> Vec<HeldPages> {
         let mut pieces = Vec::new();
         let mut left = pages;
         let all_marked = self.residency.marked_pages() >= u64::from(self.capacity.get());
         if left > 0 && !all_marked {
             let fresh = |chunk| !self.residency.marked_of(chunk);
-            self.take_highest(&mut left, &mut pieces, fresh);
+            self.take_highest(unheld, &mut left, &mut pieces, fresh, GROUPS_FOR_FRESH);
         }
         let mut patience = Patience::new();
         while left > 0 {
-            self.take_highest(&mut left, &mut pieces, |_| PageMask::ALL);
+            self.take_highest(unheld, &mut left, &mut pieces, |_| PageMask::ALL, u32::MAX);
             if left > 0 {
                 // What is reserved is there, or on its way back (`free_list`, Protocol, 9).
                 patience.wait();
@@ -137,52 +144,70 @@ impl Stock {
     }
 
     /// Takes the highest free ones of the pages that are `wanted` of each chunk, at most `left`.
+    /// It looks at the highest `groups_max` groups that have free pages.
     fn take_highest(
         &self,
+        unheld: Unheld<'_>,
         left: &mut u32,
         pieces: &mut Vec<HeldPages>,
         wanted: impl Fn(ChunkIndex) -> PageMask,
+        groups_max: u32,
     ) {
-        for chunk in self.warm.chunks().rev() {
-            if *left == 0 {
+        let mut groups_left = groups_max;
+        for group in (0..self.warm.groups_reached()).rev() {
+            if *left == 0 || groups_left == 0 {
                 return;
             }
-            if !self.warm.free_of(chunk).is_empty()
-                && let Some(piece) = self.warm.take_highest_of(chunk, wanted(chunk), *left)
-            {
-                *left -= piece.pages();
-                pieces.push(piece);
+            if self.warm.has_none(group) {
+                continue;
+            }
+            let mut has_free = false;
+            for chunk in self.warm.chunks_of(group).rev() {
+                let free = self.warm.free_of(chunk);
+                has_free |= !free.is_empty();
+                if *left > 0
+                    && free.has_any(wanted(chunk))
+                    && let Some(piece) = self.warm.take_highest_of(chunk, wanted(chunk), *left)
+                {
+                    *left -= piece.pages();
+                    pieces.push(piece);
+                }
+            }
+            if has_free {
+                groups_left -= 1;
+            } else {
+                // So that the next search passes it by.
+                unheld.measure(group);
             }
         }
     }
 
-    /// The run with the fewest cold pages, which is the cheapest. But the lowest run once pages in
-    /// use have spread so far that no two thirds of the spare address space lie in one piece. So
-    /// they gather again at the low end, and long blocks find their place above them.
-    fn choose_run(&self, unheld: &[Span], cold: &[Span], pages: PageCount) -> Option<Span> {
-        let spare = self.mapped.get() - self.capacity.get();
-        if unheld.iter().any(|span| span.pages.get() >= spare / 3 * 2) {
-            return cheapest_run(unheld, cold, pages);
-        }
-        let lowest = unheld.iter().find(|span| span.pages >= pages)?;
-        Some(Span { first: lowest.first, pages })
-    }
-
-    /// Takes the run that `choose_run` chooses. `None` only if there was none while nobody else
-    /// had pages on their way back to either list (`claims`, 2).
-    fn take_chosen<'a>(&self, cold: &'a Words, pages: PageCount) -> Option<(Incoming, Claim<'a>)> {
+    /// Takes the run that `choose` chooses. `None` only if there was none while nobody else had
+    /// pages on their way back to either list (`claims`, 2).
+    fn take_chosen<'a>(
+        &self,
+        unheld: Unheld<'a>,
+        pages: PageCount,
+    ) -> Option<(Incoming, Claim<'a>)> {
         let mut patience = Patience::new();
         loop {
             let sightings =
-                [self.warm.claims(), cold.claims()].map(|claims| (claims, claims.sight()));
-            let cold_spans = spans(cold.chunks().map(|chunk| (chunk, cold.free_of(chunk))));
-            match self.choose_run(&spans(self.unheld(cold)), &cold_spans, pages) {
+                [self.warm.claims(), unheld.cold.claims()].map(|claims| (claims, claims.sight()));
+            let candidates = unheld.candidates(pages);
+            let is_together = |run: &Span| run.pages.get() >= self.together_pages();
+            let gathers =
+                || !(candidates.iter().any(is_together) || unheld.has_run(self.together_pages()));
+            match choose(&candidates, || unheld.cold_within(&candidates), gathers, pages) {
                 Some(run) => {
-                    let claim = cold.claims().enter();
-                    match self.claim(cold, run) {
+                    let claim = unheld.cold.claims().enter();
+                    // Before it is taken: from here on others look at its words.
+                    self.warm.reach(run.indices().end);
+                    match self.claim(unheld, run) {
                         Some(incoming) => return Some((incoming, claim)),
                         None => claim.roll_back(),
                     }
+                    // Perhaps it is no longer there, and its groups do not say so yet.
+                    self.warm.doubt(run);
                 }
                 None if sightings.iter().all(|(claims, sighting)| claims.undisturbed(sighting)) => {
                     return None;
@@ -194,14 +219,16 @@ impl Stock {
 
     /// Takes these pages. `None` only if one of them was held while nobody else had pages on their
     /// way back to either list (`claims`, 2).
-    fn take_unheld<'a>(&self, cold: &'a Words, run: Span) -> Option<(Incoming, Claim<'a>)> {
+    fn take_unheld<'a>(&self, unheld: Unheld<'a>, run: Span) -> Option<(Incoming, Claim<'a>)> {
         let mut patience = Patience::new();
         loop {
             let sightings =
-                [self.warm.claims(), cold.claims()].map(|claims| (claims, claims.sight()));
+                [self.warm.claims(), unheld.cold.claims()].map(|claims| (claims, claims.sight()));
             if self.unheld_pages_of(run) == run.pages.get() {
-                let claim = cold.claims().enter();
-                match self.claim(cold, run) {
+                let claim = unheld.cold.claims().enter();
+                // Before it is taken: from here on others look at its words.
+                self.warm.reach(run.indices().end);
+                match self.claim(unheld, run) {
                     Some(incoming) => return Some((incoming, claim)),
                     None => claim.roll_back(),
                 }
@@ -213,28 +240,51 @@ impl Stock {
         }
     }
 
+    /// Two thirds of the spare address space.
+    fn together_pages(&self) -> u32 {
+        (self.mapped.get() - self.capacity.get()) / 3 * 2
+    }
+
     /// Takes all pages of `run`, each from the list where it is free, or none of them.
-    fn claim(&self, cold: &Words, run: Span) -> Option<Incoming> {
+    fn claim(&self, unheld: Unheld<'_>, run: Span) -> Option<Incoming> {
         let mut incoming = Incoming { run, warm: Vec::new(), cold: Vec::new() };
         let complete = run.chunks().all(|(chunk, pages)| {
             let warm_pages = self.warm.free_of(chunk) & pages;
             let cold_pages = pages & !warm_pages;
             let take_warm = || self.warm.take_all_of(chunk, warm_pages);
-            let take_cold = || cold.take_all_of(chunk, cold_pages);
+            let take_cold = || unheld.take_cold(chunk, cold_pages);
             add(&mut incoming.warm, warm_pages, take_warm)
                 && add(&mut incoming.cold, cold_pages, take_cold)
         });
         if complete {
+            self.warm.note_taken_groups(run);
             return Some(incoming);
         }
-        self.put_back(cold, incoming);
+        self.put_back(unheld, incoming);
         None
     }
 
-    fn put_back(&self, cold: &Words, incoming: Incoming) {
+    fn put_back(&self, unheld: Unheld<'_>, incoming: Incoming) {
         incoming.warm.into_iter().for_each(|pages| self.warm.release_pages(pages));
-        incoming.cold.into_iter().for_each(|pages| cold.release_pages(pages));
+        incoming.cold.into_iter().for_each(|pages| unheld.release_cold(pages));
     }
+}
+
+/// Chooses among the runs `unheld` the one with the fewest pages in `cold`, which is the cheapest.
+/// But the lowest one where no two thirds of the spare address space lie in one piece any more, as
+/// pages in use have spread that far. So they gather again at the low end, and long blocks find
+/// their place above them.
+fn choose(
+    unheld: &[Span],
+    cold: impl FnOnce() -> Vec<Span>,
+    gathers: impl FnOnce() -> bool,
+    pages: PageCount,
+) -> Option<Span> {
+    let lowest = unheld.first()?;
+    if gathers() {
+        return Some(Span { first: lowest.first, pages });
+    }
+    cheapest_run(unheld, &cold(), pages)
 }
 
 /// Adds what was taken of `wanted`, if that are any pages; whether it is all of them.
@@ -261,15 +311,22 @@ mod tests {
 
     #[test]
     fn the_cheapest_run_is_chosen_while_two_thirds_of_the_spare_pages_lie_in_one_piece() {
+        let unheld = [Span::new(0..10), Span::new(20..148)];
+        let cold = || vec![Span::new(0..10)];
+        let chosen =
+            |gathers| choose(&unheld, cold, || gathers, PageCount::new(5)).map(|run| run.indices());
+        assert_eq!(chosen(false), Some(20..25));
+        assert_eq!(chosen(true), Some(0..5), "the lowest one, so that pages in use gather there");
+        // Of 192 spare pages two thirds are 128.
         let stock = stock(64, 256);
-        let cold = [Span::new(0..10)];
-        let chosen = |end| {
-            let unheld = [Span::new(0..10), Span::new(20..end)];
-            stock.choose_run(&unheld, &cold, PageCount::new(5)).map(|run| run.indices())
+        let cold = stock.cold.as_ref().unwrap();
+        let (unheld, _held) = (stock.unheld(cold), stock.take_run(PageCount::new(64)));
+        let longest = |chunk: u32, pages| {
+            let _ = unheld.take_cold(ChunkIndex::new(chunk), PageMask::from_bits(pages));
+            unheld.has_run(stock.together_pages())
         };
-        // Of 192 spare pages these are 128, and then one less.
-        assert_eq!(chosen(148), Some(20..25));
-        assert_eq!(chosen(147), Some(0..5), "the lowest one, so that pages in use gather there");
+        assert!(longest(3, u64::MAX));
+        assert!(!longest(2, 1 << 63));
     }
 
     #[test]

@@ -28,10 +28,12 @@ mod page_set;
 mod populate;
 mod residency;
 mod trim;
+mod unheld;
 mod warm_cold;
 
 pub use exchange::{Exchange, NoExchange};
 #[cfg(not(offheap_loom))]
 pub(crate) use page_set::PageSet;
 pub use residency::{HugeFrames, Residency};
+pub use trim::TrimCursor;
 pub use warm_cold::Stock;

@@ -1,6 +1,6 @@
 //! A set of pages, a bit each.
 
-use crate::base::sync::{AtomicU64, Ordering, read, words};
+use crate::base::sync::{AtomicU64, Ordering, read, zeroed};
 use crate::base::units::{ChunkIndex, PAGES_PER_CHUNK, PageCount, PageMask};
 
 /// A bit per page.
@@ -14,7 +14,7 @@ pub(crate) struct PageSet {
 
 impl PageSet {
     pub(crate) fn new(pages: PageCount) -> Self {
-        Self { words: words((0..pages.chunks()).map(|_| 0)) }
+        Self { words: zeroed(pages.chunks() as usize) }
     }
 
     /// Adds these pages of `chunk`; returns how many were new. Changes nothing if none is.

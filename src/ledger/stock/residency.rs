@@ -17,7 +17,7 @@
 
 use std::ops::Range;
 
-use crate::base::sync::{AtomicU64, Ordering, read, words};
+use crate::base::sync::{AtomicU64, Ordering, read, zeroed};
 use crate::base::units::{ChunkIndex, PAGES_PER_CHUNK, PageCount, PageMask, Span};
 
 use super::page_set::PageSet;
@@ -37,6 +37,8 @@ pub struct HugeFrames {
     shift: u32,
     /// The pages of the region.
     pages: u32,
+    /// Those that may be resident from the start.
+    warm: u32,
     /// A bit per unit (Protocol, 4).
     small: Box<[AtomicU64]>,
 }
@@ -90,6 +92,12 @@ impl Residency {
         self.marks.of(chunk)
     }
 
+    /// The number of pages of `span` with a mark.
+    #[cfg(not(offheap_loom))]
+    pub(crate) fn marked_pages_of(&self, span: Span) -> u32 {
+        span.chunks().map(|(chunk, pages)| (self.marks.of(chunk) & pages).pages()).sum()
+    }
+
     /// The number of pages with a mark.
     pub(crate) fn marked_pages(&self) -> u64 {
         // ORDERING: Relaxed. As in `mark_new`.
@@ -106,20 +114,14 @@ impl Residency {
 }
 
 impl HugeFrames {
-    /// Units of two to the power of `shift` pages, of which those that lie within `huge` entirely
-    /// are not small. A region of `pages` pages.
-    pub(crate) fn new(pages: PageCount, shift: u32, huge: impl Fn(Range<u32>) -> bool) -> Self {
-        let mut units = Self { shift, pages: pages.get(), small: Box::new([]) };
+    /// Units of two to the power of `shift` pages in a region of `pages` pages, of which the first
+    /// `warm` are those that may be resident from the start. Small are a last unit that is shorter
+    /// than others, and one that has pages of both kinds (Protocol, 5).
+    pub(crate) fn new(pages: PageCount, shift: u32, warm: PageCount) -> Self {
         let count = pages.get().div_ceil(1 << shift);
-        let word = |word: u32| {
-            let bits = (0..u64::BITS).map(|bit| (bit, word * u64::BITS + bit));
-            let small = bits.filter(|(_, unit)| {
-                let whole = (u64::from(*unit) + 1) << shift <= u64::from(pages.get());
-                !(whole && huge(units.pages_of(*unit)))
-            });
-            small.fold(0, |word, (bit, _)| word | 1 << bit)
-        };
-        units.small = words((0..count.div_ceil(u64::BITS)).map(word));
+        let small = zeroed(count.div_ceil(u64::BITS) as usize);
+        let units = Self { shift, pages: pages.get(), warm: warm.get(), small };
+        units.small_from_the_start().for_each(|unit| units.set_small(unit));
         units
     }
 
@@ -131,6 +133,36 @@ impl HugeFrames {
             u32::try_from(page).unwrap_or(self.pages)
         };
         edge(u64::from(unit))..edge(u64::from(unit) + 1)
+    }
+
+    /// The units that are small from the start: none, one or two.
+    pub(crate) fn small_from_the_start(&self) -> impl Iterator<Item = u32> + use<> {
+        let unit_of =
+            |edge: u32| (!edge.is_multiple_of(1 << self.shift)).then_some(edge >> self.shift);
+        let (both_kinds, last) = (unit_of(self.warm), unit_of(self.pages));
+        both_kinds.into_iter().chain(last.filter(|last| both_kinds != Some(*last)))
+    }
+
+    /// How many units there are.
+    #[cfg(not(offheap_loom))]
+    pub(crate) fn count(&self) -> u32 {
+        self.pages.div_ceil(1 << self.shift)
+    }
+
+    /// The edges of these units: pairs of neighbours, one of them small and the other not.
+    #[cfg(not(offheap_loom))]
+    pub(crate) fn edges_of(&self, units: &Range<u32>) -> u64 {
+        let pairs = units.start.max(1)..=units.end.min(self.count() - 1);
+        let is_edge = |unit: &u32| self.is_small(unit - 1) != self.is_small(*unit);
+        pairs.filter(is_edge).count() as u64
+    }
+
+    /// The edges of these units if all of them were small, or none.
+    #[cfg(not(offheap_loom))]
+    pub(crate) fn edges_around(&self, units: &Range<u32>, are_small: bool) -> u64 {
+        let below = units.start.checked_sub(1).map(|unit| self.is_small(unit) != are_small);
+        let above = (units.end < self.count()).then(|| self.is_small(units.end) != are_small);
+        u64::from(below == Some(true)) + u64::from(above == Some(true))
     }
 
     /// The chunks of a unit: one at least.
@@ -225,7 +257,7 @@ mod tests {
     const PAGES: PageCount = PageCount::new(256);
 
     fn units(shift: u32) -> HugeFrames {
-        HugeFrames::new(PAGES, shift, |_| true)
+        HugeFrames::new(PAGES, shift, PAGES)
     }
 
     #[test]

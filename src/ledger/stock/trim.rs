@@ -2,15 +2,42 @@
 
 use crate::base::units::{ChunkIndex, PageMask};
 use crate::ledger::chunks::{HeldPages, Lent};
+use crate::ledger::groups::GROUP_CHUNKS;
 
 use super::residency::HugeFrames;
 use super::warm_cold::Stock;
+
+/// How far a trim has come that is done in steps.
+#[derive(Debug)]
+pub struct TrimCursor {
+    round: Round,
+    /// Of this round, the strides below this one are left.
+    strides_left: u32,
+}
+
+/// A trim looks at everything twice.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Round {
+    /// For what is free as a whole, chunks and huge pages, which are cheap to give back.
+    Whole,
+    /// For what is left of others.
+    Rest,
+}
 
 impl Stock {
     /// The number of free pages that may be resident.
     #[must_use]
     pub fn idle_pages(&self) -> u64 {
-        self.warm.chunks().map(|chunk| u64::from(self.idle_of(chunk).pages())).sum()
+        (0..self.warm.groups_reached()).map(|group| self.idle_pages_of(group)).sum()
+    }
+
+    /// The same in one group of chunks.
+    pub(crate) fn idle_pages_of(&self, group: u32) -> u64 {
+        // Nobody marked a page where nobody took one.
+        if self.warm.bounds().is_untouched(group) {
+            return 0;
+        }
+        self.warm.chunks_of(group).map(|chunk| u64::from(self.idle_of(chunk).pages())).sum()
     }
 
     /// Gives free pages that may be resident back to the system, until at most `idle_pages_max` of
@@ -22,32 +49,69 @@ impl Stock {
     /// or a huge page at a time. `system` says whether it gave them back; where not, the trim
     /// goes on with others.
     pub fn trim(&self, idle_pages_max: u64, system: impl Fn(&Lent<'_>) -> bool) -> u64 {
-        let mut idle = self.idle_pages();
-        let mut given_back = 0;
-        for whole in [true, false] {
-            for chunks in self.strides().rev() {
-                if idle <= idle_pages_max {
-                    return given_back;
+        let pages = self.idle_pages().saturating_sub(idle_pages_max);
+        self.trim_step(&mut self.trim_cursor(), pages, u32::MAX, system)
+    }
+
+    /// The begin of a trim that is done in steps.
+    pub(crate) fn trim_cursor(&self) -> TrimCursor {
+        TrimCursor { round: Round::Whole, strides_left: self.strides_reached() }
+    }
+
+    /// A step of a trim: gives back `pages_max` pages, or the rest of a huge page more. It looks at
+    /// no more than `strides_max` chunks or huge pages that were ever used. Returns how many pages
+    /// it gave back.
+    pub(crate) fn trim_step(
+        &self,
+        cursor: &mut TrimCursor,
+        pages_max: u64,
+        strides_max: u32,
+        system: impl Fn(&Lent<'_>) -> bool,
+    ) -> u64 {
+        let (mut given_back, mut strides) = (0, 0);
+        while given_back < pages_max && strides < strides_max {
+            let Some(stride) = cursor.strides_left.checked_sub(1) else {
+                if cursor.round == Round::Rest {
+                    break;
                 }
-                let wanted: Vec<_> = if whole {
-                    chunks.map(|chunk| (chunk, self.whole_if_idle(chunk))).collect()
-                } else {
-                    chunks.map(|chunk| (chunk, self.idle_of(chunk))).collect()
-                };
-                let skip = if whole {
-                    // Without one of its chunks a huge page is not whole.
-                    wanted.iter().any(|(_, pages)| pages.is_empty())
-                } else {
-                    wanted.iter().all(|(_, pages)| pages.is_empty())
-                };
-                if !skip {
-                    let pages = self.give_back(wanted, &system);
-                    given_back += pages;
-                    idle = idle.saturating_sub(pages);
-                }
+                *cursor = TrimCursor { round: Round::Rest, ..self.trim_cursor() };
+                continue;
+            };
+            cursor.strides_left = stride;
+            let group = stride * self.stride_chunks() / GROUP_CHUNKS;
+            if self.warm.bounds().is_untouched(group) {
+                // And so is all of the group.
+                cursor.strides_left = group * GROUP_CHUNKS / self.stride_chunks();
+            } else {
+                strides += 1;
+                given_back += self.trim_stride(stride, cursor.round, &system);
             }
         }
         given_back
+    }
+
+    fn trim_stride(&self, stride: u32, round: Round, system: impl Fn(&Lent<'_>) -> bool) -> u64 {
+        let chunks = self.stride(stride);
+        let (wanted, is_worth_it): (Vec<_>, bool) = match round {
+            Round::Whole => {
+                let wanted: Vec<_> =
+                    chunks.map(|chunk| (chunk, self.whole_if_idle(chunk))).collect();
+                // Without one of its chunks a huge page is not whole.
+                let is_whole = wanted.iter().all(|(_, pages)| !pages.is_empty());
+                (wanted, is_whole)
+            }
+            Round::Rest => {
+                let wanted: Vec<_> = chunks.map(|chunk| (chunk, self.idle_of(chunk))).collect();
+                let is_any = wanted.iter().any(|(_, pages)| !pages.is_empty());
+                (wanted, is_any)
+            }
+        };
+        if is_worth_it { self.give_back(wanted, system) } else { 0 }
+    }
+
+    /// Whether a trim in steps has come to its end.
+    pub(crate) fn is_trimmed(cursor: &TrimCursor) -> bool {
+        cursor.round == Round::Rest && cursor.strides_left == 0
     }
 
     fn give_back(
@@ -64,10 +128,10 @@ impl Stock {
         })
     }
 
-    /// All chunks, those of one huge page together.
-    fn strides(&self) -> impl DoubleEndedIterator<Item = impl Iterator<Item = ChunkIndex> + use<>> {
-        let strides = self.mapped.chunks().div_ceil(self.stride_chunks());
-        (0..strides).map(|index| self.stride(index))
+    /// The strides that can have free pages: chunks, those of one huge page together.
+    fn strides_reached(&self) -> u32 {
+        let chunks = self.warm.groups_reached().saturating_mul(GROUP_CHUNKS);
+        chunks.min(self.mapped.chunks()).div_ceil(self.stride_chunks())
     }
 
     pub(super) fn stride(&self, index: u32) -> impl Iterator<Item = ChunkIndex> + use<> {
@@ -117,7 +181,7 @@ mod tests {
     fn a_region_is_populated_by_huge_pages_where_these_are_larger_than_a_chunk() {
         for (shift, steps) in [(5, 4), (6, 4), (7, 2), (8, 1)] {
             let pages = PageCount::new(256);
-            let units = HugeFrames::new(pages, shift, |_| true);
+            let units = HugeFrames::new(pages, shift, pages);
             let stock = Stock::with_units(pages, pages, Strategy::SmallestFit, Some(units));
             assert_eq!(stock.populate_steps(), steps);
         }

@@ -2,11 +2,12 @@
 //!
 //! The protocol is at the head of the room.
 
-use crate::base::units::{ChunkIndex, PageCount, PageMask, spans};
+use crate::base::units::{PageCount, PageMask};
 use crate::ledger::chunks::{HeldPages, HeldRun, Words};
 use crate::ledger::free_list::{FreeList, Strategy};
 
 use super::residency::{HugeFrames, Residency};
+use super::unheld::Unheld;
 
 /// The free pages of a region, and which pages may be resident.
 pub struct Stock {
@@ -31,10 +32,7 @@ impl Stock {
     #[cfg(offheap_loom)]
     #[must_use]
     pub fn with_huge_pages(capacity: PageCount, mapped: PageCount, shift: u32) -> Self {
-        let one_kind = |unit: std::ops::Range<u32>| {
-            !(unit.start < capacity.get() && capacity.get() < unit.end)
-        };
-        let units = HugeFrames::new(mapped, shift, one_kind);
+        let units = HugeFrames::new(mapped, shift, capacity);
         Self::with_units(capacity, mapped, Strategy::SmallestFit, Some(units))
     }
 
@@ -129,19 +127,13 @@ impl Stock {
     pub fn largest_run(&self) -> u64 {
         match &self.cold {
             None => self.warm.largest_run(),
-            Some(cold) => {
-                let free = self.unheld(cold);
-                spans(free).iter().map(|span| u64::from(span.pages.get())).max().unwrap_or(0)
-            }
+            Some(cold) => self.unheld(cold).longest_run(),
         }
     }
 
-    /// The pages of each chunk that nobody holds.
-    pub(super) fn unheld<'a>(
-        &'a self,
-        cold: &'a Words,
-    ) -> impl Iterator<Item = (ChunkIndex, PageMask)> + 'a {
-        self.warm.chunks().map(|chunk| (chunk, self.warm.free_of(chunk) | cold.free_of(chunk)))
+    /// The pages that nobody holds.
+    pub(super) fn unheld<'a>(&'a self, cold: &'a Words) -> Unheld<'a> {
+        Unheld { warm: &self.warm, cold, mapped: self.mapped }
     }
 
     /// The number of chunks per bin: entry `n` counts those whose longest hole is `n` pages, not
@@ -206,6 +198,7 @@ impl Stock {
 #[cfg(all(test, not(offheap_loom)))]
 mod tests {
     use super::*;
+    use crate::base::units::ChunkIndex;
 
     fn stock() -> Stock {
         let [capacity, mapped] = [64, 256].map(PageCount::new);

@@ -196,12 +196,13 @@ mod tests {
         tries: Mutex<u32>,
         left: u64,
         rank: Mutex<u32>,
+        why: Mutex<Refused>,
     }
 
     impl Refusing {
         fn new(left: u64) -> Arc<Self> {
             let [tries, rank] = [0, 0].map(Mutex::new);
-            Arc::new(Self { tries, left, rank })
+            Arc::new(Self { tries, left, rank, why: Mutex::new(Refused::Budget { free: 0 }) })
         }
 
         fn tries(&self) -> u32 {
@@ -214,7 +215,7 @@ mod tests {
 
         fn attempt(&self, _: QueuePosition) -> Result<(), Refused> {
             *self.tries.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-            Err(Refused::Budget { free: 0 })
+            Err(*self.why.lock().unwrap_or_else(PoisonError::into_inner))
         }
 
         fn bytes(&self) -> u64 {
@@ -290,6 +291,19 @@ mod tests {
         let _ = line.serve();
         assert_eq!(order(), tickets);
         assert_eq!([0, 1, 2].map(tries), [1, 2, 0], "the one that is first again");
+    }
+
+    #[test]
+    fn all_are_told_that_the_budget_is_closed() {
+        let line = WaitQueue::new();
+        let request = Refusing::new(0);
+        let tickets: Vec<_> = (0..3 * AT_ONCE).map(|_| line.join(Arc::clone(&request))).collect();
+        let _ = line.serve();
+        assert_eq!(line.len(), tickets.len());
+        *request.why.lock().unwrap() = Refused::Closed;
+        let _ = line.serve();
+        assert_eq!(line.len(), 0);
+        assert!(tickets.iter().all(|it| line.leave(*it) == Some(Err(WaitEnd::Closed))));
     }
 
     #[test]

@@ -37,7 +37,7 @@ impl Held {
                 limit_bytes: holder.limit_bytes,
                 reclaimable_bytes: holder.reclaimable_bytes,
                 reclaim: holder.reclaim,
-                priority: owner.sharing().priority,
+                priority: owner.sharing().priority(),
             }
         };
         let reserved = commons.supply.budget.reserved_bytes();

@@ -41,6 +41,10 @@ pub struct ManagerStats {
     /// [`address_space_factor`](crate::config::MemoryManagerBuilder::address_space_factor); 0 in
     /// heap mode.
     pub mapped_bytes: usize,
+    /// The mappings of the process that the region takes, without its guards; 0 in heap mode. It is
+    /// more than one where free pages beside others in use were given back, see
+    /// [`HugePages::Transparent`](crate::config::HugePages::Transparent).
+    pub mappings: u64,
     /// The bytes that may be resident, as far as is known without asking the kernel. These are the
     /// ones that were handed out since the system had them last. With transparent huge pages, what
     /// may have become resident with them counts, too. 0 in heap mode.

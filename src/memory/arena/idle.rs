@@ -5,9 +5,6 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::base::error::{ConfigError, UnknownWord};
-use crate::base::sync::{AtomicU64, Ordering};
-use crate::base::units::PageSize;
-use crate::ledger::stock::Stock;
 
 /// What becomes of memory that is free and still resident.
 ///
@@ -45,6 +42,12 @@ pub enum IdleMemory {
     /// A thread that releases memory returns what is too much. Only one thread at a time does so,
     /// and others go on. What this thread has just released is credited to the budget once it is
     /// done.
+    ///
+    /// One release returns at most 16 MiB, or as much as it released if that is more, and it looks
+    /// at a part of a very large region only. The next ones go on where it ended. So it takes some
+    /// milliseconds longer at most, for pages of 4 KiB. What remains when nobody releases any more
+    /// stays; where that must not be, [`ReturnInBackground`](Self::ReturnInBackground) does not
+    /// depend on it.
     ReturnOnRelease {
         /// The idle bytes above which it begins.
         above_bytes: usize,
@@ -74,21 +77,6 @@ const PAUSE_UNITS: [(&str, u128); 4] = [("ns", 1), ("us", 1_000), ("ms", 1_000_0
 
 /// The nanoseconds of a second.
 const NANOS: u128 = 1_000_000_000;
-
-/// How much more may be released before idle memory is looked at again, at least: this part of the
-/// way from the lower mark to the upper one. To look means to read every chunk's word.
-const LOOKS_BETWEEN_MARKS: u64 = 16;
-
-/// The policy for threads that release memory, in pages.
-pub(super) struct OnRelease {
-    above: u64,
-    down_to: u64,
-    /// The pages released since the last look.
-    released: AtomicU64,
-    /// How many those must be for the next one. Idle memory cannot be above the mark before, as it
-    /// grows by what is released.
-    due_at: AtomicU64,
-}
 
 impl IdleMemory {
     pub(crate) fn check(self) -> Result<(), ConfigError> {
@@ -164,101 +152,4 @@ fn pause(text: &str) -> Option<Duration> {
     let nanos = number.parse::<u128>().ok()?.checked_mul(nanos)?;
     let seconds = u64::try_from(nanos / NANOS).ok()?;
     Some(Duration::new(seconds, u32::try_from(nanos % NANOS).ok()?))
-}
-
-impl OnRelease {
-    /// The policy, if it is one that acts on release.
-    pub(super) fn new(policy: IdleMemory, page_size: PageSize) -> Option<Self> {
-        let IdleMemory::ReturnOnRelease { above_bytes, down_to_bytes } = policy else {
-            return None;
-        };
-        let pages = |bytes: usize| (bytes / page_size.bytes()) as u64;
-        Some(Self {
-            above: pages(above_bytes),
-            down_to: pages(down_to_bytes),
-            released: AtomicU64::new(0),
-            due_at: AtomicU64::new(pages(above_bytes) + 1),
-        })
-    }
-
-    /// Whether idle memory can be above the mark, now that `pages` more were released.
-    pub(super) fn is_due(&self, pages: u64) -> bool {
-        // ORDERING: Relaxed, both. Counts of what happened; a look reads the free list itself.
-        let released = self.released.fetch_add(pages, Ordering::Relaxed) + pages;
-        // ORDERING: as above.
-        released >= self.due_at.load(Ordering::Relaxed)
-    }
-
-    /// Trims if idle memory is above the mark. By one thread at a time.
-    pub(super) fn look(&self, stock: &Stock, trim: impl FnOnce(u64) -> u64) {
-        // What is released from here on counts for the next look.
-        // ORDERING: Relaxed, here and below. As in `is_due`.
-        self.released.store(0, Ordering::Relaxed);
-        let mut idle = stock.idle_pages();
-        if idle > self.above {
-            idle = idle.saturating_sub(trim(self.down_to));
-        }
-        let step = (self.above - self.down_to) / LOOKS_BETWEEN_MARKS;
-        let due_at = (self.above + 1).saturating_sub(idle).max(step).max(1);
-        // ORDERING: as above.
-        self.due_at.store(due_at, Ordering::Relaxed);
-    }
-}
-
-#[cfg(all(test, not(offheap_loom)))]
-mod tests {
-    use super::*;
-    use crate::base::units::PageCount;
-    use crate::ledger::free_list::Strategy;
-
-    const PAGE: usize = 4096;
-
-    /// A region with that many idle pages.
-    fn idle(pages: u32) -> Stock {
-        let count = PageCount::new(128);
-        let stock = Stock::with_units(count, count, Strategy::SmallestFit, None);
-        stock.release_runs(stock.take_run(PageCount::new(pages)));
-        stock
-    }
-
-    /// Begins above 64 pages, and leaves 32.
-    fn policy() -> Option<OnRelease> {
-        let policy =
-            IdleMemory::ReturnOnRelease { above_bytes: 64 * PAGE, down_to_bytes: 32 * PAGE };
-        OnRelease::new(policy, PageSize::new(PAGE).ok()?)
-    }
-
-    #[test]
-    fn nobody_looks_before_as_much_was_released_as_could_pass_the_mark() {
-        let policy = policy().unwrap();
-        assert!(!policy.is_due(64));
-        assert!(policy.is_due(1));
-        let stock = idle(128);
-        policy.look(&stock, |down_to| stock.trim(down_to, |_| true));
-        // In whole chunks, and then what is left of others.
-        assert_eq!(stock.idle_pages(), 0);
-        assert!(!policy.is_due(64));
-        assert!(policy.is_due(1));
-    }
-
-    #[test]
-    fn what_is_idle_still_counts_for_the_next_look() {
-        let (policy, stock) = (policy().unwrap(), idle(40));
-        policy.look(&stock, |_| panic!("it is below the mark"));
-        assert!(!policy.is_due(24));
-        assert!(policy.is_due(1));
-        // What a trim could not give back is still there.
-        policy.look(&idle(70), |down_to| u64::from(down_to == 32) * 10);
-        assert!(!policy.is_due(4));
-        assert!(policy.is_due(1));
-    }
-
-    #[test]
-    fn at_the_mark_nothing_is_trimmed_and_the_next_look_waits_a_little() {
-        let policy = policy().unwrap();
-        policy.look(&idle(64), |_| panic!("it is not above the mark"));
-        // A sixteenth of the way between the marks.
-        assert!(!policy.is_due(1));
-        assert!(policy.is_due(1));
-    }
 }

@@ -8,6 +8,7 @@ mod idle;
 mod modes;
 mod no_memory;
 mod off_heap;
+mod on_release;
 mod zero_policy;
 mod zeroed;
 

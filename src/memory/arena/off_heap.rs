@@ -1,5 +1,6 @@
 //! Pages and blocks out of a region, and what of it is resident.
 
+use std::cell::Cell;
 use std::io;
 use std::panic::resume_unwind;
 use std::thread;
@@ -8,15 +9,16 @@ use crate::base::limits::ADDRESS_SPACE_BYTES_MAX;
 use crate::base::seeded::{Bug, is_planted};
 use crate::base::sync::{AtomicU64, Lock, Ordering, Rank, read};
 use crate::base::units::{PageCount, PageIndex, PageSize, Span};
-use crate::ledger::chunks::HeldRun;
+use crate::ledger::chunks::{HeldRun, Lent};
 use crate::ledger::free_list::Strategy;
-use crate::ledger::stock::{Exchange, NoExchange, PageSet, Stock};
+use crate::ledger::stock::{Exchange, NoExchange, PageSet, Stock, TrimCursor};
 use crate::memory::block::Block;
 use crate::memory::os::{CoreDumps, HugePages, Populate, checker};
 use crate::memory::region::{PageFrames, Region, RegionOptions};
 
-use super::idle::{IdleMemory, OnRelease};
+use super::idle::IdleMemory;
 use super::no_memory::NoMemory;
+use super::on_release::{OnRelease, Progress};
 use super::zero_policy::ZeroPolicy;
 
 /// A region and its free pages.
@@ -30,8 +32,9 @@ pub(crate) struct OffHeap {
     written: Option<PageSet>,
     /// The policy of threads that release, if there is one.
     on_release: Option<OnRelease>,
-    /// The thread that has it trims: one at a time, as two would only find less each.
-    trimming: Lock<()>,
+    /// The thread that has it trims: one at a time, as two would only find less each. How far those
+    /// have come that release.
+    trimming: Lock<Progress>,
     exchanges: AtomicU64,
     given_back_pages: AtomicU64,
 }
@@ -64,6 +67,7 @@ pub(crate) enum AddressSpace {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct ResidencyStats {
     pub(crate) mapped_bytes: usize,
+    pub(crate) mappings: u64,
     pub(crate) touched_bytes: usize,
     pub(crate) exchanges: u64,
     pub(crate) given_back_bytes: u64,
@@ -110,7 +114,7 @@ impl OffHeap {
                         written: (zero_policy == ZeroPolicy::OnAllocate)
                             .then(|| PageSet::new(mapped)),
                         on_release: OnRelease::new(options.idle_memory, page_size),
-                        trimming: Lock::new(Rank::Trimming, ()),
+                        trimming: Lock::new(Rank::Trimming, Progress::default()),
                         exchanges: AtomicU64::new(0),
                         given_back_pages: AtomicU64::new(0),
                     };
@@ -146,6 +150,7 @@ impl OffHeap {
         let touched = usize::try_from(self.stock.residency().marked_pages()).unwrap_or(usize::MAX);
         ResidencyStats {
             mapped_bytes: self.region.bytes(),
+            mappings: self.region.mappings(),
             touched_bytes: touched.saturating_mul(page_bytes),
             // ORDERING: Relaxed, both. Counts for statistics.
             exchanges: read(&self.exchanges, Ordering::Relaxed),
@@ -185,21 +190,33 @@ impl OffHeap {
                 let count = |run: &HeldRun| pages += u64::from(run.pages().get());
                 self.stock.release_runs(runs.into_iter().inspect(count));
                 if policy.is_due(pages)
-                    && let Some(_only) = self.trimming.try_lock()
+                    && let Some(mut progress) = self.trimming.try_lock()
                 {
-                    policy.look(&self.stock, |idle_pages_max| self.trim_pages(idle_pages_max));
+                    let trim = |cursor: &mut TrimCursor, pages_max, strides_max| {
+                        let system = |pages: &Lent<'_>| self.trim_some(pages);
+                        self.stock.trim_step(cursor, pages_max, strides_max, system)
+                    };
+                    policy.look(&self.stock, &mut progress, pages, trim);
                 }
             }
         }
     }
 
     /// Gives free pages back to the system until at most `idle_bytes_max` of those that are left
-    /// may be resident; returns the bytes that it gave back. Waits for another trim.
+    /// may be resident; returns the bytes of them that were. Waits for another trim.
     pub(crate) fn trim(&self, idle_bytes_max: usize) -> usize {
         let _only = self.trimming.lock();
-        let page_bytes = self.region.page_size().bytes();
-        let pages = self.trim_pages((idle_bytes_max / page_bytes) as u64);
-        usize::try_from(pages).unwrap_or(usize::MAX).saturating_mul(page_bytes)
+        let page_size = self.region.page_size();
+        let given_back = Cell::new(0);
+        self.stock.trim((idle_bytes_max / page_size.bytes()) as u64, |pages| {
+            let resident = self.region.resident_bytes_of(pages, self.stock.residency());
+            let is_given_back = self.trim_some(pages);
+            if is_given_back {
+                given_back.set(given_back.get() + resident);
+            }
+            is_given_back
+        });
+        given_back.get()
     }
 
     /// The bytes of free pages that may be resident. Looks at every chunk.
@@ -208,18 +225,17 @@ impl OffHeap {
         pages.saturating_mul(self.region.page_size().bytes())
     }
 
-    fn trim_pages(&self, idle_pages_max: u64) -> u64 {
-        self.stock.trim(idle_pages_max, |pages| {
-            let residency = self.stock.residency();
-            let given_back = self.region.give_back(pages, residency).is_ok();
-            if given_back {
-                self.note_given_back(pages.spans());
-                // None of it is resident now, so it can begin anew.
-                let spans = pages.spans().iter();
-                spans.for_each(|span| self.region.use_huge_pages_within(*span, residency));
-            }
-            given_back
-        })
+    /// Gives pages back that a trim lends; whether the system took them.
+    fn trim_some(&self, pages: &Lent<'_>) -> bool {
+        let residency = self.stock.residency();
+        let given_back = self.region.give_back(pages, residency).is_ok();
+        if given_back {
+            self.note_given_back(pages.spans());
+            // None of it is resident now, so it can begin anew.
+            let spans = pages.spans().iter();
+            spans.for_each(|span| self.region.use_huge_pages_within(*span, residency));
+        }
+        given_back
     }
 
     /// A block of exactly `pages`, not yet as the policy wants it.

@@ -88,6 +88,18 @@ impl Mapping {
         Some(resident_bytes_in(&smaps, start..start + self.bytes))
     }
 
+    /// The bytes of `range` that are resident; `None` where the system does not tell.
+    pub(crate) fn resident_bytes_of(&self, range: Range<usize>) -> Option<usize> {
+        assert!(range.start <= range.end && range.end <= self.bytes, "beyond the mapping");
+        let start = self.base.as_ptr().wrapping_add(range.start);
+        let mut pages = vec![0_u8; range.len().div_ceil(self.os_page_bytes)];
+        // SAFETY: the range is ours, checked above and by the type invariant. There is a byte for
+        // each of its OS pages.
+        let status = unsafe { libc::mincore(start.cast(), range.len(), pages.as_mut_ptr()) };
+        let resident = pages.iter().filter(|page| *page & 1 == 1).count();
+        check(status).ok().map(|()| (resident * self.os_page_bytes).min(range.len()))
+    }
+
     /// Gives `range` back to the system: its bytes are zero from now on, and not resident.
     ///
     /// # Safety

@@ -29,6 +29,9 @@ pub(crate) use portable::{
     register_heavy_fence,
 };
 
+mod mappings;
+pub(crate) use mappings::mappings_max;
+
 mod options;
 pub use options::{CoreDumps, HugePages, Populate};
 pub(crate) use options::{HUGE_PAGE_BYTES, MappingOptions};

@@ -12,6 +12,11 @@ use crate::base::error::words;
 pub enum HugePages {
     /// Transparent ones, where the system has them: a first touch costs an eighth, and so do misses
     /// of the translation cache. Resident bytes then grow by 2 MiB at a time.
+    ///
+    /// Where free pages beside others in use are given back, the system is told to use none there,
+    /// which cuts the region into several mappings. It takes at most a quarter of what a process
+    /// may have (`vm.max_map_count`) for all managers, and an eighth for each. Beyond that, larger
+    /// parts of the region do without huge pages until they are free again.
     #[default]
     Transparent,
     /// None: resident bytes grow by 4 KiB at a time.

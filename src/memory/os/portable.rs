@@ -98,6 +98,12 @@ impl Mapping {
     pub(crate) fn resident_bytes(&self) -> Option<usize> {
         None
     }
+
+    /// The same of a part of it.
+    #[expect(clippy::unused_self, reason = "the same signature as where it can be told")]
+    pub(crate) fn resident_bytes_of(&self, _: Range<usize>) -> Option<usize> {
+        None
+    }
 }
 
 impl Drop for Mapping {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::ledger::budget::Refused;
-use crate::ledger::waiting::wait_queue::Waiting;
+use crate::ledger::waiting::wait_queue::{Ticket, Waiting};
 use crate::owners::node::owner_node::OwnerNode;
 use crate::owners::sharing::commons::Commons;
 use crate::owners::sharing::queue::Wanted;
@@ -20,9 +20,11 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// Looks at the line, and then at all owners: those that wait are among them.
-    pub(super) fn look(commons: &Commons, began: Instant) -> Self {
-        let waiting = commons.queue.waiting();
+    /// Looks at the line, and then at all owners: those that wait are among them. Requests that
+    /// came after `known` are left out: shares know nothing of them.
+    pub(super) fn look(commons: &Commons, began: Instant, known: Option<Ticket>) -> Self {
+        let mut waiting = commons.queue.waiting();
+        waiting.retain(|waiting| Some(waiting.ticket) <= known);
         let look = |present: &Snapshot| (present.owners.clone(), present.own_bytes());
         let (owners, own_bytes) = commons.snapshot(look);
         // In the order of their numbers.
@@ -54,7 +56,7 @@ fn owner_view(owner: &Arc<OwnerNode>, parent: Option<usize>, own_bytes: u64) -> 
         minimum_bytes: account.minimum(),
         first_bytes: sharing.first_bytes(),
         keeps_bytes: sharing.keeps_bytes(),
-        priority: sharing.priority,
+        priority: sharing.priority(),
         way,
         ways,
         includes_own: sharing.reclaim.includes_own,

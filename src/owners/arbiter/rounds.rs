@@ -9,7 +9,7 @@
 //! an owner answers, or one gives what it was asked for. What others give back serves the line by
 //! itself. It looks at that after a pause, for the sake of deadlocks.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -19,9 +19,10 @@ use crate::base::threads::{Next, Threads, Wakeup};
 use crate::base::{events, safety_nets};
 use crate::ledger::waiting::wait_queue::WaitEnd;
 use crate::owners::node::owner_node::OwnerNode;
+use crate::owners::policies::decisions::Decided;
+use crate::owners::shares::levels::refresh;
 use crate::owners::sharing::commons::{Commons, Noted};
 use crate::owners::sharing::queue::{Wanted, wake_all};
-use crate::owners::sharing::shares::share_out;
 use crate::owners::sharing::this_thread::{Managers, become_arbiter};
 
 use super::calls::{Calls, NotBegun};
@@ -46,6 +47,8 @@ pub(crate) struct Arbiter {
     /// When it looked last, and is to look again.
     looked: Moment,
     deadline: Option<Moment>,
+    /// A foreign policy decides just now, and is waited for until then.
+    decides_until: Option<Moment>,
 }
 
 impl Arbiter {
@@ -58,7 +61,8 @@ impl Arbiter {
             deadlock_timeout: options.deadlock_timeout,
         });
         let (calls, to_call) = (Calls::new(began), HashMap::new());
-        Self { machine, calls, began, to_call, looked: Moment::ZERO, deadline: None }
+        let (looked, deadline, decides_until) = (Moment::ZERO, None, None);
+        Self { machine, calls, began, to_call, looked, deadline, decides_until }
     }
 
     /// Looks at the requests that wait, and does what there is to do for them.
@@ -100,12 +104,15 @@ impl Arbiter {
     }
 
     fn look_now(&mut self, commons: &Arc<Commons>, now: Moment) {
-        if commons.options.policy.is_some() {
-            let waiting = commons.queue.waiting();
-            let waiting = waiting.iter().map(|waiting| Arc::as_ptr(waiting.request.owner()));
-            let waiting: HashSet<_> = waiting.collect();
-            share_out(commons, |owner| waiting.contains(&std::ptr::from_ref(owner)));
-        }
+        self.decides_until = None;
+        let known = match refresh(commons, &commons.queue.waiting(), Instant::now()) {
+            Decided::UpTo(known) => known,
+            Decided::NotBefore(until) => {
+                // What the policy decides just now is noted as a change.
+                self.decides_until = Some(until.saturating_duration_since(self.began));
+                return;
+            }
+        };
         // Shares decide which request is first.
         commons.serve_line();
         self.to_call.clear();
@@ -115,7 +122,7 @@ impl Arbiter {
             commons.attention.rest();
             return;
         }
-        let seen = Seen::look(commons, self.began);
+        let seen = Seen::look(commons, self.began, known);
         let actions = self.machine.step(now, &seen.view);
         let has_ended = actions.into_iter().fold(false, |has_ended, action| {
             let ends = self.carry_out(commons, &seen, action);
@@ -207,7 +214,11 @@ impl Arbiter {
     /// Until when to sleep, if nothing happens before.
     fn sleep(&mut self, commons: &Commons, now: Moment, pause_end: Option<Moment>) -> Next {
         let room = self.calls.room_from(now, commons.options.patience());
-        self.deadline = self.machine.deadline(now).into_iter().chain(room).min();
+        self.deadline = match self.decides_until {
+            // Nothing is decided before, whatever else is due.
+            Some(until) => Some(until),
+            None => self.machine.deadline(now).into_iter().chain(room).min(),
+        };
         if commons.attention.has(Noted::CHANGE) {
             return Next::After(Duration::ZERO);
         }

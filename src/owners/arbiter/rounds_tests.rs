@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::owners::owner::Owner;
+use crate::owners::policies::admission::Verdict;
 use crate::owners::sharing::queue::WaitMode;
 use crate::reclaim::{Reclaimer, SpillReserve};
 use crate::{MemoryManager, MemorySegment};
@@ -15,7 +16,7 @@ fn one_that_waits() -> (MemoryManager, Owner, Owner, Vec<MemorySegment>) {
     let holder = manager.owner("holder").polled_reclaim().register().unwrap();
     let waits = manager.owner("waits").register().unwrap();
     let held = holder.allocate_pages(16).unwrap();
-    let wanted = Wanted::new(waits.node(), 8 * PAGE as u64, WaitMode::UntilServed);
+    let wanted = Wanted::new(waits.node(), 8 * PAGE as u64, WaitMode::UntilServed, Verdict::Admit);
     waits.commons().queue.join(Arc::new(wanted));
     waits.commons().serve();
     (manager, holder, waits, held)

@@ -46,11 +46,14 @@ impl Charge {
     }
 
     /// Charges `bytes`, at least one, for a request that may still fail.
-    pub(crate) fn begin(owner: &Arc<OwnerNode>, bytes: usize) -> Result<(Self, InFlight), Refused> {
+    pub(crate) fn begin(
+        owner: &Arc<OwnerNode>,
+        bytes: usize,
+        turn: QueuePosition,
+    ) -> Result<(Self, InFlight), Refused> {
         let bytes = bytes as u64;
         debug_assert!(bytes > 0);
-        let (tentative, opened) =
-            owner.account().begin(&owner.upstream(), bytes, QueuePosition::LAST)?;
+        let (tentative, opened) = owner.account().begin(&owner.upstream(), bytes, turn)?;
         Ok((Self::opened(owner, bytes, opened), tentative))
     }
 

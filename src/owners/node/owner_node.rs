@@ -309,6 +309,11 @@ impl OwnerNode {
         self.supply.arena.make_ready(block);
     }
 
+    /// Whether `bytes` more are within its minimum.
+    pub(crate) fn has_minimum_for(&self, bytes: u64) -> bool {
+        self.account.used_bytes().saturating_add(bytes) <= self.account.minimum()
+    }
+
     /// It has been at work on what it was asked for, since it held `used_before` bytes.
     pub(crate) fn note_given(&self, used_before: u64) {
         let given = used_before.saturating_sub(self.account.used_bytes());

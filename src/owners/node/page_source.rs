@@ -34,6 +34,8 @@ pub(crate) struct CacheLimits {
     pub(crate) shelf_pages: usize,
     /// The pages in a worker's magazine.
     pub(crate) magazine_pages: usize,
+    /// Whether workers have magazines at all.
+    pub(crate) has_magazines: bool,
     /// The bytes that an owner asks of the budget beyond what it needs; 0 for none.
     pub(crate) quantum_bytes: u64,
 }
@@ -50,7 +52,19 @@ impl CacheLimits {
             shelves,
             shelf_pages: (depot_pages / shelves.max(1)).min(SHELF_PAGES),
             magazine_pages: pages / MAGAZINE_SHARE,
+            has_magazines: true,
             quantum_bytes: quantum as u64,
+        }
+    }
+
+    /// For a manager whose policy is asked about each grant: nothing is kept at hand.
+    pub(crate) const fn nothing() -> Self {
+        Self {
+            shelves: 0,
+            shelf_pages: 0,
+            magazine_pages: 0,
+            has_magazines: false,
+            quantum_bytes: 0,
         }
     }
 }
@@ -186,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_depot_is_cut_into_shelves_and_never_larger_than_it_was_asked_to_be() {
-        let CacheLimits { shelves, shelf_pages, magazine_pages, quantum_bytes } =
+        let CacheLimits { shelves, shelf_pages, magazine_pages, quantum_bytes, .. } =
             limits(Some(7), 640);
         assert_eq!((shelves, shelf_pages), (1, 7), "two would be too small");
         assert_eq!((magazine_pages, quantum_bytes), (160, 4096));

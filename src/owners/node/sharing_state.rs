@@ -1,13 +1,20 @@
-//! Where an owner stands among those that share a budget: its priority, its share, and what it can
-//! give back.
+//! Where an owner stands among those that share a budget: its priority, its weight, its share, and
+//! what it can give back.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::base::bytes::to_usize;
 use crate::base::error::ReclaimStatus;
-use crate::base::sync::{AtomicU64, Guard, Lock, Ordering, Rank};
+use crate::base::sync::{AtomicU32, AtomicU64, Guard, Lock, Ordering, Rank};
 use crate::ledger::waiting::reclaim_request::ReclaimRequest;
+use crate::owners::policies::kind::SpillKind;
+
+/// The least weight, and the weight of an owner that was given none.
+pub(crate) const WEIGHT_MIN: u32 = 1;
+pub(crate) const WEIGHT_DEFAULT: u32 = 1;
+/// That the kind of an owner follows from how it gives memory back.
+const KIND_DERIVED: u32 = u32::MAX;
 
 /// A call that has an owner give memory back, of about so many bytes. It tells when that is done,
 /// while it has the spill reserve yet.
@@ -57,8 +64,13 @@ pub(crate) enum ReclaimKind {
 
 /// What is decided about an owner when memory runs out, and what it says of itself.
 pub(crate) struct SharingState {
-    pub(crate) priority: i32,
     pub(crate) reclaim: ReclaimState,
+    /// The bits of a signed number.
+    priority: AtomicU32,
+    /// At least 1.
+    weight: AtomicU32,
+    /// The number of its kind, or `KIND_DERIVED`.
+    kind: AtomicU32,
     /// It goes before others in line while it holds fewer bytes than this.
     first_bytes: AtomicU64,
     /// It is not asked for what it holds up to this.
@@ -85,14 +97,55 @@ pub(crate) struct ReclaimState {
 
 impl Default for SharingState {
     fn default() -> Self {
-        Self::new(0, ReclaimState::new(ReclaimMode::Never, false))
+        Self::new(0, WEIGHT_DEFAULT, ReclaimState::new(ReclaimMode::Never, false))
     }
 }
 
 impl SharingState {
-    pub(crate) fn new(priority: i32, reclaim: ReclaimState) -> Self {
+    pub(crate) fn new(priority: i32, weight: u32, reclaim: ReclaimState) -> Self {
+        debug_assert!(weight >= WEIGHT_MIN);
         let [first_bytes, keeps_bytes, hands] = [u64::MAX, 0, 0].map(AtomicU64::new);
-        Self { priority, reclaim, first_bytes, keeps_bytes, hands }
+        let [priority, weight, kind] =
+            [priority.cast_unsigned(), weight, KIND_DERIVED].map(AtomicU32::new);
+        Self { reclaim, priority, weight, kind, first_bytes, keeps_bytes, hands }
+    }
+
+    /// Owners of the lowest give first.
+    pub(crate) fn priority(&self) -> i32 {
+        // ORDERING: Relaxed. A number to go by; a decision on anything else looks again later.
+        self.priority.load(Ordering::Relaxed).cast_signed()
+    }
+
+    pub(crate) fn set_priority(&self, priority: i32) {
+        // ORDERING: Relaxed. As in `priority`.
+        self.priority.store(priority.cast_unsigned(), Ordering::Relaxed);
+    }
+
+    /// How many times the share of an owner of weight 1 it gets; at least 1.
+    pub(crate) fn weight(&self) -> u32 {
+        // ORDERING: Relaxed. As in `priority`.
+        self.weight.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_weight(&self, weight: u32) {
+        debug_assert!(weight >= WEIGHT_MIN);
+        // ORDERING: Relaxed. As in `priority`.
+        self.weight.store(weight, Ordering::Relaxed);
+    }
+
+    /// Whether it can give memory back, as it said or as it seems.
+    pub(crate) fn kind(&self) -> SpillKind {
+        // ORDERING: Relaxed. As in `priority`.
+        let said = SpillKind::numbered(self.kind.load(Ordering::Relaxed));
+        said.unwrap_or_else(|| match *self.reclaim.mode() {
+            ReclaimMode::Never => SpillKind::CannotGive,
+            ReclaimMode::Called(_) | ReclaimMode::Polled => SpillKind::Spills,
+        })
+    }
+
+    pub(crate) fn set_kind(&self, kind: SpillKind) {
+        // ORDERING: Relaxed. As in `priority`.
+        self.kind.store(kind.number(), Ordering::Relaxed);
     }
 
     pub(crate) fn first_bytes(&self) -> u64 {
@@ -125,6 +178,10 @@ impl SharingState {
     }
 
     pub(crate) fn set_share(&self, first_bytes: u64, keeps_bytes: u64) {
+        if (self.first_bytes(), self.keeps_bytes()) == (first_bytes, keeps_bytes) {
+            // Other threads look at the line that the words are in.
+            return;
+        }
         // ORDERING: Relaxed. As in `first_bytes`.
         self.first_bytes.store(first_bytes, Ordering::Relaxed);
         // ORDERING: Relaxed. As in `first_bytes`.

@@ -3,7 +3,7 @@
 use crate::base::bytes::to_usize;
 use crate::base::error::{AllocationError, Reason};
 use crate::base::units::PageCount;
-use crate::ledger::budget::{HasWaiters, Refused};
+use crate::ledger::budget::{HasWaiters, QueuePosition, Refused};
 use crate::memory::arena::{Arena, NoMemory};
 use crate::memory::block::Block;
 use crate::memory::mode::MemoryMode;
@@ -27,8 +27,8 @@ struct Found {
 impl Requester<'_> {
     /// Charges `bytes`, after others were asked for them if need be.
     pub(crate) fn charge(&self, bytes: usize) -> Result<Charge, Denial> {
-        self.unless_cached(|| Charge::new(self.node, bytes).map_err(Denial::from))
-            .or_else(|why| self.ask(bytes, why))
+        let charge = || self.unless_cached(|| self.charge_at_once(bytes));
+        self.admitted(bytes).and_then(|()| charge()).or_else(|why| self.ask(bytes, why))
     }
 
     /// What `attempt` comes to, after what is kept at hand was brought back if it takes that.
@@ -91,7 +91,7 @@ impl Requester<'_> {
             let charge = self.charge(bytes).map_err(|why| self.refusal(bytes, why))?;
             return self.block_for(charge, bytes, search);
         }
-        match self.find_one(bytes, &search) {
+        match self.admitted(bytes).and_then(|()| self.find_one(bytes, &search)) {
             Ok(found) => Ok(self.ready(found)),
             Err(denial) => self.allocate_after(denial, bytes, search),
         }
@@ -151,9 +151,13 @@ impl Requester<'_> {
 
     /// One block of as much of `wanted` bytes as there is.
     pub(crate) fn allocate_up_to(&self, wanted: usize) -> Result<Grant, AllocationError> {
-        let attempt = || self.find_up_to(wanted);
+        let within = match self.admitted_up_to(wanted) {
+            Ok(within) => within,
+            Err(why) => return self.page_of_others(wanted, why),
+        };
+        let attempt = || self.find_up_to(within);
         let found = match attempt() {
-            Ok(all) if all.block.size() == wanted => Ok(all),
+            Ok(all) if all.block.size() == within => Ok(all),
             Err(why) if !why.is_for_want_of_memory() => Err(why),
             short => {
                 if let Ok(found) = short {
@@ -168,13 +172,41 @@ impl Requester<'_> {
         };
         match found {
             Ok(found) => Ok(self.ready(found)),
-            // There is not even a page. One that others give back is better than none.
-            Err(why) => {
-                let (page, bytes) = (PageCount::new(1), self.supply().page_size.bytes());
-                let charge = self.ask(bytes, why).map_err(|why| self.refusal(wanted, why))?;
-                self.block_for(charge, bytes, |arena| arena.block_up_to(page))
+            // There is not even a page.
+            Err(why) => self.page_of_others(wanted, why),
+        }
+    }
+
+    /// One page that others give back, which is better than none of `wanted` bytes.
+    #[cold]
+    fn page_of_others(&self, wanted: usize, why: Denial) -> Result<Grant, AllocationError> {
+        let (page, bytes) = (PageCount::new(1), self.supply().page_size.bytes());
+        let charge = self.ask(bytes, why).map_err(|why| self.refusal(wanted, why))?;
+        self.block_for(charge, bytes, |arena| arena.block_up_to(page))
+    }
+
+    /// As much of `wanted` bytes as the policy admits, if it is asked: all that there is, or the
+    /// half of that, and so on down to a page.
+    fn admitted_up_to(&self, wanted: usize) -> Result<usize, Denial> {
+        if !self.is_decided() {
+            return Ok(wanted);
+        }
+        let (page, free) = (self.supply().page_size.bytes(), self.free_up_to(wanted));
+        let mut pages = free / page;
+        loop {
+            match self.admitted(pages * page) {
+                Err(_) if pages > 1 => pages /= 2,
+                answer => return answer.map(|()| pages * page),
             }
         }
+    }
+
+    /// What there is of `wanted` bytes, in whole pages: at least one.
+    fn free_up_to(&self, wanted: usize) -> usize {
+        let page_size = self.supply().page_size;
+        let available = to_usize(self.node.account().settled_free_bytes(&self.node.upstream()));
+        let within = page_size.bytes_of(self.supply().pages_within(available));
+        wanted.min(within).max(page_size.bytes())
     }
 
     /// The block that was found, ready to be used.
@@ -188,9 +220,7 @@ impl Requester<'_> {
     fn find_up_to(&self, wanted: usize) -> Result<Found, Denial> {
         let page_size = self.supply().page_size;
         loop {
-            let available = to_usize(self.node.account().settled_free_bytes(&self.node.upstream()));
-            let within = page_size.bytes_of(self.supply().pages_within(available));
-            let granted = wanted.min(within).max(page_size.bytes());
+            let granted = self.free_up_to(wanted);
             let pages = self.supply().pages_within(granted);
             match self.find_one(granted, &|arena: &Arena| arena.block_up_to(pages)) {
                 // Another request took of it since we asked. A page that is refused ends the loop.
@@ -208,7 +238,10 @@ impl Requester<'_> {
         bytes: usize,
         search: &impl Fn(&Arena) -> Result<Block, NoMemory>,
     ) -> Result<Found, Denial> {
-        let (mut charge, tentative) = Charge::begin(self.node, bytes)?;
+        let begin = |turn| Charge::begin(self.node, bytes, turn);
+        let last = begin(QueuePosition::LAST);
+        let begun = if self.is_first_after(&last) { begin(QueuePosition::FIRST) } else { last };
+        let (mut charge, tentative) = begun?;
         match self.search(bytes, search) {
             Ok(block) => {
                 let awaited = charge.shrink_in_flight(bytes - block.size());

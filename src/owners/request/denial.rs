@@ -20,9 +20,12 @@ impl Denial {
         }
     }
 
-    /// Whether bytes are short, and not only holes.
+    /// Whether bytes are short, or those that there are not to be had, and not only holes.
     pub(crate) fn is_about_bytes(&self) -> bool {
-        matches!(self, Self::Refused(refused) if *refused != Refused::Closed)
+        match self {
+            Self::Refused(refused) => *refused != Refused::Closed,
+            Self::Reason(reason) => matches!(reason, Reason::Policy),
+        }
     }
 }
 

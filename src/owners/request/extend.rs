@@ -2,7 +2,7 @@
 
 use crate::base::error::SegmentError;
 use crate::base::units::PageCount;
-use crate::ledger::budget::Refused;
+use crate::ledger::budget::{QueuePosition, Refused};
 use crate::memory::arena::NoRoomBehind;
 use crate::memory::block::Block;
 use crate::owners::node::charge::{Charge, Grant};
@@ -26,7 +26,8 @@ impl Requester<'_> {
         let bytes = self.page_size().bytes_of(pages);
         self.supply().arena.look_behind(block, pages).map_err(|why| failed(bytes, why))?;
         let attempt = || self.find_behind(block, pages);
-        let found = match self.unless_cached_after(attempt(), attempt) {
+        let first = self.admitted(bytes).and_then(|()| attempt());
+        let found = match self.unless_cached_after(first, attempt) {
             Err(denial) => match self.ask(bytes, denial) {
                 Ok(charge) => self.behind_for(block, pages, charge),
                 Err(Denial::Refused(Refused::Closed)) if !self.supply().budget.is_closed() => {
@@ -48,7 +49,8 @@ impl Requester<'_> {
         block: &Block,
         pages: PageCount,
     ) -> Result<Result<Grant, NoRoomBehind>, Denial> {
-        let (charge, in_flight) = Charge::begin(self.node, self.page_size().bytes_of(pages))?;
+        let bytes = self.page_size().bytes_of(pages);
+        let (charge, in_flight) = Charge::begin(self.node, bytes, QueuePosition::LAST)?;
         match self.supply().arena.behind(block, pages) {
             Ok(block) => {
                 self.node.account().settle(&self.node.upstream(), in_flight);

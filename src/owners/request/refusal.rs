@@ -78,8 +78,8 @@ impl Requester<'_> {
             capacity_bytes: to_usize(self.supply().budget.limit()),
             overdrawn_bytes: to_usize(self.supply().budget.overdrawn_bytes()),
             reason,
+            // What it holds with those below it follows from its limit, and what was left.
             parent: parent.map(|parent| Holder {
-                used_bytes: registry.used_bytes_of(parent),
                 overdrawn_bytes: to_usize(parent.account().overdraft().bytes()),
                 ..holder(parent)
             }),

@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 
 use crate::base::error::Reason;
 use crate::base::sync::assert_nothing_is_held;
-use crate::ledger::budget::Refused;
+use crate::ledger::budget::{QueuePosition, Refused};
 use crate::ledger::waiting::wait_queue::Ticket;
 use crate::owners::node::charge::Charge;
 use crate::owners::node::owner_node::OwnerNode;
+use crate::owners::policies::admission::Verdict;
+use crate::owners::shares::verdicts::verdict;
 use crate::owners::sharing::commons::Commons;
 use crate::owners::sharing::queue::{WaitMode, Wanted, wake_waiting};
 use crate::owners::sharing::this_thread::{is_arbiter, is_within_reclaim};
@@ -26,6 +28,8 @@ pub(crate) struct Wait {
     commons: Arc<Commons>,
     bytes: usize,
     mode: WaitMode,
+    /// What the policy said before it joined.
+    verdict: Verdict,
     /// `None` before it was polled and after it has come to something.
     ticket: Option<Ticket>,
 }
@@ -65,7 +69,7 @@ impl Wait {
     }
 
     fn join(&mut self) -> Ticket {
-        let wanted = Wanted::new(&self.owner, self.bytes as u64, self.mode);
+        let wanted = Wanted::new(&self.owner, self.bytes as u64, self.mode, self.verdict);
         let ticket = self.commons.queue.join(Arc::new(wanted));
         self.ticket = Some(ticket);
         self.commons.serve_from(Some(&self.owner));
@@ -116,15 +120,15 @@ pub(crate) enum AtOnce {
 impl Requester<'_> {
     /// The bytes, or a refusal for good, or a wait for them until one of these is known.
     pub(crate) fn acquire(&self, bytes: usize) -> AtOnce {
-        match Charge::new(self.node, bytes) {
+        match self.admitted(bytes).and_then(|()| self.charge_at_once(bytes)) {
             Ok(charge) => AtOnce::Known(Ok(charge)),
-            Err(Refused::Closed) => AtOnce::Known(Err(Denial::Refused(Refused::Closed))),
-            Err(refused) if is_within_reclaim(self.node) => {
-                AtOnce::Known(Err(Denial::Refused(refused)))
+            Err(Denial::Refused(Refused::Closed)) => {
+                AtOnce::Known(Err(Denial::Refused(Refused::Closed)))
             }
-            Err(_) => match self.never_fits(bytes) {
+            Err(denial) if is_within_reclaim(self.node) => AtOnce::Known(Err(denial)),
+            Err(denial) => match self.never_fits(bytes) {
                 Some(refused) => AtOnce::Known(Err(Denial::Refused(refused))),
-                None => AtOnce::Waits(self.wait(bytes, WaitMode::UntilServed)),
+                None => AtOnce::Waits(self.wait(bytes, WaitMode::UntilServed, &denial)),
             },
         }
     }
@@ -159,17 +163,58 @@ impl Requester<'_> {
             return Err(denial);
         }
         let deadline = Instant::now().checked_add(self.commons.options.reclaim_timeout);
-        match self.wait(bytes, WaitMode::UntilAsked).block(deadline) {
+        match self.wait(bytes, WaitMode::UntilAsked, &denial).block(deadline) {
             // Those that were asked did not answer. The request was not to wait, so what denied it
             // before is why.
             Err(Denial::Reason(Reason::TimedOut)) => Err(denial),
+            // The policy may have come to another view since, of what others gave back.
+            Err(Denial::Refused(refused)) if refused != Refused::Closed && self.is_decided() => {
+                self.admitted(bytes).and_then(|()| self.charge_at_once(bytes))
+            }
             answer => answer,
         }
     }
 
-    fn wait(&self, bytes: usize, mode: WaitMode) -> Wait {
+    fn wait(&self, bytes: usize, mode: WaitMode, denial: &Denial) -> Wait {
         let (owner, commons) = (Arc::clone(self.node), Arc::clone(self.commons));
-        Wait { owner, commons, bytes, mode, ticket: None }
+        let verdict = match denial {
+            Denial::Reason(Reason::Policy) => Verdict::Refuse,
+            Denial::Refused(_) | Denial::Reason(_) => Verdict::Admit,
+        };
+        Wait { owner, commons, bytes, mode, verdict, ticket: None }
+    }
+
+    /// Whether the policy is asked about each grant.
+    pub(super) fn is_decided(&self) -> bool {
+        self.commons.options.rule.deciding().is_some()
+    }
+
+    /// Whether the policy admits a request for `bytes`, which it is asked on this thread, with
+    /// nothing locked.
+    pub(super) fn admitted(&self, bytes: usize) -> Result<(), Denial> {
+        if !self.is_decided() {
+            return Ok(());
+        }
+        match verdict(self.commons, self.node, bytes as u64) {
+            Verdict::Admit => Ok(()),
+            Verdict::Refuse => Err(Denial::Reason(Reason::Policy)),
+        }
+    }
+
+    /// Charges `bytes`, if that needs no waiting.
+    pub(super) fn charge_at_once(&self, bytes: usize) -> Result<Charge, Denial> {
+        let in_turn = |turn| Charge::in_turn(self.node, bytes as u64, turn);
+        let last = in_turn(QueuePosition::LAST);
+        Ok(if self.is_first_after(&last) { in_turn(QueuePosition::FIRST) } else { last }?)
+    }
+
+    /// Whether a request was refused for the sake of others in line, and none of those may be
+    /// granted: the policy bars all of them.
+    pub(super) fn is_first_after<T>(&self, outcome: &Result<T, Refused>) -> bool {
+        let is_behind = matches!(outcome, Err(Refused::Turn { .. }));
+        let are_barred =
+            || self.commons.queue.waiting().iter().all(|waiting| waiting.request.is_barred());
+        is_behind && self.is_decided() && are_barred()
     }
 
     /// The limit that `bytes` would pass if nothing else were held, but for the spill reserve.

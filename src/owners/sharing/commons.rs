@@ -7,14 +7,16 @@ use std::sync::{Arc, OnceLock};
 
 use crate::base::sync::{AtomicU64, Ordering};
 use crate::base::threads::{OnDemand, Wakeup};
-use crate::ledger::waiting::wait_queue::{Served, WaitQueue};
+use crate::ledger::waiting::wait_queue::{Served, Ticket, WaitQueue};
 use crate::owners::node::owner_node::OwnerNode;
 use crate::owners::node::supply::Supply;
+use crate::owners::policies::decisions::Decisions;
 
 use super::draining::{DrainScope, Reopen, drain};
 use super::options::{ReserveParts, SharingOptions};
 use super::queue::{Chain, Wanted, wake_all};
 use super::registry::{Registry, Snapshot};
+use super::this_thread::is_deciding;
 
 /// Starts the arbiter, and returns what wakes it.
 type Start = Box<dyn Fn() -> io::Result<Arc<Wakeup>> + Send + Sync>;
@@ -29,6 +31,8 @@ pub(crate) struct Commons {
     pub(crate) registry: Registry,
     /// The requests that wait for memory.
     pub(crate) queue: WaitQueue<Wanted>,
+    /// When a foreign policy decides.
+    pub(crate) decisions: Decisions<Ticket>,
     /// What became of asking.
     pub(crate) reclaims: ReclaimCounts,
     /// What there is for the arbiter to look at.
@@ -135,6 +139,7 @@ impl Commons {
             options,
             reserve_parts: ReserveParts::default(),
             queue: WaitQueue::new(),
+            decisions: Decisions::default(),
             reclaims: ReclaimCounts::default(),
             attention: Attention::default(),
             arbiter: OnDemand::default(),
@@ -180,6 +185,14 @@ impl Commons {
         self.registry.add_owner(owner);
         if !owner.is_of_reserve() {
             self.nudge_arbiter(Noted::CHANGE);
+        }
+    }
+
+    /// Something was given back, of which the policy may admit more. What a policy gives back
+    /// itself is no reason to ask it again.
+    pub(crate) fn note_given(&self) {
+        if self.options.rule.deciding().is_some() && !is_deciding() {
+            self.decisions.ask();
         }
     }
 

@@ -2,19 +2,16 @@
 //!
 //! ```text
 //! commons       what all owners of a manager have in common, out of the parts below
-//! shares        what each owner may claim, as the policy says
 //! queue         the requests that wait for memory, and how they are served
 //! draining      what is kept at hand is brought back before a request is refused
 //! registry      which owners there are; usage: what they hold, in numbers
-//! options  policy  this_thread
+//! options  this_thread
 //! ```
 
 pub(crate) mod commons;
 pub(crate) mod draining;
 pub(crate) mod options;
-pub(crate) mod policy;
 pub(crate) mod queue;
 pub(crate) mod registry;
-pub(crate) mod shares;
 pub(crate) mod this_thread;
 pub(crate) mod usage;

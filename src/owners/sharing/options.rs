@@ -8,7 +8,7 @@ use crate::base::error::ConfigError;
 use crate::base::sync::{Lock, Rank};
 use crate::ledger::budget::Budget;
 
-use super::policy::Policy;
+use crate::owners::policies::rule::Rule;
 
 /// How many reclaims may use the spill reserve at a time.
 const RESERVES: usize = 2;
@@ -16,8 +16,8 @@ const RESERVES: usize = 2;
 /// How owners share, how long they are waited for, and what is set aside for those that give back.
 #[derive(Clone, Debug)]
 pub(crate) struct SharingOptions {
-    /// `None` for first come, first served: then there is nothing to share out.
-    pub(crate) policy: Option<Arc<dyn Policy>>,
+    /// Which policy is in force.
+    pub(crate) rule: Rule,
     /// How long an owner that was asked for memory is waited for.
     pub(crate) reclaim_timeout: Duration,
     /// How long nothing has changed among those that wait for each other, when one of them is told.
@@ -29,7 +29,7 @@ pub(crate) struct SharingOptions {
 impl Default for SharingOptions {
     fn default() -> Self {
         Self {
-            policy: None,
+            rule: Rule::default(),
             reclaim_timeout: Duration::from_secs(5),
             deadlock_timeout: Duration::from_secs(1),
             spill_reserve_bytes: 0,
@@ -41,7 +41,15 @@ impl Default for SharingOptions {
 /// asked beside it, so that several can be asked in that time.
 const PATIENCE_PART: u32 = 4;
 
+/// A foreign policy is waited for as long as this at most.
+const POLICY_PATIENCE: Duration = Duration::from_secs(1);
+
 impl SharingOptions {
+    /// How long a foreign policy is waited for before its last decision holds on.
+    pub(crate) fn policy_patience(&self) -> Duration {
+        self.patience().min(POLICY_PATIENCE)
+    }
+
     /// How long an owner that was asked stands before those that would be asked next.
     pub(crate) fn patience(&self) -> Duration {
         self.reclaim_timeout / PATIENCE_PART

@@ -8,13 +8,18 @@ use std::task::Waker;
 use std::time::Instant;
 
 use crate::base::panics::catch;
+use crate::base::sync::{AtomicU32, Ordering};
 use crate::base::units::LevelId;
 use crate::ledger::budget::{HasWaiters, LEVELS_MAX, QueuePosition, Refused};
 use crate::ledger::waiting::wait_queue::Request;
 use crate::owners::node::charge::Charge;
 use crate::owners::node::owner_node::OwnerNode;
+use crate::owners::policies::admission::Verdict;
 
 use super::this_thread::{Managers, called_for};
+
+/// After all ranks that an owner has.
+const RANK_BARRED: u32 = 2;
 
 /// Bytes that an owner waits for.
 pub(crate) struct Wanted {
@@ -22,6 +27,8 @@ pub(crate) struct Wanted {
     bytes: u64,
     mode: WaitMode,
     since: Instant,
+    /// 1 if the policy does not admit it, as it said last.
+    is_refused: AtomicU32,
     /// The managers whose requests wait for this one.
     behind: Managers,
 }
@@ -36,8 +43,33 @@ pub(crate) enum WaitMode {
 }
 
 impl Wanted {
-    pub(crate) fn new(owner: &Arc<OwnerNode>, bytes: u64, mode: WaitMode) -> Self {
-        Self { owner: Arc::clone(owner), bytes, mode, since: Instant::now(), behind: called_for() }
+    pub(crate) fn new(
+        owner: &Arc<OwnerNode>,
+        bytes: u64,
+        mode: WaitMode,
+        verdict: Verdict,
+    ) -> Self {
+        let is_refused = AtomicU32::new(u32::from(verdict != Verdict::Admit));
+        Self {
+            owner: Arc::clone(owner),
+            bytes,
+            mode,
+            since: Instant::now(),
+            is_refused,
+            behind: called_for(),
+        }
+    }
+
+    /// What the policy says to it now.
+    pub(crate) fn set_verdict(&self, verdict: Verdict) {
+        // ORDERING: Relaxed. The line is served afterwards, under its lock.
+        self.is_refused.store(u32::from(verdict != Verdict::Admit), Ordering::Relaxed);
+    }
+
+    /// Whether the policy does not admit it. What is promised to its owner it may have.
+    pub(crate) fn is_barred(&self) -> bool {
+        // ORDERING: Relaxed. As in `set_verdict`.
+        self.is_refused.load(Ordering::Relaxed) != 0 && !self.owner.has_minimum_for(self.bytes)
     }
 
     pub(crate) fn owner(&self) -> &Arc<OwnerNode> {
@@ -67,7 +99,12 @@ impl Wanted {
 impl Request for Wanted {
     type Grant = Charge;
 
+    /// One that the policy bars is refused as if the budget had nothing left: so it is served again
+    /// once something is given back, wherever that is.
     fn attempt(&self, turn: QueuePosition) -> Result<Charge, Refused> {
+        if self.is_barred() {
+            return Err(Refused::Budget { free: 0 });
+        }
         Charge::in_turn(&self.owner, self.bytes, turn)
     }
 
@@ -95,8 +132,9 @@ impl Request for Wanted {
         self.owner.account().set_awaited(&self.owner.upstream(), level, awaited);
     }
 
+    /// Those that the policy bars come last, so that no other waits for them.
     fn rank(&self) -> u32 {
-        self.owner.rank()
+        if self.is_barred() { RANK_BARRED } else { self.owner.rank() }
     }
 }
 

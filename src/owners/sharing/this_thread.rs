@@ -9,6 +9,8 @@ use crate::owners::node::supply::Supply;
 
 thread_local! {
     static IS_ARBITER: Cell<bool> = const { Cell::new(false) };
+    /// How many policies this thread calls, one within the other.
+    static DECIDES: Cell<u32> = const { Cell::new(0) };
     /// The managers that this thread calls owners for.
     static CALLS: RefCell<Managers> = const { RefCell::new(Managers(Vec::new())) };
     /// The owners that answer on this thread. Held, so that no other one has the same address.
@@ -40,10 +42,16 @@ impl Managers {
     }
 }
 
-/// Whether this thread is an arbiter. It must not wait for memory, since no other thread would ask
-/// for some on its behalf. But what it runs, a policy or a waker, may request memory.
+/// Whether this thread is an arbiter, or one that requests wait for in the same way: it calls a
+/// policy. It must not wait for memory, since no other thread would ask for some on its behalf. But
+/// what it runs, a policy or a waker, may request memory.
 pub(crate) fn is_arbiter() -> bool {
-    IS_ARBITER.get()
+    IS_ARBITER.get() || is_deciding()
+}
+
+/// Whether this thread calls a policy.
+pub(crate) fn is_deciding() -> bool {
+    DECIDES.get() > 0
 }
 
 /// This thread is an arbiter from now on.
@@ -71,6 +79,22 @@ pub(crate) fn is_within_reclaim(owner: &OwnerNode) -> bool {
     };
     let calls = CALLS.try_with(|calls| calls.borrow().contains(owner.supply()));
     calls.unwrap_or(false) || owner.ancestry().any(answers)
+}
+
+/// That this thread calls a policy, as long as it lives.
+pub(crate) struct Deciding(PhantomData<*const ()>);
+
+impl Deciding {
+    pub(crate) fn new() -> Self {
+        DECIDES.set(DECIDES.get() + 1);
+        Self(PhantomData)
+    }
+}
+
+impl Drop for Deciding {
+    fn drop(&mut self) {
+        DECIDES.set(DECIDES.get() - 1);
+    }
 }
 
 /// That this thread calls an owner, as long as it lives.

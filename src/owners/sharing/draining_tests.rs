@@ -59,8 +59,8 @@ fn while_in_hand<T>(take: impl FnOnce() -> T + Send, meanwhile: impl FnOnce(Send
     });
 }
 
-/// Does `work` in another thread. If that takes too long, it lets go of what is in hand elsewhere, so
-/// that the test ends, and fails.
+/// Does `work` in another thread. If that takes too long, it lets go of what is in hand elsewhere,
+/// so that the test ends, and fails.
 fn in_time(let_go: &Sender<()>, work: impl FnOnce() + Send) {
     thread::scope(|scope| {
         let (done, is_done) = channel();

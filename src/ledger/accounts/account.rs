@@ -62,7 +62,8 @@ impl Account {
         parent.settle();
         let account = Self::without_minimum(Self::limit_below(parent, limit));
         let guarantee = if minimum > 0 { Guarantee::of(minimum) } else { Guarantee::none() };
-        Ok(Self { guarantee, ..account })
+        let limit_max = AtomicU64::new(limit.min(parent.limit_max()));
+        Ok(Self { guarantee, limit_max, ..account })
     }
 
     /// An account that may hold `limit` bytes, none of them guaranteed; `u64::MAX` for whatever its
@@ -216,7 +217,12 @@ impl Account {
     pub fn free_bytes_with(&self, parent_bytes: u64, returned: u64) -> u64 {
         let used = self.used_bytes().saturating_sub(returned);
         let guaranteed = self.minimum().saturating_sub(used);
-        let left = self.limit().saturating_sub(used).saturating_sub(self.overdraft.bytes());
+        // Also without a limit, what is overdrawn counts against all that there can be.
+        let left = self
+            .limit()
+            .min(self.limit_max())
+            .saturating_sub(used)
+            .saturating_sub(self.overdraft.bytes());
         (guaranteed + parent_bytes).min(left)
     }
 

@@ -205,7 +205,7 @@ fn a_limit_that_changes_refuses_what_is_beyond_and_takes_nothing_away() {
     assert_eq!(account.set_limit(&budget, 50), Ok(HasWaiters::NO));
     let full = Refused::Account { free: 0, level: 0 };
     assert_eq!(account.reserve(&budget, 1, QueuePosition::LAST), Err(full));
-    assert_eq!((account.used_bytes(), account.limit(), account.limit_max()), (60, 50, u64::MAX));
+    assert_eq!((account.used_bytes(), account.limit(), account.limit_max()), (60, 50, 100));
     let _ = account.release(&budget, 11);
     assert!(account.reserve(&budget, 2, QueuePosition::LAST).is_err());
     assert_eq!(account.reserve(&budget, 1, QueuePosition::LAST), Ok(FirstCharge::Already));

@@ -51,7 +51,7 @@ impl Account {
         }
         let limit = Self::limit_below(parent, limit);
         // ORDERING: Relaxed. A number to check with.
-        self.limit_max.fetch_max(limit, Ordering::Relaxed);
+        self.limit_max.fetch_max(limit.min(parent.limit_max()), Ordering::Relaxed);
         // ORDERING: Release. See `Account::limit`.
         self.limit.store(limit, Ordering::Release);
         // A request that read the word before finds it changed, and looks at the limit again.

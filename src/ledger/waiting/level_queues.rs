@@ -105,11 +105,6 @@ impl LevelQueues {
 }
 
 impl LevelQueue {
-    /// The first one of those that wait here and come after another.
-    pub(super) fn next_refused(&self, after: Option<Order>) -> Option<Order> {
-        first_after(&self.refused, after)
-    }
-
     /// One of those to which something is promised here.
     pub(super) fn any_promised(&self) -> Option<Order> {
         self.promised.values().next()?.first().copied()
@@ -149,11 +144,10 @@ mod tests {
         assert!(queues.insert(AT, order(1, 0), &[]));
         assert!(!queues.insert(AT, order(0, 2), &[]));
         assert!(!queues.insert(AT, order(0, 1), &[]));
-        assert_eq!(queues.first(AT), Some(order(0, 1)));
-        let next = |after| queues.get(AT).unwrap().next_refused(Some(after));
-        assert_eq!(next(order(0, 1)), Some(order(0, 2)));
-        assert_eq!(next(order(0, 2)), Some(order(1, 0)));
-        assert_eq!(next(order(1, 0)), None);
+        for (first, is_last) in [(order(0, 1), false), (order(0, 2), false), (order(1, 0), true)] {
+            assert_eq!(queues.first(AT), Some(first));
+            assert_eq!(queues.remove(AT, first, &[]), is_last);
+        }
     }
 
     #[test]

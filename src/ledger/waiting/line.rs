@@ -11,9 +11,6 @@ use crate::ledger::budget::{HasWaiters, QueuePosition, Refused};
 
 use super::level_queues::{LevelQueues, Need, Order, Ticket, first_after};
 
-/// The levels of a chain at most.
-const LEVELS_AT_ONCE: usize = u32::BITS as usize;
-
 /// What is waited for.
 pub trait Request {
     /// What a request that is served gets.
@@ -117,12 +114,10 @@ struct Refusal {
 
 /// What became of a request that was looked at.
 pub(super) enum Looked {
-    /// It is not in that place any more, or others are before it.
-    Elsewhere,
-    /// It has ended.
-    Ended,
-    /// It was refused at this level.
-    Refused(LevelId),
+    /// It waits where it did, or it is not there any more.
+    AsBefore,
+    /// It has ended, waits at another level than before, or comes later there.
+    Moved,
 }
 
 impl<R> Default for Served<R> {
@@ -213,31 +208,39 @@ impl<R: Request> Line<R> {
         places.map(|(ticket, place)| (*ticket, place))
     }
 
-    /// Serves the levels of a chain (Protocol, 3 and 4).
+    /// Serves the levels of a chain (Protocol, 3 to 5).
     pub(super) fn serve(&mut self, chain: &[LevelId], served: &mut Served<R>) {
-        debug_assert!(chain.len() <= LEVELS_AT_ONCE);
-        // The levels of the chain that refused a request in this round: a bit for each.
-        let mut refusing = 0_u32;
+        // The first request at each level that is to be served, if it was not looked at yet.
+        let mut firsts: BTreeSet<Order> =
+            chain.iter().filter_map(|it| self.queues.first(*it)).collect();
         let mut last = None;
-        while let Some(next) = self.next(chain, refusing, last) {
+        while let Some(next) = self.next(chain, &firsts, last) {
+            firsts.remove(&next);
             last = Some(next);
-            if let Looked::Refused(level) = self.look_closely(next, served)
-                && let Some(at) = chain.iter().position(|other| *other == level)
+            if let Looked::Moved = self.look_closely(next, served)
+                && let Some(place) = self.places.get(&next.ticket)
             {
-                refusing |= 1 << at;
+                // One before it was attempted, or is refused as before (Protocol, 5).
+                let levels = 0..=place.request.levels();
+                let first = levels.map(|level| self.queues.first(place.request.identity(level)));
+                firsts.extend(first.flatten().filter(|first| *first > next));
             }
         }
     }
 
-    /// The next request to attempt after the last one (Protocol, 4).
-    fn next(&self, chain: &[LevelId], refusing: u32, last: Option<Order>) -> Option<Order> {
+    /// The next request to attempt after the last one: the first at a level that is to be served, a
+    /// new one, or one for which promises on the chain may be enough (Protocol, 4).
+    fn next(
+        &self,
+        chain: &[LevelId],
+        firsts: &BTreeSet<Order>,
+        last: Option<Order>,
+    ) -> Option<Order> {
         let mut next = first_after(&self.newcomers, last);
         let mut found = |request: Option<Order>| next = [next, request].into_iter().flatten().min();
-        for (at, level) in chain.iter().enumerate() {
+        found(firsts.first().copied());
+        for level in chain {
             let Some(queue) = self.queues.get(*level) else { continue };
-            if refusing & 1 << at == 0 {
-                found(queue.next_refused(last));
-            }
             // What promises together are enough for is found at the topmost one that has anything
             // left: what it needs there is what all of those below are too small for.
             let left = queue.any_promised().map_or(0, |one| self.unused_minimum(one, *level));
@@ -258,12 +261,12 @@ impl<R: Request> Line<R> {
 
     /// Looks at the rank of a request, and attempts it if that has not got worse.
     fn look_closely(&mut self, mut at: Order, served: &mut Served<R>) -> Looked {
-        let Some(place) = self.places.get(&at.ticket) else { return Looked::Elsewhere };
+        let Some(place) = self.places.get(&at.ticket) else { return Looked::AsBefore };
         let rank = place.request.rank();
         if rank != at.rank {
             self.rank_again(at.ticket);
             if rank > at.rank {
-                return Looked::Elsewhere;
+                return Looked::Moved;
             }
             at.rank = rank;
         }
@@ -272,7 +275,7 @@ impl<R: Request> Line<R> {
 
     /// Attempts a request unless it is sure to be refused as before: behind others (Protocol, 4).
     pub(super) fn look_at(&mut self, at: Order, served: &mut Served<R>) -> Looked {
-        let Some(place) = self.places.get(&at.ticket) else { return Looked::Elsewhere };
+        let Some(place) = self.places.get(&at.ticket) else { return Looked::AsBefore };
         let is_next = match &place.outcome {
             Outcome::New => true,
             Outcome::Has(_) => false,
@@ -281,7 +284,7 @@ impl<R: Request> Line<R> {
                 is_first || may_pass(&*place.request, &refusal.needs)
             }
         };
-        if is_next { self.attempt(at, served) } else { Looked::Elsewhere }
+        if is_next { self.attempt(at, served) } else { Looked::AsBefore }
     }
 
     /// Attempts a request in its turn, until a level refuses it that is marked as awaited
@@ -289,7 +292,7 @@ impl<R: Request> Line<R> {
     fn attempt(&mut self, at: Order, served: &mut Served<R>) -> Looked {
         let Self { waiting, places, newcomers, queues, .. } = self;
         let Some(Place { request, outcome, waker, .. }) = places.get_mut(&at.ticket) else {
-            return Looked::Elsewhere;
+            return Looked::AsBefore;
         };
         let mut is_marked_now = false;
         let ended = loop {
@@ -307,14 +310,14 @@ impl<R: Request> Line<R> {
                 if is_marked_now {
                     served.awaited.push(Awaited { request: Arc::clone(request), level });
                 }
-                return Looked::Refused(identity);
+                return if is_marked_now { Looked::Moved } else { Looked::AsBefore };
             }
             withdraw(newcomers, queues, &**request, (at, outcome));
             let needs = needs(&**request, level);
             let is_alone = queues.insert(identity, at, &needs);
             *outcome = Outcome::Waits(Refusal { refused, level, identity, needs });
             if !is_alone {
-                return Looked::Refused(identity);
+                return Looked::Moved;
             }
             request.set_awaited(level, HasWaiters::YES);
             is_marked_now = true;
@@ -323,7 +326,7 @@ impl<R: Request> Line<R> {
         *outcome = Outcome::Has(ended);
         *waiting -= 1;
         served.wakers.extend(waker.take());
-        Looked::Ended
+        Looked::Moved
     }
 
     /// A request waits no longer, if it did: it is about to go, or to end.

@@ -43,12 +43,16 @@ impl Plain {
     }
 
     /// Attempts, in their order, all that wait at one of `levels` and are not sure to wait there,
-    /// and all that are new. Returns those that were granted what they wait for, in this order.
+    /// and all that are new. What changes for one of them is looked at on all of its chain. Returns
+    /// those that were granted what they wait for, in this order.
     pub(super) fn serve(&mut self, levels: &[Level]) -> Vec<usize> {
-        self.serve_if(|plain, place, awaited| {
+        let mut is_served = vec![false; self.nodes.len() + 1];
+        levels.iter().for_each(|level| is_served[self.index(*level)] = true);
+        self.serve_if(&mut is_served, |plain, place, awaited, is_served| {
             place.at.is_none_or(|level| {
                 let is_first = !awaited[plain.index(level)];
-                levels.contains(&level) && (is_first || plain.is_promised_enough(place, level))
+                let may_be_granted = is_first || plain.is_promised_enough(place, level);
+                is_served[plain.index(level)] && may_be_granted
             })
         })
     }
@@ -64,12 +68,18 @@ impl Plain {
     pub(super) fn is_anybody_overlooked(&self) -> bool {
         let nodes = self.nodes.iter().map(|node| Node { ..*node }).collect();
         let mut copy = Self { nodes, line: self.line.clone(), ..*self };
-        !copy.serve_if(|_, _, _| true).is_empty()
+        let mut is_served = vec![true; self.nodes.len() + 1];
+        !copy.serve_if(&mut is_served, |_, _, _, _| true).is_empty()
     }
 
     /// Attempts all that are due, in their order. A request comes after those before it at the
-    /// levels where these wait.
-    fn serve_if(&mut self, is_due: impl Fn(&Self, &Place, &[bool]) -> bool) -> Vec<usize> {
+    /// levels where these wait. Once one was granted what it waits for, or waits elsewhere, the
+    /// levels of its chain are served too.
+    fn serve_if(
+        &mut self,
+        is_served: &mut [bool],
+        is_due: impl Fn(&Self, &Place, &[bool], &[bool]) -> bool,
+    ) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.line.len()).collect();
         if self.nodes.iter().any(|node| node.rank > 0) {
             order.sort_by_key(|at| (self.nodes[self.line[*at].owner].rank, *at));
@@ -79,9 +89,14 @@ impl Plain {
         let (mut granted, mut is_granted) = (Vec::new(), vec![false; self.line.len()]);
         for at in order {
             let Place { id, owner, bytes, .. } = self.line[at];
-            if is_due(self, &self.line[at], &awaited) {
+            if is_due(self, &self.line[at], &awaited, is_served) {
                 let refused = self.take(owner, bytes, &awaited).err();
-                self.line[at].at = refused;
+                let before = std::mem::replace(&mut self.line[at].at, refused);
+                if refused.is_none() || refused != before {
+                    for level in self.chain(owner) {
+                        is_served[self.index(level)] = true;
+                    }
+                }
                 if refused.is_none() {
                     is_granted[at] = true;
                     granted.push(id);

@@ -408,9 +408,21 @@ impl Run {
     }
 }
 
+/// Says which schedule fails.
+struct Schedule(Shape, u64);
+
+impl Drop for Schedule {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("it fails with seed {} of {:?}", self.1, self.0);
+        }
+    }
+}
+
 /// Runs schedules of a shape until there were so many events.
 fn run(shape: Shape, events: usize) {
     for seed in 0..events.div_ceil(shape.events) as u64 {
+        let _said = Schedule(shape, seed);
         Run::new(shape, seed).go();
     }
 }
@@ -419,6 +431,34 @@ fn run(shape: Shape, events: usize) {
 fn events() -> usize {
     let said = std::env::var("OFFHEAP_LINE_EVENTS").ok();
     said.map_or(250_000, |number| number.parse().expect("a number"))
+}
+
+/// Four bytes come free in the budget, and the first request fills up its owner with them. The
+/// second does not fit there any more, so it does not hold up the third at the level above.
+#[test]
+fn one_that_is_refused_below_holds_up_nobody_above() {
+    let said = Lock::new(AFTER_THE_LINE, (vec![0; 3], vec![false; 4]));
+    let mut tree = Tree { budget: Budget::new(10), accounts: Vec::new(), said };
+    for (parent, limit) in [(None, 9), (Some(0), 8), (None, u64::MAX)] {
+        let account = Account::open(&Above(&tree, parent), 0, limit).ok().unwrap();
+        tree.accounts.push((account, parent));
+    }
+    let (tree, line) = (Arc::new(tree), WaitQueue::new());
+    for (owner, bytes) in [(0, 2), (2, 6)] {
+        let (account, above) = (tree.account(owner), tree.above(owner));
+        assert!(account.reserve(&above, bytes, QueuePosition::LAST).is_ok());
+    }
+    for (owner, bytes) in [(1, 5), (1, 8), (0, 1)] {
+        line.join(Arc::new(Wanted { tree: Arc::clone(&tree), owner, bytes }));
+    }
+    let _ = line.serve();
+    let waits = || line.waiting().iter().map(|one| (one.ticket.number(), one.level().0)).collect();
+    let before: Vec<_> = waits();
+    assert_eq!(before, [(0, 2), (1, 1), (2, 0)]);
+    assert!(tree.account(2).release(&tree.above(2), 4).awaited.is_yes());
+    let _ = line.serve_from(&[tree.identity(Some(2)), LevelId::BUDGET]);
+    let after: Vec<_> = waits();
+    assert_eq!(after, [(1, 0)]);
 }
 
 #[test]

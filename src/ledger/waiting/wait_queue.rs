@@ -19,7 +19,11 @@
 //!    attempted for which what is left of a promise on the chain may be enough.
 //! 5. Whether a request can be granted depends on the levels of its own chain only. One that waits
 //!    at a level that is not on the chain of what was given back is refused there as before. So it
-//!    is not attempted, and what is given back costs the same however many wait elsewhere.
+//!    is not attempted, and what is given back costs the same however many wait elsewhere. But a
+//!    request that is served takes bytes at all levels of its chain, and one that is refused at
+//!    another level than before comes first there. One that waits above such a level, and after
+//!    that request, may be refused below from then on. It holds up nobody at its old level then. So
+//!    the levels of a request that is served or moves are served too, for those that come after it.
 //! 6. A rank is looked at when a request joins, and again before it is attempted. One that has got
 //!    worse comes later then. One that has got better, and a promise that was changed, count once
 //!    all levels are served. That takes the lock many times, and keeps it for a few requests each

@@ -10,6 +10,7 @@
 //! safety_nets  whether such a thread looks again although nothing has woken it
 //! limits       the smallest and the largest page, capacity and address space
 //! available    what a capacity was taken from
+//! refused/     a request that was refused, in numbers and as a sentence
 //! error/       why a call failed, in numbers and as a sentence
 //! units/       pages, chunks, masks of pages, the size of a page, which level a level is
 //! names        names that callers give, as they are kept and shown
@@ -32,6 +33,7 @@ pub(crate) mod members;
 pub(crate) mod names;
 #[cfg(not(offheap_loom))]
 pub(crate) mod panics;
+mod refused;
 #[cfg(not(offheap_loom))]
 pub(crate) mod safety_nets;
 pub(crate) mod seeded;

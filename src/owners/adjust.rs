@@ -6,10 +6,10 @@ use crate::base::bytes::to_usize;
 use crate::base::error::OwnerError;
 use crate::ledger::accounts::NotAdjusted;
 use crate::ledger::budget::Refused;
-use crate::owners::node::sharing_state::WEIGHT_MIN;
 use crate::owners::sharing::commons::Noted;
 use crate::owners::sharing::draining::DrainScope;
 use crate::owners::sharing::registry::Snapshot;
+use crate::owners::sharing_state::WEIGHT_MIN;
 
 use super::owner::Owner;
 

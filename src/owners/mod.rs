@@ -14,6 +14,7 @@
 //! sharing/   all owners together: which are there, what they hold, which is served next
 //! segment/   what a caller holds: bytes, with checked access at any offset      unsafe
 //! node/      one owner inside: its account, its place in the tree, its pages    unsafe
+//! sharing_state              what is decided about an owner, and what it says of itself
 //! policies/  how owners share when there is not enough: numbers only
 //! ```
 //!
@@ -99,5 +100,6 @@ pub(crate) mod scratch;
 pub(crate) mod segment;
 pub(crate) mod shares;
 pub(crate) mod sharing;
+mod sharing_state;
 pub(crate) mod worker;
 mod worker_node;

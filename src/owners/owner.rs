@@ -7,13 +7,13 @@ use crate::base::bytes::to_usize;
 use crate::base::events;
 use crate::ledger::accounts::Account;
 use crate::owners::node::owner_node::{Above, OwnerNode};
-use crate::owners::node::sharing_state::SharingState;
 use crate::owners::policies::kind::SpillKind;
 use crate::owners::policies::policy::Share;
 use crate::owners::request::requester::{Effort, Requester};
 use crate::owners::segment::gathered;
 use crate::owners::segment::memory_segment::MemorySegment;
 use crate::owners::sharing::commons::{Commons, Noted};
+use crate::owners::sharing_state::SharingState;
 
 /// An operator, a task or a query that holds memory, under a limit.
 ///

@@ -24,12 +24,12 @@ use crate::base::panics::catch;
 use crate::ledger::accounts::Account;
 use crate::ledger::budget::{HasWaiters, Refused};
 use crate::owners::node::owner_node::OwnerNode;
-use crate::owners::node::sharing_state::{NotPrepared, ReclaimCall, ReclaimMode, Reclaimable};
 use crate::owners::sharing::commons::{Commons, Noted};
 use crate::owners::sharing::options::ReservePart;
 use crate::owners::sharing::this_thread::Answering;
 #[cfg(feature = "c-abi")]
 use crate::owners::sharing::this_thread::{Calling, Managers};
+use crate::owners::sharing_state::{NotPrepared, ReclaimCall, ReclaimMode, Reclaimable};
 
 use super::owner::Owner;
 use super::segment::memory_segment::MemorySegment;

@@ -9,11 +9,11 @@ use crate::base::names::kept;
 use crate::ledger::accounts::Account;
 use crate::ledger::budget::{LEVELS_MAX, Refused};
 use crate::owners::node::owner_node::{Above, OwnerNode};
-use crate::owners::node::sharing_state::{
-    ReclaimMode, ReclaimState, SharingState, WEIGHT_DEFAULT, WEIGHT_MIN,
-};
 use crate::owners::node::upstream::Upstream;
 use crate::owners::policies::kind::SpillKind;
+use crate::owners::sharing_state::{
+    ReclaimMode, ReclaimState, SharingState, WEIGHT_DEFAULT, WEIGHT_MIN,
+};
 
 use super::owner::Owner;
 use super::reclaim::Reclaimer;

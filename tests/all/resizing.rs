@@ -486,6 +486,7 @@ fn what_a_segment_grows_by_counts_as_touched_and_is_given_back_by_a_trim() {
         for pages in [3, 60] {
             segment.grow(pages * PAGE).unwrap();
             assert_eq!(manager.stats().touched_bytes, segment.size());
+            segment.fill(1);
         }
         segment.shrink_to(PAGE).unwrap();
         assert_eq!(manager.stats().idle_bytes, 63 * PAGE);

@@ -25,6 +25,7 @@ const HOUSE: &[Floor] = &[
             "panics threads safety_nets",
             "limits",
             "available",
+            "refused",
             "error",
             "bytes members names units",
             "events sites",
@@ -54,6 +55,7 @@ const HOUSE: &[Floor] = &[
         folder: "owners",
         rooms: &[
             "policies",
+            "sharing_state",
             "node",
             "segment",
             "sharing",

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::base::available::CapacitySource;
 use crate::base::limits::{PAGE_BYTES_MAX, PAGE_BYTES_MIN};
 
-use super::allocation::ReservationError;
+use crate::base::refused::ReservationError;
 
 /// A configuration that no manager can be built from. Nothing is left of the attempt.
 #[derive(Debug)]

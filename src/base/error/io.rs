@@ -3,14 +3,14 @@
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
-use super::allocation::{AllocationError, ReservationError, SegmentError};
 use super::config::ConfigError;
 use super::leak::LeakError;
 use super::lease::LeaseError;
 use super::owner::OwnerError;
 use super::range::{FractionError, OutOfBounds};
-use super::refusal::Reason;
 use super::word::UnknownWord;
+use crate::base::refused::Reason;
+use crate::base::refused::{AllocationError, ReservationError, SegmentError};
 
 /// The kind that says the most of why memory was refused.
 fn kind_of_reason(reason: Reason) -> ErrorKind {

@@ -4,8 +4,8 @@ use std::error::Error;
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
-use super::refusal::{Holder, write_holders};
 use super::word::words;
+use crate::base::refused::{Holder, write_holders};
 
 /// How many sites an error names.
 const SITES_NAMED_MAX: usize = 8;

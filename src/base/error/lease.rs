@@ -4,10 +4,10 @@ use std::error::Error;
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
-use super::allocation::ReservationError;
 use super::owner::OwnerError;
 use super::range::FractionError;
-use super::refusal::Refusal;
+use crate::base::refused::Refusal;
+use crate::base::refused::ReservationError;
 
 /// A shared resource that cannot be leased. Nothing has changed.
 #[derive(Clone, PartialEq, Debug)]

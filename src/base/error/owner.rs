@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
-use super::refusal::{Holder, write_holders};
+use crate::base::refused::{Holder, write_holders};
 
 /// An owner that cannot be registered, or not be changed. Nothing has changed.
 #[derive(Clone, PartialEq, Eq, Debug)]

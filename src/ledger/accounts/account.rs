@@ -388,16 +388,10 @@ impl Account {
             }
             let source = match granted(share) {
                 Ok(source) => source,
-                // What the account needs of its parent depends on what it holds, if it has a
-                // minimum. Then the refusal stands if it held the same all the while.
-                Err(refused) if visit.is_none() || refused == Refused::Closed => {
+                Err(refused) if visit.is_none() || self.stands(refused, word, may_be_promised) => {
                     return Err(refused);
                 }
-                Err(refused) => {
-                    let is_turn = matches!(refused, Refused::Turn { .. });
-                    if self.word() == word && !(is_turn && may_be_promised) {
-                        return Err(refused);
-                    }
+                Err(_) => {
                     patience.wait();
                     continue;
                 }
@@ -419,6 +413,15 @@ impl Account {
                 }
             }
         }
+    }
+
+    /// Whether a refusal of the parent stands, of an account with a minimum that had `word` before.
+    /// What it needs of its parent depends on what it holds. So it must have held the same all the
+    /// while.
+    fn stands(&self, refused: Refused, word: AccountWord, may_be_promised: bool) -> bool {
+        let is_turn = matches!(refused, Refused::Turn { .. });
+        let is_last = refused == Refused::Closed;
+        is_last || self.word() == word && !(is_turn && may_be_promised)
     }
 
     /// Takes `share` from the allowance, or else from the parent, for a request in flight.

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use crate::base::sync::{Lock, Rank};
 use crate::owners::node::owner_node::OwnerNode;
-use crate::owners::node::sharing_state::NotPrepared;
 use crate::owners::sharing::commons::{Commons, Noted};
 use crate::owners::sharing::this_thread::{Calling, Managers};
+use crate::owners::sharing_state::NotPrepared;
 
 use super::reclaim_threads::ReclaimThreads;
 use crate::owners::deciding::questions::{Heard, Questions};

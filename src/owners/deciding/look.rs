@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::owners::node::sharing_state::ReclaimKind;
+use crate::owners::sharing_state::ReclaimKind;
 
 use super::known::{Flag, Known, REST_MIN, Rules, Work};
 use super::scope::{Least, Tree};

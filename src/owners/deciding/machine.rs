@@ -20,7 +20,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::owners::node::sharing_state::ReclaimKind;
+use crate::owners::sharing_state::ReclaimKind;
 
 use super::circles::{Circles, Verdict};
 use super::known::{Known, Rules, Told, Work};

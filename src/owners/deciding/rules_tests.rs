@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::owners::node::sharing_state::ReclaimKind;
+use crate::owners::sharing_state::ReclaimKind;
 
 use super::known::{REST_MIN, Rules};
 use super::machine::Machine;

@@ -12,7 +12,7 @@
 //! What is found out about all owners takes one pass over them, and the rest a walk from one owner
 //! to the top for each request. So a look costs as much as there are owners and requests.
 
-use crate::owners::node::sharing_state::ReclaimKind;
+use crate::owners::sharing_state::ReclaimKind;
 
 use super::view::{Candidate, View};
 

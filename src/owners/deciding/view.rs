@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use crate::owners::node::sharing_state::ReclaimKind;
+use crate::owners::sharing_state::ReclaimKind;
 
 /// A moment, as the time since the arbiter began.
 pub(crate) type Moment = Duration;

@@ -5,7 +5,7 @@
 //! charge                    bytes that an account holds for a segment, and so its owner
 //! upstream  account_count   where its bytes come from; how it lives as long as they are out
 //! owner_node                the owner itself, as plain data
-//! page_source  sharing_state  supply    what it is made of
+//! page_source  supply       what it is made of
 //! ```
 
 pub(crate) mod account_count;
@@ -13,6 +13,5 @@ pub(crate) mod charge;
 pub(crate) mod owner_node;
 pub(crate) mod page_cache;
 pub(crate) mod page_source;
-pub(crate) mod sharing_state;
 pub(crate) mod supply;
 pub(crate) mod upstream;

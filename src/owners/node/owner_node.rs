@@ -13,8 +13,8 @@ use crate::ledger::overdraft::Overdraft;
 use crate::memory::block::Block;
 
 use super::page_source::OwnerPages;
-use super::sharing_state::SharingState;
 use super::supply::Supply;
+use crate::owners::sharing_state::SharingState;
 
 /// What is done for a request that does not fit what is free.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

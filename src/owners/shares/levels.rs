@@ -190,7 +190,8 @@ impl<'a> Tree<'a> {
             // In the order of their registration, so that a parent is there already.
             let number = owner.parent().map(|parent| parent.number());
             let parent = number.and_then(|number| numbers.binary_search(&number).ok());
-            let limit_above = parent.map_or(u64::MAX, |parent| rows[parent].limit);
+            let all = owner.budget().limit();
+            let limit_above = parent.map_or(all, |parent| rows[parent].limit);
             let wanted = wanted.get(&Arc::as_ptr(owner)).copied().unwrap_or_default();
             let own = wanted.plus(Needs { used: used as u64, ..Needs::default() });
             numbers.push(owner.number());

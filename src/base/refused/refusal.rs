@@ -61,7 +61,7 @@ impl ReclaimStatus {
 }
 
 /// Names the largest of `holders`, and counts the rest of them together with `others`.
-pub(super) fn write_holders(
+pub(in crate::base) fn write_holders(
     f: &mut Formatter<'_>,
     holders: &[Holder],
     others: usize,

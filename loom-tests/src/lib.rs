@@ -36,6 +36,14 @@ pub fn check_within(preemptions_max: usize, model: impl Fn() + Send + Sync + 'st
     builder.check(model);
 }
 
+/// Runs a model whose loads may see so many values that fewer preemptions can be explored at a time
+/// as the code is, `preemptions_max.0`, than where loads are read-modify-writes, `.1`.
+#[cfg(not(offheap_shuttle))]
+pub fn check_many_loads(preemptions_max: (usize, usize), model: impl Fn() + Send + Sync + 'static) {
+    let (as_it_is, without_loads) = preemptions_max;
+    check_within(if cfg!(offheap_loom_rmw) { without_loads } else { as_it_is }, model);
+}
+
 /// Makes a request of `bytes` that fails after it was counted, if it gets that far.
 pub fn fail(budget: &Budget, account: &Account, bytes: u64) {
     if let Ok((request, _)) = account.begin(budget, bytes, QueuePosition::LAST) {

@@ -104,7 +104,7 @@ fn a_page_that_goes_while_its_group_is_measured_is_not_found_afterwards() {
             thread::spawn(move || pages.take_page())
         };
         let _ = pages.free_list.largest_run();
-        other.join().unwrap();
+        let _ = other.join().unwrap();
         assert_found(&pages);
     });
 }

@@ -9,7 +9,7 @@ use offheap::model::{
     Account, Budget, FirstCharge, HeldRun, NoExchange, PageCount, PageIndex, Parent, QueuePosition,
     Stock,
 };
-use offheap_loom_tests::{check, check_within};
+use offheap_loom_tests::{check, check_many_loads, check_within};
 
 /// A stock and, for each page, a cell that finds out about two holders at once, and about a
 /// hand-over without happens-before. What is given back to the system is emptied.
@@ -145,7 +145,7 @@ fn an_exchange_that_is_refused_takes_nothing_from_others() {
 /// Goal: two exchanges at once both find a run and the pages for it.
 #[test]
 fn two_exchanges_share_both_lists() {
-    check_within(1, || {
+    check_many_loads((1, 2), || {
         let (pages, held) = Pages::new(7, 7, &[0, 2, 4, 6]);
         let other = {
             let pages = Arc::clone(&pages);
@@ -188,7 +188,7 @@ fn whoever_has_a_reservation_can_exchange() {
 /// hand.
 #[test]
 fn a_run_that_comes_back_is_waited_for() {
-    check_within(2, || {
+    check_many_loads((1, 2), || {
         // Page 6 is free, 7 and 8 are cold: there is room for one run of two pages.
         let (pages, held) = Pages::new(7, 2, &[0, 2, 4, 6]);
         let other = {
@@ -227,7 +227,7 @@ fn pieces_that_move_are_found() {
 /// Goal: a page leaves the capacity for good, while another thread uses what is left, and finds it.
 #[test]
 fn a_page_leaves_beside_those_that_use_the_rest() {
-    check(|| {
+    check_many_loads((2, 4), || {
         let (pages, held) = Pages::new(2, 0, &[0, 1]);
         assert!(held.is_empty());
         let shared = Arc::new((Budget::new(2), pages));
@@ -296,7 +296,7 @@ fn a_page_that_comes_is_found_by_the_thread_that_reserves_it() {
 /// could be exchanged.
 #[test]
 fn a_block_that_fits_is_found_while_a_page_leaves() {
-    check_within(2, || {
+    check_many_loads((1, 2), || {
         let (pages, held) = Pages::new(5, 1, &[0, 2, 4]);
         let other = {
             let pages = Arc::clone(&pages);

@@ -5,7 +5,7 @@
 use loom::sync::{Arc, Mutex};
 use loom::thread;
 use offheap::model::{ChunkIndex, Exchange, HeldRun, Lent, PageCount, PageMask, Span, Stock};
-use offheap_loom_tests::check_within;
+use offheap_loom_tests::check_many_loads;
 
 /// The pages of a huge page are two to the power of this.
 const SHIFT: u32 = 1;
@@ -138,13 +138,13 @@ impl Pages {
 /// Runs two threads at once on pages of which some are held, and then uses all there is, within so
 /// many preemptions.
 fn at_once(
-    preemptions_max: usize,
+    preemptions_max: (usize, usize),
     capacity: u32,
     held: &'static [u32],
     mine: fn(&Pages, Vec<HeldRun>) -> Vec<HeldRun>,
     others: fn(&Pages) -> Vec<HeldRun>,
 ) {
-    check_within(preemptions_max, move || {
+    check_many_loads(preemptions_max, move || {
         let (pages, runs) = Pages::new(capacity, held);
         let other = {
             let pages = Arc::clone(&pages);
@@ -163,8 +163,8 @@ fn a_page_that_is_touched_brings_back_none_that_is_exchanged() {
         held.iter().for_each(|run| pages.touch(run));
         held
     };
-    at_once(2, 4, &[0, 2], touch, |pages| vec![pages.exchange(2)]);
-    at_once(2, 4, &[1, 2], touch, |pages| vec![pages.exchange(2)]);
+    at_once((2, 2), 4, &[0, 2], touch, |pages| vec![pages.exchange(2)]);
+    at_once((2, 2), 4, &[1, 2], touch, |pages| vec![pages.exchange(2)]);
 }
 
 /// Goal: a page is taken, and touched, while the one beside it, which nobody touched before either,
@@ -177,8 +177,8 @@ fn a_page_that_is_taken_brings_back_none_that_is_exchanged() {
         held.push(page);
         held
     };
-    at_once(2, 8, &[0, 1, 4, 5], take, |pages| vec![pages.exchange(3)]);
-    at_once(2, 5, &[1, 3], take, |pages| vec![pages.exchange(2)]);
+    at_once((2, 2), 8, &[0, 1, 4, 5], take, |pages| vec![pages.exchange(3)]);
+    at_once((2, 2), 5, &[1, 3], take, |pages| vec![pages.exchange(2)]);
 }
 
 /// Goal: what became resident beside a page that was touched is given back although nobody had it,
@@ -192,7 +192,7 @@ fn a_page_beside_one_that_was_touched_is_given_back() {
         held.push(pages.exchange(3));
         held
     };
-    at_once(2, 4, &[0, 2], trim, |_| vec![]);
+    at_once((2, 2), 4, &[0, 2], trim, |_| vec![]);
 }
 
 /// Goal: the same while free pages are trimmed, and huge pages are used again.
@@ -208,8 +208,8 @@ fn a_page_that_is_taken_brings_back_none_that_is_trimmed() {
         pages.trim();
         vec![]
     };
-    at_once(2, 4, &[1], take, trim);
-    at_once(2, 4, &[0, 2], take, trim);
+    at_once((2, 2), 4, &[1], take, trim);
+    at_once((2, 2), 4, &[0, 2], take, trim);
 }
 
 /// Goal: two exchanges at once take parts of the same huge page, or give such back.
@@ -219,5 +219,5 @@ fn two_exchanges_share_a_huge_page() {
         held.push(pages.exchange(2));
         held
     };
-    at_once(2, 6, &[1, 4], exchange, |pages| vec![pages.exchange(2)]);
+    at_once((1, 2), 6, &[1, 4], exchange, |pages| vec![pages.exchange(2)]);
 }

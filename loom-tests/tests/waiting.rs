@@ -6,7 +6,7 @@ use std::sync::Arc;
 use loom::thread;
 use offheap_loom_tests::manager::Manager;
 use offheap_loom_tests::tree::Tree;
-use offheap_loom_tests::{check, check_within};
+use offheap_loom_tests::{check, check_many_loads, check_within};
 
 /// Has another thread do each of the `steps`, while an owner waits for `bytes`, which are all that
 /// memory is behind.
@@ -16,8 +16,18 @@ fn whoever_waits_is_served<const STEPS: usize>(
     steps: [fn(&Manager); STEPS],
 ) {
     // Three threads are too many for more.
-    let preemptions_max = if STEPS > 1 { 2 } else { 3 };
-    check_within(preemptions_max, move || {
+    let preemptions_max = if STEPS > 1 { (2, 2) } else { (3, 3) };
+    whoever_waits_is_served_within(preemptions_max, make, (waiter, bytes), steps);
+}
+
+/// The same within so many preemptions.
+fn whoever_waits_is_served_within<const STEPS: usize>(
+    preemptions_max: (usize, usize),
+    make: fn() -> Tree,
+    (waiter, bytes): (usize, u64),
+    steps: [fn(&Manager); STEPS],
+) {
+    check_many_loads(preemptions_max, move || {
         let manager = Manager::new(make());
         let others = steps.map(|step| {
             let manager = Arc::clone(&manager);
@@ -160,7 +170,7 @@ fn a_byte_that_is_drained_for_another_is_found() {
         manager.drained(|| ());
         release(manager);
     };
-    whoever_waits_is_served(keeper, (1, 20), [drain]);
+    whoever_waits_is_served_within((2, 3), keeper, (1, 20), [drain]);
 }
 
 /// Owner 0 holds two bytes, and there is no plenty for its allowance before it gives one back.

@@ -38,5 +38,6 @@ pub use exchange::{Exchange, NoExchange};
 #[cfg(not(offheap_loom))]
 pub(crate) use page_set::PageSet;
 pub use residency::{HugeFrames, Residency};
+#[cfg(not(offheap_loom))]
 pub use trim::TrimCursor;
 pub use warm_cold::Stock;

@@ -182,7 +182,7 @@ static void never_waits(offheap_owner *query) {
     offheap_reservation *bytes = NULL;
     offheap_worker *worker;
     EXPECT(BUDGET, offheap_try_allocate_page(query, pages));
-    CHECK(SAYS("held by `cache`"));
+    CHECK(SAYS("bytes is free"));
     EXPECT(BUDGET, offheap_try_allocate_pages(query, 2, pages));
     EXPECT(BUDGET, offheap_try_allocate(query, 1, pages));
     EXPECT(BUDGET, offheap_try_reserve_memory(query, 1, &bytes));

@@ -51,7 +51,7 @@ struct cache {
 // The calls that never wait are refused while others hold all there is, and ask nobody.
 static void never_waits(const offheap::owner &query) {
     THROWS(offheap::out_of_memory, (void)query.try_allocate_page(),
-           says(caught.what(), "held by `cache`: 32768 bytes"));
+           says(caught.what(), "bytes is free"));
     THROWS(offheap::out_of_memory, (void)query.try_allocate_pages(2),
            caught.status() == OFFHEAP_STATUS_BUDGET);
     THROWS(offheap::out_of_memory, (void)query.try_allocate(1),

@@ -253,6 +253,8 @@ impl Model {
     fn serve_at(&mut self, levels: &[Level]) -> bool {
         let mut has_served = false;
         let mut refusing: Vec<Level> = Vec::new();
+        // A request that is served, or moves, may unblock others at all of its own levels.
+        let mut levels = levels.to_vec();
         for index in 0..self.line.len() {
             let Place { owner, bytes, is_granted, at, .. } = self.line[index];
             if is_granted {
@@ -267,13 +269,16 @@ impl Model {
             }
             match self.refuses(Some(owner), bytes, &refusing) {
                 Some(level) => {
-                    self.line[index].at = Some(level);
+                    if self.line[index].at.replace(level) != Some(level) {
+                        levels.extend(self.chain(owner));
+                    }
                     refusing.push(level);
                 }
                 None => {
                     let answer = self.take_from(Some(owner), bytes, &refusing);
                     assert_eq!(answer, ReclaimGuard::Had);
                     self.line[index].is_granted = true;
+                    levels.extend(self.chain(owner));
                     has_served = true;
                 }
             }

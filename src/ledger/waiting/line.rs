@@ -275,7 +275,9 @@ impl<R: Request> Line<R> {
 
     /// Attempts a request unless it is sure to be refused as before: behind others (Protocol, 4).
     pub(super) fn look_at(&mut self, at: Order, served: &mut Served<R>) -> Looked {
-        let Some(place) = self.places.get(&at.ticket) else { return Looked::AsBefore };
+        // Its rank may have changed since the round began.
+        let place = self.places.get(&at.ticket).filter(|place| place.rank == at.rank);
+        let Some(place) = place else { return Looked::AsBefore };
         let is_next = match &place.outcome {
             Outcome::New => true,
             Outcome::Has(_) => false,

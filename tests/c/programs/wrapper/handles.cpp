@@ -159,7 +159,7 @@ static void many() {
     bytes.grow(500);
     CHECK(bytes.size() == 1500 && bytes.release(200) == 200 && bytes.release(9000) == 1300);
     manager.check();
-    CHECK(manager.trim() == manager.stats().given_back_bytes);
+    CHECK(manager.trim() <= manager.stats().given_back_bytes);
 }
 
 int main() {

@@ -6,7 +6,7 @@
 /// [`CannotGive`](Self::CannotGive) otherwise. [`OwnerBuilder::spill_kind`] says it in its place.
 /// Only policies go by it: who is asked for memory depends on the reclaimer alone.
 ///
-/// [`OwnerBuilder::spill_kind`]: crate::OwnerBuilder::spill_kind
+/// [`OwnerBuilder::spill_kind`]: crate::config::OwnerBuilder::spill_kind
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[non_exhaustive]
 pub enum SpillKind {

@@ -207,8 +207,8 @@ impl Owner {
     }
 
     /// Whether it can give memory back, from now on: for policies that go by it, as
-    /// [`OwnerBuilder::spill_kind`](crate::config::OwnerBuilder::spill_kind). An operator that goes from
-    /// sorting to merging can say so. A policy sees it when it is called next.
+    /// [`OwnerBuilder::spill_kind`](crate::config::OwnerBuilder::spill_kind). An operator that goes
+    /// from sorting to merging can say so. A policy sees it when it is called next.
     pub fn set_spill_kind(&self, kind: SpillKind) {
         self.node.sharing().set_kind(kind);
     }

@@ -155,7 +155,9 @@ fn trims_are_counted_with_their_bytes() {
     with_local_recorder(&kept, || {
         let manager = manager(MemoryMode::OffHeap, 1024, PAGE);
         let owner = manager.owner("owner").register().unwrap();
-        drop(owner.allocate(1024 * PAGE).unwrap());
+        let mut block = owner.allocate(1024 * PAGE).unwrap();
+        block.fill(1);
+        drop(block);
         let bytes = manager.trim() as u64;
         assert!(bytes > 0);
         assert_eq!(kept.counter("offheap_trims_total"), Some(1));

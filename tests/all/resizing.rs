@@ -236,6 +236,7 @@ fn every_sequence(depth: usize, fresh: &dyn Fn() -> Model) -> u64 {
 }
 
 #[test]
+#[cfg(all(target_os = "linux", not(offheap_portable)))] // it needs spare address space
 fn every_short_sequence_of_calls_does_what_a_list_of_pages_does() {
     for factor in [1, 2] {
         let sequences = every_sequence(4, &|| Model::new(6, factor, 5, ZeroPolicy::OnAllocate));
@@ -244,6 +245,7 @@ fn every_short_sequence_of_calls_does_what_a_list_of_pages_does() {
 }
 
 #[test]
+#[cfg(all(target_os = "linux", not(offheap_portable)))] // it needs spare address space
 fn long_sequences_do_what_a_list_of_pages_does_across_chunks_and_under_every_policy() {
     for (seed, policy) in (0_u64..).zip(POLICIES.into_iter().cycle()).take(12) {
         let mut random = Random::new(seed);
@@ -389,6 +391,7 @@ fn after_a_shutdown_segments_shrink_and_do_not_grow() {
 }
 
 #[test]
+#[cfg(all(target_os = "linux", not(offheap_portable)))] // it needs spare address space
 fn a_block_at_the_end_grows_into_spare_address_space_within_the_capacity() {
     let manager = region(64, 4, ZeroPolicy::Never);
     let owner = manager.owner("owner").register().unwrap();
@@ -478,6 +481,7 @@ fn threads_that_cut_and_grow_neighbours_never_share_a_page() {
 }
 
 #[test]
+#[cfg(all(target_os = "linux", not(offheap_portable)))] // it needs spare address space
 fn what_a_segment_grows_by_counts_as_touched_and_is_given_back_by_a_trim() {
     for factor in [1, 4] {
         let manager = region(64, factor, ZeroPolicy::Never);

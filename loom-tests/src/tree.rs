@@ -6,6 +6,7 @@ use crate::engine::sync::Mutex;
 
 use offheap::model::{
     Account, Budget, FirstCharge, HasWaiters, InFlight, Parent, QueuePosition, Refused, Remainder,
+    full_fence,
 };
 
 /// A budget, and the accounts below it, known by the order in which they were added.
@@ -117,6 +118,8 @@ impl Tree {
         if !open.contains(&owner) {
             open.push(owner);
         }
+        // Pairs with the fence of a drainer that takes no list.
+        full_fence();
         match account.may_open_allowance(&lineage) {
             true => account.open_allowance(&lineage),
             false => HasWaiters::NO,
@@ -139,15 +142,18 @@ impl Tree {
     }
 
     /// Makes `attempt` while nobody at or below `top` keeps anything at hand, or below the budget:
-    /// as a drainer of that scope, but one that leaves the list as it is.
+    /// as a drainer of that scope, but one that leaves the list as it is. Below an owner it takes
+    /// no list, and looks at all that are there.
     pub fn drained_below<T>(&self, top: Option<usize>, attempt: impl FnOnce() -> T) -> T {
         let drainers = || match top {
             None => self.budget.drainers(),
             Some(top) => self.account(top).drainers(),
         };
         drainers().begin();
-        let mut open = self.open.lock().expect("nobody panics").clone();
-        open.retain(|owner| self.is_below(*owner, top));
+        let open: Vec<_> = match top {
+            None => self.open.lock().expect("nobody panics").clone(),
+            Some(_) => self.keepers_below(top).collect(),
+        };
         for owner in &open {
             // A request that waits is served by the caller.
             let collected = self.account(*owner).collect_allowance(&self.lineage(*owner));

@@ -68,33 +68,38 @@ impl Calls {
         taken.into_iter().map(|(owner, _)| owner).collect()
     }
 
-    /// When there is room for the next question at the latest.
-    pub(super) fn room_from(&self, now: Moment, patience: Duration) -> Option<Moment> {
-        self.desk.lock().questions.room_from(now, patience)
+    /// When another thread is to ask questions beside those that do.
+    pub(super) fn another_from(&self, now: Moment, patience: Duration) -> Option<Moment> {
+        self.desk.lock().questions.another_from(now, patience)
     }
 
     /// Asks those that are to be asked, on behalf of requests that `behind` wait for. `false` if
     /// the system has no thread for that, and none is at work on it.
     pub(super) fn ask(&self, commons: &Arc<Commons>, behind: &Managers, now: Moment) -> bool {
         let patience = commons.options.patience();
-        let wanted = self.desk.lock().questions.wanted(now, patience);
-        let begun = (0..wanted).take_while(|_| {
-            let (desk, began) = (Arc::clone(&self.desk), self.began);
-            let (commons, managers) = (Arc::clone(commons), behind.and(&commons.supply));
-            let asks = move || {
-                let calling = Calling::new(&managers);
+        if !self.desk.lock().questions.want_another(now, patience) {
+            return true;
+        }
+        let (desk, began) = (Arc::clone(&self.desk), self.began);
+        let (commons, managers) = (Arc::clone(commons), behind.and(&commons.supply));
+        let asks = move || {
+            let calling = Calling::new(&managers);
+            let mut answer = None;
+            loop {
                 // Not held while it asks.
-                let next = || desk.lock().questions.begin(began.elapsed(), patience);
-                while let Some((key, owner)) = next() {
-                    let bytes = owner.upgrade().map_or(0, |owner| says(&owner));
-                    desk.lock().questions.answered(key, bytes);
+                let mut held = desk.lock();
+                if let Some((key, bytes)) = answer {
+                    held.questions.answered(key, bytes);
                 }
-                drop(calling);
-                commons.wake_arbiter();
-            };
-            self.threads.run(asks).is_ok()
-        });
-        begun.count() > 0 || wanted == 0 || self.desk.lock().questions.are_asked()
+                let next = held.questions.begin(began.elapsed(), patience);
+                drop(held);
+                let Some((key, owner)) = next else { break };
+                answer = Some((key, owner.upgrade().map_or(0, |owner| says(&owner))));
+            }
+            drop(calling);
+            commons.wake_arbiter();
+        };
+        self.threads.run(asks).is_ok() || self.desk.lock().questions.are_asked()
     }
 
     /// Has `owner` give back about `bytes`, on behalf of a request that `behind` wait for.

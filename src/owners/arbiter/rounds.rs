@@ -213,11 +213,11 @@ impl Arbiter {
 
     /// Until when to sleep, if nothing happens before.
     fn sleep(&mut self, commons: &Commons, now: Moment, pause_end: Option<Moment>) -> Next {
-        let room = self.calls.room_from(now, commons.options.patience());
+        let another = self.calls.another_from(now, commons.options.patience());
         self.deadline = match self.decides_until {
             // Nothing is decided before, whatever else is due.
             Some(until) => Some(until),
-            None => self.machine.deadline(now).into_iter().chain(room).min(),
+            None => self.machine.deadline(now).into_iter().chain(another).min(),
         };
         if commons.attention.has(Noted::CHANGE) {
             return Next::After(Duration::ZERO);

@@ -1,12 +1,17 @@
 //! Who is to be asked how much it could give, and who is being asked: a few at a time.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::view::{Moment, OwnerKey};
 
 /// How many owners are asked at a time, and how many give back at a time, but for those that take
 /// so long that they are no longer waited for alone.
 pub(crate) const SIDE_BY_SIDE: usize = 4;
+/// A thread that asks comes to the next question by itself. Only if none has for so long is there
+/// another one beside it: most answers are a number at hand, and threads that ask for such only get
+/// in each other's way.
+const PACE: Moment = Duration::from_millis(5);
 
 /// Questions that were put, with what it takes to ask each.
 pub(crate) struct Questions<T> {
@@ -62,18 +67,28 @@ impl<T> Questions<T> {
         !self.under_way.is_empty()
     }
 
-    /// How many more may be asked now.
-    pub(crate) fn wanted(&self, now: Moment, patience: Moment) -> usize {
-        self.pending.len().min(self.room(now, patience))
+    /// Whether another thread is to ask beside those that do.
+    pub(crate) fn want_another(&self, now: Moment, patience: Moment) -> bool {
+        let is_due = self.next_due().is_none_or(|due| due <= now);
+        !self.pending.is_empty() && is_due && self.room(now, patience) > 0
     }
 
-    /// When there will be room for one that is pending, if nobody answers until then.
-    pub(crate) fn room_from(&self, now: Moment, patience: Moment) -> Option<Moment> {
+    /// When another thread is to ask, if nobody answers until then; `None` if that is now.
+    pub(crate) fn another_from(&self, now: Moment, patience: Moment) -> Option<Moment> {
         if self.pending.is_empty() {
             return None;
         }
         let ends = self.under_way.iter().map(|question| question.since.saturating_add(patience));
-        ends.filter(|end| *end > now).min()
+        let room_from = match self.room(now, patience) {
+            0 => ends.filter(|end| *end > now).min(),
+            _ => None,
+        };
+        self.next_due().max(room_from).filter(|from| *from > now)
+    }
+
+    /// When the thread that came to a question last is to have come to the next.
+    fn next_due(&self) -> Option<Moment> {
+        self.under_way.iter().map(|question| question.since.saturating_add(PACE)).max()
     }
 
     pub(crate) fn news(&mut self) -> Vec<Heard> {
@@ -112,7 +127,6 @@ mod tests {
     #[test]
     fn four_are_asked_at_a_time_and_the_next_when_one_has_answered() {
         let mut questions = six();
-        assert_eq!(questions.wanted(at(0), PATIENCE), 4);
         for owner in 0..4 {
             assert_eq!(questions.begin(at(0), PATIENCE), Some((OwnerKey(owner), ())));
         }
@@ -125,15 +139,32 @@ mod tests {
     }
 
     #[test]
+    fn another_thread_is_wanted_when_none_has_come_to_the_next_question_for_a_while() {
+        let mut questions = six();
+        assert!(questions.want_another(at(0), PATIENCE));
+        assert_eq!(questions.another_from(at(0), PATIENCE), None);
+        assert!(questions.begin(at(0), PATIENCE).is_some());
+        assert!(!questions.want_another(at(4), PATIENCE));
+        assert_eq!(questions.another_from(at(4), PATIENCE), Some(at(5)));
+        assert!(questions.want_another(at(5), PATIENCE));
+        assert!(questions.begin(at(5), PATIENCE).is_some());
+        // The second one goes on.
+        questions.answered(OwnerKey(1), 7);
+        assert!(questions.begin(at(8), PATIENCE).is_some());
+        assert!(!questions.want_another(at(12), PATIENCE));
+        assert_eq!(questions.another_from(at(12), PATIENCE), Some(at(13)));
+    }
+
+    #[test]
     fn one_that_outlasts_its_patience_makes_room() {
         let mut questions = six();
         while questions.begin(at(5), PATIENCE).is_some() {}
-        assert_eq!(questions.room_from(at(5), PATIENCE), Some(at(15)));
-        assert_eq!(questions.wanted(at(14), PATIENCE), 0);
-        assert_eq!(questions.wanted(at(15), PATIENCE), 2);
-        assert_eq!(questions.room_from(at(15), PATIENCE), None);
+        assert_eq!(questions.another_from(at(5), PATIENCE), Some(at(15)));
+        assert!(!questions.want_another(at(14), PATIENCE));
+        assert!(questions.want_another(at(15), PATIENCE));
+        assert_eq!(questions.another_from(at(15), PATIENCE), None);
         assert!(questions.begin(at(15), PATIENCE).is_some());
         assert_eq!(questions.take_back().len(), 1);
-        assert_eq!(questions.wanted(at(15), PATIENCE), 0);
+        assert!(!questions.want_another(at(15), PATIENCE));
     }
 }

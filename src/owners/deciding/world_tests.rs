@@ -404,7 +404,7 @@ impl<C: Choose> World<C> {
     }
 
     fn sleep(&mut self) {
-        let room = self.questions.room_from(self.now, PATIENCE);
+        let room = self.questions.another_from(self.now, PATIENCE);
         self.deadline = self.machine.deadline(self.now).into_iter().chain(room).min();
         assert!(self.deadline.is_none_or(|deadline| deadline > self.now), "it would not sleep");
     }

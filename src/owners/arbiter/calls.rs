@@ -77,7 +77,7 @@ impl Calls {
     /// the system has no thread for that, and none is at work on it.
     pub(super) fn ask(&self, commons: &Arc<Commons>, behind: &Managers, now: Moment) -> bool {
         let patience = commons.options.patience();
-        if !self.desk.lock().questions.want_another(now, patience) {
+        if !self.desk.lock().questions.begin_thread(now, patience) {
             return true;
         }
         let (desk, began) = (Arc::clone(&self.desk), self.began);
@@ -91,15 +91,17 @@ impl Calls {
                 if let Some((key, bytes)) = answer {
                     held.questions.answered(key, bytes);
                 }
-                let next = held.questions.begin(began.elapsed(), patience);
+                let Some((key, owner)) = held.questions.begin(began.elapsed(), patience) else {
+                    held.questions.end_thread();
+                    break;
+                };
                 drop(held);
-                let Some((key, owner)) = next else { break };
                 answer = Some((key, owner.upgrade().map_or(0, |owner| says(&owner))));
             }
             drop(calling);
             commons.wake_arbiter();
         };
-        self.threads.run(asks).is_ok() || self.desk.lock().questions.are_asked()
+        self.threads.run(asks).is_ok() || self.desk.lock().questions.end_thread()
     }
 
     /// Has `owner` give back about `bytes`, on behalf of a request that `behind` wait for.

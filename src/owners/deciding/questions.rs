@@ -8,15 +8,18 @@ use super::view::{Moment, OwnerKey};
 /// How many owners are asked at a time, and how many give back at a time, but for those that take
 /// so long that they are no longer waited for alone.
 pub(crate) const SIDE_BY_SIDE: usize = 4;
-/// A thread that asks comes to the next question by itself. Only if none has for so long is there
-/// another one beside it: most answers are a number at hand, and threads that ask for such only get
-/// in each other's way.
+/// A thread that asks comes to the next question by itself. Only if none has for so long, nor has
+/// begun to ask, is there another one beside it: most answers are a number at hand, and threads that
+/// ask for such only get in each other's way.
 const PACE: Moment = Duration::from_millis(5);
 
 /// Questions that were put, with what it takes to ask each.
 pub(crate) struct Questions<T> {
     pending: VecDeque<(OwnerKey, T)>,
     under_way: Vec<UnderWay>,
+    /// The threads that ask, and when the last of them was to begin.
+    threads: usize,
+    began: Moment,
     news: Vec<Heard>,
 }
 
@@ -37,7 +40,8 @@ pub(crate) enum Heard {
 
 impl<T> Default for Questions<T> {
     fn default() -> Self {
-        Self { pending: VecDeque::new(), under_way: Vec::new(), news: Vec::new() }
+        let (pending, under_way, news) = (VecDeque::new(), Vec::new(), Vec::new());
+        Self { pending, under_way, threads: 0, began: Moment::ZERO, news }
     }
 }
 
@@ -62,15 +66,21 @@ impl<T> Questions<T> {
         self.news.push(Heard::Says(owner, bytes));
     }
 
-    /// Whether some are being asked.
-    pub(crate) fn are_asked(&self) -> bool {
-        !self.under_way.is_empty()
+    /// Whether another thread is to ask beside those that do. It is counted from now on.
+    pub(crate) fn begin_thread(&mut self, now: Moment, patience: Moment) -> bool {
+        let is_due = self.next_due().is_none_or(|due| due <= now);
+        if self.pending.is_empty() || !is_due || self.room(now, patience) == 0 {
+            return false;
+        }
+        (self.threads, self.began) = (self.threads + 1, now);
+        true
     }
 
-    /// Whether another thread is to ask beside those that do.
-    pub(crate) fn want_another(&self, now: Moment, patience: Moment) -> bool {
-        let is_due = self.next_due().is_none_or(|due| due <= now);
-        !self.pending.is_empty() && is_due && self.room(now, patience) > 0
+    /// A thread does not ask any more, or could not begin to. Whether others do; of one that could
+    /// not begin the next attempt is due as if it had.
+    pub(crate) fn end_thread(&mut self) -> bool {
+        self.threads -= 1;
+        self.threads > 0
     }
 
     /// When another thread is to ask, if nobody answers until then; `None` if that is now.
@@ -88,7 +98,8 @@ impl<T> Questions<T> {
 
     /// When the thread that came to a question last is to have come to the next.
     fn next_due(&self) -> Option<Moment> {
-        self.under_way.iter().map(|question| question.since.saturating_add(PACE)).max()
+        let came = self.under_way.iter().map(|question| question.since).chain([self.began]).max();
+        came.filter(|_| self.threads > 0).map(|came| came.saturating_add(PACE))
     }
 
     pub(crate) fn news(&mut self) -> Vec<Heard> {
@@ -141,30 +152,45 @@ mod tests {
     #[test]
     fn another_thread_is_wanted_when_none_has_come_to_the_next_question_for_a_while() {
         let mut questions = six();
-        assert!(questions.want_another(at(0), PATIENCE));
-        assert_eq!(questions.another_from(at(0), PATIENCE), None);
-        assert!(questions.begin(at(0), PATIENCE).is_some());
-        assert!(!questions.want_another(at(4), PATIENCE));
-        assert_eq!(questions.another_from(at(4), PATIENCE), Some(at(5)));
-        assert!(questions.want_another(at(5), PATIENCE));
-        assert!(questions.begin(at(5), PATIENCE).is_some());
+        assert!(questions.begin_thread(at(0), PATIENCE));
+        // That one is about to ask, which takes a while at times.
+        assert!(!questions.begin_thread(at(3), PATIENCE));
+        assert_eq!(questions.another_from(at(3), PATIENCE), Some(at(5)));
+        assert!(questions.begin(at(4), PATIENCE).is_some());
+        assert!(!questions.begin_thread(at(8), PATIENCE));
+        assert_eq!(questions.another_from(at(8), PATIENCE), Some(at(9)));
+        assert!(questions.begin_thread(at(9), PATIENCE));
+        assert!(questions.begin(at(9), PATIENCE).is_some());
         // The second one goes on.
         questions.answered(OwnerKey(1), 7);
-        assert!(questions.begin(at(8), PATIENCE).is_some());
-        assert!(!questions.want_another(at(12), PATIENCE));
-        assert_eq!(questions.another_from(at(12), PATIENCE), Some(at(13)));
+        assert!(questions.begin(at(12), PATIENCE).is_some());
+        assert!(!questions.begin_thread(at(16), PATIENCE));
+        assert_eq!(questions.another_from(at(16), PATIENCE), Some(at(17)));
+    }
+
+    #[test]
+    fn a_thread_that_could_not_begin_is_followed_by_another_later_if_there_are_others() {
+        let mut questions = six();
+        assert!(questions.begin_thread(at(0), PATIENCE));
+        assert!(!questions.end_thread(), "nobody asks");
+        assert!(questions.begin_thread(at(0), PATIENCE), "nothing to wait for");
+        assert!(questions.begin(at(0), PATIENCE).is_some());
+        assert!(questions.begin_thread(at(5), PATIENCE));
+        assert!(questions.end_thread());
+        assert_eq!(questions.another_from(at(5), PATIENCE), Some(at(10)));
+        assert!(questions.begin_thread(at(10), PATIENCE));
     }
 
     #[test]
     fn one_that_outlasts_its_patience_makes_room() {
         let mut questions = six();
+        assert!(questions.begin_thread(at(5), PATIENCE));
         while questions.begin(at(5), PATIENCE).is_some() {}
         assert_eq!(questions.another_from(at(5), PATIENCE), Some(at(15)));
-        assert!(!questions.want_another(at(14), PATIENCE));
-        assert!(questions.want_another(at(15), PATIENCE));
-        assert_eq!(questions.another_from(at(15), PATIENCE), None);
+        assert!(!questions.begin_thread(at(14), PATIENCE));
+        assert!(questions.begin_thread(at(15), PATIENCE));
         assert!(questions.begin(at(15), PATIENCE).is_some());
         assert_eq!(questions.take_back().len(), 1);
-        assert!(!questions.want_another(at(15), PATIENCE));
+        assert!(!questions.begin_thread(at(25), PATIENCE));
     }
 }

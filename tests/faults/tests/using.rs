@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -221,10 +221,14 @@ fn resident_bytes(faults: &Faults) {
 struct Giver {
     pages: Mutex<Vec<MemorySegment>>,
     asked: Count,
+    meets: OnceLock<Arc<Meeting>>,
 }
 
 impl Reclaimer for Giver {
     fn reclaimable(&self) -> usize {
+        if let Some(meeting) = self.meets.get() {
+            meeting.wait();
+        }
         self.pages.lock().unwrap().len() * PAGE
     }
 
@@ -238,11 +242,55 @@ impl Reclaimer for Giver {
     }
 }
 
-/// A manager whose memory is with an owner that gives it back when it is asked.
-fn giver(manager: &MemoryManager) -> (Owner, Arc<Giver>) {
+/// Those that answer only once so many are asked, or they are let go: each needs a thread.
+struct Meeting {
+    of: usize,
+    state: Mutex<Met>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Met {
+    asked: usize,
+    are_let_go: bool,
+}
+
+impl Meeting {
+    fn new(of: usize) -> Arc<Self> {
+        Arc::new(Self { of, state: Mutex::default(), changed: Condvar::new() })
+    }
+
+    fn wait(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.asked += 1;
+        self.changed.notify_all();
+        let waits = |state: &mut Met| !state.are_let_go && state.asked < self.of;
+        drop(self.changed.wait_while(state, waits).unwrap());
+    }
+
+    fn let_go(&self) {
+        self.state.lock().unwrap().are_let_go = true;
+        self.changed.notify_all();
+    }
+}
+
+/// One that meets the giver, with nothing to give.
+struct Meets(Arc<Meeting>);
+
+impl Reclaimer for Meets {
+    fn reclaimable(&self) -> usize {
+        self.0.wait();
+        0
+    }
+
+    fn reclaim(&self, _target_bytes: usize, _reserve: &SpillReserve<'_>) {}
+}
+
+/// An owner that has so many pages and gives them back when it is asked.
+fn giver(manager: &MemoryManager, pages: usize) -> (Owner, Arc<Giver>) {
     let owner = owner(manager, "giver");
-    let pages = Mutex::new(owner.allocate_pages(PAGES).unwrap());
-    let giver = Arc::new(Giver { pages, asked: Count::new() });
+    let pages = Mutex::new(owner.allocate_pages(pages).unwrap());
+    let giver = Arc::new(Giver { pages, asked: Count::new(), meets: OnceLock::new() });
     owner.set_reclaimer(&giver);
     (owner, giver)
 }
@@ -251,7 +299,7 @@ fn giver(manager: &MemoryManager) -> (Owner, Arc<Giver>) {
 /// are threads, others are asked.
 fn ask_at_first(faults: &Faults) {
     let manager = builder().build().unwrap();
-    let (holder, giver) = giver(&manager);
+    let (holder, giver) = giver(&manager, PAGES);
     let asks = owner(&manager, "asks");
     match faults.armed(|| asks.allocate_pages(8)) {
         Ok(pages) => assert_eq!(pages.len(), 8),
@@ -268,18 +316,26 @@ fn ask_at_first(faults: &Faults) {
     assert_whole_in_time(&manager);
 }
 
-/// As above, of a manager that has asked before.
+/// As above, of a manager that has asked before, on one thread, and called on two at most. It uses
+/// them again, and now needs another one beside them.
 fn ask_again(faults: &Faults) {
-    let manager = builder().build().unwrap();
-    let (holder, giver) = giver(&manager);
+    let manager = builder().reclaim_timeout(Duration::from_secs(1)).build().unwrap();
+    let others = [owner(&manager, "second"), owner(&manager, "third")];
+    let kept: Vec<_> = others.iter().map(|other| other.allocate_page().unwrap()).collect();
+    let (holder, giver) = giver(&manager, PAGES - 2);
     let asks = owner(&manager, "asks");
     let mut pages = asks.allocate_pages(8).unwrap();
+    let meeting = Meeting::new(3);
+    let meets = Arc::new(Meets(Arc::clone(&meeting)));
+    others.iter().for_each(|other| other.set_reclaimer(&meets));
+    assert!(giver.meets.set(Arc::clone(&meeting)).is_ok());
     match faults.armed(|| asks.allocate_pages(8)) {
         Ok(more) => pages.extend(more),
         Err(error) => faults.refused(&error, &[&(8 * PAGE), &"giver"]),
     }
+    meeting.let_go();
     pages.extend(asks.allocate_pages(8).unwrap());
-    drop((pages, asks, holder, giver));
+    drop((pages, asks, holder, giver, kept, others, meets));
     assert_whole_in_time(&manager);
 }
 

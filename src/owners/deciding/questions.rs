@@ -9,8 +9,8 @@ use super::view::{Moment, OwnerKey};
 /// so long that they are no longer waited for alone.
 pub(crate) const SIDE_BY_SIDE: usize = 4;
 /// A thread that asks comes to the next question by itself. Only if none has for so long, nor has
-/// begun to ask, is there another one beside it: most answers are a number at hand, and threads that
-/// ask for such only get in each other's way.
+/// begun to ask, is there another one beside it: most answers are a number at hand, and threads
+/// that ask for such only get in each other's way.
 const PACE: Moment = Duration::from_millis(5);
 
 /// Questions that were put, with what it takes to ask each.

@@ -118,7 +118,7 @@ impl Arbiter {
         self.to_call.clear();
         if !self.machine.has_flags() && commons.queue.waiting().is_empty() {
             self.machine.rest();
-            self.calls.take_back_questions();
+            self.machine.take_back(&self.calls.take_back_questions());
             commons.attention.rest();
             return;
         }
@@ -168,7 +168,7 @@ impl Arbiter {
             Action::Settled { owner, asked_bytes, given_bytes } => {
                 settled(commons, seen.owners[owner].path(), asked_bytes, given_bytes);
             }
-            Action::TakeBackQuestions => drop(self.calls.take_back_questions()),
+            Action::TakeBackQuestions => self.machine.take_back(&self.calls.take_back_questions()),
             Action::Refuse { request } => {
                 let waiting = &seen.waiting[request];
                 let why = WaitEnd::Refused(waiting.refused);

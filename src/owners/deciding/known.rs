@@ -81,9 +81,9 @@ impl Known {
             && self.rest.is_none()
     }
 
-    /// It is not to be asked any more what it was not asked yet.
+    /// It is not asked any more what it was not asked yet.
     pub(super) fn take_back_question(&mut self) {
-        if matches!(self.work, Work::Question { asked: None, .. }) {
+        if matches!(self.work, Work::Question { .. }) {
             self.work = Work::None;
         }
     }

@@ -97,7 +97,6 @@ impl<'a> Look<'a> {
     pub(super) fn rest_all(&mut self) -> Option<Moment> {
         let mut bound = None;
         for (owner, known) in self.known.iter_mut().enumerate() {
-            known.take_back_question();
             let Some(since) = known.flagged_since else { continue };
             let end = since.saturating_add(REST_MIN);
             if end <= self.now {

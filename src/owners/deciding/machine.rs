@@ -133,8 +133,16 @@ impl Machine {
         self.plan.clear();
         self.circles = Circles::default();
         (self.bound, self.has_patient) = (None, false);
-        for known in self.known.values_mut() {
-            known.take_back_question();
+    }
+
+    /// Questions to these owners were taken back before they were put. Others may be on their way,
+    /// also such as the machine was not told of yet: it knows of them until they are answered.
+    /// Otherwise an owner that is being asked would look like one that is busy with other things.
+    pub(crate) fn take_back(&mut self, owners: &[OwnerKey]) {
+        for owner in owners {
+            if let Some(known) = self.known.get_mut(owner) {
+                known.take_back_question();
+            }
         }
     }
 

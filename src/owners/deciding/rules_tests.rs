@@ -367,3 +367,24 @@ fn nobody_is_told_while_one_gives_or_is_asked_and_has_patience() {
         assert_eq!(now, at(told_at));
     }
 }
+
+#[test]
+fn a_question_that_is_on_its_way_when_nobody_waits_any_more_is_waited_for_by_the_next_request() {
+    let mut view = holders(ReclaimKind::Called, &[50, 50]);
+    view.requests = vec![request(0, 0, 10, false)];
+    let mut machine = machine();
+    let questions = [Action::Question { owner: 1 }, Action::Question { owner: 2 }];
+    assert_eq!(machine.step(at(0), &view), questions);
+    // The request has gone. The first owner is being asked already, and nobody has told yet.
+    view.requests.clear();
+    assert_eq!(machine.step(at(1), &view), [Action::TakeBackQuestions]);
+    machine.take_back(&[key(2)]);
+    view.owners[1].is_busy = true;
+    view.requests = vec![request(1, 0, 10, false)];
+    assert_eq!(machine.step(at(2), &view), [Action::Question { owner: 2 }]);
+    machine.says(key(2), 0, at(3));
+    assert_eq!(machine.step(at(3), &view), [], "the first one may still have something");
+    view.owners[1].is_busy = false;
+    machine.says(key(1), 50, at(4));
+    assert_eq!(machine.step(at(4), &view), [Action::Question { owner: 1 }]);
+}

@@ -339,8 +339,9 @@ impl<C: Choose> World<C> {
             }
             Action::Unflag { owner } => self.owners[owner].view.requested_bytes = 0,
             Action::TakeBackQuestions => {
-                for (_, owner) in self.questions.take_back() {
+                for (key, owner) in self.questions.take_back() {
                     self.owners[owner].question_put = None;
+                    self.machine.take_back(&[key]);
                 }
             }
             Action::Refuse { request } => self.end(request, "refused"),

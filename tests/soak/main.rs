@@ -43,8 +43,8 @@ const STEPS: usize = 150;
 const ROUNDS: usize = 18;
 /// A manager is rebuilt after so many rounds.
 const ROUNDS_OF_A_MANAGER: usize = 10;
-/// Three managers keep up to eight idle threads each that call into owners, of a KiB or two of books
-/// beside their stacks: how many there are at the end of a round depends on the schedule.
+/// Three managers keep up to eight idle threads each that call into owners, with a KiB or two of
+/// books: how many there are at the end of a round depends on the schedule.
 const HEAP_BOUND_BYTES: usize = 64 << 10;
 const RESIDENT_BOUND_BYTES: usize = 16 << 20;
 

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use offheap::{
     MemoryManager, MemorySegment, Strategy,
@@ -131,6 +131,16 @@ pub fn wait_until_gone(name: &str) {
     }
 }
 
+/// Whether it was woken, or is in a while: a request may be served by another thread than the one
+/// that has just given back, and that one wakes it once it has let go of the line.
+pub fn is_woken_soon(woken: &Woken) -> bool {
+    let begin = Instant::now();
+    while !woken.is_woken() && begin.elapsed() < LONG {
+        std::thread::yield_now();
+    }
+    woken.is_woken()
+}
+
 /// A request that waits, as a future that was polled once.
 pub struct Waiter<T> {
     future: Pin<Box<dyn Future<Output = T>>>,
@@ -151,7 +161,7 @@ impl<T> Waiter<T> {
 
     /// What it came to by now.
     pub fn outcome(mut self) -> T {
-        assert!(self.is_woken(), "nobody has served it");
+        assert!(is_woken_soon(&self.woken), "nobody has served it");
         match self.poll() {
             Poll::Ready(outcome) => outcome,
             Poll::Pending => panic!("it was woken for nothing"),

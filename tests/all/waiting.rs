@@ -10,7 +10,7 @@ use std::time::Duration;
 use offheap::{MemoryManager, Owner, error::Reason};
 use offheap_test_support::Woken;
 
-use crate::support::{LONG, PAGE, assert_empty, in_both_modes, manager};
+use crate::support::{LONG, PAGE, assert_empty, in_both_modes, is_woken_soon, manager};
 
 /// A future that is polled by hand.
 struct Polled<'a, T> {
@@ -34,6 +34,10 @@ impl<'a, T> Polled<'a, T> {
 
     fn is_woken(&self) -> bool {
         self.woken.is_woken()
+    }
+
+    fn is_woken_soon(&self) -> bool {
+        is_woken_soon(&self.woken)
     }
 
     #[track_caller]
@@ -77,7 +81,7 @@ fn who_waits_is_woken_by_what_is_released() {
         held.pop();
         assert!(pages.is_pending() && !pages.is_woken());
         held.pop();
-        assert!(pages.is_woken());
+        assert!(pages.is_woken_soon());
         assert_eq!(pages.ready().unwrap().len(), 2);
         drop((pages, held));
         assert_empty(&manager);
@@ -111,7 +115,7 @@ fn whatever_is_given_back_serves_the_line() {
         let mut pages = Polled::new(waiter.acquire_pages(4000));
         assert!(pages.is_pending());
         release(&holder, held);
-        assert!(pages.is_woken(), "way {way}");
+        assert!(pages.is_woken_soon(), "way {way}");
         drop(pages.ready().unwrap());
     }
     let block = holder.allocate(4096 * PAGE).unwrap();
@@ -137,7 +141,7 @@ fn a_depot_that_is_made_while_somebody_waits_keeps_nothing() {
     // It needs one.
     let _worker = holder.worker();
     drop(held);
-    assert!(pages.is_woken());
+    assert!(pages.is_woken_soon());
     assert_eq!(pages.ready().unwrap().len(), 4096);
 }
 
@@ -150,7 +154,7 @@ fn a_worker_that_comes_while_somebody_waits_keeps_nothing() {
     assert!(pages.is_pending());
     let mut worker = holder.worker();
     held.into_iter().for_each(|page| worker.release(page));
-    assert!(pages.is_woken());
+    assert!(pages.is_woken_soon());
     assert_eq!(pages.ready().unwrap().len(), 4096);
 }
 
@@ -174,7 +178,7 @@ fn an_owner_that_comes_while_somebody_waits_keeps_nothing() {
         while reserved.size() > 0 {
             reserved.shrink(PAGE);
         }
-        assert!(last.is_woken());
+        assert!(last.is_woken_soon());
         assert_eq!(last.ready().unwrap().size(), 4096 * PAGE);
     });
 }
@@ -192,7 +196,7 @@ fn a_shutdown_tells_those_who_wait_below_a_limit() {
         assert!(own.is_pending() && parents.is_pending() && behind.is_pending());
         manager.shutdown().unwrap_err();
         for waits in [&mut own, &mut parents, &mut behind] {
-            assert!(waits.is_woken());
+            assert!(waits.is_woken_soon());
             assert_eq!(waits.ready().unwrap_err().reason(), Reason::ShutDown);
         }
         drop(page);
@@ -214,7 +218,7 @@ fn a_new_owner_has_no_allowance_of_what_others_wait_for() {
     assert!(second.is_pending() && all.is_pending());
     drop(held);
     drop((first.ready().unwrap(), second.ready().unwrap()));
-    assert!(all.is_woken());
+    assert!(all.is_woken_soon());
     drop(all.ready().unwrap());
 }
 
@@ -290,9 +294,9 @@ fn a_dropped_future_loses_neither_a_page_nor_a_turn() {
         assert!(first.is_pending() && second.is_pending());
         drop(held);
         // The first one has its pages, and does not take them.
-        assert!(first.is_woken() && second.is_pending());
+        assert!(first.is_woken_soon() && second.is_pending());
         drop(first);
-        assert!(second.is_woken());
+        assert!(second.is_woken_soon());
         drop(second.ready().unwrap());
         assert_empty(&manager);
 
@@ -301,7 +305,7 @@ fn a_dropped_future_loses_neither_a_page_nor_a_turn() {
         let mut second = Polled::new(waiter.acquire_pages(2));
         assert!(first.is_pending() && second.is_pending());
         drop(first);
-        assert!(second.is_woken(), "nobody is before it any more");
+        assert!(second.is_woken_soon(), "nobody is before it any more");
         drop(second);
         drop(Polled::new(waiter.acquire_pages(2)));
         drop(held);
@@ -343,7 +347,7 @@ fn a_shutdown_tells_all_who_wait() {
             manager.shutdown().unwrap_err();
             assert_eq!(blocked.join().unwrap().reason(), Reason::ShutDown);
         });
-        assert!(future.is_woken());
+        assert!(future.is_woken_soon());
         assert_eq!(future.ready().unwrap_err().reason(), Reason::ShutDown);
         assert_eq!(Polled::new(waiter.acquire(1)).ready().unwrap_err().reason(), Reason::ShutDown);
         drop(held);

@@ -33,6 +33,7 @@ compare() {
 record="${1:-}"
 # The fewest lines that can be right, and the features.
 compare offheap 500 --features metrics,serde,tracing,track-allocations
+compare offheap-paging 100 --features metrics,serde,tracing
 compare offheap-operators 20
 [ $status = 0 ] || echo "the public surface changed: if that is meant, run scripts/api.sh --record, and tell it in CHANGELOG.md"
 exit $status

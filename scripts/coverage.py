@@ -13,12 +13,13 @@ FLOORS = {
     "3 arena": ["arena"],
     "4 manager": ["manager"],
 }
-BESIDE = {"5 C ABI": ["ffi"], "operators, sort": ["operators"]}
+BESIDE = {"5 C ABI": ["ffi"], "paging": ["paging"], "operators, sort": ["operators"]}
 
 
 def module_of(path):
-    if "/operators/src/" in path:
-        return "operators"
+    for package in ("paging", "operators"):
+        if f"/{package}/src/" in path:
+            return package
     if "/src/" not in path or "/fuzz/" in path:
         return None
     return path.rsplit("/src/", 1)[1].split("/")[0].removesuffix(".rs")

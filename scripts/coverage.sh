@@ -7,10 +7,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 report="${CARGO_TARGET_DIR:-$PWD/target}/coverage.json"
 command -v cargo-llvm-cov >/dev/null || cargo install --quiet --locked cargo-llvm-cov
-packages=(-p offheap -p offheap-fuzz -p offheap-operators -p offheap-fault-tests)
+packages=(-p offheap -p offheap-paging -p offheap-fuzz -p offheap-operators -p offheap-fault-tests)
 features=offheap/c-abi,offheap/serde,offheap/metrics,offheap/tracing,offheap/track-allocations
+features+=,offheap-paging/serde,offheap-paging/metrics,offheap-paging/tracing
 # What is counted takes more address space than a test of its limit leaves.
 cargo llvm-cov --no-report --no-fail-fast --features "$features" "${packages[@]}" --lib --tests >&2 ||
     echo "a test failed: its lines are counted all the same" >&2
-cargo llvm-cov report -p offheap -p offheap-operators --json --output-path "$report" >&2
+cargo llvm-cov report -p offheap -p offheap-paging -p offheap-operators --json --output-path "$report" >&2
 python3 scripts/coverage.py "$report" "$@"

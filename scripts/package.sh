@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The packages as their users get them: scripts/package.sh packs the library, the operators and the program
+# The packages as their users get them: scripts/package.sh packs the library, paging, the operators and the program
 # out of a clean clone of the last commit, and sees that
 #
 #   - what is not to be published says so, and what is to be published carries what it needs and no more;
@@ -29,12 +29,18 @@ git clone --quiet --no-hardlinks . "$work/clone"
 cd "$work/clone"
 
 to_publish="$(git ls-files '*Cargo.toml' | xargs grep -L '^publish = false' | tr '\n' ' ')"
-[ "$to_publish" = "Cargo.toml cli/Cargo.toml operators/Cargo.toml " ] ||
+[ "$to_publish" = "Cargo.toml cli/Cargo.toml operators/Cargo.toml paging/Cargo.toml " ] ||
     fail "to be published are $to_publish"
 
 grep -q "^## \[$version\]" CHANGELOG.md || fail "CHANGELOG.md has no section for $version"
 
-bounded cargo package --quiet --locked -p offheap -p offheap-operators -p offheap-cli 2>"$work/said" ||
+# What cargo has unpacked and built of archives of this version before is not what is in those of now.
+rm -rf "$CARGO_TARGET_DIR"/{debug,release}/.fingerprint/offheap-*
+rm -rf "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/offheap{,-paging,-operators,-cli}-"$version"
+rm -rf "${CARGO_HOME:-$HOME/.cargo}"/registry/cache/*/offheap{,-paging,-operators,-cli}-"$version".crate
+
+packages=(-p offheap -p offheap-paging -p offheap-operators -p offheap-cli)
+bounded cargo package --quiet --locked "${packages[@]}" 2>"$work/said" ||
     { cat "$work/said" >&2; exit 1; }
 # That tests and benches stay behind is meant, and a profile of the tree is of no use to a package.
 meant='^warning: ignoring (test|benchmark) |^warning: profile package spec `tpchgen`'
@@ -57,6 +63,8 @@ common=('\.cargo_vcs_info\.json' 'Cargo\.lock' 'Cargo\.toml' 'Cargo\.toml\.orig'
 # Of these folders all is carried: the names are the patterns.
 mapfile -t folders < <(git ls-files examples include 'docs/*.md')
 expect_files offheap "${common[@]}" "${folders[@]}" 'SAFETY\.md'
+mapfile -t folders < <(cd paging && git ls-files examples)
+expect_files offheap-paging "${common[@]}" "${folders[@]}"
 expect_files offheap-operators "${common[@]}"
 expect_files offheap-cli "${common[@]}"
 

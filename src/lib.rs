@@ -79,8 +79,10 @@
 //!
 //! # More
 //!
-//! - The book, in the repository's folder `docs`: guide, when memory runs out, from Flink, from C
-//!   and C++, operations, internals, stability.
+//! - The book, in the repository's folder `docs`: guide, when memory runs out, memory that may be
+//!   on disk, from Flink, from C and C++, operations, internals, stability.
+//! - The package `offheap-paging`: pages that spill to disk when memory is short, and come back by
+//!   themselves.
 //! - Programs to start from, in `examples`: `quickstart`, `spill_when_refused`, `async_service`,
 //!   `polled_reclaim`, `blocks_and_strategies`, `metrics`.
 //! - `SAFETY.md` says why the unsafe core can be believed, `benches/README.md` what things cost.

@@ -12,32 +12,46 @@ pub use shuttle::{rand, thread};
 pub mod cell {
     use std::cell;
 
-    use shuttle::sync::atomic::{AtomicBool, Ordering};
+    use shuttle::sync::atomic::{AtomicU64, Ordering};
 
-    /// A cell that finds out about two accesses at once: another thread may run in the middle of
-    /// each.
+    /// Added for one who writes; 1 for each that reads.
+    const WRITES: u64 = 1 << 32;
+
+    /// A cell that finds out about two accesses at once of which one writes: another thread may run
+    /// in the middle of each.
     #[derive(Debug)]
     pub struct UnsafeCell<T> {
         content: cell::UnsafeCell<T>,
-        is_accessed: AtomicBool,
+        accesses: AtomicU64,
     }
 
     impl<T> UnsafeCell<T> {
         /// A cell with this content.
         pub const fn new(content: T) -> Self {
             let content = cell::UnsafeCell::new(content);
-            Self { content, is_accessed: AtomicBool::new(false) }
+            Self { content, accesses: AtomicU64::new(0) }
+        }
+
+        /// Has `access` read the content.
+        pub fn with<R>(&self, access: impl FnOnce(*const T) -> R) -> R {
+            // ORDERING: Acquire. Pairs with the Release below: accesses come one after the other.
+            // shuttle takes every ordering for the strongest.
+            let others = self.accesses.fetch_add(1, Ordering::Acquire);
+            assert!(others < WRITES, "one reads what another one writes");
+            let result = access(self.content.get());
+            // ORDERING: Release. Pairs with the Acquire above and below.
+            self.accesses.fetch_sub(1, Ordering::Release);
+            result
         }
 
         /// Has `access` read or write the content.
         pub fn with_mut<R>(&self, access: impl FnOnce(*mut T) -> R) -> R {
-            // ORDERING: Acquire. Pairs with the Release below: accesses come one after the other.
-            // shuttle takes every ordering for the strongest.
-            let was_accessed = self.is_accessed.swap(true, Ordering::Acquire);
-            assert!(!was_accessed, "two have it at once");
+            // ORDERING: Acquire. As above.
+            let others = self.accesses.fetch_add(WRITES, Ordering::Acquire);
+            assert_eq!(others, 0, "two have it at once");
             let result = access(self.content.get());
-            // ORDERING: Release. Pairs with the Acquire above.
-            self.is_accessed.store(false, Ordering::Release);
+            // ORDERING: Release. As above.
+            self.accesses.fetch_sub(WRITES, Ordering::Release);
             result
         }
     }

@@ -6,13 +6,14 @@
 //! `--cfg offheap_loom_rmw`, which turns the loads of words that only read-modify-writes change
 //! into such themselves, because loom does not explore every `load; compare_exchange`.
 //!
-//! What takes more threads and more steps than that is in `tests/schedules.rs`, which shuttle runs
+//! What takes more threads and more steps than that is in `tests/schedules`, which shuttle runs
 //! in many random orders, under `--cfg offheap_shuttle` beside the first; see `scripts/shuttle.sh`.
 #![cfg(offheap_loom)]
 #![expect(missing_debug_implementations, reason = "nobody prints what models use")]
 
 pub mod engine;
 pub mod manager;
+pub mod paging;
 pub mod tree;
 
 use offheap::Strategy;

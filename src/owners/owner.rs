@@ -213,6 +213,13 @@ impl Owner {
         self.node.sharing().set_kind(kind);
     }
 
+    /// Whether the segment was allocated for this very owner: not for one below it, and not for one
+    /// of the same name elsewhere.
+    #[must_use]
+    pub fn is_owner_of(&self, segment: &MemorySegment) -> bool {
+        segment.is_of(&self.node)
+    }
+
     /// Gives a segment back: the same as dropping it.
     ///
     /// Flink: `MemoryManager.release`.

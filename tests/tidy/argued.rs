@@ -11,7 +11,7 @@ const ORDERING_REASON_LINES: usize = 8;
 const ORDERINGS: [&str; 5] = ["Relaxed", "Acquire", "Release", "AcqRel", "SeqCst"];
 
 /// The only files of `src/` that name the atomics.
-const ATOMICS_FILES: &[&str] = &["src/base/sync/engine.rs"];
+const ATOMICS_FILES: &[&str] = &["paging/src/base/sync.rs", "src/base/sync/engine.rs"];
 
 /// Where unsafe code may be.
 const UNSAFE_FILES: &[&str] = &[
@@ -20,11 +20,24 @@ const UNSAFE_FILES: &[&str] = &[
     "integrations/flink/src/jni.rs",
     "loom-tests/src/lib.rs",
     "loom-tests/src/manager.rs",
+    "loom-tests/src/paging.rs",
     "loom-tests/tests/ask.rs",
     "loom-tests/tests/budget.rs",
     "loom-tests/tests/exchange.rs",
     "loom-tests/tests/handles.rs",
     "loom-tests/tests/tree.rs",
+    "paging/rivals/src/mapped.rs",
+    "paging/rivals/src/measure/usage.rs",
+    "paging/src/base/fence.rs",
+    "paging/src/base/process.rs",
+    "paging/src/file/system/linux.rs",
+    "paging/src/file/system/uring.rs",
+    "paging/src/handles/guards.rs",
+    "paging/src/handles/many.rs",
+    "paging/src/handles/page.rs",
+    "paging/src/handles/page_reader.rs",
+    "paging/src/moving/write.rs",
+    "paging/tests/file_size_limit.rs",
     "rivals/src/bin/touches.rs",
     "rivals/src/peers/heap.rs",
     "rivals/src/peers/jemalloc.rs",
@@ -77,6 +90,7 @@ const UNSAFE_FILES: &[&str] = &[
     "tests/faults/tests/interrupting.rs",
     "tests/faults/tests/limits.rs",
     "tests/faults/tests/support/mod.rs",
+    "tests/faults/tests/support/system.rs",
     "tests/support/src/counting.rs",
 ];
 

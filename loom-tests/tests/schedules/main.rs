@@ -1,6 +1,8 @@
 //! Several threads and many steps, in random orders: what is too large for loom.
 #![cfg(offheap_shuttle)]
 
+mod paging;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 

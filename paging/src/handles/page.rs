@@ -1,0 +1,199 @@
+//! One page, as its holder has it.
+
+use std::fmt;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use super::guards::{ReadGuard, WriteGuard};
+use crate::frames::entry::{self, Entry};
+use crate::frames::queues::Standing;
+use crate::moving::{behind, forget, load};
+use crate::pool::error::PagingError;
+use crate::pool::shared::Shared;
+
+/// Memory that may lie in the file while nobody has it pinned.
+///
+/// It is read and written through guards, which pin it. There is one `Page` for each, so a writer
+/// is alone by its type; an [`Arc`] shares it among readers. When it is dropped, its memory and its
+/// room in the file are free at once, and what was never written to the file never will be. A drop
+/// waits for no read and no write; now and then it gives room in the file back to the disk.
+///
+/// # Invariants
+///
+/// - `entry` is the entry `number` of the table of `shared`, and this value is the only holder of
+///   the page in it.
+#[must_use = "a page that is dropped is gone"]
+pub struct Page {
+    entry: NonNull<Entry>,
+    number: u32,
+    shared: Arc<Shared>,
+}
+
+/// What its holder knows of a page. It beats what the pool guesses, as long as memory allows.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub enum Advice {
+    /// Nothing.
+    #[default]
+    Normal,
+    /// It will be read again soon: evict it last.
+    Keep,
+    /// It will not be read again for long: evict it first.
+    Cold,
+    /// It is read once, in order with those that were written beside it: what follows in the file
+    /// is read with it, and it is evicted first. A scan is also noticed without that.
+    Sequential,
+    /// It will be dropped soon: to write it would be for nothing, so evict it last.
+    DeadSoon,
+}
+
+// SAFETY: the entry is reached through shared references and atomics only.
+unsafe impl Send for Page {}
+// SAFETY: as above.
+unsafe impl Sync for Page {}
+
+impl Page {
+    /// A handle on the page in this entry, which has no other.
+    pub(super) fn new(shared: &Arc<Shared>, number: u32) -> Self {
+        // INVARIANT: the pool takes an entry for one page at a time.
+        let entry = NonNull::from(shared.entry(number));
+        Self { entry, number, shared: Arc::clone(shared) }
+    }
+
+    #[inline]
+    pub(super) fn entry(&self) -> &Entry {
+        // SAFETY: by the type invariant. The table's entries stay where they are as long as it
+        // lives, which `shared` keeps it.
+        unsafe { self.entry.as_ref() }
+    }
+
+    pub(super) fn number(&self) -> u32 {
+        self.number
+    }
+
+    #[inline]
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Its size in bytes: a number of whole pages of the region.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.shared.bytes(self.entry().pages())
+    }
+
+    /// Whether it is in memory just now. Another thread may change that at any moment.
+    #[must_use]
+    pub fn is_resident(&self) -> bool {
+        self.entry().state.seen().is_resident()
+    }
+
+    /// Pins the page to read it.
+    ///
+    /// # Errors
+    ///
+    /// If it is in the file and cannot be read, or there is no frame for it. It stays there, and
+    /// the same call may do better later.
+    ///
+    /// - [`PagingError::Damaged`] if what was read is not what was written.
+    /// - Otherwise those of [`PagePool::allocate`](crate::PagePool::allocate).
+    ///
+    /// # Blocking
+    ///
+    /// A page in memory costs two atomic steps. Another one waits for the disk, and for a frame at
+    /// most the pool's [`pin_timeout`](crate::PagePoolBuilder::pin_timeout).
+    #[inline]
+    pub fn read(&self) -> Result<ReadGuard<'_>, PagingError> {
+        if !self.entry().state.pin() {
+            load::pin(&self.shared, self.number).map_err(|error| self.shared.failed(error))?;
+        }
+        // SAFETY: 1: it was pinned above, or by the load.
+        Ok(unsafe { self.guard() })
+    }
+
+    /// Pins the page to read it, if it is in memory; `None` if it is not. Waits for nothing.
+    #[inline]
+    #[must_use]
+    pub fn try_read(&self) -> Option<ReadGuard<'_>> {
+        if !self.entry().state.pin() {
+            return None;
+        }
+        // SAFETY: 1: it was pinned above.
+        Some(unsafe { self.guard() })
+    }
+
+    /// Pins the page to change it. It is dirty from then on, whether it is changed or not: so it is
+    /// written to the file before its memory is used for another page.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    ///
+    /// # Blocking
+    ///
+    /// As [`read`](Self::read). While a page that is being written to the file is copied, it waits
+    /// for the copy; for one of many pages, for the write.
+    #[inline]
+    pub fn write(&mut self) -> Result<WriteGuard<'_>, PagingError> {
+        if !self.entry().state.pin_for_write() {
+            load::pin_for_write(&self.shared, self.number)
+                .map_err(|error| self.shared.failed(error))?;
+        }
+        let page_bytes = self.shared.page_bytes;
+        // SAFETY: 1: it was pinned above, to write. 2: `self` is borrowed by the caller alone.
+        Ok(unsafe { WriteGuard::of(self.entry(), page_bytes) })
+    }
+
+    /// Says what is known of it. It holds until something else is said, across evictions. Takes a
+    /// lock of the pool for a moment.
+    pub fn advise(&self, advice: Advice) {
+        let (bits, standing) = match advice {
+            Advice::Normal => (entry::NORMAL, Standing::Normal),
+            Advice::Keep | Advice::DeadSoon => (entry::KEEP, Standing::Keep),
+            Advice::Cold => (entry::COLD, Standing::Cold),
+            Advice::Sequential => (entry::SEQUENTIAL, Standing::Cold),
+        };
+        let mut books = self.shared.books();
+        let entry = self.entry();
+        entry.set_advice(bits);
+        // Under the lock only one that is being loaded is about to be resident.
+        if entry.state.seen().is_resident() && books.frames.is_of(entry.frame(), self.number) {
+            books.queues.advise(entry.frame(), standing);
+        }
+    }
+
+    /// A guard that has the caller's pin.
+    ///
+    /// # Safety
+    ///
+    /// 1. The caller has pinned the page, and leaves the pin to the guard.
+    #[inline]
+    pub(super) unsafe fn guard(&self) -> ReadGuard<'_> {
+        // SAFETY: 1: by the contract, 1. 2: the guard borrows `self`; a writer borrows it alone.
+        unsafe { ReadGuard::of(self.entry(), self.shared.page_bytes) }
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        if self.shared.is_of_this_process() {
+            forget::drop_page(&self.shared, self.number);
+        }
+    }
+}
+
+impl fmt::Debug for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Page")
+            .field("size", &self.size())
+            .field("is_resident", &self.is_resident())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Pins those of the pages that are spilled later, on the pool's own thread.
+pub(super) fn prefetch(shared: &Arc<Shared>, numbers: Vec<u32>) {
+    if !numbers.is_empty() && shared.is_of_this_process() && behind::start(shared).is_ok() {
+        shared.jobs.put(crate::pool::jobs::Job::Prefetch(numbers));
+    }
+}

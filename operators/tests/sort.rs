@@ -143,6 +143,23 @@ fn a_row_may_fill_a_page_and_not_a_byte_more() {
 }
 
 #[test]
+fn rows_of_all_sizes_are_read_through_one_page_a_run() {
+    let row = |bytes: usize| {
+        let key = bytes.wrapping_mul(0x9e37_79b9).to_le_bytes()[..4].to_vec();
+        (key, vec![bytes.to_le_bytes()[0]; bytes - 4])
+    };
+    let large = (3000..=4096 - RECORD_HEADER_BYTES).step_by(3).map(row);
+    let small = (4..600).map(row);
+    let rows: Rows = large.clone().zip(small).flat_map(|(large, small)| [large, small]).collect();
+    for pages in [PAGES_MIN, 12] {
+        let stats = agrees_with_std(&manager(pages, 4096), rows.clone());
+        assert!(stats.merge_passes > 1, "{stats:?}");
+    }
+    // Where two large ones would not fit beside each other.
+    agrees_with_std(&manager(400, 4096), large.clone().chain(large).collect());
+}
+
+#[test]
 fn after_a_row_that_is_too_large_the_sort_goes_on() {
     let manager = manager(PAGES_MIN, 4096);
     let owner = manager.owner("sort").register().unwrap();

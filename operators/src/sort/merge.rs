@@ -7,22 +7,26 @@ use offheap::MemorySegment;
 use super::buffer::Buffer;
 use super::record::{Record, prefix};
 use super::seal::{SEAL_BYTES, Sealed};
-use super::spill::{Extent, SpillFile};
+use super::spill::{RunFile, StoredRun};
 use super::tree::LoserTree;
 use super::{Memory, SortError, SpillAction};
 
 /// Reads one run.
 ///
 /// ```text
-/// file:   | ... | read before | in the block | unread |      unread: what remains of the extent
-/// block:        | done | seal, record | following  | idle   |
-///               0      start                       end
+/// run:    | ... | done before | in the block                          | unread |
+/// block:                      | done | seal, record | following, 0 .. | idle   |
+///                             0      start                            end
 /// ```
+///
+/// The block begins with a unit, and so does what is unread.
 struct RunReader {
     buffer: Buffer,
+    run: StoredRun,
+    /// The bytes of the run before the block.
+    before: u64,
     start: usize,
     end: usize,
-    unread: Extent,
     /// The size of the record at `start` with its seal; 0 at the end of the run.
     record_bytes: usize,
     prefix: u64,
@@ -31,14 +35,15 @@ struct RunReader {
 /// What a reader finds at the front of what it read.
 enum Found {
     Record,
+    Gap,
     Incomplete,
     Broken,
 }
 
 impl RunReader {
-    fn open(buffer: Buffer, extent: Extent, file: &SpillFile) -> Result<Self, SortError> {
-        let mut reader =
-            Self { buffer, start: 0, end: 0, unread: extent, record_bytes: 0, prefix: 0 };
+    fn open(buffer: Buffer, run: StoredRun, file: &RunFile) -> Result<Self, SortError> {
+        let (before, start, end, record_bytes, prefix) = (0, 0, 0, 0, 0);
+        let mut reader = Self { buffer, run, before, start, end, record_bytes, prefix };
         reader.advance(file)?;
         Ok(reader)
     }
@@ -50,68 +55,81 @@ impl RunReader {
         }
     }
 
-    fn advance(&mut self, file: &SpillFile) -> Result<(), SortError> {
+    fn advance(&mut self, file: &RunFile) -> Result<(), SortError> {
         self.start += self.record_bytes;
         self.record_bytes = 0;
-        let mut found = self.stand(file);
-        if let Found::Incomplete = found {
-            self.refill(file)?;
-            if self.start == self.end {
-                return Ok(());
-            }
-            found = self.stand(file);
+        if self.position() == self.run.bytes() {
+            return Ok(());
         }
-        let why = match found {
-            Found::Record => return Ok(()),
-            // Whole records were written, none larger than a block.
-            Found::Incomplete => "there is no whole record",
-            Found::Broken => "the record is not as it was written",
+        let why = loop {
+            match self.stand(file) {
+                Found::Record => return Ok(()),
+                Found::Gap => self.start = file.end_of_gap(self.start),
+                Found::Incomplete if self.refill(file)? > 0 => {}
+                // Whole records were written, and each fits with the start of its unit.
+                Found::Incomplete => break "there is no whole record",
+                Found::Broken => break "the record is not as it was written",
+            }
         };
         let (bytes, position) = (self.end - self.start, self.position());
         let source = io::Error::new(io::ErrorKind::InvalidData, format!("{why} at {position}"));
         Err(file.error(SpillAction::Read { bytes }, source))
     }
 
-    /// Where in the file `start` is.
+    /// Where in the run `start` is.
     fn position(&self) -> u64 {
-        self.unread.start - (self.end - self.start) as u64
+        self.before + self.start as u64
     }
 
     /// Stands at the record at `start`, if there is one.
-    fn stand(&mut self, file: &SpillFile) -> Found {
-        match file.first_of(self.position(), &self.buffer.block[self.start..self.end]) {
+    fn stand(&mut self, file: &RunFile) -> Found {
+        let bytes = &self.buffer.block[self.start..self.end];
+        match file.first_of(&self.run, self.position(), bytes) {
             Sealed::Record(record) => {
                 self.record_bytes = SEAL_BYTES + record.bytes().len();
                 self.prefix = prefix(record.key());
                 Found::Record
             }
+            Sealed::Gap => Found::Gap,
             Sealed::Incomplete => Found::Incomplete,
             Sealed::Broken => Found::Broken,
         }
     }
 
-    /// Moves what is left to the front of the block and fills the rest of it from the file.
-    fn refill(&mut self, file: &SpillFile) -> Result<(), SortError> {
-        self.buffer.block.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
-        self.start = 0;
-        let idle = &mut self.buffer.block[self.end..];
-        let unread = usize::try_from(self.unread.end - self.unread.start).unwrap_or(usize::MAX);
-        let bytes = unread.min(idle.len());
-        file.read(self.unread.start, &mut idle[..bytes])?;
-        self.unread.start += bytes as u64;
+    /// Moves the units from that of `start` on to the front of the block, and fills the rest of it
+    /// from the file. Returns how many bytes were read.
+    fn refill(&mut self, file: &RunFile) -> Result<usize, SortError> {
+        let done = self.done_units(file);
+        self.buffer.block.copy_within(done..self.end, 0);
+        self.step(done);
+        let bytes = file.read(&mut self.run, &mut self.buffer.block[self.end..])?;
         self.end += bytes;
-        Ok(())
+        Ok(bytes)
     }
 
     /// Does with its page from now on. It stands at the same record as before.
-    fn give_back(&mut self, file: &SpillFile) -> Result<Option<MemorySegment>, SortError> {
+    fn give_back(&mut self, file: &RunFile) -> Result<Option<MemorySegment>, SortError> {
         let Some(block) = self.buffer.give_back() else { return Ok(None) };
         // What lay in the block and is not done is read again.
-        self.unread.start -= (self.end - self.start) as u64;
-        (self.start, self.end, self.record_bytes) = (0, 0, 0);
+        let done = self.done_units(file);
+        self.step(done);
+        self.run.step_back(self.end / file.unit_bytes());
+        self.end = file.read(&mut self.run, &mut self.buffer.block)?;
+        self.record_bytes = 0;
         self.advance(file)?;
         Ok(Some(block))
+    }
+
+    /// The bytes of the units before that of `start`.
+    fn done_units(&self, file: &RunFile) -> usize {
+        self.start - self.start % file.unit_bytes()
+    }
+
+    /// Has the block begin `bytes` later.
+    fn step(&mut self, bytes: usize) {
+        self.before += bytes as u64;
+        self.start -= bytes;
+        self.end -= bytes;
     }
 
     /// Whether its record comes before that of `other`; at the end of a run nothing does.
@@ -135,15 +153,14 @@ pub(super) struct Merge {
 impl Merge {
     /// Merges `runs`, of which there is at least one, through as many buffers.
     pub(super) fn open(
-        runs: &[Extent],
+        runs: impl IntoIterator<Item = StoredRun>,
         buffers: Vec<Buffer>,
-        file: &SpillFile,
+        file: &RunFile,
     ) -> Result<Self, SortError> {
-        debug_assert_eq!(buffers.len(), runs.len());
         let readers: Vec<RunReader> = runs
-            .iter()
+            .into_iter()
             .zip(buffers)
-            .map(|(run, buffer)| RunReader::open(buffer, *run, file))
+            .map(|(run, buffer)| RunReader::open(buffer, run, file))
             .collect::<Result<_, _>>()?;
         let tree = LoserTree::new(readers.len(), |a, b| is_first(&readers, a, b));
         Ok(Self { readers, tree })
@@ -155,7 +172,7 @@ impl Merge {
     }
 
     /// Steps to the next record.
-    pub(super) fn advance(&mut self, file: &SpillFile) -> Result<(), SortError> {
+    pub(super) fn advance(&mut self, file: &RunFile) -> Result<(), SortError> {
         self.readers[self.tree.winner()].advance(file)?;
         let readers = &self.readers;
         self.tree.replay(|a, b| is_first(readers, a, b));
@@ -173,7 +190,7 @@ impl Merge {
     }
 
     /// Gives back all but a page for every run. It stands at the same record as before.
-    pub(super) fn give_back(&mut self, file: &SpillFile, memory: &Memory) -> Result<(), SortError> {
+    pub(super) fn give_back(&mut self, file: &RunFile, memory: &Memory) -> Result<(), SortError> {
         for reader in &mut self.readers {
             memory.release_all(reader.give_back(file)?);
         }

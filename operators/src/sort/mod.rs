@@ -32,11 +32,17 @@
 //!    first.
 //!
 //! A sorter is built with the fewest pages it can work with, keeps them, and so is never refused
-//! memory later on, whatever other owners take. No other memory grows with the number of rows;
-//! a run costs 16 bytes.
+//! memory later on, whatever other owners take. Other memory hardly grows with the number of
+//! rows: a run costs 56 bytes and 8 for each of its stretches in the file, and the file keeps up
+//! to three bits for each of its units.
 //!
-//! Each record in the spill file is sealed with a hash of itself and of its place: rows come back
-//! as they were written, or with an error, whatever became of the file.
+//! The spill file is that of a page pool: without a name, and never larger than this process may
+//! make a file. A pass frees what it reads, so that what it writes takes no more room. The folder
+//! may lie in memory (`tmpfs`). Writes go through the page cache of the system: a sort writes and
+//! reads by turns, so it would wait for each direct write.
+//!
+//! Each record in the file is sealed with a hash of itself, of its run and of its place there:
+//! rows come back as they were written, or with an error, whatever became of the file.
 //!
 //! # How it shares
 //!
@@ -99,7 +105,7 @@ use run::{Run, RunCursor};
 use seal::SEAL_BYTES;
 use sorted::{InMemory, Source};
 pub use sorted::{SortedRow, SortedRows};
-use spill::{RunWriter, SpillFile};
+use spill::{RunFile, RunWriter};
 pub use stats::SortStats;
 
 const _: () = assert!(PAGES_MIN > FAN_IN_MIN, "a pass reads through all but the write block");
@@ -275,14 +281,10 @@ impl ExternalSorter {
             }
             Some(spilled) => {
                 let kept = run.into_kept();
-                let mut passes = Passes {
-                    memory: &memory,
-                    spill_dir: &spill_dir,
-                    interrupt: &interrupt,
-                    stats: &mut stats,
-                };
-                let (spilled, merge) = passes.until_one_is_left(spilled, write_buffer, kept)?;
-                Source::Disk { file: spilled.file, merge }
+                let mut passes =
+                    Passes { memory: &memory, interrupt: &interrupt, stats: &mut stats };
+                let (file, merge) = passes.until_one_is_left(spilled, write_buffer, kept)?;
+                Source::Disk { file, merge }
             }
         };
         Ok(SortedRows::new(memory, source, interrupt, stats))
@@ -351,11 +353,15 @@ impl ExternalSorter {
         self.run.sort(&self.interrupt)?;
         let spilled = match self.spilled.take() {
             Some(spilled) => spilled,
-            None => Spilled { file: SpillFile::create(&self.spill_dir)?, runs: Vec::new() },
+            None => {
+                let file = RunFile::create(&self.spill_dir, self.memory.page_bytes())?;
+                Spilled { file, runs: Vec::new() }
+            }
         };
         let Spilled { file, runs } = self.spilled.insert(spilled);
         let mut cursor = RunCursor::new(&self.run);
-        let writer = RunWriter::new(file, &mut self.write_buffer.block, &self.interrupt);
+        let stored = file.begin_run();
+        let writer = RunWriter::new(file, stored, &mut self.write_buffer.block, &self.interrupt);
         runs.push(cursor.write_rest(&self.run, writer, &mut self.stats)?);
         self.run.clear(&self.memory);
         Ok(())

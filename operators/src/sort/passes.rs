@@ -1,12 +1,10 @@
 //! Merging until what is left can be merged at once.
 
-use std::path::Path;
-
 use offheap::MemorySegment;
 
 use super::buffer::Buffer;
 use super::merge::Merge;
-use super::spill::{Extent, RunWriter, SpillFile};
+use super::spill::{RunFile, RunWriter, StoredRun};
 use super::{Memory, SortError, SortStats};
 use crate::Interrupt;
 
@@ -15,14 +13,13 @@ pub(super) const FAN_IN_MIN: usize = 2;
 
 /// Sorted runs and the file that they lie in.
 pub(super) struct Spilled {
-    pub(super) file: SpillFile,
-    pub(super) runs: Vec<Extent>,
+    pub(super) file: RunFile,
+    pub(super) runs: Vec<StoredRun>,
 }
 
 /// What passes work with.
 pub(super) struct Passes<'a> {
     pub(super) memory: &'a Memory,
-    pub(super) spill_dir: &'a Path,
     pub(super) interrupt: &'a Interrupt,
     pub(super) stats: &'a mut SortStats,
 }
@@ -35,51 +32,55 @@ impl Passes<'_> {
         mut spilled: Spilled,
         mut write_buffer: Buffer,
         mut kept: Vec<MemorySegment>,
-    ) -> Result<(Spilled, Merge), SortError> {
+    ) -> Result<(RunFile, Merge), SortError> {
         debug_assert!(kept.len() >= FAN_IN_MIN);
         self.memory.set_reclaimable(0);
         loop {
             let mut buffers = self.memory.buffers(spilled.runs.len(), kept)?;
             self.stats.merge_passes += 1;
             if buffers.len() == spilled.runs.len() {
-                let merge = Merge::open(&spilled.runs, buffers, &spilled.file)?;
+                let Spilled { file, runs } = spilled;
+                let merge = Merge::open(runs, buffers, &file)?;
                 self.memory.set_reclaimable(merge.spare_bytes());
-                return Ok((spilled, merge));
+                return Ok((file, merge));
             }
-            spilled = self.pass(&spilled, &mut write_buffer, &mut buffers)?;
+            spilled = self.pass(spilled, &mut write_buffer, &mut buffers)?;
             self.keep_fewest(&mut buffers);
             kept = buffers.into_iter().map(Buffer::into_page).collect();
         }
     }
 
-    /// Merges runs in groups of as many as there are buffers, into a file of its own.
+    /// Merges runs in groups of as many as there are buffers. What it writes has the room in the
+    /// file of what it has read.
     fn pass(
         &mut self,
-        spilled: &Spilled,
+        spilled: Spilled,
         write_buffer: &mut Buffer,
         buffers: &mut Vec<Buffer>,
     ) -> Result<Spilled, SortError> {
-        let mut file = SpillFile::create(self.spill_dir)?;
-        let mut runs = Vec::new();
-        let mut rest = &spilled.runs[..];
+        let Spilled { mut file, runs } = spilled;
+        let mut merged = Vec::new();
+        let mut rest = runs.into_iter();
         self.memory.set_reclaimable(spare_bytes(buffers, write_buffer));
-        while !rest.is_empty() {
+        while rest.len() > 0 {
             self.give_way(buffers, write_buffer);
             let groups = rest.len().div_ceil(buffers.len());
-            let (group, others) = rest.split_at(rest.len().div_ceil(groups));
-            let in_use = buffers.split_off(buffers.len() - group.len());
-            let mut merge = Merge::open(group, in_use, &spilled.file)?;
-            let mut writer = RunWriter::new(&mut file, &mut write_buffer.block, self.interrupt);
+            let group = rest.len().div_ceil(groups);
+            let in_use = buffers.split_off(buffers.len() - group);
+            let run = file.begin_run();
+            let group = rest.by_ref().take(group).map(StoredRun::read_once);
+            let mut merge = Merge::open(group, in_use, &file)?;
+            let mut writer = RunWriter::new(&file, run, &mut write_buffer.block, self.interrupt);
             while let Some(record) = merge.record() {
                 writer.push(record)?;
-                merge.advance(&spilled.file)?;
+                merge.advance(&file)?;
             }
-            runs.push(writer.finish()?);
+            let run = writer.finish()?;
+            self.stats.spilled_bytes += run.bytes();
+            merged.push(run);
             buffers.extend(merge.into_buffers());
-            rest = others;
         }
-        self.stats.spilled_bytes += file.size();
-        Ok(Spilled { file, runs })
+        Ok(Spilled { file, runs: merged })
     }
 
     /// Gives all but the fewest buffers back if others ask for memory. The runs that are left are
@@ -124,12 +125,13 @@ mod tests {
 
     /// Runs of one row each, the largest first.
     fn runs_of_one(count: u8, page: &mut MemorySegment) -> Spilled {
-        let mut file = SpillFile::create(&std::env::temp_dir()).unwrap();
+        let mut file = RunFile::create(&std::env::temp_dir(), PAGE).unwrap();
         let interrupt = Interrupt::default();
         let write = |key: u8| {
             let mut record = [0; 9];
             Lengths::of(&[key], &[], 9).unwrap().write(&mut record, &[key], &[]);
-            let mut writer = RunWriter::new(&mut file, page, &interrupt);
+            let run = file.begin_run();
+            let mut writer = RunWriter::new(&file, run, page, &interrupt);
             writer.push(Record::written_to(&record)).unwrap();
             writer.finish().unwrap()
         };
@@ -148,18 +150,13 @@ mod tests {
         let spilled = runs_of_one(40, &mut write_buffer.block);
         let mut buffers = memory.buffers(40, Vec::new()).unwrap();
         assert_eq!(buffers.len(), 15);
-        let mut passes = Passes {
-            memory: &memory,
-            spill_dir: &std::env::temp_dir(),
-            interrupt: &interrupt,
-            stats: &mut stats,
-        };
+        let mut passes = Passes { memory: &memory, interrupt: &interrupt, stats: &mut stats };
         let (merged, held) = thread::scope(|scope| {
             let waiting = scope.spawn(|| other.acquire_pages_timeout(13, Duration::from_secs(600)));
             while owner.reclaim_requested_bytes() == 0 {
                 thread::yield_now();
             }
-            let merged = passes.pass(&spilled, &mut write_buffer, &mut buffers).unwrap();
+            let merged = passes.pass(spilled, &mut write_buffer, &mut buffers).unwrap();
             (merged, waiting.join().unwrap().unwrap())
         });
         assert_eq!((buffers.len(), merged.runs.len(), held.len()), (FAN_IN_MIN, 20, 13));
@@ -167,7 +164,27 @@ mod tests {
         drop(held);
         let kept = buffers.into_iter().map(Buffer::into_page).collect();
         let buffers = memory.buffers(2, kept).unwrap();
-        let merge = Merge::open(&merged.runs[..2], buffers, &merged.file).unwrap();
+        let merge = Merge::open(merged.runs.into_iter().take(2), buffers, &merged.file).unwrap();
         assert_eq!(merge.record().unwrap().key(), [36]);
+    }
+
+    #[test]
+    fn what_a_pass_writes_has_the_room_of_what_it_read() {
+        let manager = MemoryManager::builder().capacity(3 * PAGE).page_size(PAGE).build().unwrap();
+        let owner = manager.owner("sort").register().unwrap();
+        let (interrupt, mut stats) = (Interrupt::default(), SortStats::default());
+        let memory = Memory::new(owner, Duration::ZERO, interrupt.clone());
+        let mut write_buffer = Buffer::new(memory.page().unwrap().unwrap(), None);
+        let mut spilled = runs_of_one(64, &mut write_buffer.block);
+        let unit_bytes = spilled.file.unit_bytes() as u64;
+        let mut passes = Passes { memory: &memory, interrupt: &interrupt, stats: &mut stats };
+        for runs in [32, 16, 8, 4, 2, 1] {
+            let mut buffers = memory.buffers(2, Vec::new()).unwrap();
+            spilled = passes.pass(spilled, &mut write_buffer, &mut buffers).unwrap();
+            let bytes: u64 =
+                spilled.runs.iter().map(|run| run.bytes().next_multiple_of(unit_bytes)).sum();
+            assert_eq!((spilled.runs.len(), spilled.file.used_bytes()), (runs, bytes));
+        }
+        assert_eq!(stats.spilled_bytes, 6 * 64 * 17);
     }
 }

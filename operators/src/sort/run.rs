@@ -6,7 +6,7 @@ use bytemuck::{Pod, Zeroable};
 use offheap::MemorySegment;
 
 use super::record::{Lengths, Record, prefix};
-use super::spill::{Extent, RunWriter};
+use super::spill::{RunWriter, StoredRun};
 use super::tree::LoserTree;
 use super::{Memory, SortError, SortStats};
 use crate::Interrupt;
@@ -210,15 +210,15 @@ impl RunCursor {
         run: &Run,
         mut writer: RunWriter<'_>,
         stats: &mut SortStats,
-    ) -> Result<Extent, SortError> {
+    ) -> Result<StoredRun, SortError> {
         while let Some(record) = self.record(run) {
             writer.push(record)?;
             self.advance(run);
         }
-        let extent = writer.finish()?;
-        stats.spilled_bytes += extent.end - extent.start;
+        let run = writer.finish()?;
+        stats.spilled_bytes += run.bytes();
         stats.runs += 1;
-        Ok(extent)
+        Ok(run)
     }
 
     fn is_first(next: &[usize], run: &Run, a: usize, b: usize) -> bool {

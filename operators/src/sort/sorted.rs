@@ -8,7 +8,7 @@ use super::buffer::Buffer;
 use super::merge::Merge;
 use super::record::Record;
 use super::run::{Run, RunCursor};
-use super::spill::{RunWriter, SpillFile};
+use super::spill::{RunFile, RunWriter};
 use super::{Memory, SortError, SortStats};
 use crate::Interrupt;
 
@@ -28,7 +28,7 @@ pub struct SortedRows {
 pub(super) enum Source {
     Memory(InMemory),
     Disk {
-        file: SpillFile,
+        file: RunFile,
         merge: Merge,
     },
     /// It could not spill the rows that were left, or not read them back.
@@ -175,14 +175,15 @@ impl InMemory {
         stats: &mut SortStats,
     ) -> Result<Source, SortError> {
         let Self { mut run, mut cursor, mut write_buffer, spill_dir } = self;
-        let mut file = SpillFile::create(&spill_dir)?;
-        let writer = RunWriter::new(&mut file, &mut write_buffer.block, interrupt);
-        let extent = cursor.write_rest(&run, writer, stats)?;
+        let mut file = RunFile::create(&spill_dir, memory.page_bytes())?;
+        let stored = file.begin_run();
+        let writer = RunWriter::new(&file, stored, &mut write_buffer.block, interrupt);
+        let stored = cursor.write_rest(&run, writer, stats)?;
         run.clear(memory);
         stats.merge_passes += 1;
         let buffers = run.into_kept().into_iter().take(1);
         let buffers = buffers.map(|page| Buffer::new(page, None)).collect();
-        let merge = Merge::open(&[extent], buffers, &file)?;
+        let merge = Merge::open([stored], buffers, &file)?;
         Ok(Source::Disk { file, merge })
     }
 }

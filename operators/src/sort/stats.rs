@@ -6,7 +6,8 @@
 pub struct SortStats {
     /// The rows that were pushed.
     pub rows: u64,
-    /// The bytes that were written to disk, in all passes.
+    /// The bytes of the rows that were written to disk, in all passes, with their seals. Each run
+    /// is filled up to whole units of at most 4 KiB there, which do not count.
     pub spilled_bytes: u64,
     /// The runs that were spilled because memory was full; 0 if all rows fitted.
     pub runs: u64,

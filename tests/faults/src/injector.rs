@@ -36,6 +36,13 @@ pub const CALLS: &[(&str, c_long)] = &[
     ("ftruncate", libc::SYS_ftruncate),
     ("fallocate", libc::SYS_fallocate),
     ("unlinkat", libc::SYS_unlinkat),
+    ("fstatfs", libc::SYS_fstatfs),
+    ("fcntl", libc::SYS_fcntl),
+    ("preadv", libc::SYS_preadv),
+    ("pwritev", libc::SYS_pwritev),
+    ("prlimit64", libc::SYS_prlimit64),
+    ("io_uring_setup", libc::SYS_io_uring_setup),
+    ("io_uring_enter", libc::SYS_io_uring_enter),
     // Newer systems have only the one above.
     #[cfg(target_arch = "x86_64")]
     ("unlink", libc::SYS_unlink),

@@ -256,6 +256,7 @@ fn names(actions: &[Action]) -> String {
                 (libc::ENOENT, "ENOENT"),
                 (libc::EROFS, "EROFS"),
                 (libc::EFAULT, "EFAULT"),
+                (libc::EOPNOTSUPP, "EOPNOTSUPP"),
                 (libc::EBUSY, "EBUSY"),
             ];
             names.iter().find(|(it, _)| it == errno).map_or("another errno", |(_, name)| name)

@@ -6,11 +6,11 @@
 #[path = "support/sorting.rs"]
 mod sorting;
 mod support;
+#[path = "support/system.rs"]
+mod system;
 
-use std::ffi::CString;
 use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -20,6 +20,7 @@ use offheap_operators::sort::SortError;
 use offheap_test_support::{Count, Flag};
 
 use support::{in_a_process, limit};
+use system::{in_a_child, mount, unmount};
 
 const PAGE: usize = 4 << 10;
 const PAGES: usize = 64;
@@ -70,28 +71,6 @@ fn where_no_file_can_be_made_the_error_says_where() {
     manager.check_consistency().unwrap();
 }
 
-/// Mounts memory of so many bytes as a disk, for this process and its mounts alone.
-fn mount(dir: &Path, bytes: usize, flags: libc::c_ulong) -> Result<(), String> {
-    let error = |what| format!("{what}: {}", io::Error::last_os_error());
-    let path = CString::new(dir.as_os_str().as_bytes()).unwrap();
-    // SAFETY: the call takes a number.
-    if unsafe { libc::unshare(libc::CLONE_NEWNS) } != 0 {
-        return Err(error("no mounts of its own"));
-    }
-    let (none, root) = (c"none".as_ptr(), c"/".as_ptr());
-    let private = libc::MS_REC | libc::MS_PRIVATE;
-    // SAFETY: the call reads strings that end in a zero byte.
-    let status = unsafe { libc::mount(none, root, std::ptr::null(), private, std::ptr::null()) };
-    if status != 0 {
-        return Err(error("no private mounts"));
-    }
-    let size = CString::new(format!("size={bytes}")).unwrap();
-    let kind = c"tmpfs".as_ptr();
-    // SAFETY: as above.
-    let status = unsafe { libc::mount(none, path.as_ptr(), kind, flags, size.as_ptr().cast()) };
-    if status == 0 { Ok(()) } else { Err(error("no mount")) }
-}
-
 #[test]
 fn on_a_full_disk_a_sort_is_refused_and_leaves_all_of_it() {
     in_a_process("on_a_full_disk_a_sort_is_refused_and_leaves_all_of_it", || {
@@ -104,9 +83,7 @@ fn on_a_full_disk_a_sort_is_refused_and_leaves_all_of_it() {
                 assert_refused(&owner, &dir, libc::ENOSPC, "write");
                 sort(&owner, 5_000, &free).unwrap();
             }
-            let path = CString::new(dir.as_os_str().as_bytes()).unwrap();
-            // SAFETY: the call reads a string that ends in a zero byte.
-            unsafe { libc::umount(path.as_ptr()) };
+            unmount(&dir);
         }
         fs::remove_dir(&dir).unwrap();
         drop(owner);
@@ -124,9 +101,7 @@ fn on_a_disk_that_cannot_be_written_the_error_says_so() {
             let manager = manager();
             assert_refused(&owner(&manager, "sort"), &dir, libc::EROFS, "create");
             manager.verify_empty().unwrap();
-            let path = CString::new(dir.as_os_str().as_bytes()).unwrap();
-            // SAFETY: the call reads a string that ends in a zero byte.
-            unsafe { libc::umount(path.as_ptr()) };
+            unmount(&dir);
         }
         fs::remove_dir(&dir).unwrap();
         mounted
@@ -217,26 +192,6 @@ fn fill(segments: &mut [MemorySegment], stamp: u8) {
 
 fn are_filled(segments: &[MemorySegment], stamp: u8) -> bool {
     segments.iter().all(|page| page[0] == stamp && page[1..] == page[..page.size() - 1])
-}
-
-/// Does it in a child after `fork`; whether that came to an end and was right.
-fn in_a_child(work: impl FnOnce() -> bool) -> bool {
-    // SAFETY: this process has no other thread with anything in hand, so a child may go on.
-    match unsafe { libc::fork() } {
-        -1 => panic!("{}", io::Error::last_os_error()),
-        0 => {
-            let right = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-            // SAFETY: the call takes a number and does not return.
-            unsafe { libc::_exit(i32::from(!right.unwrap_or(false))) }
-        }
-        child => {
-            let mut status = 0;
-            // SAFETY: the call writes a number.
-            let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
-            assert_eq!(waited, child);
-            libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
-        }
-    }
 }
 
 #[test]

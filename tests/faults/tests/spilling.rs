@@ -29,6 +29,11 @@ const FULL: &[Action] = &[
     Action::Errno(libc::EFBIG),
     Action::Zero,
 ];
+/// Once, and a smaller room is tried.
+const NO_ROOM: &[Action] =
+    &[Action::Errno(libc::ENOSPC), Action::Errno(libc::EDQUOT), Action::Errno(libc::EFBIG)];
+/// What systems say that reserve no room ahead.
+const UNSUPPORTED: &[Action] = &[Action::Errno(libc::EOPNOTSUPP), Action::Errno(libc::EINVAL)];
 const BROKEN: &[Action] = &[Action::Errno(libc::EIO), Action::Zero];
 const REFUSED: &[Action] = &[Action::Errno(libc::EIO), Action::Errno(libc::EINVAL)];
 const NO_FILE: &[Action] =
@@ -173,14 +178,17 @@ fn a_sort_that_spills() {
         Fault::new("openat", NO_FILE, Some(Refused)),
         Fault::new("openat", INTERRUPTED, Some(Absorbed)),
         Fault::new("openat", KILLED, None),
-        Fault::new("write", FULL, Some(Refused)),
-        Fault::new("write", INTERRUPTED, Some(Absorbed)),
-        Fault::new("write", KILLED, None),
-        Fault::new("lseek", REFUSED, Some(Refused)),
-        Fault::new("lseek", KILLED, None),
-        Fault::new("read", BROKEN, Some(Refused)),
-        Fault::new("read", INTERRUPTED, Some(Absorbed)),
-        Fault::new("read", KILLED, None),
+        Fault::new("pwrite64", FULL, Some(Refused)),
+        Fault::new("pwrite64", INTERRUPTED, Some(Absorbed)),
+        Fault::new("pwrite64", KILLED, None),
+        Fault::new("fallocate", NO_ROOM, None),
+        Fault::new("fallocate", &[Action::Errno(libc::EIO)], Some(Refused)),
+        Fault::new("fallocate", UNSUPPORTED, Some(Absorbed)),
+        Fault::new("fallocate", INTERRUPTED, Some(Absorbed)),
+        Fault::new("fallocate", KILLED, None),
+        Fault::new("pread64", BROKEN, Some(Refused)),
+        Fault::new("pread64", INTERRUPTED, Some(Absorbed)),
+        Fault::new("pread64", KILLED, None),
     ];
     const SCENARIOS: &[Scenario] = &[
         Scenario { name: "sort/one_pass", run: one_pass, faults: IN_PASSES, stacks: 0 },
@@ -191,9 +199,9 @@ fn a_sort_that_spills() {
             faults: &[
                 Fault::new("openat", NO_FILE, None),
                 Fault::new("openat", INTERRUPTED, Some(Absorbed)),
-                Fault::new("write", FULL, Some(Refused)),
-                Fault::new("write", KILLED, None),
-                Fault::new("read", KILLED, None),
+                Fault::new("pwrite64", FULL, Some(Refused)),
+                Fault::new("pwrite64", KILLED, None),
+                Fault::new("pread64", KILLED, None),
             ],
             stacks: 0,
         },
@@ -208,9 +216,9 @@ fn a_sort_that_spills() {
             run: given_way,
             faults: &[
                 Fault::new("openat", NO_FILE, Some(Refused)),
-                Fault::new("write", FULL, Some(Refused)),
-                Fault::new("lseek", REFUSED, Some(Refused)),
-                Fault::new("read", BROKEN, Some(Refused)),
+                Fault::new("pwrite64", FULL, Some(Refused)),
+                Fault::new("fallocate", &[Action::Errno(libc::EIO)], Some(Refused)),
+                Fault::new("pread64", BROKEN, Some(Refused)),
             ],
             stacks: 3,
         },

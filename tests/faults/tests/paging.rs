@@ -1,0 +1,237 @@
+//! Every system call refused, and the process killed, at every step of a pool whose pages spill.
+#![cfg(target_os = "linux")]
+// A test stops at the first thing that is not as it says.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+#[path = "support/stamped.rs"]
+mod stamped;
+
+use std::os::unix::process::parent_id;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fs, thread};
+
+use offheap::{MemoryManager, Owner};
+use offheap_fault_tests::Outcome::{Absorbed, Refused};
+use offheap_fault_tests::{Action, Fault, Faults, Scenario, again, try_all};
+use offheap_paging::{Page, PagePool, PagePoolBuilder, PagingError, WriteBehind};
+
+use stamped::{PAGE, builder, check, check_all, stamp};
+
+const PAGES: usize = 16;
+/// All of them do not fit.
+const COUNT: usize = 30;
+
+const FULL: &[Action] = &[
+    Action::Errno(libc::ENOSPC),
+    Action::Errno(libc::EIO),
+    Action::Errno(libc::EDQUOT),
+    Action::Errno(libc::EFBIG),
+];
+const BROKEN: &[Action] = &[Action::Errno(libc::EIO), Action::Zero];
+const NO_FILE: &[Action] =
+    &[Action::Errno(libc::EMFILE), Action::Errno(libc::EACCES), Action::Errno(libc::EROFS)];
+const UNKNOWN: &[Action] = &[Action::Errno(libc::ENOSYS), Action::Errno(libc::EINVAL)];
+const FORBIDDEN: &[Action] = &[Action::Errno(libc::EPERM), Action::Errno(libc::ENOSYS)];
+const TOO_MANY: &[Action] = &[Action::Errno(libc::EAGAIN), Action::Errno(libc::EPERM)];
+const INTERRUPTED: &[Action] = &[Action::Errno(libc::EINTR)];
+const KILLED: &[Action] = &[Action::Kill];
+
+/// The folder of the test that started this process.
+fn spill_dir() -> PathBuf {
+    folder_of(parent_id())
+}
+
+fn folder_of(process: u32) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("paging-{process}"))
+}
+
+/// What failed says what was tried, where, and what the system said.
+fn note(faults: &Faults, error: &PagingError) {
+    match error {
+        PagingError::Spill(_) if faults.answers_zero() => {
+            faults.refused(error, &[&spill_dir().display()]);
+        }
+        PagingError::Spill(_) => faults.refused_by_system(error, &[&spill_dir().display()]),
+        PagingError::Thread(_) => faults.refused_by_system(error, &[&"thread"]),
+        // Without the fence nobody knows whether a reader that is outside of an epoch is on its way
+        // into one.
+        PagingError::AllPinned { awaiting_epochs: 1.., .. } => {
+            faults.refused(error, &[&"wait for an epoch to end"]);
+        }
+        error => panic!("{error}"),
+    }
+}
+
+/// Makes pages, reads them one by one and together, and changes some. What fails is noted, and what
+/// does not is right.
+fn work(faults: &Faults, pool: &PagePool, pages: &mut Vec<Page>) {
+    let note = |error| note(faults, &error);
+    for number in 0..COUNT {
+        match pool.allocate() {
+            Ok(mut page) => match page.write().map(drop) {
+                Ok(()) => {
+                    stamp(&mut page, pages.len());
+                    pages.push(page);
+                }
+                Err(error) => note(error),
+            },
+            Err(error) => note(error),
+        }
+        if number % 8 == 0 && !pages.is_empty() {
+            let at = number / 2 % pages.len();
+            match pages[at].write().map(drop) {
+                Ok(()) => stamp(&mut pages[at], at),
+                Err(error) => note(error),
+            }
+        }
+    }
+    for (number, page) in pages.iter().enumerate() {
+        page.read().map_or_else(note, |bytes| check(&bytes, number));
+    }
+    for first in (0..pages.len().saturating_sub(6)).step_by(5) {
+        let some: Vec<_> = (0..3).map(|near| &pages[first + 2 * near]).collect();
+        match pool.read_many(&some) {
+            Ok(guards) => {
+                let numbers = (0..3).map(|near| first + 2 * near);
+                guards.iter().zip(numbers).for_each(|(guard, number)| check(guard, number));
+            }
+            Err(error) => note(error),
+        }
+    }
+}
+
+/// Builds a pool and works with it while calls are refused. Afterwards nothing is lost, and all
+/// works.
+fn with_pool(faults: &Faults, configure: impl Fn(&Owner) -> PagePoolBuilder) {
+    let manager = MemoryManager::builder().capacity(PAGES * PAGE).page_size(PAGE).build().unwrap();
+    let owner = manager.owner("pool").register().unwrap();
+    let mut pages = Vec::new();
+    let built = faults.armed(|| match configure(&owner).build() {
+        Ok(pool) => {
+            work(faults, &pool, &mut pages);
+            let mut reader = pool.reader();
+            let spilled = pages.iter().enumerate().filter(|(_, page)| !page.is_resident());
+            for (number, page) in spilled.take(3) {
+                page.read()
+                    .map_or_else(|error| note(faults, &error), |bytes| check(&bytes, number));
+            }
+            let epoch = reader.enter();
+            for (number, page) in pages.iter().enumerate() {
+                epoch.get(page).into_iter().for_each(|bytes| check(bytes, number));
+            }
+            drop(epoch);
+            Some(pool)
+        }
+        Err(error) => {
+            note(faults, &error);
+            None
+        }
+    });
+    let pool = match built {
+        Some(pool) => pool,
+        None => configure(&owner).build().unwrap(),
+    };
+    check_all(&pages);
+    while pages.len() < COUNT {
+        let mut page = pool.allocate().unwrap();
+        stamp(&mut page, pages.len());
+        pages.push(page);
+    }
+    check_all(&pages);
+    assert_eq!(fs::read_dir(spill_dir()).unwrap().count(), 0, "a file is left");
+    drop((pages, pool));
+    // A pool's own thread lets go of it in time.
+    while manager.leaks().is_some() {
+        thread::yield_now();
+    }
+    manager.verify_empty().unwrap();
+    manager.check_consistency().unwrap();
+}
+
+fn configured(owner: &Owner) -> PagePoolBuilder {
+    builder(owner, &spill_dir()).staging_bytes(2 * PAGE).pin_timeout(Duration::from_secs(1))
+}
+
+/// Pages are written by those who need frames.
+fn alone(faults: &Faults) {
+    with_pool(faults, |owner| configured(owner).write_behind(WriteBehind::Off));
+}
+
+/// Pages are written ahead by the pool's own thread, too.
+fn with_a_thread(faults: &Faults) {
+    with_pool(faults, configured);
+}
+
+/// On a system without files that have no name.
+fn named_files(faults: &Faults) {
+    faults.without_unnamed_files();
+    alone(faults);
+}
+
+/// Tries all cases, in a folder that is empty afterwards, however the processes end.
+fn try_all_in_a_folder(test: &str, scenarios: &[Scenario]) {
+    if again().is_some() {
+        return try_all(test, scenarios);
+    }
+    let dir = folder_of(std::process::id());
+    fs::create_dir(&dir).unwrap();
+    try_all(test, scenarios);
+    // Fails unless it is empty.
+    fs::remove_dir(&dir).unwrap();
+}
+
+#[test]
+fn a_pool_that_spills() {
+    const SCENARIOS: &[Scenario] = &[
+        Scenario {
+            name: "pool/alone",
+            run: alone,
+            faults: &[
+                Fault::new("openat", NO_FILE, Some(Refused)),
+                Fault::new("openat", INTERRUPTED, Some(Absorbed)),
+                Fault::new("openat", KILLED, None),
+                Fault::new("fstatfs", UNKNOWN, Some(Absorbed)),
+                Fault::new("fcntl", UNKNOWN, Some(Absorbed)),
+                Fault::new("fallocate", FULL, None),
+                Fault::new("fallocate", INTERRUPTED, Some(Absorbed)),
+                Fault::new("fallocate", UNKNOWN, Some(Absorbed)),
+                Fault::new("fallocate", KILLED, None),
+                Fault::new("prlimit64", FORBIDDEN, Some(Absorbed)),
+                Fault::new("pwrite64", FULL, None),
+                Fault::new("pwrite64", BROKEN, Some(Refused)),
+                Fault::new("pwrite64", INTERRUPTED, Some(Absorbed)),
+                Fault::new("pwrite64", KILLED, None),
+                Fault::new("pread64", BROKEN, Some(Refused)),
+                Fault::new("pread64", INTERRUPTED, Some(Absorbed)),
+                Fault::new("pread64", KILLED, None),
+                Fault::new("io_uring_setup", FORBIDDEN, Some(Absorbed)),
+            ],
+            stacks: 0,
+        },
+        // Who waits in vain asks others, by threads of the manager's.
+        Scenario {
+            name: "pool/in_epochs",
+            run: alone,
+            faults: &[Fault::new("membarrier", FORBIDDEN, None)],
+            stacks: 3,
+        },
+        Scenario {
+            name: "pool/with_a_thread",
+            run: with_a_thread,
+            faults: &[
+                Fault::new("clone3", TOO_MANY, Some(Refused)),
+                Fault::new("pwrite64", FULL, None),
+                Fault::new("pwrite64", KILLED, None),
+            ],
+            stacks: 1,
+        },
+        Scenario {
+            name: "pool/named_files",
+            run: named_files,
+            faults: &[Fault::new("openat", NO_FILE, None), Fault::new("pwrite64", KILLED, None)],
+            stacks: 0,
+        },
+    ];
+    try_all_in_a_folder("a_pool_that_spills", SCENARIOS);
+}

@@ -7,7 +7,7 @@
 //! ledger                                     inputs and what became of them
 //! targets                                    the targets by name
 //! seeded                                     long sequences from seeds
-//! managers segments waiting abi spill        a target each: calls, model, and the run of both
+//! managers segments waiting abi spill paging a target each: calls, model, and the run of both
 //! bytes marking                              what an input is decoded from; patterns in segments
 //! ```
 
@@ -16,6 +16,7 @@ mod bytes;
 pub mod ledger;
 pub mod managers;
 mod marking;
+pub mod paging;
 mod seeded;
 pub mod segments;
 pub mod spill;

@@ -1,7 +1,7 @@
 //! The targets by name, so that all are run alike.
 
 use crate::bytes::{decoded, random_bytes};
-use crate::{abi, managers, seeded, segments, spill, waiting};
+use crate::{abi, managers, paging, seeded, segments, spill, waiting};
 
 /// What is fuzzed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,12 +17,14 @@ pub enum Target {
     Abi,
     /// Sorts whose spill file is damaged.
     Spill,
+    /// Pages that may lie in a file.
+    Paging,
 }
 
 impl Target {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Managers, Self::Segments, Self::Waiting, Self::Abi, Self::Spill];
+    pub const ALL: [Self; 6] =
+        [Self::Managers, Self::Segments, Self::Waiting, Self::Abi, Self::Spill, Self::Paging];
 
     /// The name of the fuzz target and of its corpus.
     #[must_use]
@@ -33,6 +35,7 @@ impl Target {
             Self::Waiting => "waiting",
             Self::Abi => "abi",
             Self::Spill => "spill",
+            Self::Paging => "paging",
         }
     }
 
@@ -46,6 +49,7 @@ impl Target {
             Self::Waiting => decoded(bytes).map_or(0, |input| waiting::run(&input)),
             Self::Abi => decoded(bytes).map_or(0, |input| abi::run(&input)),
             Self::Spill => decoded(bytes).map_or(0, |input| spill::run(&input)),
+            Self::Paging => decoded(bytes).map_or(0, |input| paging::run(&input)),
         }
     }
 
@@ -57,7 +61,7 @@ impl Target {
             Self::Managers => seeded::calls(seed),
             Self::Segments => self.run_bytes(&random_bytes(seed, 1 << 18)),
             Self::Spill => seeded::sorts(seed),
-            Self::Waiting | Self::Abi => self.run_bytes(&random_bytes(seed, 4096)),
+            Self::Waiting | Self::Abi | Self::Paging => self.run_bytes(&random_bytes(seed, 4096)),
         }
     }
 }

@@ -60,6 +60,9 @@ fn damage_file(
 ) -> io::Result<bool> {
     let mut bytes = Vec::new();
     io::Read::read_to_end(&mut &*file, &mut bytes)?;
+    // Beyond that, room was only reserved.
+    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    bytes.truncate(end);
     if bytes.is_empty() {
         return Ok(false);
     }
@@ -83,7 +86,9 @@ fn damage_file(
     }
     let is_changed = bytes != before;
     if is_changed {
-        file.set_len(bytes.len() as u64)?;
+        if damage == Damage::Truncate {
+            file.set_len(bytes.len() as u64)?;
+        }
         io::Seek::rewind(&mut &*file)?;
         io::Write::write_all(&mut &*file, &bytes)?;
     }

@@ -9,6 +9,10 @@ pub struct Guide;
 pub struct WhenMemoryRunsOut;
 
 #[cfg(doctest)]
+#[doc = include_str!("../../../docs/paging.md")]
+pub struct Paging;
+
+#[cfg(doctest)]
 #[doc = include_str!("../../../docs/from-flink.md")]
 pub struct FromFlink;
 

@@ -38,7 +38,7 @@ fn book() -> Vec<Page> {
 }
 
 fn all_pages() -> Vec<Page> {
-    ["", "docs", "benches", "fuzz", "rivals", "integrations/flink"]
+    ["", "docs", "benches", "fuzz", "rivals", "paging/rivals", "integrations/flink"]
         .into_iter()
         .flat_map(pages_in)
         .collect()

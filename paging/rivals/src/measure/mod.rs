@@ -1,0 +1,6 @@
+//! What it took, under which limit.
+
+pub mod found;
+pub mod group;
+pub mod timed;
+pub mod usage;

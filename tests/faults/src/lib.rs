@@ -29,4 +29,4 @@ mod scenario;
 pub use child::{Child, Ended, again};
 pub use footprint::Footprint;
 pub use injector::{Action, CALLS, Refusing};
-pub use scenario::{Fault, Faults, Outcome, Scenario, try_all};
+pub use scenario::{Fault, Faults, Outcome, Scenario, spill_dir, try_all, try_all_in_a_folder};

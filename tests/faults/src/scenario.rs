@@ -2,7 +2,9 @@
 
 use std::cell::Cell;
 use std::fmt::Display;
-use std::io;
+use std::os::unix::process::parent_id;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use crate::child::{Child, Ended, again};
 use crate::footprint::Footprint;
@@ -138,6 +140,28 @@ pub fn try_all(test: &str, scenarios: &[Scenario]) {
             try_fault(test, scenario, number, steps);
         }
     }
+}
+
+/// The folder of a test whose scenarios spill: `tmp` is the one for tests of its package. For the
+/// processes that the test starts.
+pub fn spill_dir(tmp: &str) -> PathBuf {
+    folder(tmp, parent_id())
+}
+
+fn folder(tmp: &str, test: u32) -> PathBuf {
+    Path::new(tmp).join(format!("faults-{test}"))
+}
+
+/// As [`try_all`], in a folder that is empty afterwards, however the processes end.
+pub fn try_all_in_a_folder(test: &str, tmp: &str, scenarios: &[Scenario]) {
+    if again().is_some() {
+        return try_all(test, scenarios);
+    }
+    let dir = folder(tmp, std::process::id());
+    fs::create_dir(&dir).unwrap();
+    try_all(test, scenarios);
+    // Fails unless it is empty.
+    fs::remove_dir(&dir).unwrap();
 }
 
 /// Tries all cases of one fault, of which there are so many steps.

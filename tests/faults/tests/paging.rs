@@ -6,14 +6,13 @@
 #[path = "support/stamped.rs"]
 mod stamped;
 
-use std::os::unix::process::parent_id;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 use std::{fs, thread};
 
 use offheap::{MemoryManager, Owner};
 use offheap_fault_tests::Outcome::{Absorbed, Refused};
-use offheap_fault_tests::{Action, Fault, Faults, Scenario, again, try_all};
+use offheap_fault_tests::{Action, Fault, Faults, Scenario, try_all_in_a_folder};
 use offheap_paging::{Page, PagePool, PagePoolBuilder, PagingError, WriteBehind};
 
 use stamped::{PAGE, builder, check, check_all, stamp};
@@ -21,6 +20,8 @@ use stamped::{PAGE, builder, check, check_all, stamp};
 const PAGES: usize = 16;
 /// All of them do not fit.
 const COUNT: usize = 30;
+
+const TMP: &str = env!("CARGO_TARGET_TMPDIR");
 
 const FULL: &[Action] = &[
     Action::Errno(libc::ENOSPC),
@@ -39,11 +40,7 @@ const KILLED: &[Action] = &[Action::Kill];
 
 /// The folder of the test that started this process.
 fn spill_dir() -> PathBuf {
-    folder_of(parent_id())
-}
-
-fn folder_of(process: u32) -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("paging-{process}"))
+    offheap_fault_tests::spill_dir(TMP)
 }
 
 /// What failed says what was tried, where, and what the system said.
@@ -169,18 +166,6 @@ fn named_files(faults: &Faults) {
     alone(faults);
 }
 
-/// Tries all cases, in a folder that is empty afterwards, however the processes end.
-fn try_all_in_a_folder(test: &str, scenarios: &[Scenario]) {
-    if again().is_some() {
-        return try_all(test, scenarios);
-    }
-    let dir = folder_of(std::process::id());
-    fs::create_dir(&dir).unwrap();
-    try_all(test, scenarios);
-    // Fails unless it is empty.
-    fs::remove_dir(&dir).unwrap();
-}
-
 #[test]
 fn a_pool_that_spills() {
     const SCENARIOS: &[Scenario] = &[
@@ -233,5 +218,5 @@ fn a_pool_that_spills() {
             stacks: 0,
         },
     ];
-    try_all_in_a_folder("a_pool_that_spills", SCENARIOS);
+    try_all_in_a_folder("a_pool_that_spills", TMP, SCENARIOS);
 }

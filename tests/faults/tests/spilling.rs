@@ -7,20 +7,21 @@
 mod sorting;
 
 use std::fmt::Display;
-use std::os::unix::process::parent_id;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::pin;
 use std::task::{Context, Waker};
 use std::{fs, thread};
 
 use offheap::{MemoryManager, Owner};
 use offheap_fault_tests::Outcome::{Absorbed, Refused};
-use offheap_fault_tests::{Action, Fault, Faults, Scenario, again, try_all};
+use offheap_fault_tests::{Action, Fault, Faults, Scenario, try_all_in_a_folder};
 use offheap_operators::sort::{ExternalSorter, SortError};
 
 use sorting::rows;
 
 const PAGE: usize = 4 << 10;
+
+const TMP: &str = env!("CARGO_TARGET_TMPDIR");
 
 const FULL: &[Action] = &[
     Action::Errno(libc::ENOSPC),
@@ -46,11 +47,7 @@ const UNLINK: &str = if cfg!(target_arch = "x86_64") { "unlink" } else { "unlink
 
 /// The folder of the test that started this process.
 fn spill_dir() -> PathBuf {
-    folder_of(parent_id())
-}
-
-fn folder_of(process: u32) -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("spilling-{process}"))
+    offheap_fault_tests::spill_dir(TMP)
 }
 
 /// Sorts so many rows; says how much was spilled.
@@ -160,18 +157,6 @@ fn given_way(faults: &Faults) {
     assert_sorts_again(&manager, &owner, 3000);
 }
 
-/// Tries all cases, in a folder that is empty afterwards, however the processes end.
-fn try_all_in_a_folder(test: &str, scenarios: &[Scenario]) {
-    if again().is_some() {
-        return try_all(test, scenarios);
-    }
-    let dir = folder_of(std::process::id());
-    fs::create_dir(&dir).unwrap();
-    try_all(test, scenarios);
-    // Fails unless it is empty.
-    fs::remove_dir(&dir).unwrap();
-}
-
 #[test]
 fn a_sort_that_spills() {
     const IN_PASSES: &[Fault] = &[
@@ -223,5 +208,5 @@ fn a_sort_that_spills() {
             stacks: 3,
         },
     ];
-    try_all_in_a_folder("a_sort_that_spills", SCENARIOS);
+    try_all_in_a_folder("a_sort_that_spills", TMP, SCENARIOS);
 }

@@ -4,14 +4,19 @@ use std::sync::OnceLock;
 
 use super::entry::{Entry, NONE};
 
-/// The entries of the first chunk; each one after it is as large as all before it together.
-const FIRST: usize = 1024;
-const CHUNKS: usize = 22;
-/// The most entries of a pool. [`NONE`] is not one of them.
-#[expect(clippy::cast_possible_truncation, reason = "checked below")]
-pub(crate) const ENTRIES_MAX: u32 = ((FIRST << (CHUNKS - 1)) - 1) as u32;
+/// The entries of the first chunk. Each one after it is as large as all before it together, up to
+/// the largest, of 8 MiB. Then all are so large: a table has at most one chunk that is not needed
+/// yet, and to make one takes a few milliseconds.
+const FIRST: usize = 1 << 10;
+const LARGEST: usize = 1 << 18;
+/// The chunks until those of the largest size begin: together they are as large as one of them.
+const DOUBLING: usize = (LARGEST / FIRST).ilog2() as usize + 1;
+const CHUNKS: usize = DOUBLING + 1023;
+/// The most entries of a pool: 8 TiB of pages of 32 KiB. [`NONE`] is the number of none of them.
+pub(crate) const ENTRIES_MAX: u32 = 1 << 28;
 
-const _: () = assert!(FIRST << (CHUNKS - 1) < NONE as usize);
+const _: () = assert!((CHUNKS - DOUBLING + 1) * LARGEST == ENTRIES_MAX as usize);
+const _: () = assert!(ENTRIES_MAX < NONE);
 
 /// Entries that are made as they are needed, and used again.
 pub(crate) struct Table {
@@ -66,7 +71,7 @@ impl Table {
     }
 
     fn chunk(&self, chunk: usize) -> &[Entry] {
-        let size = if chunk == 0 { FIRST } else { FIRST << (chunk - 1) };
+        let size = if chunk == 0 { FIRST } else { LARGEST.min(FIRST << (chunk - 1).min(DOUBLING)) };
         self.chunks[chunk].get_or_init(|| (0..size).map(|_| Entry::new()).collect())
     }
 }
@@ -74,6 +79,9 @@ impl Table {
 /// The chunk of an entry, and its place there.
 fn place(number: u32) -> (usize, usize) {
     let number = number as usize;
+    if number >= LARGEST {
+        return (DOUBLING - 1 + number / LARGEST, number % LARGEST);
+    }
     let chunk = (usize::BITS - (number / FIRST).leading_zeros()) as usize;
     let before = if chunk == 0 { 0 } else { FIRST << (chunk - 1) };
     (chunk, number - before)
@@ -83,19 +91,32 @@ fn place(number: u32) -> (usize, usize) {
 mod tests {
     use super::*;
 
+    /// The entries of the first chunks.
+    fn sizes(chunks: usize) -> Vec<usize> {
+        let mut sizes = vec![FIRST];
+        while sizes.len() < chunks {
+            sizes.push(sizes.iter().sum::<usize>().min(LARGEST));
+        }
+        sizes
+    }
+
     #[test]
     fn every_number_has_a_place_of_its_own() {
-        let mut expected = (0, 0);
-        for number in 0..5120 {
-            assert_eq!(place(number), expected, "{number}");
-            let size = if expected.0 == 0 { FIRST } else { FIRST << (expected.0 - 1) };
-            expected.1 += 1;
-            if expected.1 == size {
-                expected = (expected.0 + 1, 0);
+        let mut numbers = 0..;
+        for (chunk, size) in sizes(DOUBLING + 3).into_iter().enumerate() {
+            for (at, number) in (0..size).zip(&mut numbers) {
+                assert_eq!(place(number), (chunk, at), "{number}");
             }
         }
-        let (chunk, at) = place(ENTRIES_MAX);
-        assert_eq!((chunk, at + 1), (CHUNKS - 1, FIRST << (CHUNKS - 2)));
+        assert_eq!(place(ENTRIES_MAX - 1), (CHUNKS - 1, LARGEST - 1));
+    }
+
+    #[test]
+    fn chunks_are_as_large_as_their_numbers_say() {
+        let table = Table::new();
+        for (chunk, size) in sizes(DOUBLING + 2).into_iter().enumerate() {
+            assert_eq!(table.chunk(chunk).len(), size, "{chunk}");
+        }
     }
 
     #[test]

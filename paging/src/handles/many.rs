@@ -58,16 +58,15 @@ fn load_together<'a>(
 ) -> Result<(), PagingError> {
     let mut failure = shared.check_process().err();
     let (mut places, mut batch) = (Vec::new(), Vec::new());
-    for (at, mut loading) in begun {
+    for (at, loading) in begun {
         let frame = match &failure {
             None => Some(obtain::frame(shared, loading.pages())),
             Some(_) => None,
         };
         match frame {
             Some(Ok(segment)) => {
-                loading.set_frame(segment);
                 places.push(at);
-                batch.push(loading);
+                batch.push(loading.into(segment));
             }
             Some(Err(error)) => {
                 loading.fail(shared);
@@ -76,11 +75,11 @@ fn load_together<'a>(
             None => loading.fail(shared),
         }
     }
-    for (at, result) in load::read(shared, batch, |_| Pin::Yes) {
+    for (at, result) in places.into_iter().zip(load::read(shared, batch, |_| Pin::Yes)) {
         match result {
             Ok(()) => {
                 // SAFETY: 1: it was loaded with a pin.
-                guards[places[at]] = Some(unsafe { pages[places[at]].guard() });
+                guards[at] = Some(unsafe { pages[at].guard() });
             }
             Err(error) => failure = Some(error),
         }

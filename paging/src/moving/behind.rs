@@ -83,16 +83,13 @@ pub(crate) fn prefetch(shared: &Shared, numbers: &[u32]) {
         if !matches!(shared.entry(*number).state.begin_load(), LoadTurn::Mine) {
             continue;
         }
-        let mut loading = Loading::begun(shared, *number);
+        let loading = Loading::begun(shared, *number);
         let segment = match loading.pages() {
             1 => obtain::cheap(shared),
             pages => shared.grow(pages),
         };
         match segment {
-            Some(segment) => {
-                loading.set_frame(segment);
-                batch.push(loading);
-            }
+            Some(segment) => batch.push(loading.into(segment)),
             None => {
                 loading.fail(shared);
                 break;

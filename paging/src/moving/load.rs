@@ -23,11 +23,18 @@ pub(crate) enum Pin {
 }
 
 /// A page that the caller loads: nobody else does meanwhile.
+#[must_use = "those that want the page wait until it is published, or has failed"]
 pub(crate) struct Loading {
-    pub(crate) number: u32,
+    number: u32,
     slot: Slot,
     stamp: u32,
-    segment: Option<MemorySegment>,
+}
+
+/// The same with a frame to load it into.
+#[must_use = "as `Loading`"]
+pub(crate) struct Framed {
+    loading: Loading,
+    segment: MemorySegment,
 }
 
 /// Pins a page that was not in memory just now.
@@ -91,34 +98,27 @@ pub(crate) fn load(shared: &Shared, number: u32, pin: Pin) -> Result<bool, Pagin
             return Ok(false);
         }
     }
-    let mut loading = Loading::begun(shared, number);
-    match obtain::frame(shared, loading.slot.units) {
-        Ok(segment) => loading.segment = Some(segment),
+    let loading = Loading::begun(shared, number);
+    let slot = loading.slot;
+    let segment = match obtain::frame(shared, slot.units) {
+        Ok(segment) => segment,
         Err(error) if error.is_for_want_of_disk() => {
-            return match loading.swap(shared, error, pin) {
-                Ok(()) => Ok(pin == Pin::Yes),
-                Err(error) => Err(error),
-            };
+            return loading.swap(shared, error, pin).map(|()| pin == Pin::Yes);
         }
         Err(error) => {
             loading.fail(shared);
             return Err(error);
         }
-    }
-    let mut batch = vec![loading];
-    let slot = batch[0].slot;
+    };
+    let mut batch = vec![loading.into(segment)];
     let end = slot.first + slot.units;
     let is_scan = shared.scans.lock().is_ok_and(|mut scans| scans.note(slot.first, end));
     if is_scan || entry.advice() == SEQUENTIAL {
         add_ahead(shared, &mut batch, end);
     }
-    let mut first = None;
-    for (at, result) in read(shared, batch, |at| if at == 0 { pin } else { Pin::No }) {
-        if at == 0 {
-            first = Some(result);
-        }
-    }
-    first.unwrap_or(Ok(()))?;
+    let results = read(shared, batch, |at| if at == 0 { pin } else { Pin::No });
+    // Who reads one of the others that failed is told then.
+    results.into_iter().next().unwrap_or(Ok(()))?;
     Ok(pin == Pin::Yes)
 }
 
@@ -128,15 +128,16 @@ impl Loading {
         let entry = shared.entry(number);
         let first = entry.slot().unwrap_or_else(|| unreachable!("a spilled page has a slot"));
         let slot = Slot { first, units: entry.pages() };
-        Self { number, slot, stamp: entry.frame(), segment: None }
+        Self { number, slot, stamp: entry.frame() }
     }
 
     pub(crate) fn pages(&self) -> u32 {
         self.slot.units
     }
 
-    pub(crate) fn set_frame(&mut self, segment: MemorySegment) {
-        self.segment = Some(segment);
+    /// Loads it into this frame, which is as large as the page.
+    pub(crate) fn into(self, segment: MemorySegment) -> Framed {
+        Framed { loading: self, segment }
     }
 
     /// The load has failed: the page is in the file as before.
@@ -146,113 +147,114 @@ impl Loading {
         if is_dead {
             forget::bury(shared, self.number, false);
         }
-        if let Some(segment) = self.segment {
-            let rest = shared.books().keep(segment, shared.page_bytes);
-            drop(rest);
-            shared.wants.notify();
-        }
-    }
-
-    /// The load has succeeded.
-    fn publish(mut self, shared: &Shared, publish: Publish) {
-        let Some(segment) = self.segment.take() else { return };
-        let entry = shared.entry(self.number);
-        let came = came(entry, self.stamp);
-        let mut books = shared.books();
-        books.spilled_pages -= self.slot.units as usize;
-        if publish.dirty {
-            books.set_slot(self.number, entry, None);
-        }
-        books.install((self.number, entry), segment, came);
-        drop(books);
-        let is_dead = entry.state.publish(publish) == IsDead::Yes;
-        shared.loads.wake(self.number);
-        if is_dead {
-            forget::bury(shared, self.number, true);
-        }
     }
 
     /// Loads a page although nothing can be evicted, since the disk is full: into a spare frame.
     /// Its slot is free then, and takes a page whose frame is spare in turn.
-    fn swap(mut self, shared: &Shared, cause: PagingError, pin: Pin) -> Result<(), PagingError> {
+    fn swap(self, shared: &Shared, cause: PagingError, pin: Pin) -> Result<(), PagingError> {
         let spare = if self.slot.units == 1 { obtain::spare(shared) } else { None };
         let Some(spare) = spare else {
             self.fail(shared);
             return Err(cause);
         };
-        self.segment = Some(spare);
-        if let Err(error) = self.read_alone(shared) {
-            self.fail(shared);
+        let slot = self.slot;
+        let mut framed = self.into(spare);
+        if let Err(error) = framed.read(shared) {
+            framed.fail(shared);
             obtain::end_swap(shared, None);
             return Err(error);
         }
         shared.counters.loads.add(1);
         shared.counters.loaded_bytes.add(shared.bytes(1) as u64);
         shared.counters.swaps.add(1);
-        let slot = self.slot;
-        self.publish(shared, Publish { pin: pin == Pin::Yes, dirty: true });
+        framed.publish(shared, Publish { pin: pin == Pin::Yes, dirty: true });
         obtain::end_swap(shared, Some(slot));
         Ok(())
     }
+}
 
-    fn read_alone(&mut self, shared: &Shared) -> Result<(), PagingError> {
-        let Some(segment) = &mut self.segment else { return Ok(()) };
-        shared.file.read(self.slot, segment)?;
-        check(shared, self.number, self.slot, segment)
+impl Framed {
+    fn read(&mut self, shared: &Shared) -> Result<(), PagingError> {
+        shared.file.read(self.loading.slot, &mut self.segment)?;
+        self.check(shared)
+    }
+
+    /// Whether what was read is what was written.
+    fn check(&self, shared: &Shared) -> Result<(), PagingError> {
+        let Loading { number, slot, .. } = self.loading;
+        let entry = shared.entry(number);
+        if seal(&self.segment, number, entry.version()) == entry.seal() {
+            return Ok(());
+        }
+        Err(PagingError::Damaged {
+            dir: shared.file.dir().to_path_buf(),
+            offset: u64::from(slot.first) * shared.page_bytes as u64,
+            bytes: self.segment.size(),
+        })
+    }
+
+    /// The load has failed: the page is in the file as before, and the frame is free.
+    fn fail(self, shared: &Shared) {
+        self.loading.fail(shared);
+        let rest = shared.books().keep(self.segment, shared.page_bytes);
+        drop(rest);
+        shared.wants.notify();
+    }
+
+    /// The load has succeeded.
+    fn publish(self, shared: &Shared, publish: Publish) {
+        let Loading { number, slot, stamp } = self.loading;
+        let entry = shared.entry(number);
+        let came = came(entry, stamp);
+        let mut books = shared.books();
+        books.spilled_pages -= slot.units as usize;
+        if publish.dirty {
+            books.set_slot(number, entry, None);
+        }
+        books.install((number, entry), self.segment, came);
+        drop(books);
+        let is_dead = entry.state.publish(publish) == IsDead::Yes;
+        shared.loads.wake(number);
+        if is_dead {
+            forget::bury(shared, number, true);
+        }
     }
 }
 
-/// Reads pages that have frames, those side by side at once, and publishes them. Returns the result
-/// of each with its place in the batch.
+/// Reads pages, those side by side at once, and publishes them. Returns the result of each, in the
+/// order of the batch. `pin` says of each place whether the page is pinned then.
 pub(crate) fn read(
     shared: &Shared,
-    mut batch: Vec<Loading>,
+    mut batch: Vec<Framed>,
     pin: impl Fn(usize) -> Pin,
-) -> Vec<(usize, Result<(), PagingError>)> {
-    let mut results = Vec::with_capacity(batch.len());
-    if let [one] = &mut batch[..] {
-        results.push(one.read_alone(shared));
-    } else {
-        let mut reads = Vec::with_capacity(batch.len());
-        for loading in &mut batch {
-            let bytes = loading.segment.as_deref_mut().unwrap_or(&mut []);
-            reads.push(Read { slot: loading.slot, bytes, result: Ok(()) });
-        }
-        shared.file.read_many(&mut reads);
-        let read = reads.into_iter().map(|read| read.result);
-        results.extend(read.map(|result| result.map_err(PagingError::from)));
-        for (loading, result) in batch.iter().zip(&mut results) {
-            if let (Ok(()), Some(segment)) = (&result, &loading.segment) {
-                *result = check(shared, loading.number, loading.slot, segment);
-            }
+) -> Vec<Result<(), PagingError>> {
+    let results = match &mut batch[..] {
+        [one] => vec![one.read(shared)],
+        several => read_together(shared, several),
+    };
+    for (at, (framed, result)) in batch.into_iter().zip(&results).enumerate() {
+        if result.is_ok() {
+            shared.counters.loads.add(1);
+            shared.counters.loaded_bytes.add(framed.segment.size() as u64);
+            framed.publish(shared, Publish { pin: pin(at) == Pin::Yes, dirty: false });
+        } else {
+            framed.fail(shared);
         }
     }
-    let loaded = batch.into_iter().zip(results).enumerate();
-    loaded
-        .map(|(at, (loading, result))| {
-            if result.is_ok() {
-                shared.counters.loads.add(1);
-                shared.counters.loaded_bytes.add(shared.bytes(loading.slot.units) as u64);
-                loading.publish(shared, Publish { pin: pin(at) == Pin::Yes, dirty: false });
-            } else {
-                loading.fail(shared);
-            }
-            (at, result)
-        })
-        .collect()
+    results
 }
 
-/// Whether what was read is what was written.
-fn check(shared: &Shared, number: u32, slot: Slot, bytes: &[u8]) -> Result<(), PagingError> {
-    let entry = shared.entry(number);
-    if seal(bytes, number, entry.version()) == entry.seal() {
-        return Ok(());
-    }
-    Err(PagingError::Damaged {
-        dir: shared.file.dir().to_path_buf(),
-        offset: u64::from(slot.first) * shared.page_bytes as u64,
-        bytes: bytes.len(),
-    })
+fn read_together(shared: &Shared, batch: &mut [Framed]) -> Vec<Result<(), PagingError>> {
+    let reads = batch.iter_mut().map(|framed| Read::new(framed.loading.slot, &mut framed.segment));
+    let mut reads: Vec<_> = reads.collect();
+    shared.file.read_many(&mut reads);
+    let results: Vec<_> = reads.into_iter().map(|read| read.result).collect();
+    let results = batch.iter().zip(results);
+    results
+        .map(|(framed, result)| {
+            result.map_err(PagingError::from).and_then(|()| framed.check(shared))
+        })
+        .collect()
 }
 
 /// How a page comes back.
@@ -265,7 +267,7 @@ fn came(entry: &Entry, stamp: u32) -> Came {
 }
 
 /// Adds the pages that follow in the file, as far as there are frames at hand for them.
-fn add_ahead(shared: &Shared, batch: &mut Vec<Loading>, end: u32) {
+fn add_ahead(shared: &Shared, batch: &mut Vec<Framed>, end: u32) {
     let mut unit = end;
     let units_max = shared.pages(AHEAD_BYTES);
     while unit - end < units_max {
@@ -274,18 +276,16 @@ fn add_ahead(shared: &Shared, batch: &mut Vec<Loading>, end: u32) {
         if entry.pages() != 1 || !matches!(entry.state.begin_load(), LoadTurn::Mine) {
             break;
         }
+        let loading = Loading::begun(shared, number);
         // It may have been dropped, and used again, since the look at the slot.
-        let mut loading = Loading::begun(shared, number);
-        match obtain::cheap(shared) {
-            Some(segment) if loading.slot.units == 1 => loading.set_frame(segment),
-            other => {
-                loading.segment = other;
-                loading.fail(shared);
-                break;
-            }
-        }
-        unit = loading.slot.first + 1;
-        batch.push(loading);
+        let is_next = loading.slot == Slot { first: unit, units: 1 };
+        let segment = if is_next { obtain::cheap(shared) } else { None };
+        let Some(segment) = segment else {
+            loading.fail(shared);
+            break;
+        };
+        batch.push(loading.into(segment));
+        unit += 1;
         shared.counters.ahead.add(1);
     }
     if let Ok(mut scans) = shared.scans.lock() {

@@ -229,9 +229,12 @@ fn wait_for_one(
 
 /// Says who has the frames.
 pub(crate) fn all_pinned(shared: &Shared, pages: u32, since: Instant) -> PagingError {
-    let (mut pinned_pages, mut guards) = (0, 0);
     let books = shared.books();
-    for number in books.frames.residents() {
+    let (resident_pages, awaiting_epochs) = (books.resident_pages, books.limbo.len());
+    let residents: Vec<u32> = books.frames.residents().collect();
+    drop(books);
+    let (mut pinned_pages, mut guards) = (0, 0);
+    for number in residents {
         let entry = shared.entry(number);
         let seen = entry.state.seen();
         if seen.phase() == Phase::Resident && seen.pins() > 0 {
@@ -242,10 +245,10 @@ pub(crate) fn all_pinned(shared: &Shared, pages: u32, since: Instant) -> PagingE
     PagingError::AllPinned {
         owner: shared.owner.path().to_owned(),
         wanted_bytes: shared.bytes(pages),
-        resident_pages: books.resident_pages,
+        resident_pages,
         pinned_pages,
         guards,
-        awaiting_epochs: books.limbo.len(),
+        awaiting_epochs,
         waited: since.elapsed(),
     }
 }

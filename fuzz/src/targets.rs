@@ -53,6 +53,13 @@ impl Target {
         }
     }
 
+    /// On how many threads its seeds are run at a time. A sequence with pools waits most of its time,
+    /// for frames that are pinned.
+    #[must_use]
+    pub fn threads(self) -> usize {
+        if self == Self::Paging { 32 } else { 1 }
+    }
+
     /// Runs the sequence that a seed stands for. Returns the number of calls that were compared
     /// with the model.
     #[must_use]

@@ -4,8 +4,10 @@
 #![allow(clippy::print_stdout, reason = "it is a program")]
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{ExitCode, abort};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use std::{panic, thread};
 
 use offheap_fuzz::Target;
 use offheap_fuzz::ledger::{self, Entry};
@@ -14,6 +16,7 @@ use offheap_fuzz::ledger::{self, Entry};
 const TURN: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
+    end_with_threads_of_pools();
     match run(std::env::args().skip(1).collect()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(complaint) => {
@@ -62,11 +65,9 @@ fn run_until(
     let mut next: Vec<u64> = targets.iter().map(end).collect();
     while started.elapsed() < time && total < calls_max {
         for (target, next) in targets.iter().zip(&mut next) {
-            let (turn, first, mut calls) = (Instant::now(), *next, 0);
-            while turn.elapsed() < TURN && started.elapsed() < time {
-                calls += run_noted(*target, *next);
-                *next += 1;
-            }
+            let (turn, first) = (Instant::now(), *next);
+            let calls =
+                run_seeds(*target, next, || turn.elapsed() < TURN && started.elapsed() < time);
             total += calls;
             let (way, target) = ("seeded".to_owned(), target.name().to_owned());
             let entry = Entry { way, target, first, end: *next, calls };
@@ -74,6 +75,40 @@ fn run_until(
         }
     }
     Ok(())
+}
+
+/// Runs the seeds from `next` on while `goes_on`, on as many threads as the target takes. Returns the
+/// number of calls.
+fn run_seeds(target: Target, next: &mut u64, goes_on: impl Fn() -> bool + Sync) -> u64 {
+    let seeds = Mutex::new(*next..);
+    let run = || {
+        let mut calls = 0;
+        while goes_on() {
+            let seed = seeds.lock().unwrap_or_else(PoisonError::into_inner).next();
+            calls += seed.map_or(0, |seed| run_noted(target, seed));
+        }
+        calls
+    };
+    let calls = thread::scope(|scope| {
+        let threads: Vec<_> = (0..target.threads()).map(|_| scope.spawn(run)).collect();
+        let calls = threads.into_iter().map(|thread| thread.join());
+        calls.map(|calls| calls.unwrap_or_else(|payload| panic::resume_unwind(payload))).sum()
+    });
+    *next = seeds.into_inner().unwrap_or_else(PoisonError::into_inner).start;
+    calls
+}
+
+/// Ends the process when a thread of a pool panics. Nobody joins it, and a call that waits for it
+/// might wait for ever.
+fn end_with_threads_of_pools() {
+    let tell = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        if thread::current().name() == Some("offheap-paging") {
+            eprintln!("found by one of the seeds under way");
+            abort();
+        }
+    }));
 }
 
 /// Runs a seed, and names it if it panics.

@@ -3,6 +3,7 @@
 //! ledger sums up to so many calls. `seeded LEDGER` prints the sums.
 #![allow(clippy::print_stdout, reason = "it is a program")]
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, abort};
 use std::sync::{Mutex, PoisonError};
@@ -15,8 +16,13 @@ use offheap_fuzz::ledger::{self, Entry};
 /// How long one target runs before the next one's turn.
 const TURN: Duration = Duration::from_secs(5);
 
+thread_local! {
+    /// What this thread runs.
+    static UNDER_WAY: Cell<Option<(Target, u64)>> = const { Cell::new(None) };
+}
+
 fn main() -> ExitCode {
-    end_with_threads_of_pools();
+    end_with_any_panic();
     match run(std::env::args().skip(1).collect()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(complaint) => {
@@ -77,8 +83,8 @@ fn run_until(
     Ok(())
 }
 
-/// Runs the seeds from `next` on while `goes_on`, on as many threads as the target takes. Returns the
-/// number of calls.
+/// Runs the seeds from `next` on while `goes_on`, on as many threads as the target takes. Returns
+/// the number of calls.
 fn run_seeds(target: Target, next: &mut u64, goes_on: impl Fn() -> bool + Sync) -> u64 {
     let seeds = Mutex::new(*next..);
     let run = || {
@@ -91,38 +97,33 @@ fn run_seeds(target: Target, next: &mut u64, goes_on: impl Fn() -> bool + Sync) 
     };
     let calls = thread::scope(|scope| {
         let threads: Vec<_> = (0..target.threads()).map(|_| scope.spawn(run)).collect();
-        let calls = threads.into_iter().map(|thread| thread.join());
-        calls.map(|calls| calls.unwrap_or_else(|payload| panic::resume_unwind(payload))).sum()
+        // One that panics has ended the process.
+        threads.into_iter().filter_map(|thread| thread.join().ok()).sum()
     });
     *next = seeds.into_inner().unwrap_or_else(PoisonError::into_inner).start;
     calls
 }
 
-/// Ends the process when a thread of a pool panics. Nobody joins it, and a call that waits for it
-/// might wait for ever.
-fn end_with_threads_of_pools() {
+/// Names the seed of a thread that panics, and ends the process: also where the panic is caught, or
+/// is one of a thread that nobody joins, for which a call might wait for ever.
+fn end_with_any_panic() {
     let tell = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {
         tell(panic);
-        if thread::current().name() == Some("offheap-paging") {
-            eprintln!("found by one of the seeds under way");
-            abort();
+        match UNDER_WAY.get() {
+            Some((target, seed)) => eprintln!("found by seed {seed} of {}", target.name()),
+            None => eprintln!("found by one of the seeds under way"),
         }
+        abort();
     }));
 }
 
-/// Runs a seed, and names it if it panics.
+/// Runs a seed, which is named if it panics.
 fn run_noted(target: Target, seed: u64) -> u64 {
-    struct Note(Target, u64);
-    impl Drop for Note {
-        fn drop(&mut self) {
-            if std::thread::panicking() {
-                eprintln!("found by seed {} of {}", self.1, self.0.name());
-            }
-        }
-    }
-    let _note = Note(target, seed);
-    target.run_seed(seed)
+    UNDER_WAY.set(Some((target, seed)));
+    let calls = target.run_seed(seed);
+    UNDER_WAY.set(None);
+    calls
 }
 
 fn read(ledger: &Path) -> Result<Vec<Entry>, String> {

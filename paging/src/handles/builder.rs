@@ -13,6 +13,7 @@ use crate::moving::behind;
 use crate::moving::reclaim::PoolReclaimer;
 use crate::pool::books::SPARES;
 use crate::pool::error::PagingError;
+use crate::pool::jobs::Job;
 use crate::pool::shared::{Parts, Shared};
 
 /// So many frames are left for pages, if there is a choice.
@@ -204,7 +205,8 @@ impl PagePoolBuilder {
             books.spares = spares;
         }
         if self.write_behind == WriteBehind::On {
-            behind::start(&shared)?;
+            // There is nothing to write yet: it comes for the thread.
+            behind::ask(&shared, Job::KeepAhead)?;
         }
         let reclaimer = Arc::new(PoolReclaimer { shared: Arc::downgrade(&shared) });
         owner.set_reclaimer(&reclaimer);

@@ -9,6 +9,7 @@ use crate::frames::entry::{self, Entry};
 use crate::frames::queues::Standing;
 use crate::moving::{behind, forget, load};
 use crate::pool::error::PagingError;
+use crate::pool::jobs::Job;
 use crate::pool::shared::Shared;
 
 /// Memory that may lie in the file while nobody has it pinned.
@@ -193,7 +194,8 @@ impl fmt::Debug for Page {
 
 /// Pins those of the pages that are spilled later, on the pool's own thread.
 pub(super) fn prefetch(shared: &Arc<Shared>, numbers: Vec<u32>) {
-    if !numbers.is_empty() && shared.is_of_this_process() && behind::start(shared).is_ok() {
-        shared.jobs.put(crate::pool::jobs::Job::Prefetch(numbers));
+    if !numbers.is_empty() && shared.is_of_this_process() {
+        // Without a thread it is not done.
+        let _ = behind::ask(shared, Job::Prefetch(numbers));
     }
 }

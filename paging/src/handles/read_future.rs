@@ -54,10 +54,9 @@ impl<'a> Future for ReadFuture<'a> {
                 Some(load) => Arc::clone(load),
                 None => {
                     shared.check_process()?;
-                    behind::start(shared)?;
                     let load = AsyncLoad::new(page.number());
+                    behind::ask(shared, Job::Load(Arc::clone(&load)))?;
                     self.load = Some(Arc::clone(&load));
-                    shared.jobs.put(Job::Load(Arc::clone(&load)));
                     load
                 }
             };

@@ -7,7 +7,7 @@ use super::load::{self, Loading, Pin};
 use super::{obtain, write};
 use crate::entry::LoadTurn;
 use crate::pool::error::PagingError;
-use crate::pool::jobs::{AsyncLoad, Job, Jobs};
+use crate::pool::jobs::{AsyncLoad, Job, Jobs, Start};
 use crate::pool::shared::Shared;
 
 /// So many bytes are written ahead of those that need frames, at most.
@@ -17,13 +17,13 @@ const AHEAD_PART: usize = 8;
 /// So many pages are loaded at a time.
 const LOADS_AT_A_TIME: usize = 32;
 
-/// Starts the thread, unless it is there.
+/// Has the pool's own thread do it, which is started if it is not there.
 ///
 /// # Errors
 ///
-/// If the system has none.
-pub(crate) fn start(shared: &Arc<Shared>) -> Result<(), PagingError> {
-    if !shared.jobs.begin_thread() {
+/// If the system has no thread. Then nothing is left that waits for one.
+pub(crate) fn ask(shared: &Arc<Shared>, job: Job) -> Result<(), PagingError> {
+    if shared.jobs.put(job) == Start::IsThere {
         return Ok(());
     }
     let (jobs, shared_weakly) = (Arc::clone(&shared.jobs), Arc::downgrade(shared));

@@ -9,7 +9,6 @@ use super::write::{write, write_to};
 use crate::entry::Phase;
 use crate::file::Slot;
 use crate::pool::error::PagingError;
-use crate::pool::jobs::Job;
 use crate::pool::shared::Shared;
 
 /// So long others are asked at a time, before the pool looks again for a frame of its own.
@@ -190,7 +189,7 @@ fn make_room(shared: &Shared, pages: u32) -> Result<Room, PagingError> {
         return Ok(if has_room { Room::Some } else { Room::None });
     };
     if shared.writes_behind {
-        shared.jobs.put(Job::KeepAhead);
+        shared.jobs.keep_ahead();
     }
     match write(shared, Some(frame)) {
         Err(error) if !has_room => Err(error),

@@ -19,6 +19,15 @@ pub(crate) enum Job {
     KeepAhead,
 }
 
+/// Whether the caller is to start the thread.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Start {
+    /// It is, or says by [`Jobs::no_thread`] that there is none.
+    Due,
+    /// There is one, or another caller starts it.
+    IsThere,
+}
+
 /// A load that a future waits for.
 pub(crate) struct AsyncLoad {
     pub(crate) number: u32,
@@ -76,14 +85,33 @@ impl AsyncLoad {
 
 impl Jobs {
     /// Asks for it. One that only may be of use is dropped if there is too much to do.
-    pub(crate) fn put(&self, job: Job) {
+    ///
+    /// Whether the caller is to start the thread: that is told to one caller, from then on. It is
+    /// decided together with the queue, so that no load is left there without a thread that comes
+    /// to it: a thread that ends, or cannot be started, takes all with it that are there.
+    #[must_use = "nobody does it without a thread"]
+    pub(crate) fn put(&self, job: Job) -> Start {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match job {
+            job if state.has_ended => {
+                drop(state);
+                end_all([job].into());
+                return Start::IsThere;
+            }
             Job::KeepAhead => state.keep_ahead = true,
-            Job::Prefetch(_) if state.jobs.len() >= PREFETCHES_MAX => return,
+            Job::Prefetch(_) if state.jobs.len() >= PREFETCHES_MAX => return Start::IsThere,
             job => state.jobs.push_back(job),
         }
+        let has_thread = std::mem::replace(&mut state.has_thread, true);
         drop(state);
+        self.changed.notify_one();
+        if has_thread { Start::IsThere } else { Start::Due }
+    }
+
+    /// Free frames are to be kept ahead, by the thread that there is. Without one it is done once
+    /// there is one.
+    pub(crate) fn keep_ahead(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).keep_ahead = true;
         self.changed.notify_one();
     }
 
@@ -102,12 +130,6 @@ impl Jobs {
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-    }
-
-    /// Whether the caller is to start the thread: so once only.
-    pub(crate) fn begin_thread(&self) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        !std::mem::replace(&mut state.has_thread, true)
     }
 
     /// There is no thread any more, or it could not be started. Loads that it has not come to end
@@ -136,5 +158,57 @@ fn end_all(jobs: VecDeque<Job>) {
         if let Job::Load(load) = job {
             load.end(Ok(()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Puts a load, which is woken for nobody.
+    fn put(jobs: &Jobs) -> (Start, Arc<AsyncLoad>) {
+        let load = AsyncLoad::new(7);
+        (jobs.put(Job::Load(Arc::clone(&load))), load)
+    }
+
+    fn has_ended(load: &AsyncLoad) -> bool {
+        load.poll(Waker::noop()).is_some()
+    }
+
+    #[test]
+    fn one_caller_is_to_start_the_thread() {
+        let jobs = Jobs::default();
+        assert_eq!(put(&jobs).0, Start::Due);
+        assert_eq!(put(&jobs).0, Start::IsThere);
+        assert_eq!(jobs.put(Job::KeepAhead), Start::IsThere);
+        assert_eq!(jobs.put(Job::Prefetch(vec![1])), Start::IsThere);
+    }
+
+    #[test]
+    fn no_load_waits_for_a_thread_that_was_not_to_be_had() {
+        let jobs = Jobs::default();
+        let (first, one) = put(&jobs);
+        // Another caller counts on the thread that the first one starts.
+        let (second, other) = put(&jobs);
+        assert_eq!((first, second), (Start::Due, Start::IsThere));
+        assert!(!has_ended(&one) && !has_ended(&other));
+        jobs.no_thread();
+        assert!(has_ended(&one) && has_ended(&other));
+        let (start, late) = put(&jobs);
+        assert!(start == Start::Due || has_ended(&late), "it waits for a thread that is not there");
+    }
+
+    #[test]
+    fn what_is_put_is_done_in_turn() {
+        let jobs = Jobs::default();
+        assert_eq!(jobs.put(Job::KeepAhead), Start::Due);
+        let (_, load) = put(&jobs);
+        let Some(Job::Load(next)) = jobs.next() else { unreachable!("a load comes first") };
+        assert!(Arc::ptr_eq(&next, &load));
+        assert!(matches!(jobs.next(), Some(Job::KeepAhead)));
+        jobs.end();
+        assert!(jobs.next().is_none());
+        let (_, late) = put(&jobs);
+        assert!(has_ended(&late), "nobody comes to it any more");
     }
 }

@@ -42,7 +42,9 @@
 //! | to share a page | an `Arc<Page>`: readers never wait for readers |
 //! | to read many pages that you know | [`PagePool::read_many`]: together, in the file's order |
 //! | to look at many pages that are in memory | [`PagePool::reader`], [`Epoch::get`]: no pin |
-//! | to block no thread | [`Page::read_async`], [`Page::try_read`] |
+//! | to block no thread | [`Page::read_async`], [`Page::write_async`] |
+//! | to block no thread for many | [`PagePool::read_many_async`] |
+//! | what is there just now | [`Page::try_read`], [`Page::try_write`] |
 //! | to say what comes next | [`PagePool::prefetch`], [`Page::advise`] |
 //! | one file for several pools | [`SpillFile`], [`PagePoolBuilder::spill_file`] |
 //! | graphs and reports | [`PagePool::stats`], the feature `metrics` |
@@ -160,7 +162,7 @@ pub use frames::entry::PAGES_MAX;
 #[cfg(not(offheap_loom))]
 pub use handles::{
     Advice, Epoch, Page, PagePool, PagePoolBuilder, PageReader, PoolStats, ReadFuture, ReadGuard,
-    WriteBehind, WriteGuard,
+    ReadManyFuture, WriteBehind, WriteFuture, WriteGuard,
 };
 #[cfg(not(offheap_loom))]
 pub use pool::error::{InsertError, InsertReason, PagingError};

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::guards::ReadGuard;
 use super::page::Page;
 use crate::entry::LoadTurn;
-use crate::moving::load::{self, Loading, Pin};
-use crate::moving::obtain;
+use crate::moving::load::{Loading, Pin};
+use crate::moving::together;
 use crate::pool::error::PagingError;
 use crate::pool::shared::Shared;
 
@@ -56,33 +56,11 @@ fn load_together<'a>(
     begun: Vec<(usize, Loading)>,
     guards: &mut Guards<'a>,
 ) -> Result<(), PagingError> {
-    let mut failure = shared.check_process().err();
-    let (mut places, mut batch) = (Vec::new(), Vec::new());
-    for (at, loading) in begun {
-        let frame = match &failure {
-            None => Some(obtain::frame(shared, loading.pages())),
-            Some(_) => None,
-        };
-        match frame {
-            Some(Ok(segment)) => {
-                places.push(at);
-                batch.push(loading.into(segment));
-            }
-            Some(Err(error)) => {
-                loading.fail(shared);
-                failure = Some(error);
-            }
-            None => loading.fail(shared),
-        }
-    }
-    for (at, result) in places.into_iter().zip(load::read(shared, batch, |_| Pin::Yes)) {
-        match result {
-            Ok(()) => {
-                // SAFETY: 1: it was loaded with a pin.
-                guards[at] = Some(unsafe { pages[at].guard() });
-            }
-            Err(error) => failure = Some(error),
-        }
+    let (places, begun): (Vec<_>, Vec<_>) = begun.into_iter().unzip();
+    let (are_there, failure) = together::load_together(shared, begun, Pin::Yes);
+    for (at, _) in places.into_iter().zip(are_there).filter(|(_, is_there)| *is_there) {
+        // SAFETY: 1: it was loaded with a pin.
+        guards[at] = Some(unsafe { pages[at].guard() });
     }
     match failure {
         // One by one they may take the place of each other in the file.

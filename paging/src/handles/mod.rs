@@ -1,6 +1,7 @@
 //! Floor 5: what users hold.
 
 mod builder;
+mod futures;
 mod guards;
 mod many;
 #[cfg(feature = "metrics")]
@@ -8,13 +9,12 @@ mod metrics;
 mod page;
 mod page_pool;
 mod page_reader;
-mod read_future;
 mod stats;
 
 pub use builder::{PagePoolBuilder, WriteBehind};
+pub use futures::{ReadFuture, ReadManyFuture, WriteFuture};
 pub use guards::{ReadGuard, WriteGuard};
 pub use page::{Advice, Page};
 pub use page_pool::PagePool;
 pub use page_reader::{Epoch, PageReader};
-pub use read_future::ReadFuture;
 pub use stats::PoolStats;

@@ -145,6 +145,25 @@ impl Page {
         Ok(unsafe { WriteGuard::of(self.entry(), page_bytes) })
     }
 
+    /// Pins the page to change it, if it is in memory; `None` if it is not. It is dirty from then on.
+    /// Waits for nothing but the copy of a page that is being written, as [`write`](Self::write).
+    #[inline]
+    #[must_use]
+    pub fn try_write(&mut self) -> Option<WriteGuard<'_>> {
+        self.write_or_back().ok()
+    }
+
+    /// The same, which gives the page back if it is not in memory.
+    #[inline]
+    pub(super) fn write_or_back(&mut self) -> Result<WriteGuard<'_>, &mut Self> {
+        if !self.entry().state.pin_for_write() {
+            return Err(self);
+        }
+        let page_bytes = self.shared.page_bytes;
+        // SAFETY: 1: it was pinned above, to write. 2: `self` is borrowed by the caller alone.
+        Ok(unsafe { WriteGuard::of(self.entry(), page_bytes) })
+    }
+
     /// Says what is known of it. It holds until something else is said, across evictions. Takes a
     /// lock of the pool for a moment.
     pub fn advise(&self, advice: Advice) {

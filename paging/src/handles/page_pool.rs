@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use offheap::{MemorySegment, Owner};
 
+use super::futures::ReadManyFuture;
 use super::guards::ReadGuard;
 use super::many;
 use super::page::{self, Page};
@@ -131,6 +132,18 @@ impl PagePool {
     /// As [`Page::read`].
     pub fn read_many<'a>(&self, pages: &[&'a Page]) -> Result<Vec<ReadGuard<'a>>, PagingError> {
         many::read_many(&self.shared, pages)
+    }
+
+    /// Pins all of the pages, to read them, without blocking the thread: the pool's own thread loads
+    /// those that are in the file together, in its order. They may be of several pools, which load
+    /// one after the other, and come more than once. Nothing is begun before the future is polled.
+    ///
+    /// All must fit in memory at once, as for [`read_many`](Self::read_many).
+    ///
+    /// The future fails as [`Page::read`], for any of the pages, or with [`PagingError::Thread`] if
+    /// the system has no thread for the pool: then none is pinned.
+    pub fn read_many_async<'a>(&self, pages: &[&'a Page]) -> ReadManyFuture<'a> {
+        ReadManyFuture::new(pages)
     }
 
     /// Says that the pages will be read soon. Those that are in the file are loaded by the pool's

@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 use std::thread;
 
 use super::load::{self, Loading, Pin};
-use super::{obtain, write};
+use super::{obtain, together, write};
 use crate::entry::LoadTurn;
 use crate::pool::error::PagingError;
 use crate::pool::jobs::{AsyncLoad, Job, Jobs, Start};
@@ -103,8 +103,8 @@ pub(crate) fn prefetch(shared: &Shared, numbers: &[u32]) {
 
 fn load_for(shared: &Shared, load: &Arc<AsyncLoad>) {
     let mut ending = Ending { load: Arc::clone(load), result: Ok(()) };
-    // The future looks itself whether the page is there, and asks again if not.
-    ending.result = load::load(shared, load.number, Pin::No).map(drop);
+    // The future looks itself whether its pages are there, and asks again if not.
+    ending.result = together::load_all(shared, &load.numbers);
 }
 
 /// The end of a load, of whatever kind.

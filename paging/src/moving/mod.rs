@@ -6,4 +6,5 @@ pub(crate) mod forget;
 pub(crate) mod load;
 pub(crate) mod obtain;
 pub(crate) mod reclaim;
+pub(crate) mod together;
 pub(crate) mod write;

@@ -13,7 +13,7 @@ const PREFETCHES_MAX: usize = 4096;
 pub(crate) enum Job {
     /// Pages that may be read soon.
     Prefetch(Vec<u32>),
-    /// A page that a future waits for.
+    /// Pages that a future waits for.
     Load(Arc<AsyncLoad>),
     /// Free frames are to be kept ahead.
     KeepAhead,
@@ -30,7 +30,7 @@ pub(crate) enum Start {
 
 /// A load that a future waits for.
 pub(crate) struct AsyncLoad {
-    pub(crate) number: u32,
+    pub(crate) numbers: Vec<u32>,
     state: Mutex<LoadState>,
 }
 
@@ -57,8 +57,8 @@ struct State {
 }
 
 impl AsyncLoad {
-    pub(crate) fn new(number: u32) -> Arc<Self> {
-        Arc::new(Self { number, state: Mutex::default() })
+    pub(crate) fn new(numbers: Vec<u32>) -> Arc<Self> {
+        Arc::new(Self { numbers, state: Mutex::default() })
     }
 
     /// What became of it: `None` while it is under way, with `waker` to be woken at its end.
@@ -167,7 +167,7 @@ mod tests {
 
     /// Puts a load, which is woken for nobody.
     fn put(jobs: &Jobs) -> (Start, Arc<AsyncLoad>) {
-        let load = AsyncLoad::new(7);
+        let load = AsyncLoad::new(vec![7]);
         (jobs.put(Job::Load(Arc::clone(&load))), load)
     }
 

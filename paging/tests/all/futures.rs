@@ -4,8 +4,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Waker;
 
-use offheap_paging::PagingError;
-use offheap_test_support::{Holds, Woken, block_on, is_pending};
+use offheap_paging::{Advice, Call, PagingError};
+use offheap_test_support::{Count, Holds, Random, Woken, block_on, is_pending};
 
 use crate::support::*;
 
@@ -149,4 +149,119 @@ fn a_failure_is_told_to_who_waits() {
     assert!(matches!(error, PagingError::AllPinned { .. }), "{error}");
     drop(pins);
     check(&block_on(all[out].read_async()).unwrap(), out);
+}
+
+#[test]
+fn a_page_in_the_file_is_changed_once_it_is_there() {
+    let manager = manager(BOOKED + 4);
+    let file = HeldUp::new();
+    let pool = builder(&owner(&manager, "pool")).spill_file(Arc::clone(&file.file));
+    let pool = pool.build().unwrap();
+    let mut all = pages(&pool, 12);
+    let out = spilled(&all)[0];
+    assert!(all[out].try_write().is_none(), "that takes what is in memory");
+    let read = file.hold(READS);
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    {
+        let mut future = pin!(all[out].write_async());
+        assert!(is_pending(future.as_mut(), &waker));
+        read.wait();
+        assert!(!woken.is_woken() && is_pending(future.as_mut(), &waker));
+        drop(read);
+        until(|| woken.is_woken());
+        let mut bytes = block_on(future).unwrap();
+        check(&bytes, out);
+        fill(&mut bytes, 99);
+    }
+    all[out].advise(Advice::Cold);
+    drop(pages(&pool, 8));
+    assert!(!all[out].is_resident(), "it was written and evicted");
+    check(&all[out].read().unwrap(), 99);
+    fill(&mut all[out].try_write().unwrap(), out);
+    check_all(&all);
+}
+
+#[test]
+fn a_write_that_is_cancelled_leaves_the_page_as_it_was() {
+    let manager = manager(BOOKED + 4);
+    let pool = pool(&owner(&manager, "pool"));
+    let mut all = pages(&pool, 12);
+    for round in 0..40 {
+        let out = spilled(&all)[round % 4];
+        let mut future = Box::pin(all[out].write_async());
+        let _ = is_pending(future.as_mut(), Waker::noop());
+        drop(future);
+        check_all(&all);
+        fill(&mut block_on(all[out].write_async()).unwrap(), out);
+    }
+    drop(all);
+    drop(pool);
+    assert_empty(&manager);
+}
+
+#[test]
+fn many_come_together_in_the_order_in_which_they_were_asked_for() {
+    let manager = manager(60);
+    let pools = ["one", "two", "three"].map(|name| {
+        let owner = manager.owner(name).limit(16 * PAGE).register().unwrap();
+        pool(&owner)
+    });
+    let pages = pools.each_ref().map(|pool| pages(pool, 30));
+    let mut random = Random::new(1);
+    for _ in 0..50 {
+        // Of several pools, and some of them twice.
+        let wanted: Vec<_> = (0..12).map(|at| (at % 3, random.below(5) * 3)).collect();
+        let mixed: Vec<_> = wanted.iter().map(|(pool, at)| &pages[*pool][*at]).collect();
+        let guards = block_on(pools[0].read_many_async(&mixed)).unwrap();
+        assert_eq!(guards.len(), 12);
+        guards.iter().zip(&wanted).for_each(|(guard, (_, number))| check(guard, *number));
+        drop(guards);
+        pages.iter().for_each(|pages| check_all(pages));
+    }
+    assert!(block_on(pools[0].read_many_async(&[])).unwrap().is_empty());
+}
+
+#[test]
+fn many_that_lie_side_by_side_are_one_read() {
+    let manager = manager(BOOKED + 8);
+    let reads = Arc::new(Count::default());
+    let counted = Arc::clone(&reads);
+    let faults = move |call: Call| {
+        counted.add(usize::from(READS.contains(&call.name)));
+        None
+    };
+    let file = Arc::new(file().faults(Arc::new(faults)).create().unwrap());
+    let pool = builder(&owner(&manager, "pool")).spill_file(file).build().unwrap();
+    let all = pages(&pool, 24);
+    let out = spilled(&all);
+    let some: Vec<_> = out[..4].iter().map(|at| &all[*at]).collect();
+    // So that there are frames whose pages need not be written.
+    drop(all[out[8]].read().unwrap());
+    let before = reads.get();
+    let guards = block_on(pool.read_many_async(&some)).unwrap();
+    guards.iter().zip(&out).for_each(|(guard, number)| check(guard, *number));
+    assert_eq!(reads.get(), before + 1);
+}
+
+#[test]
+fn of_many_that_are_refused_or_cancelled_none_stays_pinned() {
+    let manager = manager(BOOKED + 8);
+    let pool = pool(&owner(&manager, "pool"));
+    let mut all = pages(&pool, 24);
+    for _ in 0..3 {
+        let refs: Vec<_> = all.iter().collect();
+        let error = block_on(pool.read_many_async(&refs)).unwrap_err();
+        assert!(matches!(error, PagingError::AllPinned { .. }), "{error}");
+        let mut future = Box::pin(pool.read_many_async(&refs[..8]));
+        let _ = is_pending(future.as_mut(), Waker::noop());
+        drop(future);
+        check_all(&all);
+        for (number, page) in all.iter_mut().enumerate() {
+            stamp(page, number);
+        }
+    }
+    drop(all);
+    drop(pool);
+    assert_empty(&manager);
 }

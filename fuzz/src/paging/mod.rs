@@ -2,6 +2,7 @@
 //! and pages are pinned: every page that is read contains what a plain map says.
 
 mod faults;
+mod futures;
 mod held;
 mod nested;
 mod ops;

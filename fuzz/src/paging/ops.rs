@@ -97,7 +97,8 @@ pub enum Op {
         count: u8,
         step: u8,
     },
-    /// Polls a read so often, and then lets go of it.
+    /// Polls a read so often, and then lets go of it; or does so with a write or a read of many, or
+    /// waits for that.
     Poll {
         page: u8,
         polls: u8,

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::thread;
 
 use offheap_paging::{Page, PagingError, ReadGuard};
-use offheap_test_support::{block_on, poll_and_cancel};
 
 use super::held::{Held, compare};
 use super::{PAGE, Run};
@@ -20,7 +19,7 @@ impl Run {
     }
 
     /// Compares what was read, or the error.
-    fn checked(&mut self, at: usize, result: Result<ReadGuard<'_>, PagingError>) {
+    pub(super) fn checked(&mut self, at: usize, result: Result<ReadGuard<'_>, PagingError>) {
         self.calls += 1;
         let held = &mut self.held[at];
         match result {
@@ -41,7 +40,7 @@ impl Run {
     }
 
     /// Places of pages, some of them more than once.
-    fn places(&self, first: u8, count: u8, step: u8) -> Vec<usize> {
+    pub(super) fn places(&self, first: u8, count: u8, step: u8) -> Vec<usize> {
         let places = (0..usize::from(count % 12)).map(|number| {
             let place = usize::from(first) + number * usize::from(step);
             place.checked_rem(self.held.len())
@@ -56,16 +55,8 @@ impl Run {
             places.iter().map(|at| Arc::clone(&self.held[*at].page)).collect();
         let pages: Vec<&Page> = pages.iter().map(|page| &**page).collect();
         self.calls += 1;
-        match pool.read_many(&pages) {
-            Ok(guards) => {
-                assert_eq!(guards.len(), pages.len());
-                for (at, bytes) in places.into_iter().zip(&guards) {
-                    self.held[at].check(bytes);
-                }
-            }
-            // They may be more than there are frames.
-            Err(error) => self.expect_reason(&error, usize::MAX),
-        }
+        let result = pool.read_many(&pages);
+        self.checked_many(places, result);
     }
 
     pub(super) fn prefetch(&mut self, pool: bool, first: u8, count: u8, step: u8) {
@@ -75,23 +66,6 @@ impl Run {
         pool.prefetch(&pages);
         self.has_threads |= !pages.is_empty();
         self.calls += 1;
-    }
-
-    pub(super) fn poll(&mut self, page: u8, polls: u8) {
-        let Some(at) = self.at(page) else { return };
-        self.has_threads = true;
-        let page = Arc::clone(&self.held[at].page);
-        self.calls += 1;
-        if let Some(result) = poll_and_cancel(page.read_async(), usize::from(polls % 16)) {
-            self.checked(at, result);
-        }
-    }
-
-    pub(super) fn wait(&mut self, page: u8) {
-        let Some(at) = self.at(page) else { return };
-        self.has_threads = true;
-        let page = Arc::clone(&self.held[at].page);
-        self.checked(at, block_on(page.read_async()));
     }
 
     /// Two threads read the same pages, from both ends.

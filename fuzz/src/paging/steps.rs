@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use offheap_paging::{Advice, InsertReason, PagingError};
 
+use super::futures::Use;
 use super::held::{Held, pattern};
 use super::ops::Op;
 use super::{PAGE, PAGES_MAX, Run};
@@ -41,7 +42,7 @@ impl Run {
             Op::ReadMany { pool, first, count, step } => self.read_many(pool, first, count, step),
             Op::Prefetch { pool, first, count, step } => self.prefetch(pool, first, count, step),
             Op::Poll { page, polls } => self.poll(page, polls),
-            Op::Await { page } => self.wait(page),
+            Op::Await { page } => self.read_async(page, Use::Awaited),
             Op::Advise { page, advice } => self.advise(page, advice),
             Op::Hold { page, ops: count } => self.hold(page, count, ops),
             Op::HoldToWrite { page, ops: count, seed } => {

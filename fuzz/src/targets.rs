@@ -53,8 +53,8 @@ impl Target {
         }
     }
 
-    /// On how many threads its seeds are run at a time. A sequence with pools waits most of its time,
-    /// for frames that are pinned.
+    /// On how many threads its seeds are run at a time. A sequence with pools mostly waits, for
+    /// frames that are pinned.
     #[must_use]
     pub fn threads(self) -> usize {
         if self == Self::Paging { 32 } else { 1 }

@@ -24,6 +24,8 @@ const BUFFERS: usize = 2;
 const BUFFER_BYTES_MAX: usize = 1 << 20;
 /// A buffer is at most this part of what the owner could have.
 const BUFFER_PART: usize = 32;
+/// A longer wait has no end that a clock can tell.
+const PIN_TIMEOUT_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Whether dirty pages are written before their frames are needed.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -127,9 +129,9 @@ impl PagePoolBuilder {
     }
 
     /// How long a call waits at most for a frame when all pages are pinned; 5 s by default. The
-    /// time that the disk takes is not bounded by it.
+    /// time that the disk takes is not bounded by it. More than a year is as a year.
     pub fn pin_timeout(mut self, timeout: Duration) -> Self {
-        self.pin_timeout = timeout;
+        self.pin_timeout = timeout.min(PIN_TIMEOUT_MAX);
         self
     }
 

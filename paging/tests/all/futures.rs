@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 use offheap_paging::{Advice, Call, PagingError};
 use offheap_test_support::{Count, Holds, Random, Woken, block_on, is_pending};
@@ -138,6 +139,23 @@ fn pages_outlive_the_handles_on_their_pool() {
 }
 
 #[test]
+fn a_pool_may_wait_for_a_frame_without_a_bound() {
+    let manager = manager(BOOKED + 4);
+    let pool = builder(&owner(&manager, "pool")).pin_timeout(Duration::MAX).build().unwrap();
+    let all = pages(&pool, 12);
+    let in_memory = resident(&all);
+    let pins: Vec<_> = in_memory.iter().map(|at| all[*at].read().unwrap()).collect();
+    let out = spilled(&all)[0];
+    let before = pool.stats().waits;
+    let mut future = pin!(all[out].read_async());
+    assert!(is_pending(future.as_mut(), Waker::noop()));
+    until(|| pool.stats().waits > before + 1);
+    drop(pins);
+    until(|| !is_pending(future.as_mut(), Waker::noop()));
+    check_all(&all);
+}
+
+#[test]
 fn a_failure_is_told_to_who_waits() {
     let manager = manager(BOOKED + 4);
     let pool = pool(&owner(&manager, "pool"));
@@ -253,7 +271,8 @@ fn of_many_that_are_refused_or_cancelled_none_stays_pinned() {
         let refs: Vec<_> = all.iter().collect();
         let error = block_on(pool.read_many_async(&refs)).unwrap_err();
         assert!(matches!(error, PagingError::AllPinned { .. }), "{error}");
-        let mut future = Box::pin(pool.read_many_async(&refs[..8]));
+        // While they come, there are frames left for others.
+        let mut future = Box::pin(pool.read_many_async(&refs[..4]));
         let _ = is_pending(future.as_mut(), Waker::noop());
         drop(future);
         check_all(&all);

@@ -146,7 +146,8 @@ impl Page {
     }
 
     /// Pins the page to change it, if it is in memory; `None` if it is not. It is dirty from then
-    /// on. Waits for nothing but the copy of a page that is being written, as [`write`](Self::write).
+    /// on. Waits for nothing but the copy of a page that is being written, as
+    /// [`write`](Self::write).
     #[inline]
     #[must_use]
     pub fn try_write(&mut self) -> Option<WriteGuard<'_>> {

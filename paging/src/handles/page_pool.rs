@@ -135,8 +135,9 @@ impl PagePool {
     }
 
     /// Pins all of the pages, to read them, without blocking the thread: the pool's own thread
-    /// loads those that are in the file together, in its order. They may be of several pools, which load
-    /// one after the other, and come more than once. Nothing is begun before the future is polled.
+    /// loads those that are in the file together, in its order. They may be of several pools, which
+    /// load one after the other, and come more than once. Nothing is begun before the future is
+    /// polled.
     ///
     /// All must fit in memory at once, as for [`read_many`](Self::read_many).
     ///

@@ -55,6 +55,7 @@ fn run(jobs: &Jobs, shared: &Weak<Shared>) {
             Job::Prefetch(numbers) => {
                 numbers.chunks(LOADS_AT_A_TIME).for_each(|numbers| prefetch(&shared, numbers));
             }
+            Job::ReadAhead(first, units) => load::read_ahead(&shared, first, units),
             Job::Load(load) => load_for(&shared, &load),
         }
     }
@@ -66,6 +67,11 @@ fn keep_ahead(shared: &Shared) {
     let resident_pages = shared.books().resident_pages;
     let pages = (AHEAD_BYTES / shared.page_bytes).min(resident_pages / AHEAD_PART);
     for _ in 0..pages.div_ceil(buffer_pages) {
+        // Who waits for a page comes first.
+        if shared.jobs.are_waiting() {
+            shared.jobs.keep_ahead();
+            break;
+        }
         // What fails is told to who needs a frame.
         if !matches!(write::write(shared, None), Ok(1..)) {
             break;

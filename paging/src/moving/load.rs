@@ -10,10 +10,13 @@ use crate::file::{Read, Slot, seal};
 use crate::frames::entry::{COLD, Entry, KEEP, SEQUENTIAL};
 use crate::frames::queues::{Came, Stamp};
 use crate::pool::error::PagingError;
+use crate::pool::scans::Follows;
 use crate::pool::shared::Shared;
 
-/// So many bytes are read ahead at most.
+/// So many bytes are read ahead at a time, at most.
 const AHEAD_BYTES: usize = 1 << 20;
+/// At most one page in so many is read ahead.
+const AHEAD_PART: usize = 8;
 
 /// Whether the page is pinned at the end of a load.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -112,9 +115,20 @@ pub(crate) fn load(shared: &Shared, number: u32, pin: Pin) -> Result<bool, Pagin
     };
     let mut batch = vec![loading.into(segment)];
     let end = slot.first + slot.units;
-    let is_scan = shared.scans.lock().is_ok_and(|mut scans| scans.note(slot.first, end));
-    if is_scan || entry.advice() == SEQUENTIAL {
-        add_ahead(shared, &mut batch, end);
+    let follows = match shared.scans.lock() {
+        Ok(mut scans) => scans.note(slot.first, end),
+        Err(_) => Follows::None,
+    };
+    match follows {
+        Follows::None if entry.advice() != SEQUENTIAL => {}
+        Follows::None | Follows::Scan => {
+            let next = add_ahead(shared, &mut batch, end, end + ahead_units(shared));
+            ask_ahead(shared, end, next);
+        }
+        Follows::Ahead(next) => ask_ahead(shared, next, next),
+        Follows::Late(next) => {
+            add_ahead(shared, &mut batch, end, next);
+        }
     }
     let results = read(shared, batch, |at| if at == 0 { pin } else { Pin::No });
     // Who reads one of the others that failed is told then.
@@ -266,11 +280,43 @@ fn came(entry: &Entry, stamp: u32) -> Came {
     }
 }
 
-/// Adds the pages that follow in the file, as far as there are frames at hand for them.
-fn add_ahead(shared: &Shared, batch: &mut Vec<Framed>, end: u32) {
+/// So many units are read ahead at a time: a part of the memory that there is.
+fn ahead_units(shared: &Shared) -> u32 {
+    let part = shared.books().resident_pages / AHEAD_PART;
+    shared.pages(AHEAD_BYTES).min(u32::try_from(part).unwrap_or(u32::MAX)).max(1)
+}
+
+/// Has the pool's thread read what follows `next`, while the caller reads what was read ahead. The
+/// page at `next` is left to be loaded when it is read, which tells how far the scan is. `end` is
+/// where the scan is known to be.
+fn ask_ahead(shared: &Shared, end: u32, next: u32) {
+    let first = next.saturating_add(1);
+    let units = ahead_units(shared);
+    let is_asked = shared.writes_behind && shared.jobs.read_ahead(first, units);
+    let asked_to = if is_asked { first.saturating_add(units) } else { next };
+    if let Ok(mut scans) = shared.scans.lock() {
+        scans.read_to(end, next, asked_to);
+    }
+}
+
+/// Loads what lies in so many units, as far as there are frames at hand for it.
+pub(crate) fn read_ahead(shared: &Shared, first: u32, units: u32) {
+    if shared.check_process().is_err() {
+        return;
+    }
+    let mut batch = Vec::new();
+    add_ahead(shared, &mut batch, first, first.saturating_add(units));
+    if !batch.is_empty() {
+        // Who reads one of those that failed is told then.
+        drop(read(shared, batch, |_| Pin::No));
+    }
+}
+
+/// Adds the pages that lie in the file from `end` to `to`, as far as there are frames at hand for
+/// them. Returns where they end.
+fn add_ahead(shared: &Shared, batch: &mut Vec<Framed>, end: u32, to: u32) -> u32 {
     let mut unit = end;
-    let units_max = shared.pages(AHEAD_BYTES);
-    while unit - end < units_max {
+    while unit < to {
         let Some(number) = shared.books().at_slot(unit) else { break };
         let entry = shared.entry(number);
         if entry.pages() != 1 || !matches!(entry.state.begin_load(), LoadTurn::Mine) {
@@ -288,7 +334,5 @@ fn add_ahead(shared: &Shared, batch: &mut Vec<Framed>, end: u32) {
         unit += 1;
         shared.counters.ahead.add(1);
     }
-    if let Ok(mut scans) = shared.scans.lock() {
-        scans.read_to(end, unit);
-    }
+    unit
 }

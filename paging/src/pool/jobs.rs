@@ -13,6 +13,8 @@ const PREFETCHES_MAX: usize = 4096;
 pub(crate) enum Job {
     /// Pages that may be read soon.
     Prefetch(Vec<u32>),
+    /// What lies in so many units from this one on will be read soon, by a scan.
+    ReadAhead(u32, u32),
     /// Pages that a future waits for.
     Load(Arc<AsyncLoad>),
     /// Free frames are to be kept ahead.
@@ -113,6 +115,25 @@ impl Jobs {
     pub(crate) fn keep_ahead(&self) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).keep_ahead = true;
         self.changed.notify_one();
+    }
+
+    /// What lies in so many units from `first` on is to be loaded, by the thread that there is.
+    /// Whether there is one that has time for it.
+    pub(crate) fn read_ahead(&self, first: u32, units: u32) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if !state.has_thread || state.has_ended || state.jobs.len() >= PREFETCHES_MAX {
+            return false;
+        }
+        state.jobs.push_back(Job::ReadAhead(first, units));
+        drop(state);
+        self.changed.notify_one();
+        true
+    }
+
+    /// Whether there is anything to do but to keep frames free.
+    pub(crate) fn are_waiting(&self) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        !state.jobs.is_empty()
     }
 
     /// The next one, for which it waits; `None` at the end.

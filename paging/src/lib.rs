@@ -39,6 +39,7 @@
 //! | a segment that you have to become a page | [`PagePool::insert`] |
 //! | to read a page | [`Page::read`]: two atomic steps if it is in memory |
 //! | to change a page | [`Page::write`], which takes it by `&mut` |
+//! | a page at hand for long, in a struct | [`Page::pin`], [`PinnedPage::unpin`] |
 //! | to share a page | an `Arc<Page>`: readers never wait for readers |
 //! | to read many pages that you know | [`PagePool::read_many`]: together, in the file's order |
 //! | to look at many pages that are in memory | [`PagePool::reader`], [`Epoch::get`]: no pin |
@@ -161,8 +162,8 @@ pub use file::{
 pub use frames::entry::PAGES_MAX;
 #[cfg(not(offheap_loom))]
 pub use handles::{
-    Advice, Epoch, Page, PagePool, PagePoolBuilder, PageReader, PoolStats, ReadFuture, ReadGuard,
-    ReadManyFuture, WriteBehind, WriteFuture, WriteGuard,
+    Advice, Epoch, Page, PagePool, PagePoolBuilder, PageReader, PinError, PinnedPage, PoolStats,
+    ReadFuture, ReadGuard, ReadManyFuture, WriteBehind, WriteFuture, WriteGuard,
 };
 #[cfg(not(offheap_loom))]
 pub use pool::error::{InsertError, InsertReason, PagingError};

@@ -2,9 +2,10 @@
 #![allow(clippy::unwrap_used)] // a test stops at the first thing that is not as it says
 
 use std::thread;
+use std::time::Duration;
 
 use offheap::{MemoryManager, Owner};
-use offheap_paging::{MemoryFileSystem, Page, PagePool, WriteBehind};
+use offheap_paging::{MemoryFileSystem, Page, PagePool, PinnedPage, WriteBehind};
 
 const PAGE: usize = 4096;
 
@@ -138,4 +139,45 @@ fn many_threads_read_the_same_pages() {
     });
     let stats = pool.stats();
     assert!(stats.evictions > 200 && stats.hits > 0, "{stats:?}");
+}
+
+#[test]
+fn pinned_pages_stay_and_unpinned_ones_come_back() {
+    let manager = manager(16);
+    let owner = owner(&manager, "pool");
+    let pool = pool(&owner);
+    let mut pinned: Vec<_> = (0..4).map(|_| pool.allocate().unwrap().pin().unwrap()).collect();
+    pinned.iter_mut().zip(1..).for_each(|(page, number)| page.fill(number));
+    let mut others: Vec<_> = (0..100).map(|_| pool.allocate().unwrap()).collect();
+    others.iter_mut().enumerate().for_each(|(number, page)| stamp(page, number));
+    assert!(pinned.iter().zip(1..).all(|(page, number)| page.iter().all(|byte| *byte == number)));
+    let pages: Vec<_> = pinned.into_iter().map(PinnedPage::unpin).collect();
+    for (number, page) in others.iter().enumerate() {
+        check(&page.read().unwrap(), number);
+    }
+    assert!(pages.iter().any(|page| !page.is_resident()), "they may go now");
+    for (page, number) in pages.iter().zip(1..) {
+        assert!(page.read().unwrap().iter().all(|byte| *byte == number));
+    }
+    let again: Vec<_> = pages.into_iter().map(|page| page.pin().unwrap()).collect();
+    drop((again, others));
+    assert_eq!(pool.stats().pages, 0, "a pinned page that is dropped is gone");
+}
+
+#[test]
+fn a_page_that_cannot_be_pinned_comes_back_with_the_error() {
+    let manager = manager(16);
+    let owner = owner(&manager, "pool");
+    let builder = PagePool::builder(&owner).memory_file_system(MemoryFileSystem::Allow);
+    let pool = builder.pin_timeout(Duration::from_millis(1)).build().unwrap();
+    let mut page = pool.allocate().unwrap();
+    stamp(&mut page, 3);
+    let mut pinned = Vec::new();
+    while let Ok(other) = pool.allocate() {
+        pinned.push(other.pin().unwrap());
+    }
+    let error = page.pin().unwrap_err();
+    assert!(error.to_string().contains("pinned"), "{error}");
+    pinned.pop();
+    check(&error.page.read().unwrap(), 3);
 }

@@ -14,7 +14,7 @@ mod stats;
 pub use builder::{PagePoolBuilder, WriteBehind};
 pub use futures::{ReadFuture, ReadManyFuture, WriteFuture};
 pub use guards::{ReadGuard, WriteGuard};
-pub use page::{Advice, Page};
+pub use page::{Advice, Page, PinError, PinnedPage};
 pub use page_pool::PagePool;
 pub use page_reader::{Epoch, PageReader};
 pub use stats::PoolStats;

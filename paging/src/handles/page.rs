@@ -1,7 +1,10 @@
 //! One page, as its holder has it.
 
-use std::fmt;
+use std::error::Error;
+use std::fmt::{self, Display, Formatter};
+use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
+use std::slice;
 use std::sync::Arc;
 
 use super::guards::{ReadGuard, WriteGuard};
@@ -30,6 +33,42 @@ pub struct Page {
     shared: Arc<Shared>,
 }
 
+/// A page that stays in memory, to be read and changed, until it is [unpinned](Self::unpin) or
+/// dropped: for what is at work for longer than a guard can be borrowed.
+///
+/// It is dirty from the start, as by [`Page::write`]. What is said of a
+/// [`ReadGuard`] holds for it, too: its frame is not to be had for other pages. If it is dropped,
+/// the page is gone.
+///
+/// # Invariants
+///
+/// - `pin` is a pin of `page`, taken to write, which is dropped before it.
+/// - `bytes` are those of its frame, which are initialized and stay while it is pinned.
+#[must_use = "a page that is dropped is gone"]
+pub struct PinnedPage {
+    bytes: NonNull<[u8]>,
+    pin: Pin,
+    page: Page,
+}
+
+/// One pin of a page.
+///
+/// # Invariants
+///
+/// - `entry` is that of a page that lives as long as this, and this has one of its pins.
+struct Pin {
+    entry: NonNull<Entry>,
+}
+
+/// A page that could not be pinned: here it is, and why.
+#[derive(Debug)]
+pub struct PinError {
+    /// The page, as it was.
+    pub page: Page,
+    /// What went wrong.
+    pub source: PagingError,
+}
+
 /// What its holder knows of a page. It beats what the pool guesses, as long as memory allows.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
@@ -52,6 +91,10 @@ pub enum Advice {
 unsafe impl Send for Page {}
 // SAFETY: as above.
 unsafe impl Sync for Page {}
+// SAFETY: it has the page to itself, which may go to any thread, and a pin is an atomic number.
+unsafe impl Send for PinnedPage {}
+// SAFETY: through a shared reference its bytes are only read.
+unsafe impl Sync for PinnedPage {}
 
 impl Page {
     /// A handle on the page in this entry, which has no other.
@@ -165,6 +208,43 @@ impl Page {
         Ok(unsafe { WriteGuard::of(self.entry(), page_bytes) })
     }
 
+    /// Pins the page for as long as the caller likes, to read and to change it.
+    ///
+    /// ```
+    /// # use offheap::MemoryManager;
+    /// # use offheap_paging::{MemoryFileSystem, PagePool};
+    /// # let manager = MemoryManager::builder().capacity(1 << 20).build()?;
+    /// # let owner = manager.owner("join").register()?;
+    /// # let pool = PagePool::builder(&owner).memory_file_system(MemoryFileSystem::Allow).build()?;
+    /// let mut table = vec![pool.allocate()?.pin()?, pool.allocate()?.pin()?];
+    /// table[1][7] = 42; // no call that can fail, and no lifetime
+    /// let cold: Vec<_> = table.into_iter().map(|page| page.unpin()).collect();
+    /// assert_eq!(cold[1].read()?[7], 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write); the error has the page.
+    ///
+    /// # Blocking
+    ///
+    /// As [`write`](Self::write).
+    pub fn pin(self) -> Result<PinnedPage, PinError> {
+        if !self.entry().state.pin_for_write()
+            && let Err(error) = load::pin_for_write(&self.shared, self.number)
+        {
+            let source = self.shared.failed(error);
+            return Err(PinError { page: self, source });
+        }
+        // INVARIANT: it was pinned above, and lies in the same value as the page.
+        let pin = Pin { entry: self.entry };
+        // SAFETY: the page is in a frame, since it is pinned, whose address is not null.
+        let base = unsafe { NonNull::new_unchecked(self.entry().base()) };
+        // INVARIANT: the bytes of the frame. A frame is a segment, whose bytes are initialized.
+        Ok(PinnedPage { bytes: NonNull::slice_from_raw_parts(base, self.size()), pin, page: self })
+    }
+
     /// Says what is known of it. It holds until something else is said, across evictions. Takes a
     /// lock of the pool for a moment.
     pub fn advise(&self, advice: Advice) {
@@ -195,6 +275,60 @@ impl Page {
     }
 }
 
+impl PinnedPage {
+    /// The page, which may lie in the file again.
+    pub fn unpin(self) -> Page {
+        let Self { pin, page, .. } = self;
+        drop(pin);
+        page
+    }
+}
+
+impl Deref for PinnedPage {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        // SAFETY: by the type invariant; nobody changes them while this is borrowed.
+        unsafe { self.bytes.as_ref() }
+    }
+}
+
+impl DerefMut for PinnedPage {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: by the type invariant, and this is borrowed by the caller alone. A write to the
+        // file copies only pages that nobody has pinned.
+        unsafe { slice::from_raw_parts_mut(self.bytes.as_ptr().cast::<u8>(), self.bytes.len()) }
+    }
+}
+
+impl fmt::Debug for PinnedPage {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PinnedPage").field("bytes", &self.bytes.len()).finish()
+    }
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        // SAFETY: by the type invariant. The table's entries stay where they are as long as the
+        // page lives.
+        unsafe { self.entry.as_ref() }.state.unpin();
+    }
+}
+
+impl Display for PinError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.source.fmt(f)
+    }
+}
+
+impl Error for PinError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.source()
+    }
+}
+
 impl Drop for Page {
     fn drop(&mut self) {
         if self.shared.is_of_this_process() {
@@ -204,7 +338,7 @@ impl Drop for Page {
 }
 
 impl fmt::Debug for Page {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.debug_struct("Page")
             .field("size", &self.size())
             .field("is_resident", &self.is_resident())

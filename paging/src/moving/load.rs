@@ -122,7 +122,7 @@ pub(crate) fn load(shared: &Shared, number: u32, pin: Pin) -> Result<bool, Pagin
     match follows {
         Follows::None if entry.advice() != SEQUENTIAL => {}
         Follows::None | Follows::Scan => {
-            let next = add_ahead(shared, &mut batch, end, end + ahead_units(shared));
+            let next = add_ahead(shared, &mut batch, end, end.saturating_add(ahead_units(shared)));
             ask_ahead(shared, end, next);
         }
         Follows::Ahead(next) => ask_ahead(shared, next, next),

@@ -56,8 +56,10 @@ impl Scans {
                 false => Follows::None,
             };
         }
-        let late = self.scans.iter().find(|scan| scan.in_a_row > 0 && scan.has_within(first));
-        if let Some(scan) = late {
+        let mut scans = self.scans.iter_mut();
+        if let Some(scan) = scans.find(|scan| scan.in_a_row > 0 && scan.has_within(first)) {
+            // Once for each that was asked for: what comes later need not be of the scan.
+            scan.from = scan.next;
             return Follows::Late(scan.next);
         }
         let new = Scan { from: end, next: end, asked_to: end, in_a_row: 1 };
@@ -110,6 +112,7 @@ mod tests {
         assert_eq!(scans.note(20, 21), Follows::Ahead(30));
         scans.read_to(30, 30, 40);
         assert_eq!(scans.note(25, 26), Follows::Late(30), "it was not there in time");
+        assert_eq!(scans.note(23, 24), Follows::None, "that is read once");
         assert_eq!(scans.note(30, 31), Follows::Ahead(40));
         // Nothing more was asked for.
         assert_eq!(scans.note(40, 41), Follows::Scan);

@@ -11,6 +11,7 @@ mod inserting;
 mod many;
 mod pinned;
 mod reclaiming;
+mod scans;
 mod sharing;
 mod sizes;
 mod support;

@@ -19,6 +19,7 @@ use super::system::{self, Rings, Run};
 /// That is faster, and memory that the system needs for its page cache may count as that of the
 /// process: in a container it can end it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DirectIo {
     /// They do where the file system can, and units are of at least 4 KiB.
     #[default]
@@ -29,6 +30,7 @@ pub enum DirectIo {
 
 /// Whether the folder of a spill file may lie in memory (`tmpfs`, `ramfs`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MemoryFileSystem {
     /// It is refused: spilling to it frees no memory.
     #[default]

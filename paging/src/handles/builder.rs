@@ -29,6 +29,7 @@ const PIN_TIMEOUT_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Whether dirty pages are written before their frames are needed.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
 pub enum WriteBehind {
     /// By a thread of the pool's, once frames have become scarce. Calls that need a frame find more
     /// clean pages then, and wait less.
@@ -128,8 +129,13 @@ impl PagePoolBuilder {
         self
     }
 
-    /// How long a call waits at most for a frame when all pages are pinned; 5 s by default. The
-    /// time that the disk takes is not bounded by it. More than a year is as a year.
+    /// How long a call waits at most for a frame when all pages are pinned; 5 s by default. More
+    /// than a year is as a year.
+    ///
+    /// The time that the disk takes is not bounded by it. That is the time of the call's own reads
+    /// and writes, and of those that it waits for: a page that another thread loads, and one of the
+    /// [buffers](Self::staging_bytes) while all are being written. Each of these ends when the disk
+    /// answers, and none of them waits for pins.
     pub fn pin_timeout(mut self, timeout: Duration) -> Self {
         self.pin_timeout = timeout.min(PIN_TIMEOUT_MAX);
         self

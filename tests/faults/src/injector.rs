@@ -61,6 +61,8 @@ pub enum Action {
     Errno(i32),
     /// It returns 0, and does nothing.
     Zero,
+    /// It moves so many bytes at most: one of those that read or write at a place in a file.
+    Short(u32),
     /// The process is killed in place of it.
     Kill,
 }
@@ -80,18 +82,26 @@ static COUNTS: [AtomicU64; CALLS.len()] = [const { AtomicU64::new(0) }; CALLS.le
 static CALL: AtomicUsize = AtomicUsize::new(usize::MAX);
 static FROM: AtomicU64 = AtomicU64::new(0);
 static END: AtomicU64 = AtomicU64::new(0);
-/// An errno, or one of the two below.
+/// An errno, or one of those below.
 static ACTION: AtomicI64 = AtomicI64::new(0);
 static FIRST_THREAD: AtomicI32 = AtomicI32::new(0);
 /// Opens of files without a name are refused at any time, as by systems that have none.
 static REFUSES_UNNAMED: AtomicBool = AtomicBool::new(false);
+/// What calls are answered with at any time, as by systems that do not have them; or 0.
+static LACKING: [AtomicI32; CALLS.len()] = [const { AtomicI32::new(0) }; CALLS.len()];
 
 const ZERO: i64 = 0;
 const KILL: i64 = -1;
+/// With so many bytes added. No errno is so large.
+const SHORT: i64 = 1 << 32;
+
+fn index_of(call: &str) -> usize {
+    CALLS.iter().position(|(name, _)| *name == call).unwrap()
+}
 
 /// Says what is refused from the next time on that it is armed.
 pub(crate) fn plan(call: &str, refusing: Refusing, action: Action) {
-    let index = CALLS.iter().position(|(name, _)| *name == call).unwrap();
+    let index = index_of(call);
     let (from, end) = match refusing {
         Refusing::Only(nth) => (nth, nth + 1),
         Refusing::From(nth) => (nth, u64::MAX),
@@ -100,6 +110,7 @@ pub(crate) fn plan(call: &str, refusing: Refusing, action: Action) {
         Action::Errno(errno) => i64::from(errno),
         Action::Zero => ZERO,
         Action::Kill => KILL,
+        Action::Short(bytes) => SHORT + i64::from(bytes),
     };
     // ORDERING: Relaxed, all. `arm` publishes what is planned (Protocol, 2).
     CALL.store(index, Ordering::Relaxed);
@@ -135,6 +146,13 @@ pub(crate) fn refuse_unnamed_files() {
     REFUSES_UNNAMED.store(true, Ordering::Relaxed);
 }
 
+/// The call of this name is not counted any more, and answered with this errno at any time.
+pub(crate) fn lack(call: &str, errno: i32) {
+    // ORDERING: Relaxed. Only the number is passed on, to the answers that come after (Protocol,
+    // 1).
+    LACKING[index_of(call)].store(errno, Ordering::Relaxed);
+}
+
 /// How often each call was made while it was armed.
 pub(crate) fn counts() -> impl Iterator<Item = (&'static str, u64)> {
     // ORDERING: Relaxed. Only the numbers are passed on (Protocol, 1).
@@ -151,6 +169,11 @@ fn answer(notice: &libc::seccomp_notif) -> (i64, i32, u32) {
     let refuses_unnamed = REFUSES_UNNAMED.load(Ordering::Relaxed);
     if number == libc::SYS_openat && refuses_unnamed && notice.data.args[2] & unnamed == unnamed {
         return (0, -libc::EOPNOTSUPP, 0);
+    }
+    // ORDERING: Relaxed. Only the number is passed on (Protocol, 1).
+    let lacking = LACKING[index].load(Ordering::Relaxed);
+    if lacking != 0 {
+        return (0, -lacking, 0);
     }
     // ORDERING: Acquire. Pairs with the Release in `arm` (Protocol, 2).
     if !IS_ARMED.load(Ordering::Acquire) {
@@ -180,8 +203,32 @@ fn answer(notice: &libc::seccomp_notif) -> (i64, i32, u32) {
             unsafe { libc::kill(me, libc::SIGKILL) };
             passes
         }
+        short if short >= SHORT => match shortened(notice, (short - SHORT).unsigned_abs()) {
+            Ok(moved) => (moved, 0, 0),
+            Err(error) => (0, -error.raw_os_error().unwrap_or(libc::EIO), 0),
+        },
         errno => (0, -i32::try_from(errno).unwrap_or(libc::EIO), 0),
     }
+}
+
+/// Makes the call in place of the thread that waits, with at most so many of its bytes. They are in
+/// the memory of this process, and the thread keeps them until it is answered (Protocol, 1).
+fn shortened(notice: &libc::seccomp_notif, bytes: u64) -> io::Result<i64> {
+    let number = c_long::from(notice.data.nr);
+    let [fd, at, count, low, high, _] = notice.data.args;
+    let is_vectored = number == libc::SYS_preadv || number == libc::SYS_pwritev;
+    let moved = if is_vectored {
+        // SAFETY: the thread that waits has at least one of these there, and does not change it.
+        let mut first = unsafe { std::ptr::with_exposed_provenance::<libc::iovec>(at as usize).read() };
+        first.iov_len = first.iov_len.min(bytes as usize);
+        // SAFETY: the system may use the memory as the thread that waits has said.
+        unsafe { libc::syscall(number, fd, &raw const first, 1, low, high) }
+    } else {
+        assert!(matches!(number, libc::SYS_pread64 | libc::SYS_pwrite64), "it moves no bytes");
+        // SAFETY: as above.
+        unsafe { libc::syscall(number, fd, at, count.min(bytes), low) }
+    };
+    if moved < 0 { Err(io::Error::last_os_error()) } else { Ok(moved) }
 }
 
 /// Installs the filter for this thread and all that it starts from now on.

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::fmt::Display;
 use std::os::unix::process::parent_id;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::{fs, io};
 
 use crate::child::{Child, Ended, again};
@@ -11,6 +12,7 @@ use crate::footprint::Footprint;
 use crate::injector::{self, Action, CALLS, Refusing};
 
 /// Something that is done while system calls are refused.
+#[derive(Clone, Copy)]
 pub struct Scenario {
     /// What is done.
     pub name: &'static str,
@@ -79,6 +81,11 @@ impl Faults {
     /// Has the system have no files without a name from now on.
     pub fn without_unnamed_files(&self) {
         injector::refuse_unnamed_files();
+    }
+
+    /// Has the system answer a call with this errno at any time from now on.
+    pub fn without(&self, call: &str, errno: i32) {
+        injector::lack(call, errno);
     }
 
     /// Whether calls are answered with 0 in place of an errno.
@@ -157,8 +164,11 @@ pub fn try_all_in_a_folder(test: &str, tmp: &str, scenarios: &[Scenario]) {
     if again().is_some() {
         return try_all(test, scenarios);
     }
+    // It is named after the process, which has one thread for each test.
+    static IN_USE: Mutex<()> = Mutex::new(());
+    let _in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
     let dir = folder(tmp, std::process::id());
-    fs::create_dir(&dir).unwrap();
+    fs::create_dir_all(&dir).unwrap();
     try_all(test, scenarios);
     // Fails unless it is empty.
     fs::remove_dir(&dir).unwrap();
@@ -173,8 +183,10 @@ fn try_fault(test: &str, scenario: &Scenario, number: usize, steps: u64) {
     for (index, action) in actions.iter().enumerate() {
         for nth in 0..steps {
             for mode in ["only", "from"] {
-                // A call that is interrupted is tried again, for ever if need be.
-                let ends = !matches!(action, Action::Kill | Action::Errno(libc::EINTR));
+                // A call that is interrupted is tried again, for ever if need be, and so is a look
+                // whether something is completed.
+                let ends = !matches!(action, Action::Kill | Action::Errno(libc::EINTR))
+                    && (fault.call, action) != ("io_uring_enter", &Action::Zero);
                 if mode == "from" && !ends {
                     continue;
                 }
@@ -282,10 +294,12 @@ fn names(actions: &[Action]) -> String {
                 (libc::EFAULT, "EFAULT"),
                 (libc::EOPNOTSUPP, "EOPNOTSUPP"),
                 (libc::EBUSY, "EBUSY"),
+                (libc::ENXIO, "ENXIO"),
             ];
             names.iter().find(|(it, _)| it == errno).map_or("another errno", |(_, name)| name)
         }
         Action::Zero => "0",
+        Action::Short(_) => "fewer bytes",
         Action::Kill => "SIGKILL",
     };
     actions.iter().map(name).collect::<Vec<_>>().join(", ")

@@ -219,7 +219,8 @@ fn shortened(notice: &libc::seccomp_notif, bytes: u64) -> io::Result<i64> {
     let is_vectored = number == libc::SYS_preadv || number == libc::SYS_pwritev;
     let moved = if is_vectored {
         // SAFETY: the thread that waits has at least one of these there, and does not change it.
-        let mut first = unsafe { std::ptr::with_exposed_provenance::<libc::iovec>(at as usize).read() };
+        let mut first =
+            unsafe { std::ptr::with_exposed_provenance::<libc::iovec>(at as usize).read() };
         first.iov_len = first.iov_len.min(bytes as usize);
         // SAFETY: the system may use the memory as the thread that waits has said.
         unsafe { libc::syscall(number, fd, &raw const first, 1, low, high) }

@@ -401,10 +401,8 @@ fn a_pool_that_is_read_in_all_ways_and_gives_memory_to_another_owner() {
         Fault::new("pwrite64", SHORT, Some(Absorbed)),
         Fault::new("pwrite64", KILLED, None),
     ];
-    const FAULTS_WITHOUT_RINGS: &[Fault] = &[
-        Fault::new("pread64", BROKEN, None),
-        Fault::new("preadv", SHORT, Some(Absorbed)),
-    ];
+    const FAULTS_WITHOUT_RINGS: &[Fault] =
+        &[Fault::new("pread64", BROKEN, None), Fault::new("preadv", SHORT, Some(Absorbed))];
     const SCENARIOS: &[Scenario] = &[
         Scenario { name: "pool/all", run: all, faults: FAULTS, stacks: 4 },
         Scenario {

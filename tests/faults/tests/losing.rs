@@ -14,6 +14,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use offheap::MemoryManager;
 use offheap_paging::{InsertReason, Page, PagePool, PagingError, WriteBehind};
@@ -156,8 +157,13 @@ fn damaged(pages: &[Page]) -> usize {
 fn damage_anywhere_in_the_file_is_an_error_and_never_wrong_data() {
     in_a_process("damage_anywhere_in_the_file_is_an_error_and_never_wrong_data", || {
         let dir = folder("damaged-pool");
-        let mut random = Random::new(7);
-        for round in 0..24 {
+        // Another one each time; with this one it is as it was.
+        let seed = std::env::var("OFFHEAP_SEED").ok().map(|seed| seed.parse().unwrap());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let seed = seed.unwrap_or(u64::from(now.subsec_nanos()));
+        println!("damaged with OFFHEAP_SEED={seed}");
+        let mut random = Random::new(seed);
+        for round in 0..25 {
             let manager = manager();
             let pool = pool(&manager, &dir);
             let mut pages = Vec::new();
@@ -171,7 +177,7 @@ fn damage_anywhere_in_the_file_is_an_error_and_never_wrong_data() {
             let units = usize::try_from(used).unwrap() / PAGE;
             let place = |random: &mut Random| random.below(units) as u64 * PAGE as u64;
             for _ in 0..20 {
-                match round % 3 {
+                match round % 5 {
                     // Some bytes.
                     0 => {
                         let at = random.below(units * PAGE - 16) as u64;
@@ -183,6 +189,13 @@ fn damage_anywhere_in_the_file_is_an_error_and_never_wrong_data() {
                         file.read_exact_at(&mut byte, at).unwrap();
                         file.write_all_at(&[byte[0] ^ 1 << random.below(8)], at).unwrap();
                     }
+                    // What is left of a page whose write ended in the middle, and the other half.
+                    2 => {
+                        let half = place(&mut random) + random.below(2) as u64 * PAGE as u64 / 2;
+                        file.write_all_at(&random.bytes(PAGE / 2), half).unwrap();
+                    }
+                    // What a disk has where it has lost something.
+                    3 => file.write_all_at(&[0; 512], place(&mut random)).unwrap(),
                     // What is right, in the place of another page.
                     _ => {
                         let (from, to, mut page) =

@@ -23,11 +23,14 @@ libc=$(getconf GNU_LIBC_VERSION 2>/dev/null || echo 'another C library')
 makes while it is armed: how often (*steps*), with what it is answered (*answers*), and what came of
 it, one process a case. For every answer and step there is a case in which that step alone is
 refused and one in which all from there on are; those who are interrupted try again for ever, and a
-process is killed only once, so `EINTR` and `SIGKILL` have the first alone.
+process is killed only once, so `EINTR` and `SIGKILL` have the first alone; so has `0` from
+`io_uring_enter`, which is a look in vain.
 
 - *error*: the caller got an error with the value and the rule, and nothing was lost.
 - *done without*: the caller got what it asked for. Of threads of their own, a step may not be reached.
 - *killed*: the process was killed in place of the call, and left no file.
+
+With *fewer bytes* the call is made, and moves a part of them only.
 
 In the first two cases as much is mapped and as many files are open as before, the manager agrees
 with itself, and the same call works afterwards. `cargo test` tries the first answer of each row.

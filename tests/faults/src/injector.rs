@@ -216,12 +216,13 @@ fn answer(notice: &libc::seccomp_notif) -> (i64, i32, u32) {
 fn shortened(notice: &libc::seccomp_notif, bytes: u64) -> io::Result<i64> {
     let number = c_long::from(notice.data.nr);
     let [fd, at, count, low, high, _] = notice.data.args;
+    let word = |number| usize::try_from(number).unwrap_or(usize::MAX);
     let is_vectored = number == libc::SYS_preadv || number == libc::SYS_pwritev;
     let moved = if is_vectored {
         // SAFETY: the thread that waits has at least one of these there, and does not change it.
         let mut first =
-            unsafe { std::ptr::with_exposed_provenance::<libc::iovec>(at as usize).read() };
-        first.iov_len = first.iov_len.min(bytes as usize);
+            unsafe { std::ptr::with_exposed_provenance::<libc::iovec>(word(at)).read() };
+        first.iov_len = first.iov_len.min(word(bytes));
         // SAFETY: the system may use the memory as the thread that waits has said.
         unsafe { libc::syscall(number, fd, &raw const first, 1, low, high) }
     } else {

@@ -302,7 +302,9 @@ fn names(actions: &[Action]) -> String {
         Action::Short(_) => "fewer bytes",
         Action::Kill => "SIGKILL",
     };
-    actions.iter().map(name).collect::<Vec<_>>().join(", ")
+    let mut names: Vec<_> = actions.iter().map(name).collect();
+    names.dedup();
+    names.join(", ")
 }
 
 const _: () = assert!(!CALLS.is_empty());

@@ -1,4 +1,4 @@
-//! Every call of a pool on its file fails at every step, those that are completed by a ring as well.
+//! Every call of a pool on its file fails at every step, and those of its rings.
 #![cfg(target_os = "linux")]
 // A test stops at the first thing that is not as it says.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
@@ -146,25 +146,26 @@ impl Case {
     /// Makes pages, changes some, and reads them in all ways.
     fn work(&mut self, pool: &PagePool, pages: &mut Vec<Page>, other: &Owner) {
         for number in 0..COUNT {
-            if let Some(mut page) = self.keep(pool.allocate()) {
-                if self.keep(page.write().map(drop)).is_some() {
-                    stamp(&mut page, pages.len());
-                    pages.push(page);
-                }
+            if let Some(mut page) = self.keep(pool.allocate())
+                && self.keep(page.write().map(drop)).is_some()
+            {
+                stamp(&mut page, pages.len());
+                pages.push(page);
             }
             let at = number / 3;
-            if number % 3 == 0 && at < pages.len() {
-                if self.keep(pages[at].write().map(drop)).is_some() {
-                    stamp(&mut pages[at], at);
-                }
+            if number % 3 == 0
+                && at < pages.len()
+                && self.keep(pages[at].write().map(drop)).is_some()
+            {
+                stamp(&mut pages[at], at);
             }
         }
-        for first in (0..pages.len().saturating_sub(12)).step_by(3) {
+        for first in (0..pages.len().saturating_sub(9)).step_by(5) {
             let numbers = || (0..4).map(|near| first + 3 * near);
             let some: Vec<_> = numbers().map(|number| &pages[number]).collect();
             if first % 2 == 0 {
                 pool.prefetch(&some[..2]);
-                let last = numbers().last().unwrap();
+                let last = first + 9;
                 if let Some(guard) = self.keep(block_on(pages[last].read_async())) {
                     check(&guard, last);
                 }

@@ -2,9 +2,12 @@
 
 #![forbid(unsafe_code)]
 
+mod error;
 mod interrupt;
+mod rows;
 pub mod sort;
 
+pub use error::OperatorError;
 pub use interrupt::Interrupt;
 
 /// The README's example compiles and runs.

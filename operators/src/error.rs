@@ -27,6 +27,21 @@ pub enum OperatorError {
         /// The size of a page in bytes.
         page_bytes: usize,
     },
+    /// A state of another size than those of the aggregation.
+    StateSize {
+        /// The bytes of the state.
+        bytes: usize,
+        /// The bytes of a state.
+        state_bytes: usize,
+    },
+    /// Rows whose hashes are alike to the last bit that partitions go by are more than memory
+    /// holds.
+    CannotSplit {
+        /// The bytes of their pages.
+        bytes: usize,
+        /// The most bytes that the operator may have in memory.
+        pinned_bytes: usize,
+    },
     /// A page could not be had, written, or read.
     Paging(PagingError),
     /// Somebody asked for a stop.
@@ -51,6 +66,17 @@ impl Display for OperatorError {
                     "the {operator} needs at least {pages_min} pages of {page_bytes} bytes, "
                 )?;
                 write!(f, "{pages_available} are available")
+            }
+            Self::StateSize { bytes, state_bytes } => {
+                write!(
+                    f,
+                    "a state of {bytes} bytes is none of this aggregation, whose states have "
+                )?;
+                write!(f, "{state_bytes} bytes")
+            }
+            Self::CannotSplit { bytes, pinned_bytes } => {
+                write!(f, "a partition of {bytes} bytes cannot be split any further, and the ")?;
+                write!(f, "operator may have {pinned_bytes} bytes in memory")
             }
             Self::Paging(source) => source.fmt(f),
             Self::Interrupted => f.write_str("the operator was interrupted"),

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod aggregate;
 mod error;
 mod interrupt;
 mod rows;

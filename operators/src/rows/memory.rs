@@ -36,7 +36,9 @@ pub(crate) struct Memory {
     /// Empty pages in memory, with which it goes on when there are no others.
     kept: Vec<PinnedPage>,
     kept_max: usize,
-    /// The bytes in memory that the operator has, the kept ones with them.
+    /// What the pool has for itself.
+    booked_bytes: usize,
+    /// The bytes in memory that the operator works on, without the kept ones.
     pinned_bytes: usize,
     /// The most of them, if it can be done with so few.
     pinned_max: usize,
@@ -84,6 +86,7 @@ impl Memory {
             interrupt: interrupt.clone(),
             kept: Vec::with_capacity(kept),
             kept_max: kept,
+            booked_bytes: owner.used_bytes(),
             pinned_bytes: 0,
             pinned_max: 0,
             row_bytes_max: 0,
@@ -110,6 +113,11 @@ impl Memory {
         self.pool.owner().used_bytes()
     }
 
+    /// The bytes that were written to disk.
+    pub(crate) fn spilled_bytes(&self) -> u64 {
+        self.pool.stats().written_bytes
+    }
+
     /// The most bytes of a row with its key.
     pub(crate) fn row_bytes_max(&self) -> usize {
         self.row_bytes_max
@@ -131,14 +139,15 @@ impl Memory {
 
     /// Looks how much it may have in memory from now on.
     pub(crate) fn look_around(&mut self) {
-        self.pinned_max = self.could_have() / 4 * PINNED_QUARTERS;
+        let kept = self.kept_max * self.page_bytes();
+        self.pinned_max = (self.could_have() / 4 * PINNED_QUARTERS).saturating_sub(kept);
     }
 
     fn could_have(&self) -> usize {
         let owner = self.pool.owner();
         let share = owner.current_share();
         let could_have = owner.used_bytes() + owner.available_bytes();
-        could_have.min(share.first_bytes.max(share.keeps_bytes))
+        could_have.min(share.first_bytes.max(share.keeps_bytes)).saturating_sub(self.booked_bytes)
     }
 
     /// Whether somebody asked for a stop.
@@ -165,6 +174,7 @@ impl Memory {
         if bytes <= self.page_bytes()
             && let Some(page) = self.kept.pop()
         {
+            self.pinned_bytes += page.len();
             return Ok(page);
         }
         Ok(self.pin_new(bytes.next_multiple_of(self.page_bytes()))?)
@@ -185,10 +195,9 @@ impl Memory {
 
     /// What is on the page is of no use any more.
     pub(crate) fn release(&mut self, page: PinnedPage) {
+        self.pinned_bytes -= page.len();
         if self.kept.len() < self.kept_max && page.len() == self.page_bytes() {
             self.kept.push(page);
-        } else {
-            self.pinned_bytes -= page.len();
         }
     }
 
@@ -196,6 +205,7 @@ impl Memory {
     pub(crate) fn keep(&mut self) {
         while self.kept.len() < self.kept_max {
             let Ok(page) = self.pin_new(self.page_bytes()) else { break };
+            self.pinned_bytes -= page.len();
             self.kept.push(page);
         }
     }

@@ -58,6 +58,12 @@ impl RowPage {
         self.push(row.hash(), row.key(), value.len(), |target| target.copy_from_slice(value))
     }
 
+    /// Whether there is a row at this place, which is where one ends or the first one begins.
+    #[inline]
+    pub(crate) fn has_row_at(&self, at: usize) -> bool {
+        at < self.filled
+    }
+
     #[inline]
     pub(crate) fn row(&self, at: usize) -> Row<'_> {
         Row::at(&self.page[at..])

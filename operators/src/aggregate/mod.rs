@@ -1,0 +1,425 @@
+//! Hash aggregation: rows are folded into groups, on pages that go to disk when memory is short.
+//!
+//! ```
+//! use offheap::MemoryManager;
+//! use offheap_operators::aggregate::{Column, Count, HashAggregator, Sum};
+//!
+//! let manager = MemoryManager::builder().capacity(256 << 10).page_size(4 << 10).build()?;
+//! let owner = manager.owner("aggregate").register()?;
+//! let mut aggregator = HashAggregator::builder(&owner, (Count, Sum(Column(0)))).build()?;
+//! for number in 0..100_000_i64 {
+//!     aggregator.push(&(number % 20_000).to_le_bytes(), &number.to_le_bytes())?;
+//! }
+//! let mut groups = aggregator.finish()?;
+//! let mut count = 0;
+//! while let Some(group) = groups.next_group()? {
+//!     assert_eq!(Count.value(group.state), 5);
+//!     count += 1;
+//! }
+//! assert_eq!(count, 20_000); // of 40 bytes and more, in a quarter of their size
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # How it works
+//!
+//! 1. Each row's key is hashed. An index finds its group among those at work, which are on pages
+//!    in memory, and the row is folded into its state there. A new group goes to the page of its
+//!    partition, which the top bits of its hash pick.
+//! 2. When a page is refused, or others want their share, the index is cleared. Pages that are full
+//!    may go to disk then, and do as memory is needed. Nothing is rewritten for it. A group
+//!    that comes again is a new one.
+//! 3. At the end the partitions are folded one by one in the same manner. One that is too large for
+//!    memory falls apart into smaller ones by the next bits.
+//!
+//! So the time grows with what does not fit, and not at once (Kuiper, Boncz and Mühleisen, "Robust
+//! External Hash Aggregation in the Solid State Age", ICDE 2024). A key with many rows costs
+//! nothing: they are folded as they come. Memory beside the owner's is a handle for each page.
+//!
+//! # How it shares
+//!
+//! All memory is that of a page pool, so what is not at work is given to others who ask, without a
+//! word of the aggregation's. At work it has at most three quarters of what the owner could have,
+//! or of its share. It looks every 1,024 rows whether that has become less.
+//!
+//! # Floors
+//!
+//! ```text
+//! 2 mod        the aggregator, and its groups
+//! 1 table      the groups of one level
+//! 0 functions stats
+//! ```
+
+mod functions;
+mod stats;
+mod table;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use offheap::Owner;
+
+use crate::rows::hash::{Hasher, Level};
+use crate::rows::memory::{Memory, Options};
+use crate::rows::page::{PAGE_HEADER_BYTES, RowPage, rows_of};
+use crate::rows::partitions::Partition;
+use crate::{Interrupt, OperatorError};
+pub use functions::{Aggregate, Average, Column, Count, Distinct, Max, Min, Sum};
+pub use stats::AggregateStats;
+use table::{Folded, Table};
+
+/// The fewest pages that an aggregation works with.
+pub const PAGES_MIN: usize = 16;
+
+/// Pages that it keeps for as long as it works: one for the index, one for groups.
+const KEPT: usize = 2;
+/// There is a partition for so many pages of memory.
+const PAGES_PER_PARTITION: usize = 16;
+/// The most partitions of a level.
+const PARTITIONS_MAX: usize = 64;
+/// Bytes of the index for a group, at most.
+const INDEX_BYTES: usize = 32;
+/// It looks after so many rows whether others want their share.
+const ROWS_PER_LOOK: u64 = 1024;
+/// So many pages are fetched ahead of the one that is read.
+const PAGES_AHEAD: usize = 8;
+
+/// Folds rows into groups by their keys.
+#[must_use = "groups come out of `finish`"]
+pub struct HashAggregator<A> {
+    aggregate: A,
+    hasher: Hasher,
+    // Before the memory, which their pages are of.
+    table: Table,
+    memory: Memory,
+    stats: AggregateStats,
+}
+
+/// The configuration of a [`HashAggregator`].
+#[derive(Debug)]
+#[must_use = "a configuration does nothing until it is built"]
+pub struct HashAggregatorBuilder<A> {
+    aggregate: A,
+    options: Options,
+}
+
+/// The groups of an aggregation, in no order.
+pub struct Groups<A> {
+    aggregate: A,
+    /// Pages of groups, of which the last one is handed out.
+    pages: Vec<RowPage>,
+    /// The group of it that is next.
+    next: usize,
+    left: Vec<Left>,
+    memory: Memory,
+    stats: AggregateStats,
+    has_failed: bool,
+}
+
+/// One group.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Group<'a> {
+    /// What its rows have in common.
+    pub key: &'a [u8],
+    /// What they were folded into.
+    pub state: &'a [u8],
+}
+
+/// A partition that is to be folded.
+struct Left {
+    level: Level,
+    depth: u32,
+    partition: Partition,
+    /// Into so many partitions at least, if it does not fit.
+    partitions_min: usize,
+}
+
+impl<A> HashAggregatorBuilder<A> {
+    /// Where to spill; the system's directory for temporary files by default.
+    pub fn spill_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.options.spill_dir = dir.into();
+        self
+    }
+
+    /// A flag that makes it return [`OperatorError::Interrupted`]; one of its own by default.
+    pub fn interrupt(mut self, interrupt: Interrupt) -> Self {
+        self.options.interrupt = interrupt;
+        self
+    }
+
+    /// How long it waits for a page when others hold all memory, as a page pool's
+    /// [`pin_timeout`](offheap_paging::PagePoolBuilder::pin_timeout).
+    pub fn wait_for_memory(mut self, timeout: Duration) -> Self {
+        self.options.patience = Some(timeout);
+        self
+    }
+
+    /// Builds the aggregator, with its page pool and its first pages.
+    ///
+    /// # Errors
+    ///
+    /// If the owner has less than [`PAGES_MIN`] pages, or there can be no spill file.
+    pub fn build(self) -> Result<HashAggregator<A>, OperatorError> {
+        let mut memory = Memory::new(&self.options, "aggregation", KEPT, PAGES_MIN)?;
+        let pages = memory.pinned_max() / memory.page_bytes();
+        let level = Level::of((pages / PAGES_PER_PARTITION).clamp(1, PARTITIONS_MAX), None);
+        let table = Table::new(&mut memory, level)?;
+        let (aggregate, hasher) = (self.aggregate, Hasher::new());
+        Ok(HashAggregator { aggregate, hasher, table, memory, stats: AggregateStats::default() })
+    }
+}
+
+impl<A: Aggregate> HashAggregator<A> {
+    /// Starts the configuration of one with the memory of `owner`. Its page pool becomes the
+    /// reclaimer of the owner, which should have no other use.
+    pub fn builder(owner: &Owner, aggregate: A) -> HashAggregatorBuilder<A> {
+        HashAggregatorBuilder { aggregate, options: Options::new(owner) }
+    }
+
+    /// The most bytes that a key may have, together with a state.
+    #[must_use]
+    pub fn key_bytes_max(&self) -> usize {
+        self.memory.row_bytes_max()
+    }
+
+    /// The bytes that its owner holds.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.memory.held_bytes()
+    }
+
+    /// The aggregation in numbers, so far.
+    #[must_use]
+    pub fn stats(&self) -> AggregateStats {
+        let spilled_bytes = self.memory.spilled_bytes();
+        AggregateStats { spilled_bytes, resets: self.table.resets(), ..self.stats }
+    }
+
+    /// Adds a row to the group of `key`.
+    ///
+    /// # Errors
+    ///
+    /// - [`OperatorError::RowTooLarge`] if the key is; it can go on without the row.
+    /// - Otherwise if there is no memory for a new group, the spill file cannot be written, or
+    ///   somebody asked for a stop. The row is not in its group then; others are.
+    #[inline]
+    pub fn push(&mut self, key: &[u8], input: &[u8]) -> Result<(), OperatorError> {
+        let Self { aggregate, table, memory, .. } = self;
+        let state_bytes = aggregate.state_bytes();
+        check_size(memory, key, state_bytes)?;
+        let hash = self.hasher.hash(key);
+        table.fold(
+            memory,
+            (hash, key),
+            state_bytes,
+            |state| aggregate.update(state, input),
+            |state| {
+                aggregate.init(state);
+                aggregate.update(state, input);
+            },
+        )?;
+        self.have_pushed();
+        Ok(())
+    }
+
+    /// Adds all rows of which `state` is to the group of `key`: what another aggregation of the
+    /// same kind has made of them.
+    ///
+    /// # Errors
+    ///
+    /// As [`push`](Self::push); and [`OperatorError::StateSize`] for a state of another size.
+    pub fn push_state(&mut self, key: &[u8], state: &[u8]) -> Result<(), OperatorError> {
+        let Self { aggregate, table, memory, .. } = self;
+        let state_bytes = aggregate.state_bytes();
+        if state.len() != state_bytes {
+            return Err(OperatorError::StateSize { bytes: state.len(), state_bytes });
+        }
+        check_size(memory, key, state_bytes)?;
+        fold_state(aggregate, table, memory, (self.hasher.hash(key), key), state)?;
+        self.have_pushed();
+        Ok(())
+    }
+
+    /// Ends the input.
+    ///
+    /// # Errors
+    ///
+    /// If somebody asked for a stop.
+    pub fn finish(self) -> Result<Groups<A>, OperatorError> {
+        let Self { aggregate, table, mut memory, mut stats, .. } = self;
+        memory.check()?;
+        stats.resets = table.resets();
+        let (pages, left) = match table.finish(&mut memory) {
+            Folded::Groups(pages) => (pages, Vec::new()),
+            Folded::Partitions(level, parts) => (Vec::new(), left_of(level, 1, parts)),
+        };
+        let next = PAGE_HEADER_BYTES;
+        Ok(Groups { aggregate, pages, next, left, memory, stats, has_failed: false })
+    }
+
+    #[inline]
+    fn have_pushed(&mut self) {
+        self.stats.rows += 1;
+        if self.stats.rows.is_multiple_of(ROWS_PER_LOOK) {
+            self.look();
+        }
+    }
+
+    /// Does with less if others want their share.
+    #[cold]
+    fn look(&mut self) {
+        self.memory.look_around();
+        if self.memory.has_too_much() {
+            self.table.reset(&mut self.memory);
+        }
+    }
+}
+
+impl<A: Aggregate> Groups<A> {
+    /// The next group; `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// If a page cannot be read or had, or somebody asked for a stop. All further calls fail then.
+    pub fn next_group(&mut self) -> Result<Option<Group<'_>>, OperatorError> {
+        if self.has_failed {
+            return Err(OperatorError::Lost);
+        }
+        let has_one = self.find_next().inspect_err(|_| self.has_failed = true)?;
+        let Some(page) = self.pages.last().filter(|_| has_one) else { return Ok(None) };
+        let row = page.row(self.next);
+        self.next += row.size();
+        self.stats.groups += 1;
+        Ok(Some(Group { key: row.key(), state: row.value() }))
+    }
+
+    /// The aggregation in numbers, so far.
+    #[must_use]
+    pub fn stats(&self) -> AggregateStats {
+        AggregateStats { spilled_bytes: self.memory.spilled_bytes(), ..self.stats }
+    }
+
+    /// The bytes that its owner holds.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.memory.held_bytes()
+    }
+
+    /// Whether there is a group at the place that is next.
+    fn find_next(&mut self) -> Result<bool, OperatorError> {
+        loop {
+            if let Some(page) = self.pages.last() {
+                if page.has_row_at(self.next) {
+                    return Ok(true);
+                }
+                self.memory.check()?;
+                if let Some(page) = self.pages.pop() {
+                    self.memory.release(page.into_page());
+                }
+            } else if let Some(left) = self.left.pop() {
+                self.fold(left)?;
+            } else {
+                return Ok(false);
+            }
+            self.next = PAGE_HEADER_BYTES;
+        }
+    }
+
+    /// Folds a partition into groups, or into smaller partitions.
+    fn fold(&mut self, left: Left) -> Result<(), OperatorError> {
+        let Left { level, depth, partition, partitions_min } = left;
+        if partition.is_empty() {
+            return Ok(());
+        }
+        let Self { aggregate, memory, stats, .. } = self;
+        memory.look_around();
+        memory.keep();
+        let wanted = partition.bytes + index_bytes(partition.rows);
+        let count = match wanted <= memory.pinned_max() {
+            true => partitions_min,
+            // Twice as many as must be, since they differ in size; but each takes a page.
+            false => {
+                let pages = memory.pinned_max() / memory.page_bytes();
+                (2 * wanted / memory.pinned_max().max(1)).min(pages / 4).max(2)
+            }
+        };
+        let below = Level::of(count, Some(level));
+        stats.partitions += 1;
+        stats.levels = stats.levels.max(depth);
+        let (rows, bytes) = (partition.rows, partition.bytes);
+        let mut table = Table::new(memory, below)?;
+        let mut pages = partition.pages;
+        // They are dropped one by one from the end.
+        pages.reverse();
+        while let Some(page) = pages.pop() {
+            memory.check()?;
+            if pages.len().is_multiple_of(PAGES_AHEAD) {
+                let ahead: Vec<_> = pages.iter().rev().take(PAGES_AHEAD).collect();
+                memory.pool().prefetch(&ahead);
+            }
+            let page = page.read()?;
+            for (_, row) in rows_of(&page) {
+                fold_state(aggregate, &mut table, memory, (row.hash(), row.key()), row.value())?;
+            }
+        }
+        stats.resets += table.resets();
+        match table.finish(memory) {
+            Folded::Groups(groups) => self.pages = groups,
+            Folded::Partitions(below, parts) => {
+                let rows_left = parts.iter().map(|part| part.rows).sum::<u64>();
+                if below == level && rows_left >= rows {
+                    let pinned_bytes = memory.pinned_max();
+                    return Err(OperatorError::CannotSplit { bytes, pinned_bytes });
+                }
+                // What did not fit, though it seemed to, falls apart the next time.
+                let partitions_min = if below.partitions() == 1 { 2 } else { 1 };
+                let parts = left_of(below, depth + 1, parts);
+                self.left.extend(parts.into_iter().map(|left| Left { partitions_min, ..left }));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn left_of(level: Level, depth: u32, parts: Vec<Partition>) -> Vec<Left> {
+    let left = |partition| Left { level, depth, partition, partitions_min: 1 };
+    parts.into_iter().filter(|partition| !partition.is_empty()).map(left).collect()
+}
+
+fn index_bytes(rows: u64) -> usize {
+    usize::try_from(rows).unwrap_or(usize::MAX).saturating_mul(INDEX_BYTES)
+}
+
+#[inline]
+fn check_size(memory: &Memory, key: &[u8], state_bytes: usize) -> Result<(), OperatorError> {
+    let (bytes, bytes_max) = (key.len() + state_bytes, memory.row_bytes_max());
+    if bytes > bytes_max { Err(OperatorError::RowTooLarge { bytes, bytes_max }) } else { Ok(()) }
+}
+
+fn fold_state<A: Aggregate>(
+    aggregate: &A,
+    table: &mut Table,
+    memory: &mut Memory,
+    (hash, key): (u64, &[u8]),
+    state: &[u8],
+) -> Result<(), OperatorError> {
+    table.fold(
+        memory,
+        (hash, key),
+        state.len(),
+        |own| aggregate.merge(own, state),
+        |own| own.copy_from_slice(state),
+    )
+}
+
+impl<A> fmt::Debug for HashAggregator<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HashAggregator").field("stats", &self.stats).finish_non_exhaustive()
+    }
+}
+
+impl<A> fmt::Debug for Groups<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Groups").field("stats", &self.stats).finish_non_exhaustive()
+    }
+}

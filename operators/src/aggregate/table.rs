@@ -1,0 +1,240 @@
+//! Groups of one level: those at work in memory, found by an index, and partitions of the others.
+//!
+//! ```text
+//!             index                     hot pages: one of each partition is being filled
+//!   hash --> [ slot ] ----------------> [ group | group | ... ]
+//!                                         | when memory is full: reset
+//!                                         v
+//!                           partitions: [ page ][ page ][ page ] ...     in memory or on disk
+//! ```
+//!
+//! A group can be in several pages of its partition, once for each reset between its rows. They
+//! are folded into one when the partition is.
+
+use crate::OperatorError;
+use crate::rows::hash::Level;
+use crate::rows::index::{Found, Index, Place};
+use crate::rows::memory::Memory;
+use crate::rows::page::{PAGE_HEADER_BYTES, RowPage};
+use crate::rows::partitions::Partition;
+use crate::rows::row::row_bytes;
+
+/// The groups of one level.
+pub(super) struct Table {
+    level: Level,
+    index: Index,
+    hot: Vec<Hot>,
+    /// The page of each partition that is being filled, among the hot ones.
+    open: Vec<Option<usize>>,
+    parts: Vec<Partition>,
+    resets: u64,
+}
+
+/// A page in memory.
+struct Hot {
+    partition: usize,
+    page: RowPage,
+}
+
+/// What a level comes to.
+pub(super) enum Folded {
+    /// All groups are on these pages, each once.
+    Groups(Vec<RowPage>),
+    /// Partitions, of which each has its groups to itself.
+    Partitions(Level, Vec<Partition>),
+}
+
+impl Table {
+    /// # Errors
+    ///
+    /// If there is no page for the index.
+    pub(super) fn new(memory: &mut Memory, level: Level) -> Result<Self, OperatorError> {
+        let page_bytes = memory.page_bytes();
+        let page = match memory.page(page_bytes)? {
+            Some(page) => page,
+            None => memory.last_page(page_bytes)?,
+        };
+        let count = level.partitions();
+        let mut parts = Vec::with_capacity(count);
+        parts.resize_with(count, Partition::default);
+        let (index, open) = (Index::new(page), vec![None; count]);
+        Ok(Self { level, index, hot: Vec::new(), open, parts, resets: 0 })
+    }
+
+    pub(super) fn resets(&self) -> u64 {
+        self.resets
+    }
+
+    /// Folds a row into its group: `old` changes the state of one that is at work, and `new` fills
+    /// that of another one.
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory for a new group.
+    #[inline]
+    pub(super) fn fold(
+        &mut self,
+        memory: &mut Memory,
+        (hash, key): (u64, &[u8]),
+        state_bytes: usize,
+        old: impl FnOnce(&mut [u8]),
+        new: impl FnOnce(&mut [u8]),
+    ) -> Result<(), OperatorError> {
+        let at = match self.find(hash, key) {
+            Found::Row(place) => {
+                old(self.hot[place.page].page.value_mut(place.offset));
+                return Ok(());
+            }
+            Found::Free(at) => at,
+        };
+        let partition = self.level.partition(hash);
+        let bytes = row_bytes(key.len(), state_bytes);
+        let at = match self.has_room(partition, bytes) && !self.index.is_full() {
+            true => at,
+            false => {
+                self.make_room(memory, partition, bytes)?;
+                match self.find(hash, key) {
+                    Found::Free(at) => at,
+                    // It was not there, and nothing came since.
+                    Found::Row(_) => return Err(OperatorError::Lost),
+                }
+            }
+        };
+        // There is one since the steps above.
+        let page = self.open[partition].ok_or(OperatorError::Lost)?;
+        let offset = self.hot[page].page.push(hash, key, state_bytes, new);
+        self.index.insert(at, hash, Place { page, offset });
+        Ok(())
+    }
+
+    #[inline]
+    fn find(&self, hash: u64, key: &[u8]) -> Found {
+        self.index.find(hash, |place| {
+            let row = self.hot[place.page].page.row(place.offset);
+            row.hash() == hash && row.key() == key
+        })
+    }
+
+    #[inline]
+    fn has_room(&self, partition: usize, bytes: usize) -> bool {
+        self.open[partition].is_some_and(|page| self.hot[page].page.has_room(bytes))
+    }
+
+    /// Sees to room for one more group.
+    #[cold]
+    fn make_room(
+        &mut self,
+        memory: &mut Memory,
+        partition: usize,
+        bytes: usize,
+    ) -> Result<(), OperatorError> {
+        memory.check()?;
+        if self.index.is_full() && !self.extend_index(memory)? {
+            self.reset(memory);
+        }
+        if self.has_room(partition, bytes) {
+            return Ok(());
+        }
+        // The page that is full need not stay.
+        self.open[partition] = None;
+        let bytes = bytes + PAGE_HEADER_BYTES;
+        let page = match memory.page(bytes)? {
+            Some(page) => page,
+            None => {
+                self.reset(memory);
+                match memory.page(bytes)? {
+                    Some(page) => page,
+                    None => {
+                        self.close_all(memory);
+                        memory.last_page(bytes)?
+                    }
+                }
+            }
+        };
+        self.open[partition] = Some(self.hot.len());
+        self.hot.push(Hot { partition, page: RowPage::new(page) });
+        Ok(())
+    }
+
+    /// Makes the index twice as large, if there is memory for that.
+    fn extend_index(&mut self, memory: &mut Memory) -> Result<bool, OperatorError> {
+        let page_bytes = memory.page_bytes();
+        let mut pages = Vec::new();
+        for _ in 0..self.index.pages_to_extend() {
+            match memory.page(page_bytes)? {
+                Some(page) => pages.push(page),
+                None => {
+                    pages.into_iter().for_each(|page| memory.release(page));
+                    return Ok(false);
+                }
+            }
+        }
+        self.index.extend(pages);
+        // Those on pages that are full since before the last reset are on no hot page; those on
+        // pages that were open then come in again, which makes them one with later ones.
+        for (page, hot) in self.hot.iter().enumerate() {
+            for (offset, row) in hot.page.rows() {
+                let other = |place: Place| {
+                    let other = self.hot[place.page].page.row(place.offset);
+                    other.hash() == row.hash() && other.key() == row.key()
+                };
+                if let Found::Free(at) = self.index.find(row.hash(), other) {
+                    self.index.insert(at, row.hash(), Place { page, offset });
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Lets the full pages go to disk, and forgets where their groups are.
+    pub(super) fn reset(&mut self, memory: &mut Memory) {
+        self.resets += 1;
+        let mut left = Vec::new();
+        for (number, hot) in std::mem::take(&mut self.hot).into_iter().enumerate() {
+            match self.open[hot.partition] == Some(number) {
+                true => left.push(hot),
+                false => self.put_away(memory, hot),
+            }
+        }
+        for (number, hot) in left.iter().enumerate() {
+            self.open[hot.partition] = Some(number);
+        }
+        self.hot = left;
+        self.index.clear();
+        memory.look_around();
+        if memory.has_too_much() {
+            self.close_all(memory);
+            self.index.shrink(1).into_iter().for_each(|page| memory.release(page));
+        }
+        memory.keep();
+    }
+
+    /// Lets all pages go to disk.
+    fn close_all(&mut self, memory: &mut Memory) {
+        for hot in std::mem::take(&mut self.hot) {
+            self.put_away(memory, hot);
+        }
+        self.open.fill(None);
+        self.index.clear();
+    }
+
+    fn put_away(&mut self, memory: &mut Memory, hot: Hot) {
+        let rows = u64::from(hot.page.row_count());
+        let page = memory.unpin(hot.page.into_page());
+        self.parts[hot.partition].push(page, rows);
+    }
+
+    /// Ends the level.
+    pub(super) fn finish(mut self, memory: &mut Memory) -> Folded {
+        let groups = self.resets == 0;
+        if !groups {
+            self.close_all(memory);
+        }
+        let Self { level, index, hot, parts, .. } = self;
+        index.into_pages().into_iter().for_each(|page| memory.release(page));
+        match groups {
+            true => Folded::Groups(hot.into_iter().map(|hot| hot.page).collect()),
+            false => Folded::Partitions(level, parts),
+        }
+    }
+}

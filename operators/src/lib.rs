@@ -5,6 +5,7 @@
 pub mod aggregate;
 mod error;
 mod interrupt;
+pub mod join;
 mod rows;
 pub mod sort;
 

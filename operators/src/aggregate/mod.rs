@@ -60,6 +60,7 @@ use std::time::Duration;
 use offheap::Owner;
 
 use crate::rows::hash::{Hasher, Level};
+use crate::rows::index::index_bytes;
 use crate::rows::memory::{Memory, Options};
 use crate::rows::page::{PAGE_HEADER_BYTES, RowPage, rows_of};
 use crate::rows::partitions::Partition;
@@ -77,8 +78,6 @@ const KEPT: usize = 2;
 const PAGES_PER_PARTITION: usize = 16;
 /// The most partitions of a level.
 const PARTITIONS_MAX: usize = 64;
-/// Bytes of the index for a group, at most.
-const INDEX_BYTES: usize = 32;
 /// It looks after so many rows whether others want their share.
 const ROWS_PER_LOOK: u64 = 1024;
 /// So many pages are fetched ahead of the one that is read.
@@ -384,10 +383,6 @@ impl<A: Aggregate> Groups<A> {
 fn left_of(level: Level, depth: u32, parts: Vec<Partition>) -> Vec<Left> {
     let left = |partition| Left { level, depth, partition, partitions_min: 1 };
     parts.into_iter().filter(|partition| !partition.is_empty()).map(left).collect()
-}
-
-fn index_bytes(rows: u64) -> usize {
-    usize::try_from(rows).unwrap_or(usize::MAX).saturating_mul(INDEX_BYTES)
 }
 
 #[inline]

@@ -14,6 +14,12 @@ const SLOT_BYTES: usize = 8;
 const SALT_MASK: u64 = 0xffff << 48;
 const OFFSET_BITS: u32 = 17;
 
+/// The bytes of an index for so many rows, at most: it is a quarter full at least, but for those
+/// of one page.
+pub(crate) fn index_bytes(rows: u64) -> usize {
+    usize::try_from(rows).unwrap_or(usize::MAX).saturating_mul(4 * SLOT_BYTES)
+}
+
 /// Where a row lies: the number of its page among those in memory, and the byte that it begins at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Place {
@@ -69,6 +75,11 @@ impl Index {
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
         self.used * 2 > self.mask
+    }
+
+    /// Whether it takes so many more rows, if each has a key of its own.
+    pub(crate) fn has_room_for(&self, rows: usize) -> bool {
+        (self.used + rows) * 2 <= self.mask + 1
     }
 
     /// The pages of which it becomes twice as large.
@@ -140,13 +151,6 @@ impl Index {
                 _ => at = (at + 1) & self.mask,
             }
         }
-    }
-
-    /// Asks the processor for the slot of a hash that is looked for soon.
-    #[inline]
-    pub(crate) fn touch(&self, hash: u64) -> u64 {
-        #[expect(clippy::cast_possible_truncation, reason = "the mask takes the low bits")]
-        self.slot(hash as usize & self.mask)
     }
 
     #[inline]

@@ -53,11 +53,6 @@ impl Partitions {
         self.level
     }
 
-    /// The bytes of one partition so far.
-    pub(crate) fn bytes(&self, partition: usize) -> usize {
-        self.parts[partition].bytes + self.open[partition].as_ref().map_or(0, RowPage::size)
-    }
-
     /// Adds a row, to be filled in by `fill`.
     ///
     /// # Errors

@@ -289,3 +289,16 @@ proptest! {
         until_empty(&manager);
     }
 }
+
+#[test]
+fn a_file_that_may_not_grow_is_a_clear_error_and_loses_no_memory() {
+    let manager = manager(32);
+    let owner = owner(&manager);
+    let builder = HashAggregator::builder(&owner, Distinct);
+    let mut aggregator = builder.spill_bytes_max(64 << 10).build().unwrap();
+    let failed = (0..50_000_u64).find_map(|key| aggregator.push(&key.to_le_bytes(), &[]).err());
+    let error = failed.unwrap().to_string();
+    assert!(error.contains("65536"), "{error}");
+    drop((aggregator, owner));
+    until_empty(&manager);
+}

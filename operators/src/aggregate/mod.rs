@@ -45,11 +45,13 @@
 //!
 //! ```text
 //! 2 mod        the aggregator, and its groups
-//! 1 table      the groups of one level
+//! 1 table pending
+//!              the groups of one level; rows that are not folded yet
 //! 0 functions stats
 //! ```
 
 mod functions;
+mod pending;
 mod stats;
 mod table;
 
@@ -66,8 +68,9 @@ use crate::rows::page::{PAGE_HEADER_BYTES, RowPage, rows_of};
 use crate::rows::partitions::Partition;
 use crate::{Interrupt, OperatorError};
 pub use functions::{Aggregate, Average, Column, Count, Distinct, Max, Min, Sum};
+use pending::Pending;
 pub use stats::AggregateStats;
-use table::{Folded, Table};
+use table::{Folded, ROWS_AT_A_TIME, Table};
 
 /// The fewest pages that an aggregation works with.
 pub const PAGES_MIN: usize = 16;
@@ -78,8 +81,8 @@ const KEPT: usize = 2;
 const PAGES_PER_PARTITION: usize = 16;
 /// The most partitions of a level.
 const PARTITIONS_MAX: usize = 64;
-/// It looks after so many rows whether others want their share.
-const ROWS_PER_LOOK: u64 = 1024;
+/// It looks after so many times 32 rows whether others want their share.
+const FOLDS_PER_LOOK: u32 = 32;
 /// So many pages are fetched ahead of the one that is read.
 const PAGES_AHEAD: usize = 8;
 
@@ -88,6 +91,9 @@ const PAGES_AHEAD: usize = 8;
 pub struct HashAggregator<A> {
     aggregate: A,
     hasher: Hasher,
+    pending: Pending,
+    /// How often those were folded.
+    folds: u32,
     // Before the memory, which their pages are of.
     table: Table,
     memory: Memory,
@@ -140,6 +146,12 @@ impl<A> HashAggregatorBuilder<A> {
         self
     }
 
+    /// The most bytes of its spill file; as many as there is room for by default.
+    pub fn spill_bytes_max(mut self, bytes: u64) -> Self {
+        self.options.spill_bytes_max = Some(bytes);
+        self
+    }
+
     /// A flag that makes it return [`OperatorError::Interrupted`]; one of its own by default.
     pub fn interrupt(mut self, interrupt: Interrupt) -> Self {
         self.options.interrupt = interrupt;
@@ -163,8 +175,15 @@ impl<A> HashAggregatorBuilder<A> {
         let pages = memory.pinned_max() / memory.page_bytes();
         let level = Level::of((pages / PAGES_PER_PARTITION).clamp(1, PARTITIONS_MAX), None);
         let table = Table::new(&mut memory, level)?;
-        let (aggregate, hasher) = (self.aggregate, Hasher::new());
-        Ok(HashAggregator { aggregate, hasher, table, memory, stats: AggregateStats::default() })
+        Ok(HashAggregator {
+            aggregate: self.aggregate,
+            hasher: Hasher::new(),
+            pending: Pending::new(),
+            folds: 0,
+            table,
+            memory,
+            stats: AggregateStats::default(),
+        })
     }
 }
 
@@ -200,25 +219,14 @@ impl<A: Aggregate> HashAggregator<A> {
     ///
     /// - [`OperatorError::RowTooLarge`] if the key is; it can go on without the row.
     /// - Otherwise if there is no memory for a new group, the spill file cannot be written, or
-    ///   somebody asked for a stop. The row is not in its group then; others are.
+    ///   somebody asked for a stop. Rows are folded some at a time, so the error may be of one of
+    ///   the last 32. The aggregation is over.
     #[inline]
     pub fn push(&mut self, key: &[u8], input: &[u8]) -> Result<(), OperatorError> {
-        let Self { aggregate, table, memory, .. } = self;
-        let state_bytes = aggregate.state_bytes();
-        check_size(memory, key, state_bytes)?;
-        let hash = self.hasher.hash(key);
-        table.fold(
-            memory,
-            (hash, key),
-            state_bytes,
-            |state| aggregate.update(state, input),
-            |state| {
-                aggregate.init(state);
-                aggregate.update(state, input);
-            },
-        )?;
-        self.have_pushed();
-        Ok(())
+        check_size(&self.memory, key, self.aggregate.state_bytes())?;
+        self.pending.push(self.hasher.hash(key), key, input);
+        self.stats.rows += 1;
+        if self.pending.is_full() { self.fold_pending() } else { Ok(()) }
     }
 
     /// Adds all rows of which `state` is to the group of `key`: what another aggregation of the
@@ -235,7 +243,7 @@ impl<A: Aggregate> HashAggregator<A> {
         }
         check_size(memory, key, state_bytes)?;
         fold_state(aggregate, table, memory, (self.hasher.hash(key), key), state)?;
-        self.have_pushed();
+        self.stats.rows += 1;
         Ok(())
     }
 
@@ -244,7 +252,8 @@ impl<A: Aggregate> HashAggregator<A> {
     /// # Errors
     ///
     /// If somebody asked for a stop.
-    pub fn finish(self) -> Result<Groups<A>, OperatorError> {
+    pub fn finish(mut self) -> Result<Groups<A>, OperatorError> {
+        self.fold_pending()?;
         let Self { aggregate, table, mut memory, mut stats, .. } = self;
         memory.check()?;
         stats.resets = table.resets();
@@ -256,12 +265,28 @@ impl<A: Aggregate> HashAggregator<A> {
         Ok(Groups { aggregate, pages, next, left, memory, stats, has_failed: false })
     }
 
-    #[inline]
-    fn have_pushed(&mut self) {
-        self.stats.rows += 1;
-        if self.stats.rows.is_multiple_of(ROWS_PER_LOOK) {
+    fn fold_pending(&mut self) -> Result<(), OperatorError> {
+        let Self { aggregate, table, memory, pending, .. } = self;
+        let state_bytes = aggregate.state_bytes();
+        table.touch(pending.hashes());
+        for (hash, key, input) in pending.rows() {
+            table.fold(
+                memory,
+                (hash, key),
+                state_bytes,
+                |state| aggregate.update(state, input),
+                |state| {
+                    aggregate.init(state);
+                    aggregate.update(state, input);
+                },
+            )?;
+        }
+        pending.clear();
+        self.folds += 1;
+        if self.folds.is_multiple_of(FOLDS_PER_LOOK) {
             self.look();
         }
+        Ok(())
     }
 
     /// Does with less if others want their share.
@@ -357,8 +382,18 @@ impl<A: Aggregate> Groups<A> {
                 memory.pool().prefetch(&ahead);
             }
             let page = page.read()?;
-            for (_, row) in rows_of(&page) {
-                fold_state(aggregate, &mut table, memory, (row.hash(), row.key()), row.value())?;
+            let mut rows = rows_of(&page);
+            loop {
+                table.touch(rows.clone().take(ROWS_AT_A_TIME).map(|(_, row)| row.hash()));
+                let mut count = 0;
+                for (_, row) in rows.by_ref().take(ROWS_AT_A_TIME) {
+                    let key = (row.hash(), row.key());
+                    fold_state(aggregate, &mut table, memory, key, row.value())?;
+                    count += 1;
+                }
+                if count < ROWS_AT_A_TIME {
+                    break;
+                }
             }
         }
         stats.resets += table.resets();

@@ -11,6 +11,8 @@
 //! A group can be in several pages of its partition, once for each reset between its rows. They
 //! are folded into one when the partition is.
 
+use std::hint::black_box;
+
 use crate::OperatorError;
 use crate::rows::hash::Level;
 use crate::rows::index::{Found, Index, Place};
@@ -18,6 +20,9 @@ use crate::rows::memory::Memory;
 use crate::rows::page::{PAGE_HEADER_BYTES, RowPage};
 use crate::rows::partitions::Partition;
 use crate::rows::row::row_bytes;
+
+/// So many rows are looked up side by side.
+pub(super) const ROWS_AT_A_TIME: usize = 32;
 
 /// The groups of one level.
 pub(super) struct Table {
@@ -105,6 +110,17 @@ impl Table {
         let offset = self.hot[page].page.push(hash, key, state_bytes, new);
         self.index.insert(at, hash, Place { page, offset });
         Ok(())
+    }
+
+    /// Looks at where the groups of these hashes may be, at all of them before any is used: so the
+    /// processor waits for memory once, and not for each.
+    pub(super) fn touch(&self, hashes: impl Iterator<Item = u64>) {
+        let mut places = [None; ROWS_AT_A_TIME];
+        for (place, hash) in places.iter_mut().zip(hashes) {
+            *place = self.index.first(hash);
+        }
+        let rows = places.iter().flatten().map(|place| self.hot[place.page].page.row(place.offset));
+        black_box(rows.fold(0, |sum, row| sum ^ row.hash()));
     }
 
     #[inline]

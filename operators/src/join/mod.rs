@@ -147,6 +147,12 @@ impl HashJoinBuilder {
         self
     }
 
+    /// The most bytes of its spill file; as many as there is room for by default.
+    pub fn spill_bytes_max(mut self, bytes: u64) -> Self {
+        self.options.spill_bytes_max = Some(bytes);
+        self
+    }
+
     /// A flag that makes it return [`OperatorError::Interrupted`]; one of its own by default.
     pub fn interrupt(mut self, interrupt: Interrupt) -> Self {
         self.options.interrupt = interrupt;

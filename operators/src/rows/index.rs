@@ -153,6 +153,14 @@ impl Index {
         }
     }
 
+    /// What the slot has at which the walk of a hash begins; `None` if it is free.
+    #[inline]
+    pub(crate) fn first(&self, hash: u64) -> Option<Place> {
+        #[expect(clippy::cast_possible_truncation, reason = "the mask takes the low bits")]
+        let slot = self.slot(hash as usize & self.mask);
+        Place::from_bits(slot & !SALT_MASK)
+    }
+
     #[inline]
     fn slot(&self, at: usize) -> u64 {
         let (page, byte) = self.locate(at);

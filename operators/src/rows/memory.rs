@@ -18,14 +18,20 @@ const ROW_PART: usize = 16;
 pub(crate) struct Options {
     pub(crate) owner: Owner,
     pub(crate) spill_dir: PathBuf,
+    pub(crate) spill_bytes_max: Option<u64>,
     pub(crate) interrupt: Interrupt,
     pub(crate) patience: Option<Duration>,
 }
 
 impl Options {
     pub(crate) fn new(owner: &Owner) -> Self {
-        let (owner, spill_dir) = (owner.clone(), std::env::temp_dir());
-        Self { owner, spill_dir, interrupt: Interrupt::default(), patience: None }
+        Self {
+            owner: owner.clone(),
+            spill_dir: std::env::temp_dir(),
+            spill_bytes_max: None,
+            interrupt: Interrupt::default(),
+            patience: None,
+        }
     }
 }
 
@@ -57,7 +63,7 @@ impl Memory {
         kept: usize,
         pages_min: usize,
     ) -> Result<Self, OperatorError> {
-        let Options { owner, spill_dir, interrupt, patience } = options;
+        let Options { owner, spill_dir, spill_bytes_max, interrupt, patience } = options;
         let page_bytes = owner.page_size();
         let pages_available = owner.available_bytes() / page_bytes;
         let pages_limit = owner.limit() / page_bytes;
@@ -75,6 +81,10 @@ impl Memory {
         let builder = builder.memory_file_system(MemoryFileSystem::Allow);
         let builder = match patience {
             Some(patience) => builder.pin_timeout(*patience),
+            None => builder,
+        };
+        let builder = match spill_bytes_max {
+            Some(bytes) => builder.file_bytes_max(*bytes),
             None => builder,
         };
         let pool = match builder.build() {

@@ -110,6 +110,7 @@ fn header(bytes: &[u8]) -> (usize, u32) {
 }
 
 /// The rows of a page, each with where it begins.
+#[derive(Clone)]
 pub(crate) struct Rows<'a> {
     bytes: &'a [u8],
     at: usize,

@@ -302,3 +302,27 @@ fn a_file_that_may_not_grow_is_a_clear_error_and_loses_no_memory() {
     drop((aggregator, owner));
     until_empty(&manager);
 }
+
+#[test]
+fn small_keys_follow_keys_of_more_than_a_mebibyte() {
+    let manager = MemoryManager::builder().capacity(64 << 20).build().unwrap();
+    let owner = owner(&manager);
+    let mut aggregator = HashAggregator::builder(&owner, Count).build().unwrap();
+    let large: Vec<Vec<u8>> = (0..24).map(|number| vec![number; 3 << 19]).collect();
+    for _ in 0..3 {
+        for (number, key) in large.iter().enumerate() {
+            aggregator.push(key, &[]).unwrap();
+            for small in 0..500 {
+                let small = u32::try_from(number).unwrap() * 500 + small;
+                aggregator.push(&small.to_le_bytes(), &[]).unwrap();
+            }
+        }
+    }
+    let mut groups = aggregator.finish().unwrap();
+    let mut sizes = [0, 0];
+    while let Some(group) = groups.next_group().unwrap() {
+        assert_eq!(Count.value(group.state), 3);
+        sizes[usize::from(group.key.len() > 4)] += 1;
+    }
+    assert_eq!(sizes, [24 * 500, 24]);
+}

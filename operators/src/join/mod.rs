@@ -272,6 +272,9 @@ impl JoinProbe {
         out: &mut impl FnMut(Joined<'_>),
     ) -> Result<(), OperatorError> {
         check_size(&self.memory, key, row)?;
+        if self.stats.probe_rows.is_multiple_of(ROWS_PER_LOOK) {
+            self.look()?;
+        }
         let hash = self.hasher.hash(key);
         self.stats.probe_rows += 1;
         if self.later[self.probe.level().partition(hash)].is_none() {
@@ -281,9 +284,6 @@ impl JoinProbe {
             self.emit_alone(key, row, out);
         } else {
             push_to(&mut self.probe, &mut self.memory, (hash, key), row)?;
-        }
-        if self.stats.probe_rows.is_multiple_of(ROWS_PER_LOOK) {
-            self.look()?;
         }
         Ok(())
     }

@@ -44,6 +44,9 @@ pub(crate) struct Index {
 }
 
 impl Place {
+    /// Rows begin before this byte of their page: that of the largest pages, and of blocks of more.
+    pub(crate) const OFFSET_END: usize = ALIGN_BYTES << OFFSET_BITS;
+
     /// As a number of 48 bits, which is not zero.
     #[inline]
     pub(crate) fn to_bits(self) -> u64 {

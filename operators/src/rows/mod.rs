@@ -13,7 +13,7 @@
 //! ```
 //!
 //! `bytes` are those of the page that are filled, with the header. A row that is larger than a page
-//! lies alone on a block of several. So an engine can read what it gets without a copy.
+//! begins a block of several. So an engine can read what it gets without a copy.
 //!
 //! # Hashes
 //!

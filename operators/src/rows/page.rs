@@ -2,6 +2,7 @@
 
 use offheap_paging::PinnedPage;
 
+use super::index::Place;
 use super::row::{self, Row, row_bytes};
 
 /// The bytes before the first row.
@@ -28,9 +29,10 @@ impl RowPage {
         Self { page, filled, rows }
     }
 
+    /// Whether it takes a row of so many bytes. Rows begin where a [place](Place) can say it.
     #[inline]
     pub(crate) fn has_room(&self, bytes: usize) -> bool {
-        self.filled + bytes <= self.page.len()
+        self.filled + bytes <= self.page.len() && self.filled < Place::OFFSET_END
     }
 
     /// Adds a row, for which there is room, with a value of so many bytes that `fill` is to write.

@@ -41,7 +41,9 @@
 //! others, SIGMOD 1984). Rows of one key are a chain, so many of them cost no more than others.
 //! Memory beside the owner's is a handle for each page.
 //!
-//! Keys are equal if their bytes are. Where nulls are equal to nothing, leave their rows out.
+//! Keys are equal if their bytes are. Where nulls are equal to nothing, leave rows with a null out
+//! of the build side. On the probe side they have no partner: so leave them out, too, and hand them
+//! on yourself where such rows count, as in [`JoinKind::Left`] and [`JoinKind::Anti`].
 //!
 //! # How it shares
 //!

@@ -96,7 +96,10 @@ impl JoinTable {
             }
         }
         self.pages = left;
-        self.index.clear();
+        match self.pages.is_empty() {
+            true => self.index.shrink(1).into_iter().for_each(|page| memory.release(page)),
+            false => self.index.clear(),
+        }
         (0..self.pages.len()).for_each(|page| self.link(page));
         out
     }

@@ -213,8 +213,8 @@ impl PagePoolBuilder {
             books.spares = spares;
         }
         if self.write_behind == WriteBehind::On {
-            // There is nothing to write yet: it comes for the thread.
-            behind::ask(&shared, Job::KeepAhead)?;
+            // For the thread alone. One that begins late is not to write what came meanwhile.
+            behind::ask(&shared, Job::Prefetch(Vec::new()))?;
         }
         let reclaimer = Arc::new(PoolReclaimer { shared: Arc::downgrade(&shared) });
         owner.set_reclaimer(&reclaimer);

@@ -152,10 +152,13 @@ fn pinned_pages_stay_and_unpinned_ones_come_back() {
     others.iter_mut().enumerate().for_each(|(number, page)| stamp(page, number));
     assert!(pinned.iter().zip(1..).all(|(page, number)| page.iter().all(|byte| *byte == number)));
     let pages: Vec<_> = pinned.into_iter().map(PinnedPage::unpin).collect();
-    for (number, page) in others.iter().enumerate() {
-        check(&page.read().unwrap(), number);
-    }
-    assert!(pages.iter().any(|page| !page.is_resident()), "they may go now");
+    let one_is_gone = |_: &usize| {
+        for (number, page) in others.iter().enumerate() {
+            check(&page.read().unwrap(), number);
+        }
+        pages.iter().any(|page| !page.is_resident())
+    };
+    assert!((0..1000).find(one_is_gone).is_some(), "they may go now");
     for (page, number) in pages.iter().zip(1..) {
         assert!(page.read().unwrap().iter().all(|byte| *byte == number));
     }

@@ -326,3 +326,32 @@ fn small_keys_follow_keys_of_more_than_a_mebibyte() {
     }
     assert_eq!(sizes, [24 * 500, 24]);
 }
+
+/// Groups that were on a page when memory was full are found nowhere afterwards, and come again.
+#[test]
+fn a_group_from_before_may_come_when_the_index_grows() {
+    let one = 1_u64.to_le_bytes();
+    let cases = [256, 512, 1024].into_iter().flat_map(|full| full - 3..full + 2);
+    for (new, back) in cases.flat_map(|new| (1..8).map(move |back| (new, back))) {
+        let manager = manager(64);
+        let owner = owner(&manager);
+        let mut aggregator = HashAggregator::builder(&owner, Count).build().unwrap();
+        let large = |number: usize| format!("{number:0300}").into_bytes();
+        let mut rows = 0;
+        while aggregator.stats().resets == 0 {
+            aggregator.push_state(&large(rows), &one).unwrap();
+            rows += 1;
+        }
+        for number in 0..new {
+            aggregator.push_state(&u64::to_le_bytes(number), &one).unwrap();
+        }
+        aggregator.push_state(&large(rows - back), &one).unwrap();
+        let mut groups = aggregator.finish().unwrap();
+        while let Some(group) = groups.next_group().unwrap() {
+            let rows = if group.key == large(rows - back) { 2 } else { 1 };
+            assert_eq!(Count.value(group.state), rows, "{new} {back}");
+        }
+        let groups = groups.stats().groups;
+        assert_eq!(groups, rows as u64 + new, "{new} {back}");
+    }
+}

@@ -100,8 +100,11 @@ impl Table {
                 self.make_room(memory, partition, bytes)?;
                 match self.find(hash, key) {
                     Found::Free(at) => at,
-                    // It was not there, and nothing came since.
-                    Found::Row(_) => return Err(OperatorError::Lost),
+                    // A larger index has groups again that a reset had it forget.
+                    Found::Row(place) => {
+                        old(self.hot[place.page].page.value_mut(place.offset));
+                        return Ok(());
+                    }
                 }
             }
         };

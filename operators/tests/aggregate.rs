@@ -198,10 +198,28 @@ fn it_stops_when_asked_and_leaves_nothing() {
     interrupt.set();
     let stopped = (20_000..).find_map(|key| push(key).err()).unwrap();
     assert!(matches!(stopped, OperatorError::Interrupted), "{stopped}");
-    assert!(matches!(aggregator.finish().unwrap_err(), OperatorError::Interrupted));
+    assert!(matches!(aggregator.finish().unwrap_err(), OperatorError::Lost));
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     drop(owner);
     until_empty(&manager);
+}
+
+#[test]
+fn it_stops_though_no_group_is_new() {
+    let manager = manager(32);
+    let owner = owner(&manager);
+    let interrupt = Interrupt::default();
+    let builder = HashAggregator::builder(&owner, Count).interrupt(interrupt.clone());
+    let mut aggregator = builder.build().unwrap();
+    (0..5000).for_each(|_| aggregator.push(b"key", &[]).unwrap());
+    interrupt.set();
+    let stopped = (0..1024 + 33).find_map(|_| aggregator.push(b"key", &[]).err()).unwrap();
+    assert!(matches!(stopped, OperatorError::Interrupted), "{stopped}");
+    let builder = HashAggregator::builder(&owner, Count).interrupt(interrupt);
+    drop(aggregator);
+    let mut aggregator = builder.build().unwrap();
+    let stopped = (0..1024).find_map(|_| aggregator.push_state(b"key", &[0; 8]).err()).unwrap();
+    assert!(matches!(stopped, OperatorError::Interrupted), "{stopped}");
 }
 
 #[test]
@@ -354,4 +372,66 @@ fn a_group_from_before_may_come_when_the_index_grows() {
         let groups = groups.stats().groups;
         assert_eq!(groups, rows as u64 + new, "{new} {back}");
     }
+}
+
+#[test]
+fn a_row_that_failed_is_not_made_good_by_an_end_that_does_not() {
+    let manager = manager(128);
+    let (owner, other) = (owner(&manager), manager.owner("other").register().unwrap());
+    let builder = HashAggregator::builder(&owner, Count);
+    let mut aggregator = builder.wait_for_memory(Duration::from_millis(1)).build().unwrap();
+    let mut taken = Vec::new();
+    while let Ok(page) = other.try_allocate_page() {
+        taken.push(page);
+    }
+    let large = vec![0; aggregator.key_bytes_max() - 8];
+    let mut keys = (1_u64..).map(u64::to_le_bytes);
+    let mut push = |key: &[u8]| aggregator.push(key, &[]);
+    for key in keys.by_ref().take(20) {
+        push(&key).unwrap();
+    }
+    push(&large).unwrap();
+    let failed = keys.by_ref().take(32).find_map(|key| push(&key).err()).unwrap();
+    assert!(matches!(failed, OperatorError::Paging(_)), "{failed}");
+    drop(taken);
+    let failed = push(b"one more").unwrap_err();
+    assert!(matches!(failed, OperatorError::Lost), "{failed}");
+    let failed = aggregator.push_state(b"one more", &[0; 8]).unwrap_err();
+    assert!(matches!(failed, OperatorError::Lost), "{failed}");
+    let failed = aggregator.finish().unwrap_err();
+    assert!(matches!(failed, OperatorError::Lost), "{failed}");
+}
+
+/// Fills most of the memory with groups, and sees that rows of one of them, added by `add`, make
+/// it notice that there is another owner.
+fn check_that_it_looks(add: impl Fn(&mut HashAggregator<Count>, &[u8])) {
+    let builder = MemoryManager::builder().capacity(256 * PAGE).page_size(PAGE);
+    let manager = builder.policy(FairShare).build().unwrap();
+    let owner = owner(&manager);
+    let mut aggregator = HashAggregator::builder(&owner, Count).build().unwrap();
+    let mut number = 0_u64;
+    while aggregator.held_bytes() < 180 * PAGE {
+        aggregator.push(&number.to_le_bytes(), &[]).unwrap();
+        number += 1;
+    }
+    assert_eq!(aggregator.stats().resets, 0);
+    let other = manager.owner("other").register().unwrap();
+    thread::scope(|scope| {
+        let (other, wait) = (&other, Duration::from_secs(20));
+        let asks = scope.spawn(move || other.acquire_pages_timeout(120, wait));
+        while !asks.is_finished() {
+            add(&mut aggregator, &[0; 8]);
+        }
+        asks.join().unwrap().unwrap();
+    });
+    assert!(aggregator.stats().resets > 0);
+    let mut groups = aggregator.finish().unwrap();
+    while groups.next_group().unwrap().is_some() {}
+    assert_eq!(groups.stats().groups, number);
+}
+
+#[test]
+fn rows_of_groups_at_work_make_it_look_whether_others_want_memory() {
+    check_that_it_looks(|aggregator, key| aggregator.push(key, &[]).unwrap());
+    check_that_it_looks(|aggregator, key| aggregator.push_state(key, &[0; 8]).unwrap());
 }

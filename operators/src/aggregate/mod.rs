@@ -68,7 +68,7 @@ use crate::rows::page::{PAGE_HEADER_BYTES, RowPage, rows_of};
 use crate::rows::partitions::Partition;
 use crate::{Interrupt, OperatorError};
 pub use functions::{Aggregate, Average, Column, Count, Distinct, Max, Min, Sum};
-use pending::Pending;
+use pending::{Pending, PendingRow};
 pub use stats::AggregateStats;
 use table::{Folded, ROWS_AT_A_TIME, Table};
 
@@ -81,8 +81,8 @@ const KEPT: usize = 2;
 const PAGES_PER_PARTITION: usize = 16;
 /// The most partitions of a level.
 const PARTITIONS_MAX: usize = 64;
-/// It looks after so many times 32 rows whether others want their share.
-const FOLDS_PER_LOOK: u32 = 32;
+/// It looks after so many rows whether others want their share, or a stop.
+const ROWS_PER_LOOK: usize = 1024;
 /// So many pages are fetched ahead of the one that is read.
 const PAGES_AHEAD: usize = 8;
 
@@ -92,12 +92,14 @@ pub struct HashAggregator<A> {
     aggregate: A,
     hasher: Hasher,
     pending: Pending,
-    /// How often those were folded.
-    folds: u32,
+    /// The rows that were folded since it looked around.
+    unseen: usize,
     // Before the memory, which their pages are of.
     table: Table,
     memory: Memory,
     stats: AggregateStats,
+    /// Also while rows are folded, so that it stays if one fails.
+    has_failed: bool,
 }
 
 /// The configuration of a [`HashAggregator`].
@@ -179,10 +181,11 @@ impl<A> HashAggregatorBuilder<A> {
             aggregate: self.aggregate,
             hasher: Hasher::new(),
             pending: Pending::new(),
-            folds: 0,
+            unseen: 0,
             table,
             memory,
             stats: AggregateStats::default(),
+            has_failed: false,
         })
     }
 }
@@ -220,13 +223,20 @@ impl<A: Aggregate> HashAggregator<A> {
     /// - [`OperatorError::RowTooLarge`] if the key is; it can go on without the row.
     /// - Otherwise if there is no memory for a new group, the spill file cannot be written, or
     ///   somebody asked for a stop. Rows are folded some at a time, so the error may be of one of
-    ///   the last 32. The aggregation is over.
+    ///   the 32 before. The aggregation is over: all further calls fail, [`finish`](Self::finish)
+    ///   as well.
     #[inline]
     pub fn push(&mut self, key: &[u8], input: &[u8]) -> Result<(), OperatorError> {
+        if self.has_failed {
+            return Err(OperatorError::Lost);
+        }
         check_size(&self.memory, key, self.aggregate.state_bytes())?;
-        self.pending.push(self.hasher.hash(key), key, input);
+        let row = (self.hasher.hash(key), key, input);
+        if !self.pending.push(row) {
+            self.fold_before(row)?;
+        }
         self.stats.rows += 1;
-        if self.pending.is_full() { self.fold_pending() } else { Ok(()) }
+        Ok(())
     }
 
     /// Adds all rows of which `state` is to the group of `key`: what another aggregation of the
@@ -236,13 +246,18 @@ impl<A: Aggregate> HashAggregator<A> {
     ///
     /// As [`push`](Self::push); and [`OperatorError::StateSize`] for a state of another size.
     pub fn push_state(&mut self, key: &[u8], state: &[u8]) -> Result<(), OperatorError> {
-        let Self { aggregate, table, memory, .. } = self;
-        let state_bytes = aggregate.state_bytes();
+        if self.has_failed {
+            return Err(OperatorError::Lost);
+        }
+        let state_bytes = self.aggregate.state_bytes();
         if state.len() != state_bytes {
             return Err(OperatorError::StateSize { bytes: state.len(), state_bytes });
         }
-        check_size(memory, key, state_bytes)?;
-        fold_state(aggregate, table, memory, (self.hasher.hash(key), key), state)?;
+        check_size(&self.memory, key, state_bytes)?;
+        self.has_failed = true;
+        let Self { aggregate, hasher, table, memory, .. } = self;
+        table.fold_state(aggregate, memory, (hasher.hash(key), key), state)?;
+        self.look_after(1)?;
         self.stats.rows += 1;
         Ok(())
     }
@@ -251,9 +266,9 @@ impl<A: Aggregate> HashAggregator<A> {
     ///
     /// # Errors
     ///
-    /// If somebody asked for a stop.
+    /// If somebody asked for a stop, or the last rows or an earlier call failed.
     pub fn finish(mut self) -> Result<Groups<A>, OperatorError> {
-        self.fold_pending()?;
+        self.fold_pending(None)?;
         let Self { aggregate, table, mut memory, mut stats, .. } = self;
         memory.check()?;
         stats.resets = table.resets();
@@ -265,37 +280,55 @@ impl<A: Aggregate> HashAggregator<A> {
         Ok(Groups { aggregate, pages, next, left, memory, stats, has_failed: false })
     }
 
-    fn fold_pending(&mut self) -> Result<(), OperatorError> {
+    /// Folds the rows that wait, so that this one can; one that is too large to wait, with them.
+    #[inline(never)]
+    fn fold_before(&mut self, row: PendingRow<'_>) -> Result<(), OperatorError> {
+        if Pending::is_too_large(row) {
+            return self.fold_pending(Some(row));
+        }
+        self.fold_pending(None)?;
+        // It has room for any other one now.
+        if self.pending.push(row) { Ok(()) } else { Err(OperatorError::Lost) }
+    }
+
+    fn fold_pending(&mut self, mut last: Option<PendingRow<'_>>) -> Result<(), OperatorError> {
+        if self.has_failed {
+            return Err(OperatorError::Lost);
+        }
+        self.has_failed = true;
         let Self { aggregate, table, memory, pending, .. } = self;
-        let state_bytes = aggregate.state_bytes();
         table.touch(pending.hashes());
-        for (hash, key, input) in pending.rows() {
-            table.fold(
-                memory,
-                (hash, key),
-                state_bytes,
-                |state| aggregate.update(state, input),
-                |state| {
-                    aggregate.init(state);
-                    aggregate.update(state, input);
-                },
-            )?;
+        let mut rows = pending.rows();
+        while let Some(row) = rows.next().or_else(|| last.take()) {
+            table.fold_row(aggregate, memory, row)?;
         }
+        drop(rows);
+        let rows = pending.row_count();
         pending.clear();
-        self.folds += 1;
-        if self.folds.is_multiple_of(FOLDS_PER_LOOK) {
-            self.look();
+        self.look_after(rows)
+    }
+
+    /// Ends what was begun with `has_failed`, and looks around after enough rows.
+    #[inline]
+    fn look_after(&mut self, rows: usize) -> Result<(), OperatorError> {
+        self.unseen += rows;
+        if self.unseen >= ROWS_PER_LOOK {
+            self.unseen = 0;
+            self.look()?;
         }
+        self.has_failed = false;
         Ok(())
     }
 
     /// Does with less if others want their share.
     #[cold]
-    fn look(&mut self) {
+    fn look(&mut self) -> Result<(), OperatorError> {
+        self.memory.check()?;
         self.memory.look_around();
         if self.memory.has_too_much() {
             self.table.reset(&mut self.memory);
         }
+        Ok(())
     }
 }
 
@@ -388,7 +421,7 @@ impl<A: Aggregate> Groups<A> {
                 let mut count = 0;
                 for (_, row) in rows.by_ref().take(ROWS_AT_A_TIME) {
                     let key = (row.hash(), row.key());
-                    fold_state(aggregate, &mut table, memory, key, row.value())?;
+                    table.fold_state(aggregate, memory, key, row.value())?;
                     count += 1;
                 }
                 if count < ROWS_AT_A_TIME {
@@ -424,22 +457,6 @@ fn left_of(level: Level, depth: u32, parts: Vec<Partition>) -> Vec<Left> {
 fn check_size(memory: &Memory, key: &[u8], state_bytes: usize) -> Result<(), OperatorError> {
     let (bytes, bytes_max) = (key.len() + state_bytes, memory.row_bytes_max());
     if bytes > bytes_max { Err(OperatorError::RowTooLarge { bytes, bytes_max }) } else { Ok(()) }
-}
-
-fn fold_state<A: Aggregate>(
-    aggregate: &A,
-    table: &mut Table,
-    memory: &mut Memory,
-    (hash, key): (u64, &[u8]),
-    state: &[u8],
-) -> Result<(), OperatorError> {
-    table.fold(
-        memory,
-        (hash, key),
-        state.len(),
-        |own| aggregate.merge(own, state),
-        |own| own.copy_from_slice(state),
-    )
 }
 
 impl<A> fmt::Debug for HashAggregator<A> {

@@ -13,6 +13,7 @@
 
 use std::hint::black_box;
 
+use super::functions::Aggregate;
 use crate::OperatorError;
 use crate::rows::hash::Level;
 use crate::rows::index::{Found, Index, Place};
@@ -70,6 +71,52 @@ impl Table {
         self.resets
     }
 
+    /// Folds a row with this hash, key and input into its group.
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory for a new group.
+    #[inline]
+    pub(super) fn fold_row<A: Aggregate>(
+        &mut self,
+        aggregate: &A,
+        memory: &mut Memory,
+        (hash, key, input): (u64, &[u8], &[u8]),
+    ) -> Result<(), OperatorError> {
+        self.fold(
+            memory,
+            (hash, key),
+            aggregate.state_bytes(),
+            |state| aggregate.update(state, input),
+            |state| {
+                aggregate.init(state);
+                aggregate.update(state, input);
+            },
+        )
+    }
+
+    /// Folds the rows that `state` has into their group.
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory for a new group.
+    #[inline]
+    pub(super) fn fold_state<A: Aggregate>(
+        &mut self,
+        aggregate: &A,
+        memory: &mut Memory,
+        key: (u64, &[u8]),
+        state: &[u8],
+    ) -> Result<(), OperatorError> {
+        self.fold(
+            memory,
+            key,
+            state.len(),
+            |own| aggregate.merge(own, state),
+            |own| own.copy_from_slice(state),
+        )
+    }
+
     /// Folds a row into its group: `old` changes the state of one that is at work, and `new` fills
     /// that of another one.
     ///
@@ -77,7 +124,7 @@ impl Table {
     ///
     /// If there is no memory for a new group.
     #[inline]
-    pub(super) fn fold(
+    fn fold(
         &mut self,
         memory: &mut Memory,
         (hash, key): (u64, &[u8]),
@@ -85,29 +132,23 @@ impl Table {
         old: impl FnOnce(&mut [u8]),
         new: impl FnOnce(&mut [u8]),
     ) -> Result<(), OperatorError> {
-        let at = match self.find(hash, key) {
+        let mut found = self.find(hash, key);
+        if let Found::Free(_) = found {
+            let (partition, bytes) = self.wanted(hash, key, state_bytes);
+            if self.index.is_full() || !self.has_room(partition, bytes) {
+                self.make_room(memory, partition, bytes)?;
+                // A larger index has groups again that a reset had it forget.
+                found = self.find(hash, key);
+            }
+        }
+        let at = match found {
             Found::Row(place) => {
                 old(self.hot[place.page].page.value_mut(place.offset));
                 return Ok(());
             }
             Found::Free(at) => at,
         };
-        let partition = self.level.partition(hash);
-        let bytes = row_bytes(key.len(), state_bytes);
-        let at = match self.has_room(partition, bytes) && !self.index.is_full() {
-            true => at,
-            false => {
-                self.make_room(memory, partition, bytes)?;
-                match self.find(hash, key) {
-                    Found::Free(at) => at,
-                    // A larger index has groups again that a reset had it forget.
-                    Found::Row(place) => {
-                        old(self.hot[place.page].page.value_mut(place.offset));
-                        return Ok(());
-                    }
-                }
-            }
-        };
+        let (partition, _) = self.wanted(hash, key, state_bytes);
         // There is one since the steps above.
         let page = self.open[partition].ok_or(OperatorError::Lost)?;
         let offset = self.hot[page].page.push(hash, key, state_bytes, new);
@@ -132,6 +173,12 @@ impl Table {
             let row = self.hot[place.page].page.row(place.offset);
             row.hash() == hash && row.key() == key
         })
+    }
+
+    /// The partition of a new group, and the bytes of its row.
+    #[inline]
+    fn wanted(&self, hash: u64, key: &[u8], state_bytes: usize) -> (usize, usize) {
+        (self.level.partition(hash), row_bytes(key.len(), state_bytes))
     }
 
     #[inline]

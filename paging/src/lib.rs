@@ -36,10 +36,12 @@
 //! | you want | take |
 //! |---|---|
 //! | memory that may go to disk | [`PagePool::allocate`], [`PagePool::allocate_pages`] |
+//! | a page soon or not at all | [`PagePool::allocate_pages_timeout`] |
 //! | a segment that you have to become a page | [`PagePool::insert`] |
 //! | to read a page | [`Page::read`]: two atomic steps if it is in memory |
 //! | to change a page | [`Page::write`], which takes it by `&mut` |
 //! | a page at hand for long, in a struct | [`Page::pin`], [`PinnedPage::unpin`] |
+//! | a copy of a page that is read once | [`Page::read_into`]: no frame |
 //! | to share a page | an `Arc<Page>`: readers never wait for readers |
 //! | to read many pages that you know | [`PagePool::read_many`]: together, in the file's order |
 //! | to look at many pages that are in memory | [`PagePool::reader`], [`Epoch::get`]: no pin |

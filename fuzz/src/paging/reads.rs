@@ -31,11 +31,21 @@ impl Run {
         }
     }
 
+    /// Reads what is in memory, and copies what is not.
     pub(super) fn try_read(&mut self, page: u8) {
         let Some(at) = self.at(page) else { return };
         let page = Arc::clone(&self.held[at].page);
         if let Some(bytes) = page.try_read() {
-            self.checked(at, Ok(bytes));
+            return self.checked(at, Ok(bytes));
+        }
+        self.calls += 1;
+        let mut copy = vec![0; page.size()];
+        match page.read_into(&mut copy) {
+            Ok(()) => self.held[at].check(&copy),
+            Err(error) => {
+                assert!(!matches!(error, PagingError::AllPinned { .. }), "it takes no frame");
+                self.expect_reason(&error, page.size() / PAGE);
+            }
         }
     }
 

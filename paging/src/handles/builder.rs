@@ -14,7 +14,7 @@ use crate::moving::reclaim::PoolReclaimer;
 use crate::pool::books::SPARES;
 use crate::pool::error::PagingError;
 use crate::pool::jobs::Job;
-use crate::pool::shared::{Parts, Shared};
+use crate::pool::shared::{PIN_TIMEOUT_MAX, Parts, Shared};
 
 /// So many frames are left for pages, if there is a choice.
 const FRAMES_MIN: usize = 2;
@@ -24,8 +24,6 @@ const BUFFERS: usize = 2;
 const BUFFER_BYTES_MAX: usize = 1 << 20;
 /// A buffer is at most this part of what the owner could have.
 const BUFFER_PART: usize = 32;
-/// A longer wait has no end that a clock can tell.
-const PIN_TIMEOUT_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Whether dirty pages are written before their frames are needed.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]

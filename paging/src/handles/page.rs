@@ -237,12 +237,69 @@ impl Page {
             let source = self.shared.failed(error);
             return Err(PinError { page: self, source });
         }
-        // INVARIANT: it was pinned above, and lies in the same value as the page.
+        // SAFETY: 1: it was pinned above, to write.
+        Ok(unsafe { self.pinned() })
+    }
+
+    /// The page with the caller's pin.
+    ///
+    /// # Safety
+    ///
+    /// 1. The caller has pinned the page to write, and leaves the pin to what is returned.
+    unsafe fn pinned(self) -> PinnedPage {
+        // INVARIANT: by the contract, 1. It lies in the same value as the page.
         let pin = Pin { entry: self.entry };
-        // SAFETY: the page is in a frame, since it is pinned, whose address is not null.
+        // SAFETY: the page is in a frame, by the contract, 1, whose address is not null.
         let base = unsafe { NonNull::new_unchecked(self.entry().base()) };
         // INVARIANT: the bytes of the frame. A frame is a segment, whose bytes are initialized.
-        Ok(PinnedPage { bytes: NonNull::slice_from_raw_parts(base, self.size()), pin, page: self })
+        PinnedPage { bytes: NonNull::slice_from_raw_parts(base, self.size()), pin, page: self }
+    }
+
+    /// Pins the page as [`pin`](Self::pin), if it is in memory; otherwise gives it back. Waits for
+    /// nothing but the copy of a page that is being written, as [`write`](Self::write).
+    ///
+    /// # Errors
+    ///
+    /// If it is not in memory: with the page.
+    pub fn try_pin(self) -> Result<PinnedPage, Self> {
+        if !self.entry().state.pin_for_write() {
+            return Err(self);
+        }
+        // SAFETY: 1: it was pinned above, to write.
+        Ok(unsafe { self.pinned() })
+    }
+
+    /// Copies the page to `target`. One that is in the file is read from there and stays there: that
+    /// takes no frame, so it works also when all are pinned. For a page that is read once, by a
+    /// caller that has a buffer.
+    ///
+    /// The buffer is best aligned to 4 KiB, as a page of a manager is. One that is not, on a disk
+    /// that asks for it, makes the whole file go through the system's cache from then on.
+    ///
+    /// # Errors
+    ///
+    /// - [`PagingError::TargetBytes`] if `target` is not as large as the page.
+    /// - Otherwise as [`read`](Self::read), but that it needs no frame. What is in `target` then is
+    ///   of no use.
+    ///
+    /// # Blocking
+    ///
+    /// Waits for the disk, unless the page is in memory.
+    pub fn read_into(&self, target: &mut [u8]) -> Result<(), PagingError> {
+        let (bytes, page_bytes) = (target.len(), self.size());
+        if bytes != page_bytes {
+            return Err(PagingError::TargetBytes { bytes, page_bytes });
+        }
+        loop {
+            if let Some(guard) = self.try_read() {
+                target.copy_from_slice(&guard);
+                return Ok(());
+            }
+            let copied = load::copy(&self.shared, self.number, target);
+            if copied.map_err(|error| self.shared.failed(error))? {
+                return Ok(());
+            }
+        }
     }
 
     /// Says what is known of it. It holds until something else is said, across evictions. Takes a

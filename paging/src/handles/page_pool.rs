@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use offheap::{MemorySegment, Owner};
 
@@ -16,7 +17,7 @@ use crate::file::SpillFile;
 use crate::frames::queues::Came;
 use crate::moving::obtain;
 use crate::pool::error::{InsertError, InsertReason, PagingError};
-use crate::pool::shared::Shared;
+use crate::pool::shared::{PIN_TIMEOUT_MAX, Shared};
 
 /// Pages of one owner that lie in memory as long as there is some, and in a file otherwise.
 ///
@@ -66,10 +67,30 @@ impl PagePool {
     ///
     /// As [`allocate`](Self::allocate).
     pub fn allocate_pages(&self, pages: usize) -> Result<Page, PagingError> {
+        self.allocate_pages_timeout(pages, self.shared.pin_timeout)
+    }
+
+    /// The same, which waits at most so long for a frame, whatever the pool's
+    /// [`pin_timeout`](crate::PagePoolBuilder::pin_timeout): for a caller that can do without the
+    /// page, or can end pins of its own. Others are asked for memory only after some 20 ms.
+    ///
+    /// # Errors
+    ///
+    /// As [`allocate_pages`](Self::allocate_pages).
+    ///
+    /// # Blocking
+    ///
+    /// Waits for writes, and for a frame at most `timeout`, which is a year at most.
+    pub fn allocate_pages_timeout(
+        &self,
+        pages: usize,
+        timeout: Duration,
+    ) -> Result<Page, PagingError> {
         let units = u16::try_from(pages).ok().filter(|pages| *pages > 0);
         let units = units.ok_or(PagingError::Pages { pages })?;
         self.shared.check_process()?;
-        let segment = obtain::frame(&self.shared, u32::from(units))
+        let timeout = timeout.min(PIN_TIMEOUT_MAX);
+        let segment = obtain::frame_within(&self.shared, u32::from(units), timeout)
             .map_err(|error| self.shared.failed(error))?;
         self.keep(segment, units).map_err(|_| PagingError::TooManyPages)
     }

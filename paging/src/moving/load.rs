@@ -86,21 +86,10 @@ pub(crate) fn pin_for_write(shared: &Shared, number: u32) -> Result<(), PagingEr
 /// it is only if the caller has loaded it and wants that.
 pub(crate) fn load(shared: &Shared, number: u32, pin: Pin) -> Result<bool, PagingError> {
     shared.check_process()?;
-    let entry = shared.entry(number);
-    match entry.state.begin_load() {
-        LoadTurn::Mine => {}
-        // It is there, or nobody wants it any more.
-        LoadTurn::Resident | LoadTurn::Gone => return Ok(false),
-        LoadTurn::Evicting => {
-            evict::stay(shared, number);
-            return Ok(false);
-        }
-        LoadTurn::Loading => {
-            let is_under_way = || entry.state.seen().phase() == Phase::Loading;
-            shared.loads.wait_while(number, is_under_way);
-            return Ok(false);
-        }
+    if !begin(shared, number) {
+        return Ok(false);
     }
+    let entry = shared.entry(number);
     let loading = Loading::begun(shared, number);
     let slot = loading.slot;
     let segment = match obtain::frame(shared, slot.units) {
@@ -136,6 +125,46 @@ pub(crate) fn load(shared: &Shared, number: u32, pin: Pin) -> Result<bool, Pagin
     Ok(pin == Pin::Yes)
 }
 
+/// Reads a page that was not in memory just now into `target`, which is as large, without a frame:
+/// then it is in the file as before. `false` if it is in memory after all.
+///
+/// # Errors
+///
+/// If it cannot be read.
+#[cold]
+pub(crate) fn copy(shared: &Shared, number: u32, target: &mut [u8]) -> Result<bool, PagingError> {
+    shared.check_process()?;
+    if !begin(shared, number) {
+        return Ok(false);
+    }
+    let since = Instant::now();
+    let loading = Loading::begun(shared, number);
+    let result = loading.read(shared, target);
+    loading.fail(shared);
+    result?;
+    shared.counters.loads.add(1);
+    shared.counters.loaded_bytes.add(target.len() as u64);
+    shared.counters.stalled(since);
+    Ok(true)
+}
+
+/// Begins to load a page if it is spilled, or waits while others load it. Whether it is the
+/// caller's to load.
+fn begin(shared: &Shared, number: u32) -> bool {
+    let entry = shared.entry(number);
+    match entry.state.begin_load() {
+        LoadTurn::Mine => return true,
+        // It is there, or nobody wants it any more.
+        LoadTurn::Resident | LoadTurn::Gone => {}
+        LoadTurn::Evicting => evict::stay(shared, number),
+        LoadTurn::Loading => {
+            let is_under_way = || entry.state.seen().phase() == Phase::Loading;
+            shared.loads.wait_while(number, is_under_way);
+        }
+    }
+    false
+}
+
 impl Loading {
     /// A load that `begin_load` has begun.
     pub(crate) fn begun(shared: &Shared, number: u32) -> Self {
@@ -152,6 +181,24 @@ impl Loading {
     /// Loads it into this frame, which is as large as the page.
     pub(crate) fn into(self, segment: MemorySegment) -> Framed {
         Framed { loading: self, segment }
+    }
+
+    fn read(&self, shared: &Shared, target: &mut [u8]) -> Result<(), PagingError> {
+        shared.file.read(self.slot, target)?;
+        self.check(shared, target)
+    }
+
+    /// Whether what was read is what was written.
+    fn check(&self, shared: &Shared, bytes: &[u8]) -> Result<(), PagingError> {
+        let entry = shared.entry(self.number);
+        if seal(bytes, self.number, entry.version()) == entry.seal() {
+            return Ok(());
+        }
+        Err(PagingError::Damaged {
+            dir: shared.file.dir().to_path_buf(),
+            offset: u64::from(self.slot.first) * shared.page_bytes as u64,
+            bytes: bytes.len(),
+        })
     }
 
     /// The load has failed: the page is in the file as before.
@@ -189,22 +236,11 @@ impl Loading {
 
 impl Framed {
     fn read(&mut self, shared: &Shared) -> Result<(), PagingError> {
-        shared.file.read(self.loading.slot, &mut self.segment)?;
-        self.check(shared)
+        self.loading.read(shared, &mut self.segment)
     }
 
-    /// Whether what was read is what was written.
     fn check(&self, shared: &Shared) -> Result<(), PagingError> {
-        let Loading { number, slot, .. } = self.loading;
-        let entry = shared.entry(number);
-        if seal(&self.segment, number, entry.version()) == entry.seal() {
-            return Ok(());
-        }
-        Err(PagingError::Damaged {
-            dir: shared.file.dir().to_path_buf(),
-            offset: u64::from(slot.first) * shared.page_bytes as u64,
-            bytes: self.segment.size(),
-        })
+        self.loading.check(shared, &self.segment)
     }
 
     /// The load has failed: the page is in the file as before, and the frame is free.

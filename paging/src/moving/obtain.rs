@@ -21,6 +21,15 @@ const ASKS_FOR: Duration = Duration::from_millis(20);
 /// If there is none in the pool's `pin_timeout`, since all are pinned; or at once, if pages would
 /// have to be written and cannot be.
 pub(crate) fn frame(shared: &Shared, pages: u32) -> Result<MemorySegment, PagingError> {
+    frame_within(shared, pages, shared.pin_timeout)
+}
+
+/// The same, which waits at most so long for pins and for others.
+pub(crate) fn frame_within(
+    shared: &Shared,
+    pages: u32,
+    timeout: Duration,
+) -> Result<MemorySegment, PagingError> {
     let mut wait = None;
     loop {
         if let Some(segment) = at_hand(shared, pages) {
@@ -39,7 +48,7 @@ pub(crate) fn frame(shared: &Shared, pages: u32) -> Result<MemorySegment, Paging
             }
         }
         let since = *wait.get_or_insert_with(Instant::now);
-        let answer = wait_for_one(shared, pages, since);
+        let answer = wait_for_one(shared, pages, (since, since + timeout));
         if !matches!(answer, Ok(None)) {
             shared.counters.stalled(since);
         }
@@ -202,10 +211,9 @@ fn make_room(shared: &Shared, pages: u32) -> Result<Room, PagingError> {
 fn wait_for_one(
     shared: &Shared,
     pages: u32,
-    since: Instant,
+    (since, deadline): (Instant, Instant),
 ) -> Result<Option<MemorySegment>, PagingError> {
     shared.counters.waits.add(1);
-    let deadline = since + shared.pin_timeout;
     if !shared.wants.wait(deadline) {
         return Err(all_pinned(shared, pages, since));
     }

@@ -62,6 +62,13 @@ pub enum PagingError {
         /// Those of the owner.
         page_bytes: usize,
     },
+    /// A buffer is not as large as the page that was to be copied to it.
+    TargetBytes {
+        /// The bytes of the buffer.
+        bytes: usize,
+        /// Those of the page.
+        page_bytes: usize,
+    },
     /// The process was forked, and the pool belongs to the other one.
     Forked {
         /// The process that made the pool.
@@ -117,6 +124,10 @@ impl fmt::Display for PagingError {
             Self::TooManyPages => {
                 write!(f, "the pool has {} pages, and cannot have more", ENTRIES_MAX)
             }
+            Self::TargetBytes { bytes, page_bytes } => write!(
+                f,
+                "a page of {page_bytes} bytes is copied to as many, and the target has {bytes}"
+            ),
             Self::UnitBytes { unit_bytes, page_bytes } => write!(
                 f,
                 "the spill file has units of {unit_bytes} bytes, and the owner pages of \

@@ -21,6 +21,9 @@ use crate::file::{Slot, SpillFile};
 use crate::frames::entry::Entry;
 use crate::frames::table::Table;
 
+/// A longer wait for a frame has no end that a clock can tell.
+pub(crate) const PIN_TIMEOUT_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// After the owner had no memory, so many frames come from the pool before it is asked again.
 const FRAMES_WITHOUT_ASKING: u32 = 32;
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod blocks;
+mod copies;
 mod dropping;
 mod epochs;
 mod futures;

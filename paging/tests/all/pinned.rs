@@ -1,7 +1,7 @@
 //! A pool of which all pages are pinned refuses, in numbers.
 
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use offheap_paging::PagingError;
 
@@ -92,4 +92,23 @@ fn who_waits_is_served_when_a_page_is_dropped_or_another_owner_gives() {
     drop((pin, pins));
     drop((last, held, all, pool));
     assert_empty(&manager);
+}
+
+#[test]
+fn a_call_may_wait_for_less_than_the_pool_does() {
+    let manager = manager(BOOKED + 8);
+    let pool = builder(&owner(&manager, "pool")).pin_timeout(LONG).build().unwrap();
+    let all = pages(&pool, 8);
+    let pins: Vec<_> = all.iter().map(|page| page.read().unwrap()).collect();
+    for timeout in [Duration::ZERO, SHORT] {
+        let error = pool.allocate_pages_timeout(1, timeout).unwrap_err();
+        let PagingError::AllPinned { waited, .. } = error else { panic!("{error}") };
+        assert!(waited < LONG, "{waited:?}");
+    }
+    drop(pins);
+    // What can be evicted is, also for a call that waits for nothing.
+    let page = pool.allocate_pages_timeout(1, Duration::ZERO).unwrap();
+    assert_eq!(pool.allocate_pages_timeout(2, Duration::MAX).unwrap().size(), 2 * PAGE);
+    drop(page);
+    check_all(&all);
 }

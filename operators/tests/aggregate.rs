@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first thing that is not as it says")]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use offheap::{MemoryManager, Owner, sharing::FairShare};
 use offheap_operators::aggregate::{
@@ -13,30 +15,12 @@ use offheap_operators::aggregate::{
 };
 use offheap_operators::{Interrupt, OperatorError};
 use proptest::prelude::*;
-
-const PAGE: usize = 4 << 10;
+use support::*;
 
 type Functions = (Count, Sum, Min, Max);
 const FUNCTIONS: Functions = (Count, Sum(Column(0)), Min(Column(0)), Max(Column(0)));
 
 type Model = BTreeMap<Vec<u8>, (u64, i128, Option<i64>, Option<i64>)>;
-
-fn manager(pages: usize) -> MemoryManager {
-    MemoryManager::builder().capacity(pages * PAGE).page_size(PAGE).build().unwrap()
-}
-
-/// All memory comes back, once a pool's thread that was at work sees that the pool is gone.
-fn until_empty(manager: &MemoryManager) {
-    let since = Instant::now();
-    while let Err(error) = manager.verify_empty() {
-        assert!(since.elapsed() < Duration::from_secs(60), "{error}");
-        thread::yield_now();
-    }
-}
-
-fn owner(manager: &MemoryManager) -> Owner {
-    manager.owner("aggregate").register().unwrap()
-}
 
 fn add(model: &mut Model, key: &[u8], number: i64) {
     let (count, sum, min, max) = model.entry(key.to_vec()).or_insert((0, 0, None, None));
@@ -80,7 +64,6 @@ fn check_numbers(pages: usize, keys: impl Iterator<Item = u64>) -> AggregateStat
     let rows = numbered(keys);
     let stats = check(&owner(&manager), rows.iter().map(|(key, number)| (&key[..], *number)));
     until_empty(&manager);
-    manager.check_consistency().unwrap();
     stats
 }
 
@@ -434,4 +417,16 @@ fn check_that_it_looks(add: impl Fn(&mut HashAggregator<Count>, &[u8])) {
 fn rows_of_groups_at_work_make_it_look_whether_others_want_memory() {
     check_that_it_looks(|aggregator, key| aggregator.push(key, &[]).unwrap());
     check_that_it_looks(|aggregator, key| aggregator.push_state(key, &[0; 8]).unwrap());
+}
+
+#[test]
+fn it_is_right_and_others_are_served_while_they_come_and_go() {
+    for (pages, others) in [(64, 24), (256, 120)] {
+        let builder = MemoryManager::builder().capacity(pages * PAGE).page_size(PAGE);
+        let manager = builder.policy(FairShare).build().unwrap();
+        let rows = numbered((0..60_000).map(|row| row * 7 % 25_000));
+        let rows = rows.iter().map(|(key, number)| (&key[..], *number));
+        beside_another(&manager, others, || check(&owner(&manager), rows));
+        until_empty(&manager);
+    }
 }

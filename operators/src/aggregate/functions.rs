@@ -6,8 +6,11 @@ pub trait Aggregate {
     /// The bytes of a state.
     fn state_bytes(&self) -> usize;
 
-    /// Makes `state`, which contains anything, that of a group without rows.
-    fn init(&self, state: &mut [u8]);
+    /// Makes `state`, which contains anything, that of a group without rows: all zeros, if nothing
+    /// else is said.
+    fn init(&self, state: &mut [u8]) {
+        state.fill(0);
+    }
 
     /// Adds a row.
     fn update(&self, state: &mut [u8], input: &[u8]);
@@ -69,22 +72,6 @@ impl Sum {
     }
 }
 
-impl Min {
-    /// The least number of the group with this state; `None` if it has none.
-    #[must_use]
-    pub fn value(&self, state: &[u8]) -> Option<i64> {
-        some(state)
-    }
-}
-
-impl Max {
-    /// The largest number of the group with this state; `None` if it has none.
-    #[must_use]
-    pub fn value(&self, state: &[u8]) -> Option<i64> {
-        some(state)
-    }
-}
-
 impl Average {
     /// The sum of the group with this state, and of how many numbers it is.
     #[must_use]
@@ -98,8 +85,6 @@ impl Aggregate for Distinct {
         0
     }
 
-    fn init(&self, _: &mut [u8]) {}
-
     fn update(&self, _: &mut [u8], _: &[u8]) {}
 
     fn merge(&self, _: &mut [u8], _: &[u8]) {}
@@ -108,10 +93,6 @@ impl Aggregate for Distinct {
 impl Aggregate for Count {
     fn state_bytes(&self) -> usize {
         8
-    }
-
-    fn init(&self, state: &mut [u8]) {
-        state.fill(0);
     }
 
     #[inline]
@@ -131,10 +112,6 @@ impl Aggregate for Sum {
         16
     }
 
-    fn init(&self, state: &mut [u8]) {
-        state.fill(0);
-    }
-
     #[inline]
     fn update(&self, state: &mut [u8], input: &[u8]) {
         if let Some(number) = self.0.of(input) {
@@ -152,10 +129,6 @@ impl Aggregate for Average {
         24
     }
 
-    fn init(&self, state: &mut [u8]) {
-        state.fill(0);
-    }
-
     #[inline]
     fn update(&self, state: &mut [u8], input: &[u8]) {
         if let Some(number) = self.0.of(input) {
@@ -170,43 +143,35 @@ impl Aggregate for Average {
     }
 }
 
-impl Aggregate for Min {
-    fn state_bytes(&self) -> usize {
-        16
-    }
+macro_rules! extreme {
+    ($name:ident, $better:expr, $value:literal) => {
+        impl $name {
+            #[doc = $value]
+            #[must_use]
+            pub fn value(&self, state: &[u8]) -> Option<i64> {
+                some(state)
+            }
+        }
 
-    fn init(&self, state: &mut [u8]) {
-        state.fill(0);
-    }
+        impl Aggregate for $name {
+            fn state_bytes(&self) -> usize {
+                16
+            }
 
-    #[inline]
-    fn update(&self, state: &mut [u8], input: &[u8]) {
-        choose(state, self.0.of(input), i64::min);
-    }
+            #[inline]
+            fn update(&self, state: &mut [u8], input: &[u8]) {
+                choose(state, self.0.of(input), $better);
+            }
 
-    fn merge(&self, state: &mut [u8], other: &[u8]) {
-        choose(state, some(other), i64::min);
-    }
+            fn merge(&self, state: &mut [u8], other: &[u8]) {
+                choose(state, some(other), $better);
+            }
+        }
+    };
 }
 
-impl Aggregate for Max {
-    fn state_bytes(&self) -> usize {
-        16
-    }
-
-    fn init(&self, state: &mut [u8]) {
-        state.fill(0);
-    }
-
-    #[inline]
-    fn update(&self, state: &mut [u8], input: &[u8]) {
-        choose(state, self.0.of(input), i64::max);
-    }
-
-    fn merge(&self, state: &mut [u8], other: &[u8]) {
-        choose(state, some(other), i64::max);
-    }
-}
+extreme!(Min, i64::min, "The least number of the group with this state; `None` if it has none.");
+extreme!(Max, i64::max, "The largest number of the group with this state; `None` if it has none.");
 
 /// Adds to the sum that a state begins with.
 fn add(state: &mut [u8], number: i128) {

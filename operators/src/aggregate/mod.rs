@@ -38,8 +38,10 @@
 //! # How it shares
 //!
 //! All memory is that of a page pool, so what is not at work is given to others who ask, without a
-//! word of the aggregation's. At work it has at most three quarters of what the owner could have,
-//! or of its share. It looks every 1,024 rows whether that has become less.
+//! word of the aggregation's; also groups that wait to be handed out. At work it has at most three
+//! quarters of what the owner could have, or of its share. It looks every 1,024 rows whether its
+//! share has become less. For a page that it can do without it waits 100 ms at most, and then does
+//! without: so two that share do not wait for each other.
 //!
 //! # Floors
 //!
@@ -56,17 +58,18 @@ mod stats;
 mod table;
 
 use std::fmt;
-use std::path::PathBuf;
-use std::time::Duration;
 
 use offheap::Owner;
+use offheap_paging::Page;
 
+use crate::OperatorError;
 use crate::rows::hash::{Hasher, Level};
 use crate::rows::index::index_bytes;
-use crate::rows::memory::{Memory, Options};
+use crate::rows::memory::Memory;
+use crate::rows::options::{Options, set_options};
 use crate::rows::page::{PAGE_HEADER_BYTES, RowPage, rows_of};
+use crate::rows::pages::Pages;
 use crate::rows::partitions::Partition;
-use crate::{Interrupt, OperatorError};
 pub use functions::{Aggregate, Average, Column, Count, Distinct, Max, Min, Sum};
 use pending::{Pending, PendingRow};
 pub use stats::AggregateStats;
@@ -77,14 +80,8 @@ pub const PAGES_MIN: usize = 16;
 
 /// Pages that it keeps for as long as it works: one for the index, one for groups.
 const KEPT: usize = 2;
-/// There is a partition for so many pages of memory.
-const PAGES_PER_PARTITION: usize = 16;
-/// The most partitions of a level.
-const PARTITIONS_MAX: usize = 64;
 /// It looks after so many rows whether others want their share, or a stop.
 const ROWS_PER_LOOK: usize = 1024;
-/// So many pages are fetched ahead of the one that is read.
-const PAGES_AHEAD: usize = 8;
 
 /// Folds rows into groups by their keys.
 #[must_use = "groups come out of `finish`"]
@@ -113,8 +110,10 @@ pub struct HashAggregatorBuilder<A> {
 /// The groups of an aggregation, in no order.
 pub struct Groups<A> {
     aggregate: A,
-    /// Pages of groups, of which the last one is handed out.
-    pages: Vec<RowPage>,
+    /// Pages of groups, which may be on disk again.
+    pages: Vec<Page>,
+    /// The one that is handed out.
+    current: Option<RowPage>,
     /// The group of it that is next.
     next: usize,
     left: Vec<Left>,
@@ -142,30 +141,7 @@ struct Left {
 }
 
 impl<A> HashAggregatorBuilder<A> {
-    /// Where to spill; the system's directory for temporary files by default.
-    pub fn spill_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.options.spill_dir = dir.into();
-        self
-    }
-
-    /// The most bytes of its spill file; as many as there is room for by default.
-    pub fn spill_bytes_max(mut self, bytes: u64) -> Self {
-        self.options.spill_bytes_max = Some(bytes);
-        self
-    }
-
-    /// A flag that makes it return [`OperatorError::Interrupted`]; one of its own by default.
-    pub fn interrupt(mut self, interrupt: Interrupt) -> Self {
-        self.options.interrupt = interrupt;
-        self
-    }
-
-    /// How long it waits for a page when others hold all memory, as a page pool's
-    /// [`pin_timeout`](offheap_paging::PagePoolBuilder::pin_timeout).
-    pub fn wait_for_memory(mut self, timeout: Duration) -> Self {
-        self.options.patience = Some(timeout);
-        self
-    }
+    set_options!();
 
     /// Builds the aggregator, with its page pool and its first pages.
     ///
@@ -174,8 +150,7 @@ impl<A> HashAggregatorBuilder<A> {
     /// If the owner has less than [`PAGES_MIN`] pages, or there can be no spill file.
     pub fn build(self) -> Result<HashAggregator<A>, OperatorError> {
         let mut memory = Memory::new(&self.options, "aggregation", KEPT, PAGES_MIN)?;
-        let pages = memory.pinned_max() / memory.page_bytes();
-        let level = Level::of((pages / PAGES_PER_PARTITION).clamp(1, PARTITIONS_MAX), None);
+        let level = Level::first(memory.pinned_max() / memory.page_bytes());
         let table = Table::new(&mut memory, level)?;
         Ok(HashAggregator {
             aggregate: self.aggregate,
@@ -230,7 +205,7 @@ impl<A: Aggregate> HashAggregator<A> {
         if self.has_failed {
             return Err(OperatorError::Lost);
         }
-        check_size(&self.memory, key, self.aggregate.state_bytes())?;
+        self.memory.check_row(key.len(), self.aggregate.state_bytes())?;
         let row = (self.hasher.hash(key), key, input);
         if !self.pending.push(row) {
             self.fold_before(row)?;
@@ -253,7 +228,7 @@ impl<A: Aggregate> HashAggregator<A> {
         if state.len() != state_bytes {
             return Err(OperatorError::StateSize { bytes: state.len(), state_bytes });
         }
-        check_size(&self.memory, key, state_bytes)?;
+        self.memory.check_row(key.len(), state_bytes)?;
         self.has_failed = true;
         let Self { aggregate, hasher, table, memory, .. } = self;
         table.fold_state(aggregate, memory, (hasher.hash(key), key), state)?;
@@ -276,8 +251,16 @@ impl<A: Aggregate> HashAggregator<A> {
             Folded::Groups(pages) => (pages, Vec::new()),
             Folded::Partitions(level, parts) => (Vec::new(), left_of(level, 1, parts)),
         };
-        let next = PAGE_HEADER_BYTES;
-        Ok(Groups { aggregate, pages, next, left, memory, stats, has_failed: false })
+        Ok(Groups {
+            aggregate,
+            pages,
+            current: None,
+            next: PAGE_HEADER_BYTES,
+            left,
+            memory,
+            stats,
+            has_failed: false,
+        })
     }
 
     /// Folds the rows that wait, so that this one can; one that is too large to wait, with them.
@@ -324,7 +307,7 @@ impl<A: Aggregate> HashAggregator<A> {
     #[cold]
     fn look(&mut self) -> Result<(), OperatorError> {
         self.memory.check()?;
-        self.memory.look_around();
+        self.memory.look_at_share();
         if self.memory.has_too_much() {
             self.table.reset(&mut self.memory);
         }
@@ -343,7 +326,7 @@ impl<A: Aggregate> Groups<A> {
             return Err(OperatorError::Lost);
         }
         let has_one = self.find_next().inspect_err(|_| self.has_failed = true)?;
-        let Some(page) = self.pages.last().filter(|_| has_one) else { return Ok(None) };
+        let Some(page) = self.current.as_ref().filter(|_| has_one) else { return Ok(None) };
         let row = page.row(self.next);
         self.next += row.size();
         self.stats.groups += 1;
@@ -365,20 +348,21 @@ impl<A: Aggregate> Groups<A> {
     /// Whether there is a group at the place that is next.
     fn find_next(&mut self) -> Result<bool, OperatorError> {
         loop {
-            if let Some(page) = self.pages.last() {
-                if page.has_row_at(self.next) {
-                    return Ok(true);
-                }
-                self.memory.check()?;
-                if let Some(page) = self.pages.pop() {
-                    self.memory.release(page.into_page());
-                }
+            if let Some(page) = self.current.take_if(|page| !page.has_row_at(self.next)) {
+                self.memory.release(page.into_page());
+            }
+            if self.current.is_some() {
+                return Ok(true);
+            }
+            self.memory.check()?;
+            if let Some(page) = self.pages.pop() {
+                self.current = Some(RowPage::with_rows(self.memory.take_last(page)?));
+                self.next = PAGE_HEADER_BYTES;
             } else if let Some(left) = self.left.pop() {
                 self.fold(left)?;
             } else {
                 return Ok(false);
             }
-            self.next = PAGE_HEADER_BYTES;
         }
     }
 
@@ -394,28 +378,16 @@ impl<A: Aggregate> Groups<A> {
         let wanted = partition.bytes + index_bytes(partition.rows);
         let count = match wanted <= memory.pinned_max() {
             true => partitions_min,
-            // Twice as many as must be, since they differ in size; but each takes a page.
-            false => {
-                let pages = memory.pinned_max() / memory.page_bytes();
-                (2 * wanted / memory.pinned_max().max(1)).min(pages / 4).max(2)
-            }
+            false => memory.partitions_for(wanted),
         };
         let below = Level::of(count, Some(level));
         stats.partitions += 1;
         stats.levels = stats.levels.max(depth);
         let (rows, bytes) = (partition.rows, partition.bytes);
         let mut table = Table::new(memory, below)?;
-        let mut pages = partition.pages;
-        // They are dropped one by one from the end.
-        pages.reverse();
-        while let Some(page) = pages.pop() {
-            memory.check()?;
-            if pages.len().is_multiple_of(PAGES_AHEAD) {
-                let ahead: Vec<_> = pages.iter().rev().take(PAGES_AHEAD).collect();
-                memory.pool().prefetch(&ahead);
-            }
-            let page = page.read()?;
-            let mut rows = rows_of(&page);
+        let mut pages = Pages::new(memory, partition.pages);
+        while let Some(bytes) = pages.next(memory)? {
+            let mut rows = rows_of(&bytes);
             loop {
                 table.touch(rows.clone().take(ROWS_AT_A_TIME).map(|(_, row)| row.hash()));
                 let mut count = 0;
@@ -429,9 +401,10 @@ impl<A: Aggregate> Groups<A> {
                 }
             }
         }
+        pages.end(memory);
         stats.resets += table.resets();
         match table.finish(memory) {
-            Folded::Groups(groups) => self.pages = groups,
+            Folded::Groups(pages) => self.pages = pages,
             Folded::Partitions(below, parts) => {
                 let rows_left = parts.iter().map(|part| part.rows).sum::<u64>();
                 if below == level && rows_left >= rows {
@@ -451,12 +424,6 @@ impl<A: Aggregate> Groups<A> {
 fn left_of(level: Level, depth: u32, parts: Vec<Partition>) -> Vec<Left> {
     let left = |partition| Left { level, depth, partition, partitions_min: 1 };
     parts.into_iter().filter(|partition| !partition.is_empty()).map(left).collect()
-}
-
-#[inline]
-fn check_size(memory: &Memory, key: &[u8], state_bytes: usize) -> Result<(), OperatorError> {
-    let (bytes, bytes_max) = (key.len() + state_bytes, memory.row_bytes_max());
-    if bytes > bytes_max { Err(OperatorError::RowTooLarge { bytes, bytes_max }) } else { Ok(()) }
 }
 
 impl<A> fmt::Debug for HashAggregator<A> {

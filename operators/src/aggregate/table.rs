@@ -13,6 +13,8 @@
 
 use std::hint::black_box;
 
+use offheap_paging::Page;
+
 use super::functions::Aggregate;
 use crate::OperatorError;
 use crate::rows::hash::Level;
@@ -45,7 +47,7 @@ struct Hot {
 /// What a level comes to.
 pub(super) enum Folded {
     /// All groups are on these pages, each once.
-    Groups(Vec<RowPage>),
+    Groups(Vec<Page>),
     /// Partitions, of which each has its groups to itself.
     Partitions(Level, Vec<Partition>),
 }
@@ -55,11 +57,7 @@ impl Table {
     ///
     /// If there is no page for the index.
     pub(super) fn new(memory: &mut Memory, level: Level) -> Result<Self, OperatorError> {
-        let page_bytes = memory.page_bytes();
-        let page = match memory.page(page_bytes)? {
-            Some(page) => page,
-            None => memory.last_page(page_bytes)?,
-        };
+        let page = memory.first_page()?;
         let count = level.partitions();
         let mut parts = Vec::with_capacity(count);
         parts.resize_with(count, Partition::default);
@@ -224,17 +222,7 @@ impl Table {
 
     /// Makes the index twice as large, if there is memory for that.
     fn extend_index(&mut self, memory: &mut Memory) -> Result<bool, OperatorError> {
-        let page_bytes = memory.page_bytes();
-        let mut pages = Vec::new();
-        for _ in 0..self.index.pages_to_extend() {
-            match memory.page(page_bytes)? {
-                Some(page) => pages.push(page),
-                None => {
-                    pages.into_iter().for_each(|page| memory.release(page));
-                    return Ok(false);
-                }
-            }
-        }
+        let Some(pages) = memory.pages(self.index.pages_to_extend())? else { return Ok(false) };
         self.index.extend(pages);
         // Those on pages that are full since before the last reset are on no hot page; those on
         // pages that were open then come in again, which makes them one with later ones.
@@ -299,7 +287,10 @@ impl Table {
         let Self { level, index, hot, parts, .. } = self;
         index.into_pages().into_iter().for_each(|page| memory.release(page));
         match groups {
-            true => Folded::Groups(hot.into_iter().map(|hot| hot.page).collect()),
+            true => {
+                let pages = hot.into_iter().map(|hot| memory.unpin(hot.page.into_page()));
+                Folded::Groups(pages.collect())
+            }
             false => Folded::Partitions(level, parts),
         }
     }

@@ -31,15 +31,8 @@ impl Filter {
             return Ok(None);
         }
         let count = (most / PART / 2 + 1).next_power_of_two();
-        let mut pages = Vec::with_capacity(count);
-        for _ in 0..count {
-            let Some(mut page) = memory.page(page_bytes)? else {
-                pages.into_iter().for_each(|page| memory.release(page));
-                return Ok(None);
-            };
-            page.fill(0);
-            pages.push(page);
-        }
+        let Some(mut pages) = memory.pages(count)? else { return Ok(None) };
+        pages.iter_mut().for_each(|page| page.fill(0));
         let words = page_bytes / WORD_BYTES;
         let page_shift = words.trailing_zeros();
         Ok(Some(Self { pages, page_shift, mask: words * count - 1 }))

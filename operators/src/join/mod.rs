@@ -53,12 +53,14 @@
 //! # Floors
 //!
 //! ```text
-//! 3 mod        the join, and its two sides
-//! 2 pairs      partitions that are joined later
+//! 4 mod        the join, and its two sides
+//! 3 pairs      partitions that are joined later
+//! 2 emitter    which rows come out
 //! 1 table      rows of one side in memory
 //! 0 filter kind stats
 //! ```
 
+mod emitter;
 mod filter;
 mod kind;
 mod pairs;
@@ -66,18 +68,19 @@ mod stats;
 mod table;
 
 use std::fmt;
-use std::path::PathBuf;
-use std::time::Duration;
 
 use offheap::Owner;
 use offheap_paging::Page;
 
+use crate::OperatorError;
 use crate::rows::hash::{Hasher, Level};
 use crate::rows::index::index_bytes;
-use crate::rows::memory::{Memory, Options};
+use crate::rows::memory::Memory;
+use crate::rows::options::{Options, set_options};
 use crate::rows::page::RowPage;
 use crate::rows::partitions::{Partition, Partitions};
-use crate::{Interrupt, OperatorError};
+use crate::rows::row::row_bytes;
+use emitter::{Emitter, InMemory, Streamed};
 use filter::Filter;
 pub use kind::{JoinKind, Joined};
 use pairs::{Pair, Pairs};
@@ -89,10 +92,6 @@ pub const PAGES_MIN: usize = 16;
 
 /// Pages that it keeps for as long as it works: one for an index, one for rows.
 const KEPT: usize = 2;
-/// There is a partition for so many pages of memory.
-const PAGES_PER_PARTITION: usize = 16;
-/// The most partitions of a level.
-const PARTITIONS_MAX: usize = 64;
 /// It looks after so many rows whether others want their share.
 const ROWS_PER_LOOK: u64 = 1024;
 
@@ -143,30 +142,7 @@ impl HashJoin {
 }
 
 impl HashJoinBuilder {
-    /// Where to spill; the system's directory for temporary files by default.
-    pub fn spill_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.options.spill_dir = dir.into();
-        self
-    }
-
-    /// The most bytes of its spill file; as many as there is room for by default.
-    pub fn spill_bytes_max(mut self, bytes: u64) -> Self {
-        self.options.spill_bytes_max = Some(bytes);
-        self
-    }
-
-    /// A flag that makes it return [`OperatorError::Interrupted`]; one of its own by default.
-    pub fn interrupt(mut self, interrupt: Interrupt) -> Self {
-        self.options.interrupt = interrupt;
-        self
-    }
-
-    /// How long it waits for a page when others hold all memory, as a page pool's
-    /// [`pin_timeout`](offheap_paging::PagePoolBuilder::pin_timeout).
-    pub fn wait_for_memory(mut self, timeout: Duration) -> Self {
-        self.options.patience = Some(timeout);
-        self
-    }
+    set_options!();
 
     /// Builds the join, with its page pool and its first pages.
     ///
@@ -175,8 +151,7 @@ impl HashJoinBuilder {
     /// If the owner has less than [`PAGES_MIN`] pages, or there can be no spill file.
     pub fn build(self) -> Result<JoinBuild, OperatorError> {
         let mut memory = Memory::new(&self.options, "join", KEPT, PAGES_MIN)?;
-        let pages = memory.pinned_max() / memory.page_bytes();
-        let level = Level::of((pages / PAGES_PER_PARTITION).clamp(1, PARTITIONS_MAX), None);
+        let level = Level::first(memory.pinned_max() / memory.page_bytes());
         let filter = Filter::new(&mut memory)?;
         let (parts, stats) = (Partitions::new(level), JoinStats::default());
         Ok(JoinBuild { kind: self.kind, hasher: Hasher::new(), parts, filter, memory, stats })
@@ -205,7 +180,7 @@ impl JoinBuild {
     ///   for a stop.
     #[inline]
     pub fn push(&mut self, key: &[u8], row: &[u8]) -> Result<(), OperatorError> {
-        check_size(&self.memory, key, row)?;
+        self.memory.check_row(key.len(), row.len())?;
         let hash = self.hasher.hash(key);
         push_to(&mut self.parts, &mut self.memory, (hash, key), row)?;
         if let Some(filter) = &mut self.filter {
@@ -273,20 +248,30 @@ impl JoinProbe {
         row: &[u8],
         out: &mut impl FnMut(Joined<'_>),
     ) -> Result<(), OperatorError> {
-        check_size(&self.memory, key, row)?;
+        self.memory.check_row(key.len(), row.len())?;
         if self.stats.probe_rows.is_multiple_of(ROWS_PER_LOOK) {
             self.look()?;
         }
         let hash = self.hasher.hash(key);
-        self.stats.probe_rows += 1;
-        if self.later[self.probe.level().partition(hash)].is_none() {
-            self.join_row(hash, key, row, out);
-        } else if self.filter.as_ref().is_some_and(|filter| !filter.may_have(hash)) {
-            self.stats.filtered += 1;
-            self.emit_alone(key, row, out);
+        let Self { kind, table, later, probe, filter, memory, stats, .. } = self;
+        let mut emitter = Emitter::new(*kind, &mut stats.joined, out);
+        if later[probe.level().partition(hash)].is_none() {
+            let row = Streamed { hash, key, row };
+            if !emitter.join(table, InMemory::Build, row) {
+                emitter.alone(row);
+            }
+        } else if filter.as_ref().is_some_and(|filter| !filter.may_have(hash)) {
+            stats.filtered += 1;
+            emitter.alone(Streamed { hash, key, row });
         } else {
-            push_to(&mut self.probe, &mut self.memory, (hash, key), row)?;
+            let partition = probe.level().partition(hash);
+            let bytes = row_bytes(key.len(), LINK_BYTES + row.len());
+            // Others hold what it counted on: then it does with less in memory.
+            while !probe.make_room(memory, partition, bytes)? && give_up_one(table, later, memory) {
+            }
+            push_to(probe, memory, (hash, key), row)?;
         }
+        stats.probe_rows += 1;
         Ok(())
     }
 
@@ -344,44 +329,25 @@ impl JoinProbe {
     fn look(&mut self) -> Result<(), OperatorError> {
         let Self { table, memory, later, .. } = self;
         memory.check()?;
-        memory.look_around();
-        if memory.has_too_much()
-            && let Some(number) = table.last_partition()
-        {
-            let (rows, bytes) = table.size_of(number);
-            let pages = table.remove(memory, number);
-            later[number] = Some(Partition { pages, bytes, rows });
-            memory.keep();
-        }
+        memory.look_at_share();
+        while memory.has_too_much() && give_up_one(table, later, memory) {}
         Ok(())
     }
+}
 
-    #[inline]
-    fn join_row(&mut self, hash: u64, key: &[u8], probe: &[u8], out: &mut impl FnMut(Joined<'_>)) {
-        let joined = &mut self.stats.joined;
-        let finds = match self.kind {
-            JoinKind::Inner | JoinKind::Left => self.table.probe(hash, key, |build| {
-                *joined += 1;
-                out(Joined { key, probe, build: Some(build) });
-                true
-            }),
-            JoinKind::Semi | JoinKind::Anti => self.table.probe(hash, key, |_| false),
-        };
-        if finds && self.kind == JoinKind::Semi {
-            *joined += 1;
-            out(Joined { key, probe, build: None });
-        }
-        if !finds {
-            self.emit_alone(key, probe, out);
-        }
-    }
-
-    fn emit_alone(&mut self, key: &[u8], probe: &[u8], out: &mut impl FnMut(Joined<'_>)) {
-        if matches!(self.kind, JoinKind::Left | JoinKind::Anti) {
-            self.stats.joined += 1;
-            out(Joined { key, probe, build: None });
-        }
-    }
+/// Takes a partition out of memory, to be joined later; `false` if there is none.
+#[cold]
+fn give_up_one(
+    table: &mut JoinTable,
+    later: &mut [Option<Partition>],
+    memory: &mut Memory,
+) -> bool {
+    let Some(number) = table.last_partition() else { return false };
+    let (rows, bytes) = table.size_of(number);
+    let pages = table.remove(memory, number);
+    later[number] = Some(Partition { pages, bytes, rows });
+    memory.keep();
+    true
 }
 
 /// Takes pages to memory, and indexes them. Returns those for which there was no memory.
@@ -393,11 +359,14 @@ fn take(
 ) -> Result<Option<Vec<Page>>, OperatorError> {
     let mut left = pages.into_iter();
     while let Some(page) = left.next() {
-        let page = RowPage::with_rows(memory.pin(page)?);
-        if let Added::No(page) = table.add(memory, number, page)? {
-            let page = memory.unpin(page.into_page());
-            return Ok(Some(std::iter::once(page).chain(left).collect()));
-        }
+        let rest = match memory.take(page)? {
+            Ok(page) => match table.add(memory, number, RowPage::with_rows(page))? {
+                Added::Yes => continue,
+                Added::No(page) => memory.unpin(page.into_page()),
+            },
+            Err(page) => page,
+        };
+        return Ok(Some(std::iter::once(rest).chain(left).collect()));
     }
     Ok(None)
 }
@@ -418,12 +387,6 @@ fn push_to(
 
 fn wanted_bytes(partition: &Partition) -> usize {
     partition.bytes + index_bytes(partition.rows)
-}
-
-#[inline]
-fn check_size(memory: &Memory, key: &[u8], row: &[u8]) -> Result<(), OperatorError> {
-    let (bytes, bytes_max) = (key.len() + row.len(), memory.row_bytes_max());
-    if bytes > bytes_max { Err(OperatorError::RowTooLarge { bytes, bytes_max }) } else { Ok(()) }
 }
 
 impl fmt::Debug for JoinBuild {

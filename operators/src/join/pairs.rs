@@ -2,6 +2,7 @@
 
 use offheap_paging::Page;
 
+use super::emitter::{Emitter, InMemory, Streamed};
 use super::kind::{JoinKind, Joined};
 use super::stats::JoinStats;
 use super::table::{Added, JoinTable, LINK_BYTES};
@@ -10,11 +11,9 @@ use crate::rows::hash::Level;
 use crate::rows::index::index_bytes;
 use crate::rows::memory::Memory;
 use crate::rows::page::{RowPage, rows_of};
+use crate::rows::pages::Pages;
 use crate::rows::partitions::{Partition, Partitions};
 use crate::rows::row::{Row, value_mut};
-
-/// So many pages are fetched ahead of the one that is read.
-const PAGES_AHEAD: usize = 8;
 
 /// Both sides of a partition.
 pub(super) struct Pair {
@@ -30,13 +29,6 @@ pub(super) struct Pairs<'a> {
     pub(super) memory: &'a mut Memory,
     pub(super) stats: &'a mut JoinStats,
     pub(super) kind: JoinKind,
-}
-
-/// Which side is in memory.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum InMemory {
-    Build,
-    Probe,
 }
 
 impl Pairs<'_> {
@@ -71,18 +63,13 @@ impl Pairs<'_> {
     }
 
     fn fits(&self, partition: &Partition) -> bool {
-        // A page is read beside it.
-        let reads = self.memory.page_bytes();
-        partition.bytes + index_bytes(partition.rows) + reads <= self.memory.pinned_max()
+        partition.bytes + index_bytes(partition.rows) <= self.memory.pinned_max()
     }
 
     /// Splits both sides by the next bits of their hashes.
     fn split(&mut self, pair: Pair) -> Result<Vec<Pair>, OperatorError> {
-        let (pinned_max, page_bytes) = (self.memory.pinned_max(), self.memory.page_bytes());
         let wanted = pair.build.bytes + index_bytes(pair.build.rows);
-        // Twice as many as must be, since they differ in size; but each takes a page.
-        let count = (2 * wanted / pinned_max.max(1)).min(pinned_max / page_bytes / 4).max(2);
-        let level = Level::of(count, Some(pair.level));
+        let level = Level::of(self.memory.partitions_for(wanted), Some(pair.level));
         let rows = pair.build.rows;
         let build = self.scatter(level, pair.build)?;
         let probe = self.scatter(level, pair.probe)?;
@@ -96,13 +83,13 @@ impl Pairs<'_> {
 
     fn scatter(&mut self, level: Level, side: Partition) -> Result<Vec<Partition>, OperatorError> {
         let mut parts = Partitions::new(level);
-        let mut pages = Pages::new(side.pages);
-        while let Some(page) = pages.next(self.memory)? {
-            let page = page.read()?;
-            for (_, row) in rows_of(&page) {
+        let mut pages = Pages::new(self.memory, side.pages);
+        while let Some(bytes) = pages.next(self.memory)? {
+            for (_, row) in rows_of(&bytes) {
                 parts.push_row(self.memory, row)?;
             }
         }
+        pages.end(self.memory);
         Ok(parts.finish(self.memory))
     }
 
@@ -114,22 +101,23 @@ impl Pairs<'_> {
         in_memory: InMemory,
         out: &mut impl FnMut(Joined<'_>),
     ) -> Result<(), OperatorError> {
-        let mut pages = Pages::new(table.pages);
+        let mut pages = table.pages.into_iter();
         let mut streamed = stream.pages;
         let mut is_first = true;
         let mut waiting = None;
         loop {
             let mut block = JoinTable::new(self.memory)?;
-            while let Some(page) =
-                waiting.take().map_or_else(|| pages.next(self.memory), |page| Ok(Some(page)))?
-            {
-                let bytes = self.memory.pinned_bytes() + page.size() + self.memory.page_bytes();
-                if bytes > self.memory.pinned_max() && !block.is_empty() {
-                    waiting = Some(page);
-                    break;
-                }
-                let page = RowPage::with_rows(self.memory.pin(page)?);
-                if let Added::No(page) = block.add(self.memory, 0, page)? {
+            while let Some(page) = waiting.take().or_else(|| pages.next()) {
+                self.memory.check()?;
+                let page = match self.memory.take(page)? {
+                    Ok(page) => page,
+                    Err(page) if block.is_empty() => self.memory.take_last(page)?,
+                    Err(page) => {
+                        waiting = Some(page);
+                        break;
+                    }
+                };
+                if let Added::No(page) = block.add(self.memory, 0, RowPage::with_rows(page))? {
                     waiting = Some(self.memory.unpin(page.into_page()));
                     break;
                 }
@@ -154,26 +142,33 @@ impl Pairs<'_> {
         out: &mut impl FnMut(Joined<'_>),
     ) -> Result<Vec<Page>, OperatorError> {
         let needs_marks = self.kind != JoinKind::Inner && !(is_first && is_last);
+        let is_answered_by_one = matches!(self.kind, JoinKind::Semi | JoinKind::Anti);
+        let mut emitter = Emitter::new(self.kind, &mut self.stats.joined, out);
         let mut read = Vec::new();
-        let mut pages = Pages::new(pages);
+        let mut pages = Pages::new(self.memory, pages);
         let mut matched = Vec::new();
-        while let Some(mut page) = pages.next(self.memory)? {
-            let bytes = page.read()?;
+        loop {
+            let Some(bytes) = pages.next(self.memory)? else { break };
             for (at, row) in rows_of(&bytes) {
                 let was_matched = needs_marks && is_marked(row);
-                let finds = self.join_row(block, row, was_matched, in_memory, out);
+                if was_matched && is_answered_by_one {
+                    continue;
+                }
+                let (hash, key) = (row.hash(), row.key());
+                let streamed = Streamed { hash, key, row: &row.value()[LINK_BYTES..] };
+                let finds = emitter.join(block, in_memory, streamed);
                 if needs_marks && finds && !was_matched {
                     matched.push(at);
                 }
                 if is_last && !finds && !was_matched {
-                    self.emit_alone(row.key(), &row.value()[LINK_BYTES..], out);
+                    emitter.alone(streamed);
                 }
             }
             drop(bytes);
-            if is_last {
+            let Some(mut page) = pages.take().filter(|_| !is_last) else {
                 matched.clear();
                 continue;
-            }
+            };
             if !matched.is_empty() {
                 let mut bytes = page.write()?;
                 for at in matched.drain(..) {
@@ -182,75 +177,11 @@ impl Pairs<'_> {
             }
             read.push(page);
         }
+        pages.end(self.memory);
         Ok(read)
-    }
-
-    /// Joins a row with those in memory. Whether there are any for it.
-    fn join_row(
-        &mut self,
-        block: &JoinTable,
-        row: Row<'_>,
-        was_matched: bool,
-        in_memory: InMemory,
-        out: &mut impl FnMut(Joined<'_>),
-    ) -> bool {
-        let (key, streamed) = (row.key(), &row.value()[LINK_BYTES..]);
-        let joined = &mut self.stats.joined;
-        match self.kind {
-            JoinKind::Inner | JoinKind::Left => block.probe(row.hash(), key, |other| {
-                let (probe, build) = match in_memory {
-                    InMemory::Build => (streamed, other),
-                    InMemory::Probe => (other, streamed),
-                };
-                *joined += 1;
-                out(Joined { key, probe, build: Some(build) });
-                true
-            }),
-            JoinKind::Semi | JoinKind::Anti if was_matched => true,
-            JoinKind::Semi => {
-                let finds = block.probe(row.hash(), key, |_| false);
-                if finds {
-                    *joined += 1;
-                    out(Joined { key, probe: streamed, build: None });
-                }
-                finds
-            }
-            JoinKind::Anti => block.probe(row.hash(), key, |_| false),
-        }
-    }
-
-    /// Hands out a probe row that has no partner, where such rows count.
-    fn emit_alone(&mut self, key: &[u8], probe: &[u8], out: &mut impl FnMut(Joined<'_>)) {
-        if matches!(self.kind, JoinKind::Left | JoinKind::Anti) {
-            self.stats.joined += 1;
-            out(Joined { key, probe, build: None });
-        }
     }
 }
 
 fn is_marked(row: Row<'_>) -> bool {
     row.value().first() == Some(&1)
-}
-
-/// Pages that are read in turn, some of them fetched ahead.
-struct Pages {
-    /// From the last one to the first one.
-    left: Vec<Page>,
-}
-
-impl Pages {
-    fn new(mut pages: Vec<Page>) -> Self {
-        pages.reverse();
-        Self { left: pages }
-    }
-
-    fn next(&mut self, memory: &Memory) -> Result<Option<Page>, OperatorError> {
-        memory.check()?;
-        let next = self.left.pop();
-        if self.left.len().is_multiple_of(PAGES_AHEAD) {
-            let ahead: Vec<_> = self.left.iter().rev().take(PAGES_AHEAD).collect();
-            memory.pool().prefetch(&ahead);
-        }
-        Ok(next)
-    }
 }

@@ -33,11 +33,7 @@ impl JoinTable {
     ///
     /// If there is no page for the index.
     pub(super) fn new(memory: &mut Memory) -> Result<Self, OperatorError> {
-        let page_bytes = memory.page_bytes();
-        let page = match memory.page(page_bytes)? {
-            Some(page) => page,
-            None => memory.last_page(page_bytes)?,
-        };
+        let page = memory.first_page()?;
         Ok(Self { index: Index::new(page), pages: Vec::new() })
     }
 
@@ -149,17 +145,7 @@ impl JoinTable {
     }
 
     fn extend_index(&mut self, memory: &mut Memory) -> Result<bool, OperatorError> {
-        let page_bytes = memory.page_bytes();
-        let mut pages = Vec::new();
-        for _ in 0..self.index.pages_to_extend() {
-            match memory.page(page_bytes)? {
-                Some(page) => pages.push(page),
-                None => {
-                    pages.into_iter().for_each(|page| memory.release(page));
-                    return Ok(false);
-                }
-            }
-        }
+        let Some(pages) = memory.pages(self.index.pages_to_extend())? else { return Ok(false) };
         self.index.extend(pages);
         (0..self.pages.len()).for_each(|page| self.link(page));
         Ok(true)

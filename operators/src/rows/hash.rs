@@ -39,7 +39,17 @@ pub(crate) struct Level {
     bits: u32,
 }
 
+/// There is a partition of the first level for so many pages of memory.
+const PAGES_PER_PARTITION: usize = 16;
+/// The most partitions of the first level.
+const PARTITIONS_MAX: usize = 64;
+
 impl Level {
+    /// The first level of an operator that may have so many pages in memory.
+    pub(crate) fn first(pages: usize) -> Self {
+        Self::of((pages / PAGES_PER_PARTITION).clamp(1, PARTITIONS_MAX), None)
+    }
+
     /// A level of at least so many partitions, below one that has used the bits that `above` has.
     pub(crate) fn of(partitions: usize, above: Option<Self>) -> Self {
         let used = above.map_or(0, |above| above.used + above.bits);

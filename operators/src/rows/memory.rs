@@ -1,39 +1,20 @@
 //! The memory of an operator: pages of a pool, of which it keeps in memory what it works on.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use offheap::Owner;
 use offheap_paging::{MemoryFileSystem, Page, PagePool, PagingError, PinnedPage};
 
+use super::options::Options;
 use crate::{Interrupt, OperatorError};
 
 /// Of what it could have, an operator keeps at most this part in memory: in quarters.
 const PINNED_QUARTERS: usize = 3;
 /// A row is at most this part of what it could have.
 const ROW_PART: usize = 16;
-
-/// How an operator is configured.
-#[derive(Clone, Debug)]
-pub(crate) struct Options {
-    pub(crate) owner: Owner,
-    pub(crate) spill_dir: PathBuf,
-    pub(crate) spill_bytes_max: Option<u64>,
-    pub(crate) interrupt: Interrupt,
-    pub(crate) patience: Option<Duration>,
-}
-
-impl Options {
-    pub(crate) fn new(owner: &Owner) -> Self {
-        Self {
-            owner: owner.clone(),
-            spill_dir: std::env::temp_dir(),
-            spill_bytes_max: None,
-            interrupt: Interrupt::default(),
-            patience: None,
-        }
-    }
-}
+/// What a page and a row have besides its key and value, at most.
+const HEADERS_BYTES: usize = 64;
+/// So long it waits for a page that it can do without: long enough for others to be asked.
+const PATIENCE_FOR_MORE: Duration = Duration::from_millis(100);
 
 /// Pages of a pool of the operator's own.
 pub(crate) struct Memory {
@@ -42,8 +23,12 @@ pub(crate) struct Memory {
     /// Empty pages in memory, with which it goes on when there are no others.
     kept: Vec<PinnedPage>,
     kept_max: usize,
+    /// A page to read others through, which then need no frame.
+    buffer: Option<PinnedPage>,
     /// What the pool has for itself.
     booked_bytes: usize,
+    /// What the owner had and could have had besides when it looked around last.
+    could_have_bytes: usize,
     /// The bytes in memory that the operator works on, without the kept ones.
     pinned_bytes: usize,
     /// The most of them, if it can be done with so few.
@@ -96,15 +81,19 @@ impl Memory {
             interrupt: interrupt.clone(),
             kept: Vec::with_capacity(kept),
             kept_max: kept,
+            buffer: None,
             booked_bytes: owner.used_bytes(),
+            could_have_bytes: 0,
             pinned_bytes: 0,
             pinned_max: 0,
             row_bytes_max: 0,
         };
         memory.look_around();
-        memory.row_bytes_max = (memory.could_have() / ROW_PART).max(page_bytes - HEADERS_BYTES);
+        memory.row_bytes_max = (memory.share() / ROW_PART).max(page_bytes - HEADERS_BYTES);
         memory.keep();
-        if memory.kept.len() < kept {
+        memory.buffer = memory.kept.pop();
+        memory.keep();
+        if memory.kept.len() < kept || memory.buffer.is_none() {
             return Err(too_little(pages_available));
         }
         Ok(memory)
@@ -147,17 +136,44 @@ impl Memory {
         self.pinned_bytes > self.pinned_max
     }
 
-    /// Looks how much it may have in memory from now on.
+    /// Looks how much it may have in memory from now on. That looks at other owners as well, so it
+    /// is for now and then.
     pub(crate) fn look_around(&mut self) {
-        let kept = self.kept_max * self.page_bytes();
-        self.pinned_max = (self.could_have() / 4 * PINNED_QUARTERS).saturating_sub(kept);
+        let owner = self.pool.owner();
+        self.could_have_bytes = owner.used_bytes() + owner.available_bytes();
+        self.look_at_share();
     }
 
-    fn could_have(&self) -> usize {
-        let owner = self.pool.owner();
-        let share = owner.current_share();
-        let could_have = owner.used_bytes() + owner.available_bytes();
-        could_have.min(share.first_bytes.max(share.keeps_bytes)).saturating_sub(self.booked_bytes)
+    /// The same, as far as the share of the owner has changed.
+    pub(crate) fn look_at_share(&mut self) {
+        let kept = (self.kept_max + 1) * self.page_bytes();
+        self.pinned_max = (self.share() / 4 * PINNED_QUARTERS).saturating_sub(kept);
+    }
+
+    /// What the operator may have of what it could have.
+    fn share(&self) -> usize {
+        let share = self.pool.owner().current_share();
+        let bytes = self.could_have_bytes.min(share.first_bytes.max(share.keeps_bytes));
+        bytes.saturating_sub(self.booked_bytes)
+    }
+
+    /// Into how many partitions falls apart what wants so many bytes: twice as many as must be,
+    /// since they differ in size; but each takes a page.
+    pub(crate) fn partitions_for(&self, bytes: usize) -> usize {
+        let pages = self.pinned_max / self.page_bytes();
+        (2 * bytes / self.pinned_max.max(1)).min(pages / 4).max(2)
+    }
+
+    /// # Errors
+    ///
+    /// [`OperatorError::RowTooLarge`] for a key and a value of more bytes than a row may have.
+    #[inline]
+    pub(crate) fn check_row(&self, key: usize, value: usize) -> Result<(), OperatorError> {
+        let (bytes, bytes_max) = (key.saturating_add(value), self.row_bytes_max);
+        match bytes > bytes_max {
+            true => Err(OperatorError::RowTooLarge { bytes, bytes_max }),
+            false => Ok(()),
+        }
     }
 
     /// Whether somebody asked for a stop.
@@ -168,14 +184,34 @@ impl Memory {
     /// A page in memory for `bytes`, with anything in it; `None` if it has as much as it may.
     pub(crate) fn page(&mut self, bytes: usize) -> Result<Option<PinnedPage>, OperatorError> {
         let bytes = bytes.next_multiple_of(self.page_bytes());
-        self.look_around();
+        self.look_at_share();
         if self.pinned_bytes + bytes > self.pinned_max {
             return Ok(None);
         }
-        match self.pin_new(bytes) {
-            Ok(page) => Ok(Some(page)),
-            Err(PagingError::AllPinned { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
+        unless_all_pinned(self.pin_new(bytes, Some(PATIENCE_FOR_MORE)))
+    }
+
+    /// So many pages of the region, each by itself; `None` if it may not have all of them.
+    pub(crate) fn pages(&mut self, count: usize) -> Result<Option<Vec<PinnedPage>>, OperatorError> {
+        let mut pages = Vec::with_capacity(count);
+        while pages.len() < count {
+            match self.page(self.page_bytes())? {
+                Some(page) => pages.push(page),
+                None => {
+                    pages.into_iter().for_each(|page| self.release(page));
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(pages))
+    }
+
+    /// A page of the region without which there is nothing to be done.
+    pub(crate) fn first_page(&mut self) -> Result<PinnedPage, OperatorError> {
+        let bytes = self.page_bytes();
+        match self.page(bytes)? {
+            Some(page) => Ok(page),
+            None => self.last_page(bytes),
         }
     }
 
@@ -187,14 +223,60 @@ impl Memory {
             self.pinned_bytes += page.len();
             return Ok(page);
         }
-        Ok(self.pin_new(bytes.next_multiple_of(self.page_bytes()))?)
+        Ok(self.pin_new(bytes, None)?)
     }
 
-    /// A page that was unpinned comes back to memory.
-    pub(crate) fn pin(&mut self, page: Page) -> Result<PinnedPage, OperatorError> {
-        let page = page.pin().map_err(|error| error.source)?;
-        self.pinned_bytes += page.len();
-        Ok(page)
+    /// A page beyond what the operator may have, if there is one soon.
+    pub(crate) fn extra_page(&mut self, bytes: usize) -> Result<Option<PinnedPage>, OperatorError> {
+        if bytes <= self.page_bytes()
+            && let Some(page) = self.kept.pop()
+        {
+            self.pinned_bytes += page.len();
+            return Ok(Some(page));
+        }
+        unless_all_pinned(self.pin_new(bytes, Some(PATIENCE_FOR_MORE)))
+    }
+
+    /// Takes a page to memory that may be on disk; if the operator has as much as it may, gives it
+    /// back.
+    pub(crate) fn take(&mut self, page: Page) -> Result<Result<PinnedPage, Page>, OperatorError> {
+        self.look_at_share();
+        let bytes = page.size();
+        if self.pinned_bytes + bytes > self.pinned_max {
+            return Ok(Err(page));
+        }
+        let page = match page.try_pin() {
+            Ok(page) => {
+                self.pinned_bytes += bytes;
+                return Ok(Ok(page));
+            }
+            Err(page) => page,
+        };
+        match self.page(bytes)? {
+            Some(target) => copied(&page, target).map(Ok),
+            None => Ok(Err(page)),
+        }
+    }
+
+    /// The same for an operator that has nothing left to do without.
+    pub(crate) fn take_last(&mut self, page: Page) -> Result<PinnedPage, OperatorError> {
+        let bytes = page.size();
+        match page.try_pin() {
+            Ok(page) => {
+                self.pinned_bytes += bytes;
+                Ok(page)
+            }
+            Err(page) => copied(&page, self.last_page(bytes)?),
+        }
+    }
+
+    /// The page to read others through, to be [given back](Self::set_buffer).
+    pub(crate) fn buffer(&mut self) -> Option<PinnedPage> {
+        self.buffer.take()
+    }
+
+    pub(crate) fn set_buffer(&mut self, buffer: Option<PinnedPage>) {
+        self.buffer = buffer.or(self.buffer.take());
     }
 
     /// The page need not be in memory.
@@ -214,19 +296,42 @@ impl Memory {
     /// Takes pages to keep, as far as they are to be had. To be called when others were unpinned.
     pub(crate) fn keep(&mut self) {
         while self.kept.len() < self.kept_max {
-            let Ok(page) = self.pin_new(self.page_bytes()) else { break };
+            let page = self.pin_new(self.page_bytes(), Some(PATIENCE_FOR_MORE));
+            let Ok(page) = page else { break };
             self.pinned_bytes -= page.len();
             self.kept.push(page);
         }
     }
 
-    fn pin_new(&mut self, bytes: usize) -> Result<PinnedPage, PagingError> {
-        let page = self.pool.allocate_pages(bytes / self.page_bytes())?;
+    /// Waits for the patience that was set, or for `patience`.
+    fn pin_new(
+        &mut self,
+        bytes: usize,
+        patience: Option<Duration>,
+    ) -> Result<PinnedPage, PagingError> {
+        let count = bytes.div_ceil(self.page_bytes());
+        let page = match patience {
+            Some(patience) => self.pool.allocate_pages_timeout(count, patience)?,
+            None => self.pool.allocate_pages(count)?,
+        };
         let page = page.pin().map_err(|error| error.source)?;
         self.pinned_bytes += page.len();
         Ok(page)
     }
 }
 
-/// What a page and a row have besides its key and value, at most.
-const HEADERS_BYTES: usize = 64;
+fn unless_all_pinned(
+    answer: Result<PinnedPage, PagingError>,
+) -> Result<Option<PinnedPage>, OperatorError> {
+    match answer {
+        Ok(page) => Ok(Some(page)),
+        Err(PagingError::AllPinned { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The page, in `target` from now on.
+fn copied(page: &Page, mut target: PinnedPage) -> Result<PinnedPage, OperatorError> {
+    page.read_into(&mut target)?;
+    Ok(target)
+}

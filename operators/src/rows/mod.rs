@@ -25,6 +25,8 @@
 pub(crate) mod hash;
 pub(crate) mod index;
 pub(crate) mod memory;
+pub(crate) mod options;
 pub(crate) mod page;
+pub(crate) mod pages;
 pub(crate) mod partitions;
 pub(crate) mod row;

@@ -1,6 +1,6 @@
 //! Rows by their hashes, on pages that chain: those that are full may go to disk.
 
-use offheap_paging::{Page, PagingError};
+use offheap_paging::Page;
 
 use super::hash::Level;
 use super::memory::Memory;
@@ -113,20 +113,37 @@ impl Partitions {
         memory.check()?;
         self.close(memory, partition);
         let bytes = bytes + PAGE_HEADER_BYTES;
+        // A page for each partition is the least to work with.
         let page = match memory.page(bytes)? {
+            Some(page) => Some(page),
+            None => memory.extra_page(bytes)?,
+        };
+        let page = match page {
             Some(page) => page,
-            // A page for each partition is the least to work with, so others are evicted for it.
-            None => match memory.last_page(bytes) {
-                Err(OperatorError::Paging(PagingError::AllPinned { .. })) => {
-                    // Some pages go half empty, which costs room on disk.
-                    self.close_all(memory);
-                    memory.last_page(bytes)?
-                }
-                page => page?,
-            },
+            None => {
+                // Some pages go half empty, which costs room on disk.
+                self.close_all(memory);
+                memory.last_page(bytes)?
+            }
         };
         self.open[partition] = Some(RowPage::new(page));
         Ok(())
+    }
+
+    /// Whether the partition takes a row without more memory than the operator may have.
+    pub(crate) fn make_room(
+        &mut self,
+        memory: &mut Memory,
+        partition: usize,
+        bytes: usize,
+    ) -> Result<bool, OperatorError> {
+        if self.open[partition].as_ref().is_some_and(|page| page.has_room(bytes)) {
+            return Ok(true);
+        }
+        self.close(memory, partition);
+        let page = memory.page(bytes + PAGE_HEADER_BYTES)?;
+        self.open[partition] = page.map(RowPage::new);
+        Ok(self.open[partition].is_some())
     }
 
     fn close(&mut self, memory: &mut Memory, partition: usize) {

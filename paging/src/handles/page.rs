@@ -269,9 +269,9 @@ impl Page {
         Ok(unsafe { self.pinned() })
     }
 
-    /// Copies the page to `target`. One that is in the file is read from there and stays there: that
-    /// takes no frame, so it works also when all are pinned. For a page that is read once, by a
-    /// caller that has a buffer.
+    /// Copies the page to `target`. One that is in the file is read from there, and stays there:
+    /// that takes no frame, so it works also when all are pinned. For a page that is read once, by
+    /// a caller that has a buffer.
     ///
     /// The buffer is best aligned to 4 KiB, as a page of a manager is. One that is not, on a disk
     /// that asks for it, makes the whole file go through the system's cache from then on.

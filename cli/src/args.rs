@@ -3,10 +3,11 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use offheap::{Strategy, config::MemoryMode};
 
 use crate::failure::Failure;
+use crate::scenario::Scenario;
 
 /// The scale of the default run: 600,572 rows.
 const SCALE_DEFAULT: f64 = 0.1;
@@ -14,49 +15,88 @@ const SCALE_DEFAULT: f64 = 0.1;
 const SCALE_MIN: f64 = 0.001;
 /// The largest scale that TPC-H defines.
 const SCALE_MAX: f64 = 100_000.0;
-/// More sorts than this at once show nothing more.
+/// More queries than this at once show nothing more.
 const QUERIES_MAX: usize = 64;
 /// A bit fewer rows than the generator makes at scale 1; the exact number varies with the scale.
 const ROWS_PER_SCALE: f64 = 5_900_000.0;
 
-/// Sorts TPC-H `lineitem` under a budget much smaller than the data, checks every row of the
+/// Sorts, aggregates and joins TPC-H data under a budget much smaller than the data, checks every
 /// answer, and draws what the memory did.
 #[derive(Parser, Debug)]
 #[command(name = "offheap", version, disable_help_subcommand = true)]
 struct Args {
-    /// The budget, in bytes or with a suffix (8MiB, 64M); an eighth of a sort's data by default
-    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run all scenarios, one after the other, or one of them; what happens without a command, too
+    Run {
+        /// Which one [default: all of them]
+        #[arg(value_enum)]
+        scenario: Option<ScenarioArg>,
+    },
+    /// Make rows for another process of this program
+    #[command(hide = true)]
+    Generate {
+        #[arg(value_parser = scale)]
+        scale_factor: f64,
+        #[arg(value_parser = rows)]
+        rows_max: Option<u64>,
+    },
+}
+
+#[derive(clap::Args, Debug)]
+struct Options {
+    /// The budget, in bytes or with a suffix (8MiB, 64M); an eighth of lineitem by default
+    #[arg(long, value_name = "BYTES", value_parser = bytes, global = true)]
     memory: Option<usize>,
-    /// Sort the first N rows
-    #[arg(long, value_name = "N", value_parser = rows, conflicts_with = "scale")]
+    /// Take the first N rows of lineitem
+    #[arg(long, value_name = "N", value_parser = rows, conflicts_with = "scale", global = true)]
     rows: Option<u64>,
-    /// Sort all rows of this TPC-H scale factor [default: 0.1, which has 600,572 rows]
-    #[arg(long, value_name = "F", value_parser = scale)]
+    /// Take all rows of this TPC-H scale factor [default: 0.1, where lineitem has 600,572 rows]
+    #[arg(long, value_name = "F", value_parser = scale, global = true)]
     scale: Option<f64>,
-    /// Run N sorts at once under the one budget, which they share; each next one starts when the
-    /// one before holds all of it
-    #[arg(long, value_name = "N", value_parser = queries, default_value = "1")]
+    /// Run each scenario N times at once under the one budget, which they share; each next one
+    /// starts when the one before holds all of it
+    #[arg(long, value_name = "N", value_parser = queries, default_value = "1", global = true)]
     queries: usize,
     /// The size of a page: a power of two from 4KiB to 1MiB
-    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "32KiB")]
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "32KiB", global = true)]
     page_size: usize,
     /// Which free block a request takes
-    #[arg(long, value_enum, default_value = "smallest-fit")]
+    #[arg(long, value_enum, default_value = "smallest-fit", global = true)]
     strategy: StrategyArg,
     /// Where memory comes from: one mapped region, or the process allocator
-    #[arg(long, value_enum, default_value = "off-heap")]
+    #[arg(long, value_enum, default_value = "off-heap", global = true)]
     mode: ModeArg,
-    /// Write the numbers to FILE, as one JSON object on a line; `-` is standard output, and the
-    /// table goes to standard error then
-    #[arg(long, value_name = "FILE")]
+    /// Write the numbers to FILE, as one JSON object on a line for each scenario; `-` is standard
+    /// output, and the table goes to standard error then
+    #[arg(long, value_name = "FILE", global = true)]
     json: Option<PathBuf>,
     /// Spill to DIR [default: the system's directory for temporary files]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", global = true)]
     spill_dir: Option<PathBuf>,
     /// Draw the picture to FILE, as SVG; `-` is standard output, as with `--json`. The two may not
     /// lead to one file
-    #[arg(long, value_name = "FILE", default_value = "occupancy.svg")]
+    #[arg(long, value_name = "FILE", default_value = "occupancy.svg", global = true)]
     picture: PathBuf,
+    /// Say nothing while it works
+    #[arg(long, global = true)]
+    quiet: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum, Debug)]
+enum ScenarioArg {
+    /// Sort lineitem by ship date and falling price
+    Sort,
+    /// Six totals of each order in lineitem
+    Aggregate,
+    /// Orders with their rows in lineitem
+    Join,
 }
 
 #[derive(Clone, Copy, ValueEnum, Debug)]
@@ -78,11 +118,13 @@ enum ModeArg {
 /// What the program is to do.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Which rows to sort.
+    /// What to do, in this order.
+    pub scenarios: Vec<Scenario>,
+    /// Which rows to take.
     pub input: Input,
     /// The budget; `None` for an eighth of the data.
     pub memory_bytes: Option<usize>,
-    /// How many sorts run at once.
+    /// How many of each scenario run at once.
     pub queries: usize,
     /// The size of a page.
     pub page_bytes: usize,
@@ -96,6 +138,8 @@ pub struct Settings {
     pub spill_dir: Option<PathBuf>,
     /// Where the picture goes.
     pub picture: PathBuf,
+    /// Whether to say nothing on the way.
+    pub quiet: bool,
 }
 
 /// Rows of `lineitem`.
@@ -111,6 +155,8 @@ pub struct Input {
 pub enum Parsed {
     /// A job.
     Settings(Settings),
+    /// Rows for another process.
+    Generate(Input),
     /// Help or the version was asked for, and shown.
     Shown,
     /// A rule is broken.
@@ -120,7 +166,7 @@ pub enum Parsed {
 /// Reads the arguments of the process.
 pub fn parse() -> Parsed {
     match Args::try_parse() {
-        Ok(args) => Parsed::Settings(args.into()),
+        Ok(args) => args.into(),
         Err(error) if error.use_stderr() => Parsed::Wrong(Failure::Value(one_line(&error))),
         Err(help) => match write!(std::io::stdout().lock(), "{}", help.render()) {
             Ok(()) => Parsed::Shown,
@@ -129,25 +175,40 @@ pub fn parse() -> Parsed {
     }
 }
 
-impl From<Args> for Settings {
-    fn from(args: Args) -> Self {
-        Self {
-            input: Input::new(args.rows, args.scale),
-            memory_bytes: args.memory,
-            queries: args.queries,
-            page_bytes: args.page_size,
-            strategy: match args.strategy {
+impl From<Args> for Parsed {
+    fn from(Args { command, options }: Args) -> Self {
+        let scenario = match command {
+            Some(Command::Generate { scale_factor, rows_max }) => {
+                return Self::Generate(Input { scale: scale_factor, rows: rows_max });
+            }
+            Some(Command::Run { scenario }) => scenario,
+            None => None,
+        };
+        let scenarios = match scenario {
+            None => Scenario::ALL.to_vec(),
+            Some(ScenarioArg::Sort) => vec![Scenario::Sort],
+            Some(ScenarioArg::Aggregate) => vec![Scenario::Aggregate],
+            Some(ScenarioArg::Join) => vec![Scenario::Join],
+        };
+        Self::Settings(Settings {
+            scenarios,
+            input: Input::new(options.rows, options.scale),
+            memory_bytes: options.memory,
+            queries: options.queries,
+            page_bytes: options.page_size,
+            strategy: match options.strategy {
                 StrategyArg::SmallestFit => Strategy::SmallestFit,
                 StrategyArg::LargestFit => Strategy::LargestFit,
             },
-            mode: match args.mode {
+            mode: match options.mode {
                 ModeArg::OffHeap => MemoryMode::OffHeap,
                 ModeArg::Heap => MemoryMode::Heap,
             },
-            json: args.json,
-            spill_dir: args.spill_dir,
-            picture: args.picture,
-        }
+            json: options.json,
+            spill_dir: options.spill_dir,
+            picture: options.picture,
+            quiet: options.quiet,
+        })
     }
 }
 

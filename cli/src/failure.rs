@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use offheap::error::ConfigError;
-use offheap_operators::sort::SortError;
+use offheap_operators::{OperatorError, sort::SortError};
 
 /// What ended the program early.
 #[derive(Debug)]
@@ -50,6 +50,15 @@ impl From<SortError> for Failure {
     fn from(error: SortError) -> Self {
         match error {
             SortError::Interrupted => Self::Interrupted,
+            _ => Self::World(error.to_string()),
+        }
+    }
+}
+
+impl From<OperatorError> for Failure {
+    fn from(error: OperatorError) -> Self {
+        match error {
+            OperatorError::Interrupted => Self::Interrupted,
             _ => Self::World(error.to_string()),
         }
     }

@@ -1,22 +1,21 @@
-//! The main job: sorts the field's standard data under a budget much smaller than the data, checks
-//! the answer, and shows what the memory did.
+//! The program: batch work on the field's standard data under a budget much smaller than the data,
+//! whose answers are checked, and a picture of what the memory did.
 //!
 //! # Floors
 //!
 //! ```text
 //! 5 main             arguments in, exit status out
 //! 4 job              the job from end to end
-//! 3 query            one of the queries that the job runs at once
-//! 2 sampler report picture/ output progress company
-//!                    what is measured, and how it is shown; what queries know of each other
-//! 1 verify source    which rows there are, and whether they are the right ones
-//! 0 rows args failure
+//! 3 query/           one of the queries that a scenario runs at once
+//! 2 sampler report/ picture/ output progress space
+//!                    what is measured, and how it is shown
+//! 1 tpch/            which rows there are, and whether answers are the right ones
+//! 0 scenario args failure
 //! ```
 
 #![forbid(unsafe_code)]
 
 mod args;
-mod company;
 mod failure;
 mod job;
 mod output;
@@ -24,10 +23,10 @@ mod picture;
 mod progress;
 mod query;
 mod report;
-mod rows;
 mod sampler;
-mod source;
-mod verify;
+mod scenario;
+mod space;
+mod tpch;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -41,6 +40,10 @@ use output::Outputs;
 fn main() -> ExitCode {
     let settings = match args::parse() {
         Parsed::Settings(settings) => settings,
+        Parsed::Generate(input) => {
+            return tpch::generate(input)
+                .map_or_else(|failure| fail(&failure), |()| ExitCode::SUCCESS);
+        }
         Parsed::Shown => return ExitCode::SUCCESS,
         Parsed::Wrong(failure) => return fail(&failure),
     };
@@ -62,11 +65,9 @@ fn run(settings: &Settings) -> Result<(), Failure> {
     let outcome = job::run(settings, &interrupt)?;
     outputs.picture.write(picture::draw(&outcome)?.as_bytes())?;
     if let Some(json) = &outputs.json {
-        json.write(outcome.report.json_line()?.as_bytes())?;
+        json.write(report::json_lines(&outcome.reports)?.as_bytes())?;
     }
-    let report = &outcome.report;
-    let tables = [Some(report.table(outputs.picture.name())), report.queries_table()];
-    let tables: String = tables.iter().flatten().map(|table| format!("{table}\n")).collect();
+    let tables = report::tables(&outcome.reports, outputs.picture.name());
     show(&tables, &outputs)?;
     outcome.verdict
 }

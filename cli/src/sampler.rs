@@ -31,8 +31,8 @@ pub struct Timeline {
     pub group_pages: usize,
     pub samples: Vec<Sample>,
     pub spills: Vec<f64>,
-    /// When merging began.
-    pub merge_begin: Option<f64>,
+    /// When each phase began, in this order.
+    pub phases: Vec<(f64, &'static str)>,
     /// When the last sample was taken.
     pub end: f64,
     /// The most resident bytes of the region; `None` in heap mode.
@@ -51,10 +51,10 @@ pub struct Sample {
 /// Something that happens in the job.
 #[derive(Clone, Copy, Debug)]
 pub enum Event {
-    /// A run was spilled.
+    /// Something was spilled.
     Spill,
-    /// The input is at its end, and runs are merged.
-    Merge,
+    /// The first of the queries is in this phase.
+    Phase(&'static str),
 }
 
 /// The thread that watches.
@@ -124,7 +124,7 @@ impl Timeline {
             group_pages: region_pages.div_ceil(GROUPS_MAX).next_power_of_two(),
             samples: Vec::with_capacity(KEPT_MAX + 1),
             spills: Vec::new(),
-            merge_begin: None,
+            phases: Vec::new(),
             end: 0.0,
             resident_peak_bytes: None,
         }
@@ -143,7 +143,11 @@ impl Timeline {
 
     fn note(&mut self, at: f64, event: Event) {
         match event {
-            Event::Merge => self.merge_begin = Some(at),
+            Event::Phase(name) => {
+                if self.phases.iter().all(|(_, known)| *known != name) {
+                    self.phases.push((at, name));
+                }
+            }
             Event::Spill => {
                 self.spills.push(at);
                 if self.spills.len() == KEPT_MAX {

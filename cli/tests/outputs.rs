@@ -30,7 +30,12 @@ fn is_picture(text: &str) -> bool {
 
 fn run_in_shell(place: &Place, script: &str, line: &str) -> Output {
     let mut command = place.behind(script);
-    command.arg("--spill-dir").arg(place.spill_dir()).args(words(line)).output().unwrap()
+    command
+        .args(["run", "sort", "--spill-dir"])
+        .arg(place.spill_dir())
+        .args(words(line))
+        .output()
+        .unwrap()
 }
 
 #[test]
@@ -41,7 +46,7 @@ fn a_dash_is_standard_output_which_then_has_nothing_else() {
         ("--rows 10 --picture - --json numbers", is_picture, "numbers"),
     ] {
         let place = Place::new();
-        let output = place.run(line);
+        let output = place.sort(line);
         let (stdout, stderr) = (text(output.stdout), text(output.stderr));
         assert!(output.status.success() && is_right(&stdout), "{line}: {stdout}");
         assert!(stderr.contains("verified") && stderr.contains("peak pages"), "{stderr}");
@@ -74,7 +79,7 @@ fn a_file_that_is_standard_error_already_is_refused() {
 fn only_one_output_is_standard_output() {
     let place = Place::new();
     for (json, picture) in [("-", "-"), ("-", "/dev/stdout"), ("/dev/stdout", "-")] {
-        let output = place.run(&format!("{FOR_EVER} --json {json} --picture {picture}"));
+        let output = place.sort(&format!("{FOR_EVER} --json {json} --picture {picture}"));
         let start = format!("--json {json} and --picture {picture} both lead to standard output");
         failed(&output, 2, &[&start]);
     }
@@ -100,12 +105,12 @@ fn both_outputs_may_not_lead_to_one_file() {
         }
         for name in names {
             for (json, picture) in [("x", name), (name, "x")] {
-                let output = place.run(&format!("{FOR_EVER} --json {json} --picture {picture}"));
+                let output = place.sort(&format!("{FOR_EVER} --json {json} --picture {picture}"));
                 let start = format!("--json {json} and --picture {picture} lead to one file");
                 failed(&output, 2, &[&start]);
             }
         }
-        let output = place.run(&format!("{FOR_EVER} --json a/y --picture folder/y"));
+        let output = place.sort(&format!("{FOR_EVER} --json a/y --picture folder/y"));
         failed(&output, 2, &["lead to one file"]);
         let kept = fs::read_to_string(place.path("x")).unwrap_or_default();
         assert_eq!(kept, if is_there { "kept" } else { "" });
@@ -115,7 +120,7 @@ fn both_outputs_may_not_lead_to_one_file() {
 #[test]
 fn the_picture_that_nobody_asked_for_is_an_output_too() {
     let place = Place::new();
-    let output = place.run(&format!("{FOR_EVER} --json ./occupancy.svg"));
+    let output = place.sort(&format!("{FOR_EVER} --json ./occupancy.svg"));
     failed(&output, 2, &["--json ./occupancy.svg and --picture occupancy.svg lead to one file"]);
     assert!(place.files().is_empty());
 }
@@ -128,7 +133,7 @@ fn a_link_leads_to_the_file_that_is_written() {
         if is_there {
             fs::write(place.path("x"), "replaced").unwrap();
         }
-        assert!(place.run("--rows 10 --json link").status.success());
+        assert!(place.sort("--rows 10 --json link").status.success());
         assert!(fs::symlink_metadata(place.path("link")).unwrap().is_symlink());
         assert!(is_json_line(&fs::read_to_string(place.path("x")).unwrap()));
     }
@@ -141,10 +146,10 @@ fn outputs_that_cannot_be_written_are_named_before_the_work() {
     symlink("missing/file", place.path("astray")).unwrap();
     for option in ["--json", "--picture"] {
         for path in ["missing/file", "spill", ".", "new/", "/proc/file", "circle", "astray"] {
-            let output = place.run(&format!("{FOR_EVER} {option} {path}"));
+            let output = place.sort(&format!("{FOR_EVER} {option} {path}"));
             failed(&output, 1, &[&format!("cannot write {path}: ")]);
         }
-        let output = place.run(&format!("{FOR_EVER} {option}="));
+        let output = place.sort(&format!("{FOR_EVER} {option}="));
         failed(&output, 2, &[option]);
     }
     assert_eq!(place.files(), [place.path("astray"), place.path("circle")]);
@@ -156,18 +161,18 @@ fn a_device_is_written_to_and_not_replaced() {
     if !Path::new("/dev/full").exists() {
         return;
     }
-    let output = place.run("--rows 10 --json /dev/full");
+    let output = place.sort("--rows 10 --json /dev/full");
     failed(&output, 1, &["bytes to /dev/full: No space left on device"]);
     let output = run_in_shell(&place, "exec \"$@\" >/dev/full", "--rows 10 --json -");
     failed(&output, 1, &["bytes to standard output: No space left on device"]);
-    let output = place.run(&format!("{FOR_EVER} --json /dev/full --picture /dev/full"));
+    let output = place.sort(&format!("{FOR_EVER} --json /dev/full --picture /dev/full"));
     failed(&output, 2, &["lead to one device or pipe"]);
 }
 
 #[test]
 fn nothing_is_lost_in_the_null_device() {
     let place = Place::new();
-    let output = place.run("--rows 10 --json /dev/null --picture /dev/null");
+    let output = place.sort("--rows 10 --json /dev/null --picture /dev/null");
     assert!(output.status.success() && text(output.stdout).contains("verified"));
     let script = "exec \"$@\" >/dev/null";
     let output = run_in_shell(&place, script, "--rows 10 --picture /dev/null");
@@ -180,14 +185,14 @@ fn a_named_pipe_has_one_writer_from_begin_to_end() {
     let place = Place::new();
     let pipe = place.path("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let output = place.run(&format!("{FOR_EVER} --json pipe --picture ./pipe"));
+    let output = place.sort(&format!("{FOR_EVER} --json pipe --picture ./pipe"));
     failed(&output, 2, &["lead to one device or pipe"]);
 
     let reader = thread::spawn({
         let pipe = pipe.clone();
         move || fs::read_to_string(pipe).unwrap()
     });
-    assert!(place.run("--rows 10 --json pipe").status.success());
+    assert!(place.sort("--rows 10 --json pipe").status.success());
     assert!(is_json_line(&reader.join().unwrap()));
     assert_eq!(place.files(), [place.path("occupancy.svg"), pipe]);
 }
@@ -195,7 +200,7 @@ fn a_named_pipe_has_one_writer_from_begin_to_end() {
 #[test]
 fn a_reader_that_went_away_is_an_error() {
     let place = Place::new();
-    let mut command = place.command(&words("--rows 10 --json -"));
+    let mut command = place.command(&words("run sort --rows 10 --json -"));
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     failed(&child.wait_with_output().unwrap(), 1, &["bytes to standard output: Broken pipe"]);

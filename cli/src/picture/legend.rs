@@ -5,14 +5,18 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
 use super::style::{Area, BUDGET, DrawError, FADED_INK, FREE, INK, SPILL, shade, text};
-use crate::job::Outcome;
-use crate::sampler::LEVEL_MAX;
+use crate::report::Report;
+use crate::sampler::{LEVEL_MAX, Timeline};
 
 const LEFT: i32 = 20;
 const SWATCH: i32 = 22;
 const MAP_TOP: i32 = 214;
 
-pub fn draw<'a>(area: &Area<'a>, outcome: &Outcome) -> Result<(), DrawError<'a>> {
+pub fn draw<'a>(
+    area: &Area<'a>,
+    timeline: &Timeline,
+    report: &Report,
+) -> Result<(), DrawError<'a>> {
     let words = text(13.0, INK, HPos::Left);
     let line = [(LEFT, 40), (LEFT + SWATCH, 40)];
     area.draw(&PathElement::new(line, BUDGET.stroke_width(2)))?;
@@ -20,17 +24,21 @@ pub fn draw<'a>(area: &Area<'a>, outcome: &Outcome) -> Result<(), DrawError<'a>>
     let used = [(LEFT, 58), (LEFT + SWATCH, 72)];
     area.draw(&Rectangle::new(used, shade(LEVEL_MAX).mix(0.35).filled()))?;
     area.draw_text("in use", &words, (LEFT + SWATCH + 8, 58))?;
-    if outcome.timeline.region_pages == 0 {
+    if timeline.region_pages == 0 {
         return Ok(());
     }
     let marks = vec![(LEFT + 6, MAP_TOP), (LEFT + 16, MAP_TOP), (LEFT + 11, MAP_TOP + 9)];
     area.draw(&Polygon::new(marks, SPILL.filled()))?;
-    area.draw_text("a run is spilled", &words, (LEFT + SWATCH + 8, MAP_TOP - 3))?;
-    draw_shades(area, outcome)
+    area.draw_text("rows are spilled", &words, (LEFT + SWATCH + 8, MAP_TOP - 3))?;
+    draw_shades(area, timeline, report)
 }
 
 /// The shades of a group of pages, the fullest on top.
-fn draw_shades<'a>(area: &Area<'a>, outcome: &Outcome) -> Result<(), DrawError<'a>> {
+fn draw_shades<'a>(
+    area: &Area<'a>,
+    timeline: &Timeline,
+    report: &Report,
+) -> Result<(), DrawError<'a>> {
     let top = MAP_TOP + 62;
     let words = text(13.0, INK, HPos::Left);
     area.draw_text("pages in use", &words, (LEFT, MAP_TOP + 36))?;
@@ -47,8 +55,8 @@ fn draw_shades<'a>(area: &Area<'a>, outcome: &Outcome) -> Result<(), DrawError<'
         };
         area.draw_text(share, &words, (LEFT + SWATCH + 8, y + 5))?;
     }
-    let pages = outcome.timeline.group_pages;
-    let bytes = pages as u64 * outcome.report.page_bytes;
+    let pages = timeline.group_pages;
+    let bytes = pages as u64 * report.page_bytes;
     let noun = if pages == 1 { "page" } else { "pages" };
     let faded = text(12.0, FADED_INK, HPos::Left);
     let y = top + i32::from(LEVEL_MAX + 1) * SWATCH + 10;

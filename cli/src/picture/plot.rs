@@ -7,11 +7,13 @@ use super::heat::rectangles;
 use super::style::{
     Area, BUDGET, DrawError, FADED_INK, FONT, FREE, INK, PAPER, SPILL, shade, text,
 };
-use crate::job::Outcome;
-use crate::sampler::LEVEL_MAX;
+use crate::report::Report;
+use crate::sampler::{LEVEL_MAX, Timeline};
 
 const MARGIN: u32 = 14;
 const LABELS: u32 = 64;
+/// About the width of a letter of a phase's name.
+const LETTER_WIDTH: i32 = 8;
 
 /// A unit for bytes on an axis.
 struct Unit {
@@ -38,10 +40,11 @@ impl Unit {
 /// The bytes in use over time, and the budget.
 pub fn draw_usage<'a>(
     area: &Area<'a>,
-    outcome: &Outcome,
+    timeline: &Timeline,
+    report: &Report,
     time_label: &str,
 ) -> Result<(), DrawError<'a>> {
-    let (timeline, budget) = (&outcome.timeline, outcome.report.budget_bytes);
+    let budget = report.budget_bytes;
     let unit = Unit::for_bytes(budget);
     let end = timeline.end.max(1e-6);
     let mut chart = ChartBuilder::on(area)
@@ -78,30 +81,39 @@ pub fn draw_usage<'a>(
     let budget_line = [(0.0, unit.of(budget)), (end, unit.of(budget))];
     chart.draw_series(LineSeries::new(budget_line, BUDGET.stroke_width(2)))?;
     let at = chart.plotting_area().map_coordinate(&(0.0, unit.of(budget) * 1.08));
-    draw_phases(area, outcome, at.1, |seconds| {
+    draw_phases(area, timeline, at.1, |seconds| {
         chart.plotting_area().map_coordinate(&(seconds, 0.0)).0
     })
 }
 
-/// Names the phases above the plot; `column` is where a time is.
+/// Names the phases above the plot, as far as there is room; `column` is where a time is.
 fn draw_phases<'a>(
     area: &Area<'a>,
-    outcome: &Outcome,
+    timeline: &Timeline,
     bottom: i32,
     column: impl Fn(f64) -> i32,
 ) -> Result<(), DrawError<'a>> {
-    let timeline = &outcome.timeline;
     let (left, top) = area.get_base_pixel();
-    let place = |seconds: f64| (column(seconds) - left, bottom - top - 22);
     let style = text(14.0, INK, HPos::Left);
-    let merge = timeline.merge_begin.unwrap_or(timeline.end);
-    area.draw_text("sort: fill memory, spill a run, again", &style, place(0.0))?;
-    area.draw_text("merge", &style, place(merge))
+    let mut free = i32::MIN;
+    for (begin, name) in &timeline.phases {
+        let place = column(*begin) - left;
+        if place >= free {
+            area.draw_text(name, &style, (place, bottom - top - 22))?;
+            let width = LETTER_WIDTH * i32::try_from(name.len()).unwrap_or(i32::MAX / LETTER_WIDTH);
+            free = place + width;
+        }
+    }
+    Ok(())
 }
 
 /// The region over time.
-pub fn draw_map<'a>(area: &Area<'a>, outcome: &Outcome) -> Result<(), DrawError<'a>> {
-    let (timeline, page_bytes) = (&outcome.timeline, outcome.report.page_bytes);
+pub fn draw_map<'a>(
+    area: &Area<'a>,
+    timeline: &Timeline,
+    report: &Report,
+) -> Result<(), DrawError<'a>> {
+    let page_bytes = report.page_bytes;
     let bytes_at = |page: usize| page as u64 * page_bytes;
     let region_bytes = bytes_at(timeline.region_pages);
     let unit = Unit::for_bytes(region_bytes);
@@ -126,9 +138,9 @@ pub fn draw_map<'a>(area: &Area<'a>, outcome: &Outcome) -> Result<(), DrawError<
         let tip = EmptyElement::at((*at, height));
         tip + Polygon::new(vec![(-5, -9), (5, -9), (0, 0)], SPILL.filled())
     }))?;
-    if let Some(merge) = timeline.merge_begin {
+    for (begin, _) in timeline.phases.iter().skip(1) {
         // Ink on a band of paper, to be seen on every shade.
-        let line = [(merge, 0.0), (merge, height)];
+        let line = [(*begin, 0.0), (*begin, height)];
         chart.draw_series(LineSeries::new(line, PAPER.stroke_width(3)))?;
         chart.draw_series(DashedLineSeries::new(line, 5, 4, INK.stroke_width(1)))?;
     }

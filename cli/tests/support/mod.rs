@@ -32,7 +32,7 @@ impl Place {
     /// The program, to be run here with these arguments.
     pub fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
         let mut command = self.behind("exec \"$@\"");
-        command.arg("--spill-dir").arg(self.spill_dir()).args(args);
+        command.arg("--quiet").arg("--spill-dir").arg(self.spill_dir()).args(args);
         command
     }
 
@@ -46,6 +46,11 @@ impl Place {
 
     pub fn run(&self, line: &str) -> Output {
         self.command(&words(line)).output().unwrap()
+    }
+
+    /// The one scenario that needs the least.
+    pub fn sort(&self, line: &str) -> Output {
+        self.run(&format!("run sort {line}"))
     }
 
     /// Every file below this place.

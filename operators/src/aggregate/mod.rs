@@ -303,9 +303,14 @@ impl<A: Aggregate> HashAggregator<A> {
         Ok(())
     }
 
-    /// Does with less if others want their share.
+    /// Does with less if others want their share. It looks by itself every 1,024 rows; this is
+    /// for a caller that has no rows just now.
+    ///
+    /// # Errors
+    ///
+    /// If somebody asked for a stop.
     #[cold]
-    fn look(&mut self) -> Result<(), OperatorError> {
+    pub fn look(&mut self) -> Result<(), OperatorError> {
         self.memory.check()?;
         self.memory.look_at_share();
         if self.memory.has_too_much() {

@@ -171,6 +171,12 @@ impl JoinBuild {
         self.memory.held_bytes()
     }
 
+    /// The join in numbers, so far.
+    #[must_use]
+    pub fn stats(&self) -> JoinStats {
+        JoinStats { spilled_bytes: self.memory.spilled_bytes(), ..self.stats }
+    }
+
     /// Adds a row of the build side.
     ///
     /// # Errors
@@ -324,9 +330,14 @@ impl JoinProbe {
         Ok(())
     }
 
-    /// Does with less if others want their share.
+    /// Does with less if others want their share. It looks by itself every 1,024 rows; this is
+    /// for a caller that has no rows just now.
+    ///
+    /// # Errors
+    ///
+    /// If somebody asked for a stop.
     #[cold]
-    fn look(&mut self) -> Result<(), OperatorError> {
+    pub fn look(&mut self) -> Result<(), OperatorError> {
         let Self { table, memory, later, .. } = self;
         memory.check()?;
         memory.look_at_share();

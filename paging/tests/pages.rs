@@ -90,8 +90,10 @@ fn several_threads_read_and_write_pages_of_their_own() {
                 });
             }
         });
-        let stats = pool.stats();
-        assert_eq!(stats.pages, 0, "{stats:?}");
+        // Those that are read ahead just now go when that ends.
+        while pool.stats().pages > 0 {
+            thread::yield_now();
+        }
         drop((pool, owner));
         while manager.verify_empty().is_err() {
             thread::yield_now();

@@ -1,6 +1,6 @@
 //! The memory of an operator: pages of a pool, of which it keeps in memory what it works on.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use offheap_paging::{MemoryFileSystem, Page, PagePool, PagingError, PinnedPage};
 
@@ -15,6 +15,12 @@ const ROW_PART: usize = 16;
 const HEADERS_BYTES: usize = 64;
 /// So long it waits for a page that it can do without: long enough for others to be asked.
 const PATIENCE_FOR_MORE: Duration = Duration::from_millis(100);
+/// So long it does not wait for more again after it waited in vain, so that it waits a tenth of the
+/// time at most.
+const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(1);
+/// So many pages it asks of others at a time, and so long it waits for them.
+const ASKS_FOR_PAGES: usize = 16;
+const PATIENCE_FOR_OTHERS: Duration = Duration::from_millis(20);
 
 /// Pages of a pool of the operator's own.
 pub(crate) struct Memory {
@@ -33,6 +39,10 @@ pub(crate) struct Memory {
     pinned_bytes: usize,
     /// The most of them, if it can be done with so few.
     pinned_max: usize,
+    /// As much as it needs at least.
+    pinned_min: usize,
+    /// When it waited in vain for others the last time, and how much it could do with then.
+    refused: Option<(Instant, usize)>,
     row_bytes_max: usize,
 }
 
@@ -86,8 +96,11 @@ impl Memory {
             could_have_bytes: 0,
             pinned_bytes: 0,
             pinned_max: 0,
+            pinned_min: 0,
+            refused: None,
             row_bytes_max: 0,
         };
+        memory.pinned_min = memory.pinned_of(pages_min * page_bytes);
         memory.look_around();
         memory.row_bytes_max = (memory.share() / ROW_PART).max(page_bytes - HEADERS_BYTES);
         memory.keep();
@@ -96,6 +109,8 @@ impl Memory {
         if memory.kept.len() < kept || memory.buffer.is_none() {
             return Err(too_little(pages_available));
         }
+        // If it had to wait for those, others were told of its share.
+        memory.look_at_share();
         Ok(memory)
     }
 
@@ -144,17 +159,58 @@ impl Memory {
         self.look_at_share();
     }
 
-    /// The same, as far as the share of the owner has changed.
+    /// The same, as far as others want a part of what the owner has.
     pub(crate) fn look_at_share(&mut self) {
-        let kept = (self.kept_max + 1) * self.page_bytes();
-        self.pinned_max = (self.share() / 4 * PINNED_QUARTERS).saturating_sub(kept);
+        let owner = self.pool.owner();
+        let share = owner.current_share();
+        let keeps_bytes = share.first_bytes.max(share.keeps_bytes);
+        // It is as large as what the owner wanted when somebody waited last. So it says something
+        // of an owner that has as much, while somebody waits: then what is free is not to be had.
+        if keeps_bytes < self.could_have_bytes
+            && keeps_bytes <= owner.used_bytes()
+            && owner.try_allocate_page().is_err()
+        {
+            self.could_have_bytes = keeps_bytes;
+        }
+        let pinned_max = self.pinned_of(self.could_have_bytes);
+        self.refused.take_if(|(at, _)| at.elapsed() >= PAUSE_AFTER_REFUSAL);
+        let possible = self.refused.map_or(usize::MAX, |(_, pinned_bytes)| pinned_bytes);
+        self.pinned_max = pinned_max.min(possible).max(self.pinned_min);
     }
 
-    /// What the operator may have of what it could have.
+    /// Whether it may have so many bytes more in memory. If not, others are asked for some, as the
+    /// policy says.
+    fn may_have(&mut self, bytes: usize) -> bool {
+        let wanted = self.pinned_bytes + bytes;
+        self.look_at_share();
+        if wanted <= self.pinned_max.min(self.pinned_of(self.held_bytes())) {
+            return true;
+        }
+        // That needs more than it holds: as much may have been free before, and not now.
+        self.look_around();
+        if wanted <= self.pinned_max {
+            return true;
+        }
+        if self.refused.is_some() {
+            return false;
+        }
+        if !self.pool.grow(ASKS_FOR_PAGES, PATIENCE_FOR_OTHERS) {
+            self.refused = Some((Instant::now(), self.pinned_max));
+        }
+        self.look_around();
+        wanted <= self.pinned_max
+    }
+
+    /// How much of so many bytes of the owner it may have in memory.
+    fn pinned_of(&self, bytes: usize) -> usize {
+        let kept = (self.kept_max + 1) * self.page_bytes();
+        let pages = bytes.saturating_sub(self.booked_bytes);
+        (pages / 4 * PINNED_QUARTERS).saturating_sub(kept)
+    }
+
+    /// What it could have for pages.
     fn share(&self) -> usize {
-        let share = self.pool.owner().current_share();
-        let bytes = self.could_have_bytes.min(share.first_bytes.max(share.keeps_bytes));
-        bytes.saturating_sub(self.booked_bytes)
+        self.could_have_bytes.saturating_sub(self.booked_bytes)
     }
 
     /// Into how many partitions falls apart what wants so many bytes: twice as many as must be,
@@ -184,11 +240,15 @@ impl Memory {
     /// A page in memory for `bytes`, with anything in it; `None` if it has as much as it may.
     pub(crate) fn page(&mut self, bytes: usize) -> Result<Option<PinnedPage>, OperatorError> {
         let bytes = bytes.next_multiple_of(self.page_bytes());
-        self.look_at_share();
-        if self.pinned_bytes + bytes > self.pinned_max {
+        if !self.may_have(bytes) {
             return Ok(None);
         }
-        unless_all_pinned(self.pin_new(bytes, Some(PATIENCE_FOR_MORE)))
+        let page = unless_all_pinned(self.pin_new(bytes, Some(PATIENCE_FOR_MORE)))?;
+        if page.is_none() {
+            self.refused = Some((Instant::now(), self.pinned_bytes));
+            self.look_at_share();
+        }
+        Ok(page)
     }
 
     /// So many pages of the region, each by itself; `None` if it may not have all of them.
@@ -240,9 +300,8 @@ impl Memory {
     /// Takes a page to memory that may be on disk; if the operator has as much as it may, gives it
     /// back.
     pub(crate) fn take(&mut self, page: Page) -> Result<Result<PinnedPage, Page>, OperatorError> {
-        self.look_at_share();
         let bytes = page.size();
-        if self.pinned_bytes + bytes > self.pinned_max {
+        if !self.may_have(bytes) {
             return Ok(Err(page));
         }
         let page = match page.try_pin() {

@@ -95,6 +95,20 @@ impl PagePool {
         self.keep(segment, units).map_err(|_| PagingError::TooManyPages)
     }
 
+    /// Takes memory for so many pages to come from the owner, and from others if there is none: they
+    /// are asked as the policy says. Whether it was to be had in time; it is all or nothing. For a
+    /// caller that could use more than it has. What is not used goes back when others ask.
+    ///
+    /// A pool does so by itself for pages that it would have to evict others for.
+    ///
+    /// # Blocking
+    ///
+    /// Waits for others at most `timeout`, and not at all if no other owner holds memory.
+    #[must_use = "whether there is more is the answer"]
+    pub fn grow(&self, pages: usize, timeout: Duration) -> bool {
+        self.shared.check_process().is_ok() && obtain::grow(&self.shared, pages, timeout)
+    }
+
     /// Makes a page of a segment, with its content, which is not copied. The segment has to be of
     /// the pool's owner, and as large as some number of pages. Waits for nothing.
     ///

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use offheap::MemorySegment;
+use offheap::{MemorySegment, Owner};
 
 use super::evict::{Evicted, Rest, evict};
 use super::write::{write, write_to};
@@ -13,6 +13,16 @@ use crate::pool::shared::Shared;
 
 /// So long others are asked at a time, before the pool looks again for a frame of its own.
 const ASKS_FOR: Duration = Duration::from_millis(20);
+
+/// So many pages are asked of others at a time, to begin with.
+const ASKS_FOR_PAGES: usize = 16;
+/// So long they are not asked again after they gave nothing, and twice as long each time: what it
+/// waits is 2 % of the time at most.
+const PAUSE_IF_REFUSED: Duration = Duration::from_secs(1);
+/// So often twice as long.
+const DOUBLINGS_MAX: u32 = 5;
+/// The same after they gave something, where there are no shares.
+const PAUSE_WITHOUT_SHARE: Duration = Duration::from_millis(100);
 
 /// A frame for `pages` pages of the region, with anything in it.
 ///
@@ -33,6 +43,9 @@ pub(crate) fn frame_within(
     let mut wait = None;
     loop {
         if let Some(segment) = at_hand(shared, pages) {
+            return Ok(segment);
+        }
+        if let Some(segment) = from_others(shared, pages, timeout) {
             return Ok(segment);
         }
         match make_room(shared, pages)? {
@@ -66,6 +79,62 @@ pub(crate) fn at_hand(shared: &Shared, pages: u32) -> Option<MemorySegment> {
         return Some(segment);
     }
     shared.grow(pages)
+}
+
+/// A frame that others give, before the pool evicts pages of its own. Where the policy has shares,
+/// they give until the owner has its own; where it has none, a page now and then.
+fn from_others(shared: &Shared, pages: u32, timeout: Duration) -> Option<MemorySegment> {
+    if pages != 1 || timeout.is_zero() {
+        return None;
+    }
+    let wanted = {
+        let mut books = shared.books();
+        let now = Instant::now();
+        if books.asks_again.is_some_and(|then| now < then) {
+            return None;
+        }
+        // Other threads need not ask as well.
+        books.asks_again = Some(now + ASKS_FOR);
+        if has_shares(&shared.owner) { books.asks_for_pages } else { 1 }
+    };
+    let got = grow(shared, wanted, ASKS_FOR.min(timeout));
+    let room = room_pages(&shared.owner).filter(|room| (1..wanted).contains(room));
+    let mut books = shared.books();
+    let pause = match (got, room) {
+        (true, _) => (!has_shares(&shared.owner)).then_some(PAUSE_WITHOUT_SHARE),
+        // What was asked for is more than its share, which is known from now on.
+        (false, Some(_)) => None,
+        (false, None) => Some(PAUSE_IF_REFUSED * 2_u32.pow(books.refusals.min(DOUBLINGS_MAX))),
+    };
+    books.asks_again = pause.map(|pause| Instant::now() + pause);
+    books.refusals = if got { 0 } else { books.refusals.saturating_add(1) };
+    let pages = if got { 2 * wanted } else { room.unwrap_or(wanted / 2) };
+    books.asks_for_pages = pages.clamp(1, ASKS_FOR_PAGES);
+    books.free.pop()
+}
+
+/// Takes so many frames of others, for pages to come. Waits for them at most so long, and not at
+/// all if there are no others that hold anything.
+pub(crate) fn grow(shared: &Shared, pages: usize, timeout: Duration) -> bool {
+    let owner = &shared.owner;
+    if owner.used_bytes() + owner.available_bytes() >= owner.limit() {
+        return false;
+    }
+    let Ok(mut segments) = owner.acquire_pages_timeout(pages, timeout) else { return false };
+    shared.books().free.append(&mut segments);
+    shared.wants.notify();
+    true
+}
+
+/// The pages that an owner has less than its share.
+fn room_pages(owner: &Owner) -> Option<usize> {
+    let most = owner.current_share().first_bytes.min(owner.limit());
+    most.checked_sub(owner.used_bytes()).map(|room| room / owner.page_size())
+}
+
+/// Whether its policy has told a share. It does once a request of somebody's has waited.
+fn has_shares(owner: &Owner) -> bool {
+    owner.current_share().first_bytes != usize::MAX
 }
 
 /// A frame that needs no write and no wait.

@@ -1,6 +1,7 @@
 //! What a pool knows of its frames and slots, under one lock that is held for no I/O.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use offheap::MemorySegment;
 
@@ -38,6 +39,11 @@ pub(crate) struct Books {
     pub(crate) entries: usize,
     pub(crate) resident_pages: usize,
     pub(crate) spilled_pages: usize,
+    /// Others are not asked for memory before this, and then for so many pages.
+    pub(crate) asks_again: Option<Instant>,
+    pub(crate) asks_for_pages: usize,
+    /// How often they gave nothing, one time after the other.
+    pub(crate) refusals: u32,
 }
 
 impl Books {

@@ -13,6 +13,7 @@ mod many;
 mod pinned;
 mod reclaiming;
 mod scans;
+mod shares;
 mod sharing;
 mod sizes;
 mod support;

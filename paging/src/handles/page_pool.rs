@@ -95,9 +95,9 @@ impl PagePool {
         self.keep(segment, units).map_err(|_| PagingError::TooManyPages)
     }
 
-    /// Takes memory for so many pages to come from the owner, and from others if there is none: they
-    /// are asked as the policy says. Whether it was to be had in time; it is all or nothing. For a
-    /// caller that could use more than it has. What is not used goes back when others ask.
+    /// Takes memory for so many pages to come from the owner, and from others if there is none:
+    /// they are asked as the policy says. Whether it was to be had in time; it is all or nothing.
+    /// For a caller that could use more than it has. What is not used goes back when others ask.
     ///
     /// A pool does so by itself for pages that it would have to evict others for.
     ///

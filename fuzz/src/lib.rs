@@ -7,15 +7,19 @@
 //! ledger                                     inputs and what became of them
 //! targets                                    the targets by name
 //! seeded                                     long sequences from seeds
-//! managers segments waiting abi spill paging a target each: calls, model, and the run of both
+//! managers segments waiting abi spill paging operators
+//!                                            calls, model, and the run of both, for each target
+//! damage                                     files to spill to, and what becomes of them
 //! bytes marking                              what an input is decoded from; patterns in segments
 //! ```
 
 pub mod abi;
 mod bytes;
+pub mod damage;
 pub mod ledger;
 pub mod managers;
 mod marking;
+pub mod operators;
 pub mod paging;
 mod seeded;
 pub mod segments;

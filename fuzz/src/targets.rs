@@ -1,6 +1,7 @@
 //! The targets by name, so that all are run alike.
 
 use crate::bytes::{decoded, random_bytes};
+use crate::operators::{aggregate, join};
 use crate::{abi, managers, paging, seeded, segments, spill, waiting};
 
 /// What is fuzzed.
@@ -19,12 +20,24 @@ pub enum Target {
     Spill,
     /// Pages that may lie in a file.
     Paging,
+    /// Aggregations, beside others that take memory.
+    Aggregate,
+    /// Joins, the same.
+    Join,
 }
 
 impl Target {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Managers, Self::Segments, Self::Waiting, Self::Abi, Self::Spill, Self::Paging];
+    pub const ALL: [Self; 8] = [
+        Self::Managers,
+        Self::Segments,
+        Self::Waiting,
+        Self::Abi,
+        Self::Spill,
+        Self::Paging,
+        Self::Aggregate,
+        Self::Join,
+    ];
 
     /// The name of the fuzz target and of its corpus.
     #[must_use]
@@ -36,6 +49,8 @@ impl Target {
             Self::Abi => "abi",
             Self::Spill => "spill",
             Self::Paging => "paging",
+            Self::Aggregate => "aggregate",
+            Self::Join => "join",
         }
     }
 
@@ -50,6 +65,8 @@ impl Target {
             Self::Abi => decoded(bytes).map_or(0, |input| abi::run(&input)),
             Self::Spill => decoded(bytes).map_or(0, |input| spill::run(&input)),
             Self::Paging => decoded(bytes).map_or(0, |input| paging::run(&input)),
+            Self::Aggregate => decoded(bytes).map_or(0, |input| aggregate::run(&input)),
+            Self::Join => decoded(bytes).map_or(0, |input| join::run(&input)),
         }
     }
 
@@ -68,6 +85,8 @@ impl Target {
             Self::Managers => seeded::calls(seed),
             Self::Segments => self.run_bytes(&random_bytes(seed, 1 << 18)),
             Self::Spill => seeded::sorts(seed),
+            Self::Aggregate => seeded::operators(seed, aggregate::run),
+            Self::Join => seeded::operators(seed, join::run),
             Self::Waiting | Self::Abi | Self::Paging => self.run_bytes(&random_bytes(seed, 4096)),
         }
     }

@@ -1,7 +1,6 @@
 //! Sorts that spill, of rows of all sizes, while somebody damages the spill file: the rows come out
 //! as the standard library sorts them, or with an error where the file was damaged.
 
-mod damage;
 mod ops;
 
 use std::io::ErrorKind;
@@ -10,8 +9,8 @@ use offheap::{MemoryManager, MemorySegment, Owner, config::HugePages};
 use offheap_operators::sort::{ExternalSorter, PAGES_MIN, SortError, SortedRows, SpillAction};
 
 use crate::bytes::random_bytes;
-use damage::SpillDir;
-pub use ops::{Damage, Input, Op};
+use crate::damage::SpillDir;
+pub use ops::{Input, Op};
 
 /// The bytes of a page.
 const PAGE: usize = 4096;

@@ -2,6 +2,8 @@
 
 use arbitrary::{Arbitrary, Unstructured};
 
+use crate::damage::Damage;
+
 /// A sort.
 #[derive(Clone, Debug)]
 pub struct Input {
@@ -49,23 +51,4 @@ pub enum Op {
     Next {
         count: u8,
     },
-}
-
-/// What becomes of a file.
-#[derive(Arbitrary, Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Damage {
-    /// A bit flips.
-    Flip,
-    /// Bytes become zeros.
-    Zero,
-    /// Bytes become others.
-    Scramble,
-    /// Bytes appear in place of others.
-    Copy,
-    /// Bytes change places with others.
-    Swap,
-    /// The end is lost.
-    Truncate,
-    /// The end is lost, and zeros take its place.
-    Hole,
 }

@@ -214,6 +214,8 @@ macro_rules! tuple {
                     let bytes = self.$at.state_bytes();
                     let (own, others) = rest.split_at_mut(padded(bytes));
                     self.$at.init(&mut own[..bytes]);
+                    // What lay there before is nobody's business.
+                    own[bytes..].fill(0);
                     rest = others;
                 })+
                 let _ = rest;
@@ -300,6 +302,22 @@ mod tests {
         assert_eq!(all.2.value(&state[24..]), Some(-7));
         assert_eq!(all.3.value(&state[40..]), Some(i64::MAX));
         assert_eq!(all.4.value(&state[56..]), (sum, 5));
+    }
+
+    #[test]
+    fn what_is_between_states_is_zero() {
+        #[derive(Debug)]
+        struct Odd;
+        impl Aggregate for Odd {
+            fn state_bytes(&self) -> usize {
+                3
+            }
+
+            fn update(&self, _: &mut [u8], _: &[u8]) {}
+
+            fn merge(&self, _: &mut [u8], _: &[u8]) {}
+        }
+        assert_eq!(state(&(Odd, Count, Odd), &[]), [0; 24]);
     }
 
     #[test]

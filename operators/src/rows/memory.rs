@@ -243,7 +243,7 @@ impl Memory {
         if !self.may_have(bytes) {
             return Ok(None);
         }
-        let page = unless_all_pinned(self.pin_new(bytes, Some(PATIENCE_FOR_MORE)))?;
+        let page = self.pin_if_soon(bytes)?;
         if page.is_none() {
             self.refused = Some((Instant::now(), self.pinned_bytes));
             self.look_at_share();
@@ -294,7 +294,7 @@ impl Memory {
             self.pinned_bytes += page.len();
             return Ok(Some(page));
         }
-        unless_all_pinned(self.pin_new(bytes, Some(PATIENCE_FOR_MORE)))
+        self.pin_if_soon(bytes)
     }
 
     /// Takes a page to memory that may be on disk; if the operator has as much as it may, gives it
@@ -355,10 +355,26 @@ impl Memory {
     /// Takes pages to keep, as far as they are to be had. To be called when others were unpinned.
     pub(crate) fn keep(&mut self) {
         while self.kept.len() < self.kept_max {
-            let page = self.pin_new(self.page_bytes(), Some(PATIENCE_FOR_MORE));
-            let Ok(page) = page else { break };
+            let Ok(Some(page)) = self.pin_if_soon(self.page_bytes()) else { break };
             self.pinned_bytes -= page.len();
             self.kept.push(page);
+        }
+    }
+
+    /// A page that is there soon: at once, if it waited in vain not long ago.
+    fn pin_if_soon(&mut self, bytes: usize) -> Result<Option<PinnedPage>, OperatorError> {
+        self.refused.take_if(|(at, _)| at.elapsed() >= PAUSE_AFTER_REFUSAL);
+        let patience = match self.refused {
+            Some(_) => Duration::ZERO,
+            None => PATIENCE_FOR_MORE,
+        };
+        match self.pin_new(bytes, Some(patience)) {
+            Ok(page) => Ok(Some(page)),
+            Err(PagingError::AllPinned { .. }) => {
+                self.refused.get_or_insert_with(|| (Instant::now(), self.pinned_max));
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -376,16 +392,6 @@ impl Memory {
         let page = page.pin().map_err(|error| error.source)?;
         self.pinned_bytes += page.len();
         Ok(page)
-    }
-}
-
-fn unless_all_pinned(
-    answer: Result<PinnedPage, PagingError>,
-) -> Result<Option<PinnedPage>, OperatorError> {
-    match answer {
-        Ok(page) => Ok(Some(page)),
-        Err(PagingError::AllPinned { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
     }
 }
 

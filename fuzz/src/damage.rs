@@ -7,17 +7,36 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
+use arbitrary::Arbitrary;
 use tempfile::TempDir;
 
-use super::Damage;
 use crate::bytes::random_bytes;
 
-/// Where a thread's sorts spill to.
-pub(super) struct SpillDir(TempDir);
+/// What becomes of a file.
+#[derive(Arbitrary, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Damage {
+    /// A bit flips.
+    Flip,
+    /// Bytes become zeros.
+    Zero,
+    /// Bytes become others.
+    Scramble,
+    /// Bytes appear in place of others.
+    Copy,
+    /// Bytes change places with others.
+    Swap,
+    /// The end is lost.
+    Truncate,
+    /// The end is lost, and zeros take its place.
+    Hole,
+}
+
+/// Where a thread's operators spill to.
+pub(crate) struct SpillDir(TempDir);
 
 impl SpillDir {
     /// Calls `work` with the directory of this thread.
-    pub(super) fn with<T>(work: impl FnOnce(&Self) -> T) -> T {
+    pub(crate) fn with<T>(work: impl FnOnce(&Self) -> T) -> T {
         thread_local! {
             static DIR: SpillDir = match tempfile::tempdir() {
                 Ok(dir) => SpillDir(dir),
@@ -27,17 +46,17 @@ impl SpillDir {
         DIR.with(work)
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
     /// Whether there is no file with a name in it.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         fs::read_dir(self.path()).is_ok_and(|mut files| files.next().is_none())
     }
 
     /// Damages the spill file. Whether its bytes are others than before.
-    pub(super) fn damage(&self, damage: Damage, offset: u32, other: u32, length: usize) -> bool {
+    pub(crate) fn damage(&self, damage: Damage, offset: u32, other: u32, length: usize) -> bool {
         self.spill_file().is_some_and(|file| {
             let damaged = damage_file(&file, damage, (offset, other), length);
             damaged.unwrap_or_else(|error| unreachable!("{damage:?}: {error}"))

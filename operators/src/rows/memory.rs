@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use offheap_paging::{MemoryFileSystem, Page, PagePool, PagingError, PinnedPage};
+use offheap_paging::{Page, PagePool, PagingError, PinnedPage};
 
 use super::options::Options;
 use crate::{Interrupt, OperatorError};
@@ -58,7 +58,7 @@ impl Memory {
         kept: usize,
         pages_min: usize,
     ) -> Result<Self, OperatorError> {
-        let Options { owner, spill_dir, spill_bytes_max, interrupt, patience } = options;
+        let Options { owner, interrupt, .. } = options;
         let page_bytes = owner.page_size();
         let pages_available = owner.available_bytes() / page_bytes;
         let pages_limit = owner.limit() / page_bytes;
@@ -71,19 +71,10 @@ impl Memory {
         if pages_limit < pages_min {
             return Err(too_little(pages_limit));
         }
-        // The caller says where to spill, be it memory.
-        let builder = PagePool::builder(owner).spill_dir(spill_dir);
-        let builder = builder.memory_file_system(MemoryFileSystem::Allow);
-        let builder = match patience {
-            Some(patience) => builder.pin_timeout(*patience),
-            None => builder,
-        };
-        let builder = match spill_bytes_max {
-            Some(bytes) => builder.file_bytes_max(*bytes),
-            None => builder,
-        };
-        let pool = match builder.build() {
-            Err(PagingError::Memory(_)) => return Err(too_little(pages_available)),
+        let pool = match options.pool() {
+            Err(OperatorError::Paging(PagingError::Memory(_))) => {
+                return Err(too_little(pages_available));
+            }
             built => built?,
         };
         let mut memory = Self {
@@ -103,11 +94,11 @@ impl Memory {
         memory.pinned_min = memory.pinned_of(pages_min * page_bytes);
         memory.look_around();
         memory.row_bytes_max = (memory.share() / ROW_PART).max(page_bytes - HEADERS_BYTES);
-        memory.keep();
+        let answer = (0..=kept).try_for_each(|_| memory.keep_first());
         memory.buffer = memory.kept.pop();
-        memory.keep();
-        if memory.kept.len() < kept || memory.buffer.is_none() {
-            return Err(too_little(pages_available));
+        match answer {
+            Err(PagingError::AllPinned { .. }) => return Err(too_little(pages_available)),
+            answer => answer?,
         }
         // If it had to wait for those, others were told of its share.
         memory.look_at_share();
@@ -336,6 +327,14 @@ impl Memory {
 
     pub(crate) fn set_buffer(&mut self, buffer: Option<PinnedPage>) {
         self.buffer = buffer.or(self.buffer.take());
+    }
+
+    /// Takes a page to keep, without which there is no operator.
+    fn keep_first(&mut self) -> Result<(), PagingError> {
+        let page = self.pin_new(self.page_bytes(), None)?;
+        self.pinned_bytes -= page.len();
+        self.kept.push(page);
+        Ok(())
     }
 
     /// The page need not be in memory.

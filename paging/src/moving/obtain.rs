@@ -16,11 +16,13 @@ const ASKS_FOR: Duration = Duration::from_millis(20);
 
 /// So many pages are asked of others at a time, to begin with.
 const ASKS_FOR_PAGES: usize = 16;
-/// So long they are not asked again after they gave nothing, and twice as long each time: what it
-/// waits is 2 % of the time at most.
-const PAUSE_IF_REFUSED: Duration = Duration::from_secs(1);
+/// So long they are not asked again after they gave nothing: others that were only slow are soon
+/// asked again. Twice as long each time from some time on, so that it waits less and less.
+const PAUSE_IF_REFUSED: Duration = Duration::from_millis(100);
+/// So often not longer.
+const REFUSALS_AT_FIRST: u32 = 4;
 /// So often twice as long.
-const DOUBLINGS_MAX: u32 = 5;
+const DOUBLINGS_MAX: u32 = 8;
 /// The same after they gave something, where there are no shares.
 const PAUSE_WITHOUT_SHARE: Duration = Duration::from_millis(100);
 
@@ -104,7 +106,10 @@ fn from_others(shared: &Shared, pages: u32, timeout: Duration) -> Option<MemoryS
         (true, _) => (!has_shares(&shared.owner)).then_some(PAUSE_WITHOUT_SHARE),
         // What was asked for is more than its share, which is known from now on.
         (false, Some(_)) => None,
-        (false, None) => Some(PAUSE_IF_REFUSED * 2_u32.pow(books.refusals.min(DOUBLINGS_MAX))),
+        (false, None) => {
+            let doublings = books.refusals.saturating_sub(REFUSALS_AT_FIRST).min(DOUBLINGS_MAX);
+            Some(PAUSE_IF_REFUSED * 2_u32.pow(doublings))
+        }
     };
     books.asks_again = pause.map(|pause| Instant::now() + pause);
     books.refusals = if got { 0 } else { books.refusals.saturating_add(1) };

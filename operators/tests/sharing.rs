@@ -186,6 +186,44 @@ fn a_sort_beside_one_who_takes_all_and_lets_it_go_comes_right() {
     }
 }
 
+/// The same with some rows that are longer than a page.
+#[test]
+fn long_rows_beside_one_who_takes_much_and_lets_it_go_come_right() {
+    let builder = MemoryManager::builder().capacity(64 * PAGE).page_size(PAGE);
+    let manager = builder.build().unwrap();
+    let (owner, other) = (polled(&manager, "sort"), manager.owner("other").register().unwrap());
+    let mut sorter = ExternalSorter::builder(&owner).wait_for_memory(LONG).build().unwrap();
+    let bytes =
+        |row: u64| if row.is_multiple_of(16) { 16_000 - usize::from(key(row)[7]) } else { 9 };
+    let is_over = Flag::default();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.is_set() {
+                drop(other.acquire_pages_timeout(40, LONG).unwrap());
+            }
+        });
+        let _over = is_over.set_when_dropped();
+        for row in 0..2000_u64 {
+            let mut bytes = vec![row.to_le_bytes()[0]; bytes(row)];
+            bytes[..8].copy_from_slice(&row.to_le_bytes());
+            sorter.push(&key(row), &bytes).unwrap();
+        }
+        let mut rows = sorter.finish().unwrap();
+        let mut read = Vec::new();
+        while let Some(row) = rows.next_row().unwrap() {
+            let (number, rest) = row.row.split_first_chunk().unwrap();
+            let number = u64::from_le_bytes(*number);
+            assert_eq!((row.key, row.row.len()), (&key(number)[..], bytes(number)));
+            assert!(rest.iter().all(|byte| *byte == number.to_le_bytes()[0]));
+            read.push(number);
+        }
+        assert!(read.is_sorted_by_key(|number| key(*number)));
+        assert_eq!((read.len(), rows.stats().rows), (2000, 2000));
+    });
+    manager.verify_empty().unwrap();
+    manager.check_consistency().unwrap();
+}
+
 #[test]
 fn whoever_came_second_gets_its_share_because_the_first_one_spills() {
     let manager = fair_manager(64);

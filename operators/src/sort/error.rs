@@ -29,14 +29,13 @@ pub enum SpillAction {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SortError {
-    /// A record does not fit a page.
+    /// A row is larger than the sort takes. It can go on without it.
     RowTooLarge {
         /// The bytes of key and row.
         bytes: usize,
-        /// The most bytes of key and row.
+        /// The most bytes of key and row: a part of the memory that there was at first, or what a
+        /// page holds.
         bytes_max: usize,
-        /// The size of a page in bytes.
-        page_bytes: usize,
     },
     /// The spill file.
     Spill {
@@ -47,7 +46,8 @@ pub enum SortError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// The owner has less than the fewest pages that a sort works with.
+    /// The owner has less than the fewest pages that a sort works with; or than those for a row
+    /// that is larger than any before, without which it can go on.
     TooLittleMemory {
         /// The fewest pages.
         pages_min: usize,
@@ -79,9 +79,12 @@ impl Display for SpillAction {
 impl Display for SortError {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::RowTooLarge { bytes, bytes_max, page_bytes } => {
-                write!(f, "a row of {bytes} bytes with its key is above the most that a page of ")?;
-                write!(f, "{page_bytes} bytes holds, {bytes_max} bytes")
+            Self::RowTooLarge { bytes, bytes_max } => {
+                write!(
+                    f,
+                    "a row of {bytes} bytes with its key is above the most that the memory "
+                )?;
+                write!(f, "of the sort allows, {bytes_max} bytes")
             }
             Self::Spill { action, dir, source } => {
                 write!(f, "cannot {action} in {}: {source}", dir.display())

@@ -14,8 +14,11 @@ pub const PAGES_MIN: usize = 3;
 
 /// The largest block that is worth having for reading or writing the spill file.
 const IO_BYTES_MAX: usize = 1 << 20;
-/// A block of the index, or for writing, is at most this part of what the sort could have.
+/// A block of the index, or for writing, is at most this part of what the sort could have; and a
+/// row is.
 const PART_OF_MEMORY: usize = 16;
+/// A row is not larger, so that its place in a block is a number of 32 bits.
+const RECORD_BYTES_MAX: usize = 1 << 30;
 
 /// An owner's memory as a sort sees it: what is refused for want of memory is `None`.
 pub(super) struct Memory {
@@ -64,21 +67,54 @@ impl Memory {
             false => self.wait_for(self.owner.acquire_pages(PAGES_MIN))?,
         };
         let pages = waited.unwrap_or_else(|| self.owner.allocate_pages(PAGES_MIN));
-        let pages = pages.map_err(|source| self.too_little(source))?;
+        let pages = pages.map_err(|source| self.too_little(PAGES_MIN, source))?;
         Ok(pages.try_into().unwrap_or_else(|_| unreachable!("all pages are had, or none")))
     }
 
-    fn too_little(&self, source: AllocationError) -> SortError {
+    fn too_little(&self, pages_min: usize, source: AllocationError) -> SortError {
         if !source.is_for_want_of_memory() && source.reason() != Reason::Capacity {
             return SortError::Allocation(source);
         }
         let page_bytes = self.page_bytes();
         SortError::TooLittleMemory {
-            pages_min: PAGES_MIN,
+            pages_min,
             pages_available: source.refusal().available_bytes / page_bytes,
             page_bytes,
             source,
         }
+    }
+
+    /// The most bytes of a record with its seal: what a page holds, or a part of what there is.
+    pub(super) fn record_bytes_max(&self) -> usize {
+        let page_bytes = self.page_bytes();
+        let bytes = (self.available_bytes / PART_OF_MEMORY).min(RECORD_BYTES_MAX);
+        (bytes - bytes % page_bytes).max(page_bytes)
+    }
+
+    /// Two blocks of so many pages, without which larger records cannot be sorted.
+    ///
+    /// # Errors
+    ///
+    /// [`SortError::TooLittleMemory`] if they are not to be had in time. Nothing has changed then.
+    pub(super) fn blocks_to_keep(&self, pages: usize) -> Result<[MemorySegment; 2], SortError> {
+        let bytes = pages * self.page_bytes();
+        let block = || {
+            let refused = match self.owner.allocate(bytes) {
+                Err(error) if error.is_for_want_of_memory() && !self.patience.is_zero() => error,
+                answer => return answer.map_err(|source| self.too_little(2 * pages, source)),
+            };
+            let waited = self.wait_for(self.owner.acquire(bytes))?;
+            waited.unwrap_or(Err(refused)).map_err(|source| self.too_little(2 * pages, source))
+        };
+        Ok([block()?, block()?])
+    }
+
+    /// Room for records: a page, or a block for a record that is larger.
+    pub(super) fn room_for(&self, bytes: usize) -> Result<Option<MemorySegment>, SortError> {
+        if bytes <= self.page_bytes() {
+            return self.page();
+        }
+        unless_short(self.owner.allocate(bytes))
     }
 
     /// A page, for which it waits if others are to give it back.
@@ -132,18 +168,21 @@ impl Memory {
         Ok(block.filter(|block| block.size() > self.page_bytes()))
     }
 
-    /// Buffers to read through: `count` if there is a page for each, and in any case as many as
-    /// pages were `kept`. Where there is memory for all of them, they have blocks of about equal
-    /// size beside their pages.
+    /// Buffers to read through: `count` if there are so many `pages` for each, and in any case as
+    /// many as were `kept`, which are no smaller. Where there is memory for all of them, they have
+    /// blocks of about equal size beside their pages.
     pub(super) fn buffers(
         &self,
         count: usize,
+        pages: usize,
         kept: Vec<MemorySegment>,
     ) -> Result<Vec<Buffer>, SortError> {
+        let least_bytes = pages * self.page_bytes();
         let mut pages = kept;
         pages.truncate(count);
+        debug_assert!(pages.iter().all(|page| page.size() >= least_bytes));
         while pages.len() < count {
-            let Some(page) = self.page()? else { break };
+            let Some(page) = self.room_for(least_bytes)? else { break };
             pages.push(page);
         }
         let missing = count - pages.len();
@@ -152,7 +191,7 @@ impl Memory {
             let share = self.owner.available_bytes() / (count - filled);
             // Rounded down to pages, so that the last ones are not left without.
             let share = (share - share % self.page_bytes()).min(IO_BYTES_MAX);
-            let block = match missing == 0 && share > self.page_bytes() {
+            let block = match missing == 0 && share > least_bytes {
                 true => unless_short(self.owner.allocate_up_to(share))?,
                 false => None,
             };

@@ -36,6 +36,10 @@
 //! rows: a run costs 56 bytes and 8 for each of its stretches in the file, and the file keeps up
 //! to three bits for each of its units.
 //!
+//! A row that is larger than a page lies in a block of its own, and two blocks that hold the
+//! largest one take the place of two of the first pages. Where there are such rows, each run is
+//! read through a block as large, so there may be more passes.
+//!
 //! The spill file is that of a page pool: without a name, and never larger than this process may
 //! make a file. A pass frees what it reads, so that what it writes takes no more room. The folder
 //! may lie in memory (`tmpfs`). Writes go through the page cache of the system: a sort writes and
@@ -123,6 +127,8 @@ pub struct ExternalSorter {
     stats: SortStats,
     /// What it said last that it could give back.
     told_bytes: usize,
+    /// The most bytes of a record with its seal.
+    record_bytes_max: usize,
 }
 
 impl fmt::Debug for ExternalSorter {
@@ -187,8 +193,10 @@ impl ExternalSorterBuilder {
             spilled: None,
             stats: SortStats::default(),
             told_bytes: 0,
+            record_bytes_max: 0,
         };
         sorter.look_around()?;
+        sorter.record_bytes_max = sorter.memory.record_bytes_max();
         Ok(sorter)
     }
 }
@@ -204,10 +212,11 @@ impl ExternalSorter {
         }
     }
 
-    /// The most bytes that a row may have together with its key.
+    /// The most bytes that a row may have together with its key: a sixteenth of what the owner
+    /// could have when the sorter was built, or what a page holds; less 16 bytes.
     #[must_use]
     pub fn row_bytes_max(&self) -> usize {
-        self.memory.page_bytes() - SEAL_BYTES - HEADER_BYTES
+        self.record_bytes_max - SEAL_BYTES - HEADER_BYTES
     }
 
     /// The sort in numbers, so far.
@@ -226,19 +235,24 @@ impl ExternalSorter {
     ///
     /// # Errors
     ///
-    /// If both together do not fit a page, the spill file cannot be written, memory is refused
-    /// for another reason than want of bytes, or somebody asked for a stop. After a row that is
-    /// too large the sort can go on; otherwise it is over.
+    /// If both together have more than [so many bytes](Self::row_bytes_max), the spill file cannot
+    /// be written, memory is refused for another reason than want of bytes, or somebody asked for a
+    /// stop. Also if the row is larger than a page and than all before it, and others hold the
+    /// memory for it, [`SortError::TooLittleMemory`]. After this and a row that is too large the
+    /// sort can go on; otherwise it is over.
     pub fn push(&mut self, key: &[u8], row: &[u8]) -> Result<(), SortError> {
-        let page_bytes = self.memory.page_bytes();
-        let Some(lengths) = Lengths::of(key, row, page_bytes - SEAL_BYTES) else {
-            let (bytes, bytes_max) = (key.len() + row.len(), self.row_bytes_max());
-            return Err(SortError::RowTooLarge { bytes, bytes_max, page_bytes });
+        let Some(lengths) = Lengths::of(key, row, self.record_bytes_max - SEAL_BYTES) else {
+            let (bytes, bytes_max) = (key.len().saturating_add(row.len()), self.row_bytes_max());
+            return Err(SortError::RowTooLarge { bytes, bytes_max });
         };
         if self.interrupt.is_set() {
             return Err(SortError::Interrupted);
         }
         self.look()?;
+        let bytes = SEAL_BYTES + lengths.total() as usize;
+        if bytes > self.run.kept_bytes() {
+            self.keep_blocks_of(bytes)?;
+        }
         if !self.run.make_room(lengths.total(), &self.memory)? {
             self.spill_for_room()?;
         }
@@ -323,6 +337,22 @@ impl ExternalSorter {
             self.spill()?;
         }
         self.have_given_way(held_bytes);
+        Ok(())
+    }
+
+    /// Keeps blocks for records of so many bytes, as it keeps pages for others: to read two runs
+    /// through, whatever others take.
+    #[cold]
+    fn keep_blocks_of(&mut self, bytes: usize) -> Result<(), SortError> {
+        if !self.run.is_empty() {
+            self.spill_for_room()?;
+        }
+        let page_bytes = self.memory.page_bytes();
+        // Twice as large each time, so that it is done a few times only.
+        let bytes = bytes.next_power_of_two().min(self.record_bytes_max);
+        let blocks = self.memory.blocks_to_keep(bytes.div_ceil(page_bytes))?;
+        self.memory.release_all(self.run.keep(blocks));
+        self.memory.look_around(self.held_bytes());
         Ok(())
     }
 

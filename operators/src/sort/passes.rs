@@ -27,6 +27,7 @@ pub(super) struct Passes<'a> {
 impl Passes<'_> {
     /// Merges runs into fewer runs until there is a page to read each of them through. At least
     /// [`FAN_IN_MIN`] pages are `kept` from before, so this needs no more memory than there is.
+    /// Where a record is larger than a page, all of these are blocks that hold it.
     pub(super) fn until_one_is_left(
         &mut self,
         mut spilled: Spilled,
@@ -36,7 +37,8 @@ impl Passes<'_> {
         debug_assert!(kept.len() >= FAN_IN_MIN);
         self.memory.set_reclaimable(0);
         loop {
-            let mut buffers = self.memory.buffers(spilled.runs.len(), kept)?;
+            let pages = spilled.runs.iter().map(StoredRun::record_pages).max().unwrap_or(1);
+            let mut buffers = self.memory.buffers(spilled.runs.len(), pages, kept)?;
             self.stats.merge_passes += 1;
             if buffers.len() == spilled.runs.len() {
                 let Spilled { file, runs } = spilled;
@@ -148,7 +150,7 @@ mod tests {
         let memory = Memory::new(owner.clone(), Duration::ZERO, interrupt.clone());
         let mut write_buffer = Buffer::new(memory.page().unwrap().unwrap(), None);
         let spilled = runs_of_one(40, &mut write_buffer.block);
-        let mut buffers = memory.buffers(40, Vec::new()).unwrap();
+        let mut buffers = memory.buffers(40, 1, Vec::new()).unwrap();
         assert_eq!(buffers.len(), 15);
         let mut passes = Passes { memory: &memory, interrupt: &interrupt, stats: &mut stats };
         let (merged, held) = thread::scope(|scope| {
@@ -163,7 +165,7 @@ mod tests {
         assert_eq!((stats.answers, stats.given_bytes), (1, (13 * PAGE) as u64));
         drop(held);
         let kept = buffers.into_iter().map(Buffer::into_page).collect();
-        let buffers = memory.buffers(2, kept).unwrap();
+        let buffers = memory.buffers(2, 1, kept).unwrap();
         let merge = Merge::open(merged.runs.into_iter().take(2), buffers, &merged.file).unwrap();
         assert_eq!(merge.record().unwrap().key(), [36]);
     }
@@ -179,7 +181,7 @@ mod tests {
         let unit_bytes = spilled.file.unit_bytes() as u64;
         let mut passes = Passes { memory: &memory, interrupt: &interrupt, stats: &mut stats };
         for runs in [32, 16, 8, 4, 2, 1] {
-            let mut buffers = memory.buffers(2, Vec::new()).unwrap();
+            let mut buffers = memory.buffers(2, 1, Vec::new()).unwrap();
             spilled = passes.pass(spilled, &mut write_buffer, &mut buffers).unwrap();
             let bytes: u64 =
                 spilled.runs.iter().map(|run| run.bytes().next_multiple_of(unit_bytes)).sum();

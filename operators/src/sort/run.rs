@@ -1,6 +1,7 @@
 //! A run in memory: rows on pages, and an index of blocks by which they are sorted.
 
 use std::cmp::Ordering;
+use std::mem;
 
 use bytemuck::{Pod, Zeroable};
 use offheap::MemorySegment;
@@ -71,11 +72,23 @@ impl Run {
         self.index.blocks.len() == 1 && self.index.filled == 0
     }
 
+    /// The most bytes that it always has room for while it is empty.
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.rows.pages[0].size().min(self.index.blocks[0].size())
+    }
+
+    /// Has the run, which is empty, keep these two from now on. Returns what it kept before.
+    pub(super) fn keep(&mut self, [page, block]: [MemorySegment; 2]) -> [MemorySegment; 2] {
+        debug_assert!(self.is_empty() && self.spare_bytes == 0);
+        let page = mem::replace(&mut self.rows.pages[0], page);
+        [page, mem::replace(&mut self.index.blocks[0], block)]
+    }
+
     /// Sees to room for a record of `bytes`. `false` if there is no memory for it; in an empty
-    /// run there always is.
+    /// run there always is, if it keeps as much.
     pub(super) fn make_room(&mut self, bytes: u32, memory: &Memory) -> Result<bool, SortError> {
         if !self.rows.has_room(bytes) {
-            let Some(page) = memory.page()? else { return Ok(false) };
+            let Some(page) = memory.room_for(bytes as usize)? else { return Ok(false) };
             self.spare_bytes += page.size();
             self.rows.pages.push(page);
             self.rows.last += 1;

@@ -59,11 +59,20 @@ impl Sealer {
     /// Writes the record to the front of `target` as it is to lie at `place`. Returns the
     /// bytes that it takes there.
     pub(super) fn write(&self, place: Place, record: Record<'_>, target: &mut [u8]) -> usize {
-        let bytes = record.bytes();
+        let (seal, bytes) = self.parts(place, record);
         let end = SEAL_BYTES + bytes.len();
-        target[..SEAL_BYTES].copy_from_slice(&self.seal(place, bytes).to_le_bytes());
+        target[..SEAL_BYTES].copy_from_slice(&seal);
         target[SEAL_BYTES..end].copy_from_slice(bytes);
         end
+    }
+
+    /// The seal of a record that is to lie at `place`, and what follows it.
+    pub(super) fn parts<'a>(
+        &self,
+        place: Place,
+        record: Record<'a>,
+    ) -> ([u8; SEAL_BYTES], &'a [u8]) {
+        (self.seal(place, record.bytes()).to_le_bytes(), record.bytes())
     }
 
     /// Writes a gap to the front of `target`, which takes `SEAL_BYTES` there.

@@ -2,7 +2,8 @@
 //!
 //! A run is a row of records, whatever lies between its stretches in the file. It is written and
 //! read in units. A record lies in a page of them, from the start of a unit on, so that a page is
-//! enough to read through; where the next one would not, there is a gap:
+//! enough to read through; where the next one would not, there is a gap. One that is larger than a
+//! page begins with a unit, and is read through as many pages as it takes:
 //!
 //! ```text
 //! units:   |         |         |         |         |         |         |         |
@@ -45,6 +46,8 @@ pub(super) struct StoredRun {
     /// The stretch that is read next, and how many of its units are read.
     next: usize,
     read: u32,
+    /// The pages that its largest record takes.
+    record_pages: u32,
     reading: Reading,
 }
 
@@ -149,8 +152,9 @@ impl RunFile {
 
 impl StoredRun {
     fn new(number: u32) -> Self {
-        let (bytes, stretches, next, read, reading) = (0, Vec::new(), 0, 0, Reading::Again);
-        Self { number, bytes, stretches, next, read, reading }
+        let (bytes, stretches, next, read) = (0, Vec::new(), 0, 0);
+        let (record_pages, reading) = (1, Reading::Again);
+        Self { number, bytes, stretches, next, read, record_pages, reading }
     }
 
     /// It is read once, and its room goes to other runs as it is read.
@@ -161,6 +165,11 @@ impl StoredRun {
     /// The bytes of its records with their seals, and of the gaps.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// The pages that it takes to read through.
+    pub(super) fn record_pages(&self) -> usize {
+        self.record_pages as usize
     }
 
     /// Has the last `units` that were read be read again.
@@ -183,6 +192,10 @@ impl StoredRun {
             (self.next, self.read) = (self.next + 1, 0);
         }
         (slot.units > 0).then_some(slot)
+    }
+
+    fn has_record(&mut self, pages: usize) {
+        self.record_pages = self.record_pages.max(u32::try_from(pages).unwrap_or(u32::MAX));
     }
 
     fn extend(&mut self, slot: Slot) {
@@ -227,17 +240,42 @@ impl<'a> RunWriter<'a> {
         Self { file, block, filled: 0, run, interrupt }
     }
 
-    /// Adds a record, which is not larger than a page with its seal, and so than the block.
+    /// Adds a record.
     pub(super) fn push(&mut self, record: Record<'_>) -> Result<(), SortError> {
         let bytes = SEAL_BYTES + record.bytes().len();
-        if self.filled % self.file.unit_bytes() + bytes > self.file.page_bytes {
+        let in_unit = self.filled % self.file.unit_bytes();
+        if in_unit + bytes > self.file.page_bytes && in_unit > 0 {
             self.leave_gap()?;
         }
         if self.filled + bytes > self.block.size() {
             self.flush()?;
+            if bytes > self.block.size() {
+                return self.push_in_parts(record);
+            }
         }
         let place = self.place();
         self.filled += self.file.sealer.write(place, record, &mut self.block[self.filled..]);
+        self.run.has_record(bytes.div_ceil(self.file.page_bytes));
+        Ok(())
+    }
+
+    /// Adds a record that is larger than the block, which is empty.
+    #[cold]
+    fn push_in_parts(&mut self, record: Record<'_>) -> Result<(), SortError> {
+        let (seal, bytes) = self.file.sealer.parts(self.place(), record);
+        self.run.has_record((seal.len() + bytes.len()).div_ceil(self.file.page_bytes));
+        for mut rest in [&seal[..], bytes] {
+            while !rest.is_empty() {
+                let room = &mut self.block[self.filled..];
+                let (now, later) = rest.split_at(room.len().min(rest.len()));
+                room[..now.len()].copy_from_slice(now);
+                self.filled += now.len();
+                rest = later;
+                if self.filled == self.block.size() {
+                    self.flush()?;
+                }
+            }
+        }
         Ok(())
     }
 

@@ -186,6 +186,35 @@ fn a_sort_beside_one_who_takes_all_and_lets_it_go_comes_right() {
     }
 }
 
+/// Runs that are joined are read through one page then.
+#[test]
+fn rows_in_order_are_read_in_order_by_a_sort_that_gives_its_blocks() {
+    let manager = fair_manager(64);
+    let (owner, other) = (polled(&manager, "sort"), manager.owner("other").register().unwrap());
+    let mut sorter = ExternalSorter::builder(&owner).build().unwrap();
+    for row in 0..40_000_u64 {
+        sorter.push(&row.to_be_bytes(), &[]).unwrap();
+    }
+    let mut rows = sorter.finish().unwrap();
+    let mut taken = Vec::new();
+    for row in 0..40_000_u64 {
+        if row == 20_000 {
+            taken = thread::scope(|scope| {
+                let waiting = scope.spawn(|| other.acquire_pages_timeout(32, LONG).unwrap());
+                wait_until_asked(&owner);
+                rows.look().unwrap();
+                waiting.join().unwrap()
+            });
+            assert_eq!((rows.held_bytes(), owner.used_bytes()), (PAGE, PAGE));
+        }
+        assert_eq!(rows.next_row().unwrap().unwrap().key, row.to_be_bytes());
+    }
+    assert!(rows.next_row().unwrap().is_none());
+    assert_eq!((rows.stats().joined, rows.stats().merge_passes), (rows.stats().runs - 1, 1));
+    drop((rows, taken));
+    manager.verify_empty().unwrap();
+}
+
 /// The same with some rows that are longer than a page.
 #[test]
 fn long_rows_beside_one_who_takes_much_and_lets_it_go_come_right() {

@@ -1,6 +1,8 @@
 //! Merging runs of a spill file, each read through a buffer of its own.
 
 use std::io;
+use std::iter;
+use std::vec::IntoIter;
 
 use offheap::MemorySegment;
 
@@ -11,7 +13,7 @@ use super::spill::{RunFile, StoredRun};
 use super::tree::LoserTree;
 use super::{Memory, SortError, SpillAction};
 
-/// Reads one run.
+/// Reads one run, and those that are joined to it.
 ///
 /// ```text
 /// run:    | ... | done before | in the block                          | unread |
@@ -23,6 +25,8 @@ use super::{Memory, SortError, SpillAction};
 struct RunReader {
     buffer: Buffer,
     run: StoredRun,
+    /// Those that come after it.
+    joined: IntoIter<StoredRun>,
     /// The bytes of the run before the block.
     before: u64,
     start: usize,
@@ -41,9 +45,15 @@ enum Found {
 }
 
 impl RunReader {
-    fn open(buffer: Buffer, run: StoredRun, file: &RunFile) -> Result<Self, SortError> {
+    fn open(
+        buffer: Buffer,
+        run: StoredRun,
+        joined: Vec<StoredRun>,
+        file: &RunFile,
+    ) -> Result<Self, SortError> {
+        let joined = joined.into_iter();
         let (before, start, end, record_bytes, prefix) = (0, 0, 0, 0, 0);
-        let mut reader = Self { buffer, run, before, start, end, record_bytes, prefix };
+        let mut reader = Self { buffer, run, joined, before, start, end, record_bytes, prefix };
         reader.advance(file)?;
         Ok(reader)
     }
@@ -58,8 +68,10 @@ impl RunReader {
     fn advance(&mut self, file: &RunFile) -> Result<(), SortError> {
         self.start += self.record_bytes;
         self.record_bytes = 0;
-        if self.position() == self.run.bytes() {
-            return Ok(());
+        while self.position() == self.run.bytes() {
+            let Some(next) = self.joined.next() else { return Ok(()) };
+            self.run = next;
+            (self.before, self.start, self.end) = (0, 0, 0);
         }
         let why = loop {
             match self.stand(file) {
@@ -151,17 +163,20 @@ pub(super) struct Merge {
 }
 
 impl Merge {
-    /// Merges `runs`, of which there is at least one, through as many buffers.
+    /// Merges `runs`, of which there is at least one, through as many buffers. Those that are
+    /// joined have one together.
     pub(super) fn open(
         runs: impl IntoIterator<Item = StoredRun>,
         buffers: Vec<Buffer>,
         file: &RunFile,
     ) -> Result<Self, SortError> {
-        let readers: Vec<RunReader> = runs
-            .into_iter()
-            .zip(buffers)
-            .map(|(run, buffer)| RunReader::open(buffer, run, file))
-            .collect::<Result<_, _>>()?;
+        let mut runs = runs.into_iter().peekable();
+        let mut readers = Vec::with_capacity(buffers.len());
+        for buffer in buffers {
+            let Some(run) = runs.next() else { break };
+            let joined = iter::from_fn(|| runs.next_if(StoredRun::is_joined)).collect();
+            readers.push(RunReader::open(buffer, run, joined, file)?);
+        }
         let tree = LoserTree::new(readers.len(), |a, b| is_first(&readers, a, b));
         Ok(Self { readers, tree })
     }

@@ -31,6 +31,10 @@
 //!    there is memory for it. If there are more runs than pages, passes merge them into fewer
 //!    first.
 //!
+//! Where all rows of a run come after those of the run before, the two are read one after the other
+//! as if they were one. So rows that come in order are written and read once, and few that are not
+//! cost little.
+//!
 //! A sorter is built with the fewest pages it can work with, keeps them, and so is never refused
 //! memory later on, whatever other owners take. Other memory hardly grows with the number of
 //! rows: a run costs 56 bytes and 8 for each of its stretches in the file, and the file keeps up
@@ -70,16 +74,18 @@
 //! # Floors
 //!
 //! ```text
-//! 4 mod            the sorter
+//! 4 mod builder    the sorter
 //! 3 sorted         the sorted rows
 //! 2 passes         from many runs to few
 //! 1 spill run merge
 //!                  a run in memory; runs in a file; a walk over several of them
-//! 0 memory buffer wait record seal tree stats error
+//! 0 memory buffer wait record front seal tree stats error
 //! ```
 
 mod buffer;
+mod builder;
 mod error;
+mod front;
 mod memory;
 mod merge;
 mod passes;
@@ -94,12 +100,10 @@ mod wait;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
-
-use offheap::Owner;
 
 use crate::Interrupt;
 use buffer::Buffer;
+pub use builder::ExternalSorterBuilder;
 pub use error::{SortError, SpillAction};
 use memory::Memory;
 pub use memory::PAGES_MIN;
@@ -141,77 +145,7 @@ impl fmt::Debug for ExternalSorter {
     }
 }
 
-/// The configuration of an [`ExternalSorter`].
-#[derive(Debug)]
-#[must_use = "a configuration does nothing until it is built"]
-pub struct ExternalSorterBuilder {
-    owner: Owner,
-    spill_dir: PathBuf,
-    interrupt: Interrupt,
-    patience: Duration,
-}
-
-impl ExternalSorterBuilder {
-    /// Where to spill; the system's directory for temporary files by default.
-    pub fn spill_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.spill_dir = dir.into();
-        self
-    }
-
-    /// A flag that makes the sort return [`SortError::Interrupted`]; one of its own by default.
-    pub fn interrupt(mut self, interrupt: Interrupt) -> Self {
-        self.interrupt = interrupt;
-        self
-    }
-
-    /// How long the sort waits for memory that others can give back: for its first pages, and later
-    /// for each page that is refused although it is within its owner's
-    /// [share](Owner::current_share). Not at all by default. When the time is up it makes do
-    /// without, as ever; only without the first pages there is no sort.
-    pub fn wait_for_memory(mut self, timeout: Duration) -> Self {
-        self.patience = timeout;
-        self
-    }
-
-    /// Builds the sorter, with its first [`PAGES_MIN`] pages.
-    ///
-    /// # Errors
-    ///
-    /// If the owner does not have so many, not even after it waited for them, or somebody asked for
-    /// a stop meanwhile.
-    pub fn build(self) -> Result<ExternalSorter, SortError> {
-        let Self { owner, spill_dir, interrupt, patience } = self;
-        let memory = Memory::new(owner, patience, interrupt.clone());
-        memory.set_reclaimable(0);
-        let [page, block, write_page] = memory.first_pages()?;
-        let mut sorter = ExternalSorter {
-            memory,
-            spill_dir,
-            interrupt,
-            run: Run::new(page, block),
-            write_buffer: Buffer::new(write_page, None),
-            spilled: None,
-            stats: SortStats::default(),
-            told_bytes: 0,
-            record_bytes_max: 0,
-        };
-        sorter.look_around()?;
-        sorter.record_bytes_max = sorter.memory.record_bytes_max();
-        Ok(sorter)
-    }
-}
-
 impl ExternalSorter {
-    /// Starts the configuration of a sorter with the memory of `owner`.
-    pub fn builder(owner: &Owner) -> ExternalSorterBuilder {
-        ExternalSorterBuilder {
-            owner: owner.clone(),
-            spill_dir: std::env::temp_dir(),
-            interrupt: Interrupt::default(),
-            patience: Duration::ZERO,
-        }
-    }
-
     /// The most bytes that a row may have together with its key: a sixteenth of what the owner
     /// could have when the sorter was built, or what a page holds; less 16 bytes.
     #[must_use]
@@ -385,14 +319,14 @@ impl ExternalSorter {
             Some(spilled) => spilled,
             None => {
                 let file = RunFile::create(&self.spill_dir, self.memory.page_bytes())?;
-                Spilled { file, runs: Vec::new() }
+                Spilled { file, runs: Vec::new(), last_key: None }
             }
         };
-        let Spilled { file, runs } = self.spilled.insert(spilled);
+        let Spilled { file, runs, last_key } = self.spilled.insert(spilled);
         let mut cursor = RunCursor::new(&self.run);
         let stored = file.begin_run();
         let writer = RunWriter::new(file, stored, &mut self.write_buffer.block, &self.interrupt);
-        runs.push(cursor.write_rest(&self.run, writer, &mut self.stats)?);
+        runs.push(cursor.write_rest(&self.run, writer, last_key, &mut self.stats)?);
         self.run.clear(&self.memory);
         Ok(())
     }

@@ -1,8 +1,12 @@
 //! Merging until what is left can be merged at once.
 
+use std::iter::{self, Peekable};
+use std::vec::IntoIter;
+
 use offheap::MemorySegment;
 
 use super::buffer::Buffer;
+use super::front::Front;
 use super::merge::Merge;
 use super::spill::{RunFile, RunWriter, StoredRun};
 use super::{Memory, SortError, SortStats};
@@ -15,6 +19,15 @@ pub(super) const FAN_IN_MIN: usize = 2;
 pub(super) struct Spilled {
     pub(super) file: RunFile,
     pub(super) runs: Vec<StoredRun>,
+    /// The last key of the last run.
+    pub(super) last_key: Option<Front>,
+}
+
+impl Spilled {
+    /// The ways of a merge of all runs: those that are joined are one together.
+    fn ways(&self) -> usize {
+        self.runs.iter().filter(|run| !run.is_joined()).count()
+    }
 }
 
 /// What passes work with.
@@ -38,10 +51,11 @@ impl Passes<'_> {
         self.memory.set_reclaimable(0);
         loop {
             let pages = spilled.runs.iter().map(StoredRun::record_pages).max().unwrap_or(1);
-            let mut buffers = self.memory.buffers(spilled.runs.len(), pages, kept)?;
+            let ways = spilled.ways();
+            let mut buffers = self.memory.buffers(ways, pages, kept)?;
             self.stats.merge_passes += 1;
-            if buffers.len() == spilled.runs.len() {
-                let Spilled { file, runs } = spilled;
+            if buffers.len() == ways {
+                let Spilled { file, runs, .. } = spilled;
                 let merge = Merge::open(runs, buffers, &file)?;
                 self.memory.set_reclaimable(merge.spare_bytes());
                 return Ok((file, merge));
@@ -52,25 +66,27 @@ impl Passes<'_> {
         }
     }
 
-    /// Merges runs in groups of as many as there are buffers. What it writes has the room in the
-    /// file of what it has read.
+    /// Merges runs in groups of as many as there are buffers, and leaves the last one as it is if
+    /// it is left alone. What it writes has the room in the file of what it has read.
     fn pass(
         &mut self,
         spilled: Spilled,
         write_buffer: &mut Buffer,
         buffers: &mut Vec<Buffer>,
     ) -> Result<Spilled, SortError> {
-        let Spilled { mut file, runs } = spilled;
+        let mut ways = spilled.ways();
+        let Spilled { mut file, runs, .. } = spilled;
         let mut merged = Vec::new();
-        let mut rest = runs.into_iter();
+        let mut rest = runs.into_iter().peekable();
         self.memory.set_reclaimable(spare_bytes(buffers, write_buffer));
-        while rest.len() > 0 {
+        while ways > 1 {
             self.give_way(buffers, write_buffer);
-            let groups = rest.len().div_ceil(buffers.len());
-            let group = rest.len().div_ceil(groups);
+            let groups = ways.div_ceil(buffers.len());
+            let group = ways.div_ceil(groups);
+            ways -= group;
             let in_use = buffers.split_off(buffers.len() - group);
             let run = file.begin_run();
-            let group = rest.by_ref().take(group).map(StoredRun::read_once);
+            let group = take_ways(&mut rest, group).map(StoredRun::read_once);
             let mut merge = Merge::open(group, in_use, &file)?;
             let mut writer = RunWriter::new(&file, run, &mut write_buffer.block, self.interrupt);
             while let Some(record) = merge.record() {
@@ -82,7 +98,8 @@ impl Passes<'_> {
             merged.push(run);
             buffers.extend(merge.into_buffers());
         }
-        Ok(Spilled { file, runs: merged })
+        merged.extend(rest);
+        Ok(Spilled { file, runs: merged, last_key: None })
     }
 
     /// Gives all but the fewest buffers back if others ask for memory. The runs that are left are
@@ -103,6 +120,20 @@ impl Passes<'_> {
         self.memory.release_all(others);
         self.memory.set_reclaimable(0);
     }
+}
+
+/// The runs of the next `ways`.
+fn take_ways(
+    rest: &mut Peekable<IntoIter<StoredRun>>,
+    ways: usize,
+) -> impl Iterator<Item = StoredRun> {
+    let mut taken = 0;
+    iter::from_fn(move || {
+        rest.next_if(|run| {
+            taken += usize::from(!run.is_joined());
+            taken <= ways
+        })
+    })
 }
 
 /// The bytes that a pass can do without, between two groups.
@@ -138,7 +169,7 @@ mod tests {
             writer.finish().unwrap()
         };
         let runs = (0..count).rev().map(write).collect();
-        Spilled { file, runs }
+        Spilled { file, runs, last_key: None }
     }
 
     #[test]

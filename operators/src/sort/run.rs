@@ -6,6 +6,7 @@ use std::mem;
 use bytemuck::{Pod, Zeroable};
 use offheap::MemorySegment;
 
+use super::front::Front;
 use super::record::{Lengths, Record, prefix};
 use super::spill::{RunWriter, StoredRun};
 use super::tree::LoserTree;
@@ -217,21 +218,33 @@ impl RunCursor {
         self.tree.replay(|a, b| Self::is_first(next, run, a, b));
     }
 
-    /// Writes the record it stands at and all that follow as a run of a file.
+    /// Writes the record it stands at and all that follow as a run of a file. It is joined to the
+    /// run before, which ends with `last_key`, if all its records come after that.
     pub(super) fn write_rest(
         &mut self,
         run: &Run,
         mut writer: RunWriter<'_>,
+        last_key: &mut Option<Front>,
         stats: &mut SortStats,
     ) -> Result<StoredRun, SortError> {
+        let first = self.record(run);
+        let mut last = first;
         while let Some(record) = self.record(run) {
             writer.push(record)?;
+            last = Some(record);
             self.advance(run);
         }
-        let run = writer.finish()?;
-        stats.spilled_bytes += run.bytes();
+        let mut stored = writer.finish()?;
+        if let (Some(key), Some(first)) = (last_key.as_ref(), first)
+            && key.is_at_most(first.key())
+        {
+            stored.join();
+            stats.joined += 1;
+        }
+        *last_key = last.map(|last| Front::of(last.key()));
+        stats.spilled_bytes += stored.bytes();
         stats.runs += 1;
-        Ok(run)
+        Ok(stored)
     }
 
     fn is_first(next: &[usize], run: &Run, a: usize, b: usize) -> bool {

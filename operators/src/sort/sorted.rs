@@ -178,7 +178,7 @@ impl InMemory {
         let mut file = RunFile::create(&spill_dir, memory.page_bytes())?;
         let stored = file.begin_run();
         let writer = RunWriter::new(&file, stored, &mut write_buffer.block, interrupt);
-        let stored = cursor.write_rest(&run, writer, stats)?;
+        let stored = cursor.write_rest(&run, writer, &mut None, stats)?;
         run.clear(memory);
         stats.merge_passes += 1;
         let buffers = run.into_kept().into_iter().take(1);

@@ -49,6 +49,8 @@ pub(super) struct StoredRun {
     /// The pages that its largest record takes.
     record_pages: u32,
     reading: Reading,
+    /// It goes on where the run before it ends.
+    is_joined: bool,
 }
 
 /// What becomes of the room of what was read.
@@ -153,8 +155,8 @@ impl RunFile {
 impl StoredRun {
     fn new(number: u32) -> Self {
         let (bytes, stretches, next, read) = (0, Vec::new(), 0, 0);
-        let (record_pages, reading) = (1, Reading::Again);
-        Self { number, bytes, stretches, next, read, record_pages, reading }
+        let (record_pages, reading, is_joined) = (1, Reading::Again, false);
+        Self { number, bytes, stretches, next, read, record_pages, reading, is_joined }
     }
 
     /// It is read once, and its room goes to other runs as it is read.
@@ -165,6 +167,16 @@ impl StoredRun {
     /// The bytes of its records with their seals, and of the gaps.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Joins it to the run before: all its records come after those.
+    pub(super) fn join(&mut self) {
+        self.is_joined = true;
+    }
+
+    /// Whether it is read after the run before, through the same buffer.
+    pub(super) fn is_joined(&self) -> bool {
+        self.is_joined
     }
 
     /// The pages that it takes to read through.

@@ -11,6 +11,9 @@ pub struct SortStats {
     pub spilled_bytes: u64,
     /// The runs that were spilled because memory was full; 0 if all rows fitted.
     pub runs: u64,
+    /// Those of them whose rows all come after the rows of the run before. The two are read one
+    /// after the other, and not merged: of rows that came in order, all runs but the first are.
+    pub joined: u64,
     /// How often the spilled rows were read back and merged; the last pass feeds the caller.
     pub merge_passes: u32,
     /// How often others asked for memory, and it answered.

@@ -186,6 +186,38 @@ fn a_sort_beside_one_who_takes_all_and_lets_it_go_comes_right() {
     }
 }
 
+#[test]
+fn with_a_limit_only_rows_that_are_wanted_are_spilled_for_who_waits() {
+    let builder = MemoryManager::builder().capacity(64 * PAGE).page_size(PAGE);
+    let manager = builder.build().unwrap();
+    let (owner, other) = (polled(&manager, "sort"), manager.owner("other").register().unwrap());
+    let mut sorter = ExternalSorter::builder(&owner).limit(1500).build().unwrap();
+    (0..30_000).for_each(|row| push(&mut sorter, row).unwrap());
+    assert_eq!(sorter.stats().runs, 0);
+    let mut rows = sorter.finish().unwrap();
+    let mut read: Vec<Key> = Vec::new();
+    for _ in 0..1000 {
+        read.push(rows.next_row().unwrap().unwrap().key.try_into().unwrap());
+    }
+    let held = thread::scope(|scope| {
+        let waiting = scope.spawn(|| other.acquire_pages_timeout(62, LONG).unwrap());
+        while !waiting.is_finished() {
+            rows.look().unwrap();
+        }
+        waiting.join().unwrap()
+    });
+    let stats = rows.stats();
+    assert!(stats.runs == 1 && stats.spilled_bytes <= 501 * 32, "{stats:?}");
+    while let Some(row) = rows.next_row().unwrap() {
+        read.push(row.key.try_into().unwrap());
+    }
+    let mut expected: Vec<Key> = (0..30_000).map(key).collect();
+    expected.sort_unstable();
+    assert!(read == expected[..1500]);
+    drop((rows, held));
+    manager.verify_empty().unwrap();
+}
+
 /// Runs that are joined are read through one page then.
 #[test]
 fn rows_in_order_are_read_in_order_by_a_sort_that_gives_its_blocks() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use offheap::Owner;
 
 use super::buffer::Buffer;
+use super::limit::Limit;
 use super::memory::Memory;
 use super::run::Run;
 use super::{ExternalSorter, SortError, SortStats};
@@ -19,6 +20,7 @@ pub struct ExternalSorterBuilder {
     spill_dir: PathBuf,
     interrupt: Interrupt,
     patience: Duration,
+    limit: Limit,
 }
 
 impl ExternalSorterBuilder {
@@ -31,6 +33,16 @@ impl ExternalSorterBuilder {
     /// A flag that makes the sort return [`SortError::Interrupted`]; one of its own by default.
     pub fn interrupt(mut self, interrupt: Interrupt) -> Self {
         self.interrupt = interrupt;
+        self
+    }
+
+    /// Only the first `rows` in order come out. What cannot be among them is dropped, as it comes
+    /// or now and then: if so many rows fit in memory, and a sixteenth of them besides, nothing is
+    /// spilled. But a row that is longer than a page and than all before it may cost a run.
+    ///
+    /// Without it all rows come out.
+    pub fn limit(mut self, rows: u64) -> Self {
+        self.limit = Limit::of(rows);
         self
     }
 
@@ -50,7 +62,7 @@ impl ExternalSorterBuilder {
     /// If the owner does not have so many, not even after it waited for them, or somebody asked for
     /// a stop meanwhile.
     pub fn build(self) -> Result<ExternalSorter, SortError> {
-        let Self { owner, spill_dir, interrupt, patience } = self;
+        let Self { owner, spill_dir, interrupt, patience, limit } = self;
         let memory = Memory::new(owner, patience, interrupt.clone());
         memory.set_reclaimable(0);
         let [page, block, write_page] = memory.first_pages()?;
@@ -64,6 +76,7 @@ impl ExternalSorterBuilder {
             stats: SortStats::default(),
             told_bytes: 0,
             record_bytes_max: 0,
+            limit,
         };
         sorter.look_around()?;
         sorter.record_bytes_max = sorter.memory.record_bytes_max();
@@ -79,6 +92,7 @@ impl ExternalSorter {
             spill_dir: std::env::temp_dir(),
             interrupt: Interrupt::default(),
             patience: Duration::ZERO,
+            limit: Limit::NONE,
         }
     }
 }

@@ -4,7 +4,7 @@
 const FRONT_BYTES_MAX: usize = 256;
 
 /// The front of a key, or all of it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Front {
     bytes: Vec<u8>,
     is_whole: bool,

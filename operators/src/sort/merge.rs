@@ -212,8 +212,12 @@ impl Merge {
         Ok(())
     }
 
-    pub(super) fn into_buffers(self) -> impl Iterator<Item = Buffer> {
-        self.readers.into_iter().map(|reader| reader.buffer)
+    /// The buffers. What was to be read once and was not is not read any more.
+    pub(super) fn into_buffers(self, file: &RunFile) -> impl Iterator<Item = Buffer> {
+        self.readers.into_iter().map(|reader| {
+            iter::once(reader.run).chain(reader.joined).for_each(|run| file.forget(run));
+            reader.buffer
+        })
     }
 }
 

@@ -35,6 +35,11 @@
 //! as if they were one. So rows that come in order are written and read once, and few that are not
 //! cost little.
 //!
+//! With a [limit](ExternalSorterBuilder::limit) of n rows, rows that n others come before are
+//! dropped: from memory when there are twice as many, or a few more and memory is full, and as they
+//! come from then on. What is left moves together, so n rows that fit are never spilled. Where they
+//! do not fit, runs are cut to n rows as they are merged.
+//!
 //! A sorter is built with the fewest pages it can work with, keeps them, and so is never refused
 //! memory later on, whatever other owners take. Other memory hardly grows with the number of
 //! rows: a run costs 56 bytes and 8 for each of its stretches in the file, and the file keeps up
@@ -77,15 +82,17 @@
 //! 4 mod builder    the sorter
 //! 3 sorted         the sorted rows
 //! 2 passes         from many runs to few
-//! 1 spill run merge
+//! 1 spill run cut merge
 //!                  a run in memory; runs in a file; a walk over several of them
-//! 0 memory buffer wait record front seal tree stats error
+//! 0 memory buffer wait record front limit seal tree stats error
 //! ```
 
 mod buffer;
 mod builder;
+mod cut;
 mod error;
 mod front;
+mod limit;
 mod memory;
 mod merge;
 mod passes;
@@ -105,6 +112,7 @@ use crate::Interrupt;
 use buffer::Buffer;
 pub use builder::ExternalSorterBuilder;
 pub use error::{SortError, SpillAction};
+use limit::Limit;
 use memory::Memory;
 pub use memory::PAGES_MIN;
 use passes::{FAN_IN_MIN, Passes, Spilled};
@@ -133,6 +141,7 @@ pub struct ExternalSorter {
     told_bytes: usize,
     /// The most bytes of a record with its seal.
     record_bytes_max: usize,
+    limit: Limit,
 }
 
 impl fmt::Debug for ExternalSorter {
@@ -183,11 +192,21 @@ impl ExternalSorter {
             return Err(SortError::Interrupted);
         }
         self.look()?;
+        if self.limit.is_beyond(key) {
+            self.stats.rows += 1;
+            self.stats.dropped += 1;
+            return Ok(());
+        }
+        if self.run.count() >= self.limit.cut_at() {
+            self.cut()?;
+        }
         let bytes = SEAL_BYTES + lengths.total() as usize;
         if bytes > self.run.kept_bytes() {
             self.keep_blocks_of(bytes)?;
         }
-        if !self.run.make_room(lengths.total(), &self.memory)? {
+        if !self.run.make_room(lengths.total(), &self.memory)?
+            && !self.cut_for_room(lengths.total())?
+        {
             self.spill_for_room()?;
         }
         if self.spare_bytes() != self.told_bytes {
@@ -219,8 +238,17 @@ impl ExternalSorter {
             self.spill()?;
         }
         let Self {
-            memory, spill_dir, interrupt, mut run, write_buffer, spilled, mut stats, ..
+            memory,
+            spill_dir,
+            interrupt,
+            mut run,
+            write_buffer,
+            spilled,
+            mut stats,
+            limit,
+            ..
         } = self;
+        let rows_max = limit.rows();
         let source = match spilled {
             None => {
                 run.sort(&interrupt)?;
@@ -230,12 +258,12 @@ impl ExternalSorter {
             Some(spilled) => {
                 let kept = run.into_kept();
                 let mut passes =
-                    Passes { memory: &memory, interrupt: &interrupt, stats: &mut stats };
+                    Passes { memory: &memory, interrupt: &interrupt, rows_max, stats: &mut stats };
                 let (file, merge) = passes.until_one_is_left(spilled, write_buffer, kept)?;
                 Source::Disk { file, merge }
             }
         };
-        Ok(SortedRows::new(memory, source, interrupt, stats))
+        Ok(SortedRows::new(memory, source, interrupt, rows_max, stats))
     }
 
     /// The bytes that it can do without.
@@ -258,6 +286,27 @@ impl ExternalSorter {
             self.write_buffer.grow(block);
         }
         Ok(())
+    }
+
+    /// Drops the rows in memory that are not wanted.
+    #[cold]
+    fn cut(&mut self) -> Result<(), SortError> {
+        let before = self.run.count();
+        let last_key = self.run.cut(self.limit.rows(), &self.memory, &self.interrupt)?;
+        self.limit.has_all_before(last_key);
+        self.stats.dropped += before - self.run.count();
+        Ok(())
+    }
+
+    /// The same because memory was refused, if it is worth it. Whether there is room for `bytes`
+    /// then.
+    #[cold]
+    fn cut_for_room(&mut self, bytes: u32) -> Result<bool, SortError> {
+        if self.run.count() < self.limit.cut_when_full_at() {
+            return Ok(false);
+        }
+        self.cut()?;
+        self.run.make_room(bytes, &self.memory)
     }
 
     /// Gives back what it can do without if others ask for it.
@@ -312,7 +361,7 @@ impl ExternalSorter {
         self.tell();
     }
 
-    /// Sorts the rows in memory, writes them as a run and empties the memory.
+    /// Sorts the rows in memory, writes those that are wanted as a run and empties the memory.
     fn spill(&mut self) -> Result<(), SortError> {
         self.run.sort(&self.interrupt)?;
         let spilled = match self.spilled.take() {
@@ -326,7 +375,12 @@ impl ExternalSorter {
         let mut cursor = RunCursor::new(&self.run);
         let stored = file.begin_run();
         let writer = RunWriter::new(file, stored, &mut self.write_buffer.block, &self.interrupt);
-        runs.push(cursor.write_rest(&self.run, writer, last_key, &mut self.stats)?);
+        let most = self.limit.rows();
+        runs.push(cursor.write(&self.run, most, writer, last_key, &mut self.stats)?);
+        if self.run.count() >= most {
+            self.limit.has_all_before(last_key.clone());
+            self.stats.dropped += self.run.count() - most;
+        }
         self.run.clear(&self.memory);
         Ok(())
     }

@@ -34,6 +34,8 @@ impl Spilled {
 pub(super) struct Passes<'a> {
     pub(super) memory: &'a Memory,
     pub(super) interrupt: &'a Interrupt,
+    /// More rows of a run are not wanted.
+    pub(super) rows_max: u64,
     pub(super) stats: &'a mut SortStats,
 }
 
@@ -89,14 +91,15 @@ impl Passes<'_> {
             let group = take_ways(&mut rest, group).map(StoredRun::read_once);
             let mut merge = Merge::open(group, in_use, &file)?;
             let mut writer = RunWriter::new(&file, run, &mut write_buffer.block, self.interrupt);
-            while let Some(record) = merge.record() {
+            for _ in 0..self.rows_max {
+                let Some(record) = merge.record() else { break };
                 writer.push(record)?;
                 merge.advance(&file)?;
             }
             let run = writer.finish()?;
             self.stats.spilled_bytes += run.bytes();
             merged.push(run);
-            buffers.extend(merge.into_buffers());
+            buffers.extend(merge.into_buffers(&file));
         }
         merged.extend(rest);
         Ok(Spilled { file, runs: merged, last_key: None })
@@ -158,6 +161,11 @@ mod tests {
 
     /// Runs of one row each, the largest first.
     fn runs_of_one(count: u8, page: &mut MemorySegment) -> Spilled {
+        runs_of(1, count, page)
+    }
+
+    /// Runs of so many rows each, which are equal.
+    fn runs_of(rows: usize, count: u8, page: &mut MemorySegment) -> Spilled {
         let mut file = RunFile::create(&std::env::temp_dir(), PAGE).unwrap();
         let interrupt = Interrupt::default();
         let write = |key: u8| {
@@ -165,11 +173,19 @@ mod tests {
             Lengths::of(&[key], &[], 9).unwrap().write(&mut record, &[key], &[]);
             let run = file.begin_run();
             let mut writer = RunWriter::new(&file, run, page, &interrupt);
-            writer.push(Record::written_to(&record)).unwrap();
+            (0..rows).for_each(|_| writer.push(Record::written_to(&record)).unwrap());
             writer.finish().unwrap()
         };
         let runs = (0..count).rev().map(write).collect();
         Spilled { file, runs, last_key: None }
+    }
+
+    fn passes_of<'a>(
+        memory: &'a Memory,
+        interrupt: &'a Interrupt,
+        stats: &'a mut SortStats,
+    ) -> Passes<'a> {
+        Passes { memory, interrupt, rows_max: u64::MAX, stats }
     }
 
     #[test]
@@ -183,7 +199,7 @@ mod tests {
         let spilled = runs_of_one(40, &mut write_buffer.block);
         let mut buffers = memory.buffers(40, 1, Vec::new()).unwrap();
         assert_eq!(buffers.len(), 15);
-        let mut passes = Passes { memory: &memory, interrupt: &interrupt, stats: &mut stats };
+        let mut passes = passes_of(&memory, &interrupt, &mut stats);
         let (merged, held) = thread::scope(|scope| {
             let waiting = scope.spawn(|| other.acquire_pages_timeout(13, Duration::from_secs(600)));
             while owner.reclaim_requested_bytes() == 0 {
@@ -210,7 +226,7 @@ mod tests {
         let mut write_buffer = Buffer::new(memory.page().unwrap().unwrap(), None);
         let mut spilled = runs_of_one(64, &mut write_buffer.block);
         let unit_bytes = spilled.file.unit_bytes() as u64;
-        let mut passes = Passes { memory: &memory, interrupt: &interrupt, stats: &mut stats };
+        let mut passes = passes_of(&memory, &interrupt, &mut stats);
         for runs in [32, 16, 8, 4, 2, 1] {
             let mut buffers = memory.buffers(2, 1, Vec::new()).unwrap();
             spilled = passes.pass(spilled, &mut write_buffer, &mut buffers).unwrap();
@@ -219,5 +235,25 @@ mod tests {
             assert_eq!((spilled.runs.len(), spilled.file.used_bytes()), (runs, bytes));
         }
         assert_eq!(stats.spilled_bytes, 6 * 64 * 17);
+    }
+
+    #[test]
+    fn of_rows_beyond_the_limit_nothing_is_left_in_the_file() {
+        let manager = MemoryManager::builder().capacity(3 * PAGE).page_size(PAGE).build().unwrap();
+        let owner = manager.owner("sort").register().unwrap();
+        let (interrupt, mut stats) = (Interrupt::default(), SortStats::default());
+        let memory = Memory::new(owner, Duration::ZERO, interrupt.clone());
+        let mut write_buffer = Buffer::new(memory.page().unwrap().unwrap(), None);
+        let mut spilled = runs_of(1000, 4, &mut write_buffer.block);
+        // Those of the second way are three.
+        spilled.runs[2].join();
+        spilled.runs[3].join();
+        assert!(spilled.file.used_bytes() > 4 * 1000 * 17);
+        let mut buffers = memory.buffers(2, 1, Vec::new()).unwrap();
+        let mut passes = passes_of(&memory, &interrupt, &mut stats);
+        passes.rows_max = 10;
+        spilled = passes.pass(spilled, &mut write_buffer, &mut buffers).unwrap();
+        assert_eq!((spilled.runs.len(), spilled.runs[0].bytes()), (1, 170));
+        assert_eq!(spilled.file.used_bytes(), spilled.file.unit_bytes() as u64);
     }
 }

@@ -19,10 +19,11 @@ pub(super) struct Run {
     index: Index,
     /// The bytes of all pages and blocks but the first ones.
     spare_bytes: usize,
+    count: u64,
 }
 
 /// Records, page by page. There is always a page; the last one is being filled.
-struct Rows {
+pub(super) struct Rows {
     pages: Vec<MemorySegment>,
     /// The number of the last page, and the bytes of it that are filled.
     last: u32,
@@ -30,9 +31,10 @@ struct Rows {
 }
 
 /// Entries, block by block. There is always a block; all but the last one are full.
-struct Index {
+pub(super) struct Index {
     blocks: Vec<MemorySegment>,
-    /// The entries in the last block.
+    /// The number of the last block, and the entries in it.
+    last: usize,
     filled: usize,
 }
 
@@ -41,7 +43,7 @@ struct Index {
 /// Among equal keys the place decides, and places grow as rows come: so sorting is stable.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
-struct Entry {
+pub(super) struct Entry {
     prefix: u64,
     page: u32,
     offset: u32,
@@ -54,9 +56,19 @@ impl Run {
     pub(super) fn new(page: MemorySegment, block: MemorySegment) -> Self {
         Self {
             rows: Rows { pages: vec![page], last: 0, filled: 0 },
-            index: Index { blocks: vec![block], filled: 0 },
+            index: Index { blocks: vec![block], last: 0, filled: 0 },
             spare_bytes: 0,
+            count: 0,
         }
+    }
+
+    /// The records in it.
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
+
+    pub(super) fn parts_mut(&mut self) -> (&mut Rows, &mut Index) {
+        (&mut self.rows, &mut self.index)
     }
 
     /// The bytes that a run without rows does not have.
@@ -70,7 +82,7 @@ impl Run {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.index.blocks.len() == 1 && self.index.filled == 0
+        self.count == 0
     }
 
     /// The most bytes that it always has room for while it is empty.
@@ -100,6 +112,7 @@ impl Run {
             let Some(block) = memory.index_block(index_bytes)? else { return Ok(false) };
             self.spare_bytes += block.size();
             self.index.blocks.push(block);
+            self.index.last += 1;
             self.index.filled = 0;
         }
         Ok(true)
@@ -112,6 +125,7 @@ impl Run {
         lengths.write(&mut pages[*last as usize][*filled as usize..], key, row);
         *filled += lengths.total();
         self.index.push(entry);
+        self.count += 1;
     }
 
     /// Sorts every block of the index; a [`RunCursor`] then merges them.
@@ -128,9 +142,20 @@ impl Run {
 
     /// Forgets the records and gives all memory back but what it began with.
     pub(super) fn clear(&mut self, memory: &Memory) {
-        memory.release_all(self.rows.pages.drain(1..).chain(self.index.blocks.drain(1..)));
-        (self.rows.last, self.rows.filled, self.index.filled) = (0, 0, 0);
-        self.spare_bytes = 0;
+        self.rows.end_at(0, 0);
+        self.index.end_at(0, 0);
+        self.give_back_idle(memory);
+    }
+
+    /// Gives back the pages and blocks after the last record and entry.
+    pub(super) fn give_back_idle(&mut self, memory: &Memory) {
+        let (rows, index) = (&mut self.rows, &mut self.index);
+        let pages = rows.pages.drain(rows.last as usize + 1..);
+        memory.release_all(pages.chain(index.blocks.drain(index.last + 1..)));
+        let spare = rows.pages[1..].iter().chain(&index.blocks[1..]);
+        self.spare_bytes = spare.map(|segment| segment.size()).sum();
+        let full = (0..index.last).map(|block| index.blocks[block].size() / ENTRY_BYTES);
+        self.count = (full.sum::<usize>() + index.filled) as u64;
     }
 
     /// The pages that it began with, after it was cleared.
@@ -147,7 +172,26 @@ impl Rows {
         self.filled as usize + bytes as usize <= page.size()
     }
 
-    fn record(&self, entry: &Entry) -> Record<'_> {
+    pub(super) fn page(&self, number: usize) -> &[u8] {
+        &self.pages[number]
+    }
+
+    /// Copies so many bytes from a place to one that is not behind it, each a page and an offset.
+    pub(super) fn copy(&mut self, from: (usize, usize), bytes: usize, to: (usize, usize)) {
+        let bytes = from.1..from.1 + bytes;
+        if from.0 == to.0 {
+            return self.pages[to.0].copy_within(bytes, to.1);
+        }
+        let (before, rest) = self.pages.split_at_mut(from.0);
+        before[to.0][to.1..to.1 + bytes.len()].copy_from_slice(&rest[0][bytes]);
+    }
+
+    /// Has the records end at `filled` bytes of a page.
+    pub(super) fn end_at(&mut self, page: usize, filled: usize) {
+        (self.last, self.filled) = (number(page), number(filled));
+    }
+
+    pub(super) fn record(&self, entry: &Entry) -> Record<'_> {
         Record::written_to(&self.pages[entry.page as usize][entry.offset as usize..])
     }
 
@@ -159,21 +203,44 @@ impl Rows {
     }
 }
 
+impl Entry {
+    /// The page and the offset of its record.
+    pub(super) fn place(&self) -> (usize, usize) {
+        (self.page as usize, self.offset as usize)
+    }
+
+    /// The same for a record that was moved.
+    pub(super) fn at(self, page: usize, offset: usize) -> Self {
+        Self { page: number(page), offset: number(offset), ..self }
+    }
+}
+
+/// A number of pages or bytes as entries have it.
+fn number(count: usize) -> u32 {
+    debug_assert!(u32::try_from(count).is_ok(), "it was one before");
+    #[expect(clippy::cast_possible_truncation, reason = "as asserted")]
+    let count = count as u32;
+    count
+}
+
 impl Index {
     fn has_room(&self) -> bool {
-        let last = &self.blocks[self.blocks.len() - 1];
-        (self.filled + 1) * ENTRY_BYTES <= last.size()
+        (self.filled + 1) * ENTRY_BYTES <= self.blocks[self.last].size()
     }
 
     fn push(&mut self, entry: Entry) {
-        let last = self.blocks.len() - 1;
+        let at = self.filled;
         self.filled += 1;
-        let at = self.filled - 1;
-        self.entries_mut(last)[at] = entry;
+        self.slots_mut(self.last)[at] = entry;
+    }
+
+    /// Has the entries end at so many of a block.
+    pub(super) fn end_at(&mut self, block: usize, filled: usize) {
+        (self.last, self.filled) = (block, filled);
     }
 
     fn count(&self, block: usize) -> usize {
-        match block + 1 == self.blocks.len() {
+        match block == self.last {
             true => self.filled,
             false => self.blocks[block].size() / ENTRY_BYTES,
         }
@@ -186,8 +253,13 @@ impl Index {
     }
 
     fn entries_mut(&mut self, block: usize) -> &mut [Entry] {
-        let bytes = self.count(block) * ENTRY_BYTES;
-        bytemuck::cast_slice_mut(&mut self.blocks[block][..bytes])
+        let count = self.count(block);
+        &mut self.slots_mut(block)[..count]
+    }
+
+    /// Room for entries, be they filled or not.
+    pub(super) fn slots_mut(&mut self, block: usize) -> &mut [Entry] {
+        bytemuck::cast_slice_mut(&mut self.blocks[block])
     }
 }
 
@@ -205,6 +277,11 @@ impl RunCursor {
         Self { next, tree }
     }
 
+    /// How many entries of each block it has passed.
+    pub(super) fn into_next(self) -> Vec<usize> {
+        self.next
+    }
+
     /// The record it stands at; `None` at the end.
     pub(super) fn record<'run>(&self, run: &'run Run) -> Option<Record<'run>> {
         let block = self.tree.winner();
@@ -218,18 +295,21 @@ impl RunCursor {
         self.tree.replay(|a, b| Self::is_first(next, run, a, b));
     }
 
-    /// Writes the record it stands at and all that follow as a run of a file. It is joined to the
-    /// run before, which ends with `last_key`, if all its records come after that.
-    pub(super) fn write_rest(
+    /// Writes the record it stands at and those that follow, `most` at most, as a run of a file.
+    /// It is joined to the run before, which ends with `last_key`, if all its records come after
+    /// that.
+    pub(super) fn write(
         &mut self,
         run: &Run,
+        most: u64,
         mut writer: RunWriter<'_>,
         last_key: &mut Option<Front>,
         stats: &mut SortStats,
     ) -> Result<StoredRun, SortError> {
         let first = self.record(run);
         let mut last = first;
-        while let Some(record) = self.record(run) {
+        for _ in 0..most {
+            let Some(record) = self.record(run) else { break };
             writer.push(record)?;
             last = Some(record);
             self.advance(run);

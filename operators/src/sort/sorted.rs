@@ -20,6 +20,8 @@ pub struct SortedRows {
     memory: Memory,
     source: Source,
     interrupt: Interrupt,
+    /// The rows that are left to be handed out, if there are so many.
+    left: u64,
     stats: SortStats,
     has_begun: bool,
 }
@@ -77,9 +79,10 @@ impl SortedRows {
         memory: Memory,
         source: Source,
         interrupt: Interrupt,
+        rows_max: u64,
         stats: SortStats,
     ) -> Self {
-        Self { memory, source, interrupt, stats, has_begun: false }
+        Self { memory, source, interrupt, left: rows_max, stats, has_begun: false }
     }
 
     /// The next row; `None` after the last one.
@@ -92,7 +95,7 @@ impl SortedRows {
         if self.interrupt.is_set() {
             return Err(SortError::Interrupted);
         }
-        if mem::replace(&mut self.has_begun, true) {
+        if self.left > 0 && mem::replace(&mut self.has_begun, true) {
             match &mut self.source {
                 Source::Memory(InMemory { run, cursor, .. }) => cursor.advance(run),
                 Source::Disk { file, merge } => merge.advance(file)?,
@@ -105,6 +108,8 @@ impl SortedRows {
             Source::Disk { merge, .. } => merge.record(),
             Source::Lost => return Err(SortError::Lost),
         };
+        let record = record.filter(|_| self.left > 0);
+        self.left -= u64::from(record.is_some());
         Ok(record.map(|record: Record<'_>| SortedRow { key: record.key(), row: record.row() }))
     }
 
@@ -145,7 +150,9 @@ impl SortedRows {
         if spare_bytes > 0 {
             self.source = match mem::replace(&mut self.source, Source::Lost) {
                 Source::Memory(rows) => {
-                    rows.spill(&self.memory, &self.interrupt, &mut self.stats)?
+                    // It may stand at one that was handed out.
+                    let most = self.left.saturating_add(1);
+                    rows.spill(most, &self.memory, &self.interrupt, &mut self.stats)?
                 }
                 Source::Disk { file, mut merge } => {
                     merge.give_back(&file, &self.memory)?;
@@ -167,9 +174,11 @@ impl SortedRows {
 }
 
 impl InMemory {
-    /// Writes the rows that are left to a file, to be read from there through a page.
+    /// Writes the rows that are left, `most` at most, to a file, to be read from there through a
+    /// page.
     fn spill(
         self,
+        most: u64,
         memory: &Memory,
         interrupt: &Interrupt,
         stats: &mut SortStats,
@@ -178,7 +187,7 @@ impl InMemory {
         let mut file = RunFile::create(&spill_dir, memory.page_bytes())?;
         let stored = file.begin_run();
         let writer = RunWriter::new(&file, stored, &mut write_buffer.block, interrupt);
-        let stored = cursor.write_rest(&run, writer, &mut None, stats)?;
+        let stored = cursor.write(&run, most, writer, &mut None, stats)?;
         run.clear(memory);
         stats.merge_passes += 1;
         let buffers = run.into_kept().into_iter().take(1);

@@ -111,6 +111,15 @@ impl RunFile {
         Ok(filled)
     }
 
+    /// Frees the room of what was to be read once and was not.
+    pub(super) fn forget(&self, mut run: StoredRun) {
+        while run.reading == Reading::Once
+            && let Some(slot) = run.next_slot(u32::MAX)
+        {
+            self.file.free(slot);
+        }
+    }
+
     /// What lies at the front of `bytes`, which were read from `position` of the run on.
     pub(super) fn first_of<'a>(
         &self,

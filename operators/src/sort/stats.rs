@@ -6,6 +6,9 @@
 pub struct SortStats {
     /// The rows that were pushed.
     pub rows: u64,
+    /// Those of them that were dropped before they were spilled, since as many as are wanted come
+    /// before them: 0 without a [limit](super::ExternalSorterBuilder::limit).
+    pub dropped: u64,
     /// The bytes of the rows that were written to disk, in all passes, with their seals. Each run
     /// is filled up to whole units of at most 4 KiB there, which do not count.
     pub spilled_bytes: u64,

@@ -2,11 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first thing that is not as it says")]
 
+mod limits;
+mod long_rows;
+mod order;
+
 use std::fs;
 
 use offheap::{MemoryManager, Strategy, config::MemoryMode, error::Reason};
 use offheap_operators::Interrupt;
-use offheap_operators::sort::{ExternalSorter, PAGES_MIN, SortError, SortStats};
+use offheap_operators::sort::{
+    ExternalSorter, ExternalSorterBuilder, PAGES_MIN, SortError, SortStats,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -21,8 +27,16 @@ fn manager(pages: usize, page_bytes: usize) -> MemoryManager {
 
 /// Sorts `rows` with all the memory of `manager`, and sees that it is given back.
 fn sorted(manager: &MemoryManager, rows: &Rows) -> Result<(Rows, SortStats), SortError> {
+    sorted_by(manager, rows, |builder| builder)
+}
+
+fn sorted_by(
+    manager: &MemoryManager,
+    rows: &Rows,
+    set: impl FnOnce(ExternalSorterBuilder) -> ExternalSorterBuilder,
+) -> Result<(Rows, SortStats), SortError> {
     let owner = manager.owner("sort").register().unwrap();
-    let mut sorter = ExternalSorter::builder(&owner).build()?;
+    let mut sorter = set(ExternalSorter::builder(&owner)).build()?;
     for (key, row) in rows {
         sorter.push(key, row)?;
     }
@@ -84,42 +98,6 @@ proptest! {
             .unwrap();
         agrees_with_std(&manager, rows);
     }
-
-    /// Rows in order, but for where another stretch begins.
-    #[test]
-    fn it_sorts_stretches_in_order_as_std_does(
-        stretches in vec((any_key(), 0..400_u16, 0..100_usize), 0..12),
-        pages in PAGES_MIN..20,
-    ) {
-        let row = |(key, count, bytes): (Vec<u8>, u16, usize)| {
-            let key = move |row: u16| [&key[..], &(row / 3).to_be_bytes()].concat();
-            (0..count).map(move |row| (key(row), vec![row.to_le_bytes()[0]; bytes]))
-        };
-        agrees_with_std(&manager(pages, 4096), stretches.into_iter().flat_map(row).collect());
-    }
-
-    /// Rows of up to a sixteenth of the memory, most of them short.
-    #[test]
-    fn it_sorts_long_rows_as_std_does(
-        seeds in vec((any_key(), 0..100_u8, any::<u16>(), any::<bool>()), 0..300),
-        pages in 32..160_usize,
-    ) {
-        let bytes_max = pages / 16 * 4096 - RECORD_HEADER_BYTES;
-        let row = |(mut key, percent, length, is_long_key): (Vec<u8>, u8, u16, bool)| {
-            let bytes = match percent {
-                0..20 => usize::from(length) % bytes_max,
-                20 => bytes_max,
-                _ => usize::from(length) % 100,
-            };
-            let bytes = bytes.saturating_sub(key.len());
-            if is_long_key {
-                key.resize(key.len() + bytes, 2);
-                return (key, Vec::new());
-            }
-            (key, vec![percent; bytes])
-        };
-        agrees_with_std(&manager(pages, 4096), seeds.into_iter().map(row).collect());
-    }
 }
 
 #[test]
@@ -153,44 +131,6 @@ fn the_fewest_pages_sort_any_number_of_rows_in_many_passes() {
     }
 }
 
-/// Rows in the order of their keys, which share their front up to `shared` bytes.
-fn in_order(count: u64, shared: usize) -> Rows {
-    let key = |row: u64| [vec![7; shared], format!("{:012}", row / 2).into_bytes()].concat();
-    (0..count).map(|row| (key(row), row.to_le_bytes().to_vec())).collect()
-}
-
-#[test]
-fn rows_in_order_are_written_and_read_once() {
-    for (pages, shared) in [(PAGES_MIN, 0), (PAGES_MIN, 240), (64, 20)] {
-        let rows = in_order(12_000, shared);
-        let bytes: usize = rows.iter().map(|row| row.0.len() + row.1.len()).sum();
-        let stats = agrees_with_std(&manager(pages, 4096), rows);
-        assert_eq!(stats.spilled_bytes, (bytes + 12_000 * RECORD_HEADER_BYTES) as u64);
-        assert!(stats.runs > 3, "{stats:?}");
-        assert_eq!((stats.joined, stats.merge_passes), (stats.runs - 1, 1));
-    }
-}
-
-/// Keys that are known by their fronts, which are all the same.
-#[test]
-fn runs_whose_fronts_do_not_tell_are_merged() {
-    let stats = agrees_with_std(&manager(PAGES_MIN, 4096), in_order(2000, 256));
-    assert!(stats.runs > 3 && stats.merge_passes > 1, "{stats:?}");
-    assert_eq!(stats.joined, 0);
-}
-
-#[test]
-fn a_few_rows_out_of_order_cost_no_pass() {
-    let mut rows = in_order(20_000, 0);
-    for row in [1000, 9000, 15_000] {
-        rows.swap(row, 19_999 - row);
-    }
-    let stats = agrees_with_std(&manager(10, 4096), rows);
-    assert!(stats.runs > 20, "{stats:?}");
-    // Each of six rows parts its run from the one before or after.
-    assert_eq!((stats.joined, stats.merge_passes), (stats.runs - 7, 1), "{stats:?}");
-}
-
 #[test]
 fn equal_keys_stay_in_the_order_of_their_coming() {
     let rows: Rows = (0..20_000_u32)
@@ -199,75 +139,6 @@ fn equal_keys_stay_in_the_order_of_their_coming() {
     for pages in [PAGES_MIN, 20, 400] {
         agrees_with_std(&manager(pages, 4096), rows.clone());
     }
-}
-
-#[test]
-fn a_row_may_fill_a_sixteenth_of_the_memory_or_a_page_and_not_a_byte_more() {
-    for (pages, bytes_max) in [(PAGES_MIN, 4080), (31, 4080), (32, 8176), (100, 6 * 4096 - 16)] {
-        let manager = manager(pages, 4096);
-        let row = |bytes: usize| (vec![7; 10], vec![8; bytes - 10]);
-        let fill = [row(bytes_max), row(20), row(bytes_max), row(bytes_max)];
-        agrees_with_std(&manager, fill.iter().cycle().take(40).cloned().collect());
-        let error = sorted(&manager, &vec![row(bytes_max + 1)]).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            format!(
-                "a row of {} bytes with its key is above the most that the memory of the sort \
-                 allows, {bytes_max} bytes",
-                bytes_max + 1
-            )
-        );
-        manager.verify_empty().unwrap();
-    }
-}
-
-#[test]
-fn long_rows_are_merged_in_many_passes_and_as_they_came() {
-    // Keys that differ only beyond a page, and are often equal.
-    let key = |row: usize| [vec![1; 5000], vec![(row * 7 % 5).to_le_bytes()[0]]].concat();
-    let rows: Rows = (0..600).map(|row| (key(row), vec![row.to_le_bytes()[0]; row * 3])).collect();
-    let stats = agrees_with_std(&manager(32, 4096), rows);
-    assert!(stats.merge_passes > 1, "{stats:?}");
-}
-
-#[test]
-fn a_row_longer_than_all_before_is_refused_if_others_have_the_memory() {
-    let manager = manager(64, 4096);
-    let [owner, greedy] = ["sort", "greedy"].map(|name| manager.owner(name).register().unwrap());
-    let mut sorter = ExternalSorter::builder(&owner).build().unwrap();
-    let mut expected = Vec::new();
-    let mut push = |sorter: &mut ExternalSorter, first: u8, bytes: usize| {
-        let answer = sorter.push(&[first], &vec![first; bytes]);
-        expected.extend(answer.is_ok().then_some((first, bytes)));
-        answer
-    };
-    for first in (0..40).rev() {
-        push(&mut sorter, first, 5000 + 10 * usize::from(first)).unwrap();
-    }
-    let mut taken = Vec::new();
-    while let Ok(page) = greedy.allocate_page() {
-        taken.push(page);
-    }
-    for first in (40..80).rev() {
-        // It keeps blocks for rows as long as those before, and no longer ones.
-        push(&mut sorter, first, 5000).unwrap();
-        taken.extend(greedy.allocate_page());
-    }
-    let text = push(&mut sorter, 80, 9000).unwrap_err().to_string();
-    let start = "a sort needs at least 8 pages of 4096 bytes, ";
-    assert!(text.starts_with(start), "{text}");
-    push(&mut sorter, 81, 7000).unwrap();
-    drop(taken);
-    push(&mut sorter, 82, 9000).unwrap();
-    expected.sort_unstable();
-    let mut rows = sorter.finish().unwrap();
-    for (first, bytes) in expected {
-        let row = rows.next_row().unwrap().unwrap();
-        assert_eq!((row.key, row.row), (&[first][..], &vec![first; bytes][..]));
-    }
-    assert!(rows.next_row().unwrap().is_none());
-    drop(rows);
-    manager.verify_empty().unwrap();
 }
 
 #[test]

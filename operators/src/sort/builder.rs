@@ -92,7 +92,7 @@ impl ExternalSorter {
             spill_dir: std::env::temp_dir(),
             interrupt: Interrupt::default(),
             patience: Duration::ZERO,
-            limit: Limit::NONE,
+            limit: Limit::none(),
         }
     }
 }

@@ -3,26 +3,32 @@
 /// Longer keys are known by so many bytes.
 const FRONT_BYTES_MAX: usize = 256;
 
-/// The front of a key, or all of it.
-#[derive(Clone)]
+/// The front of a key, or all of it. One that is before another is of a key that is not after the
+/// other's.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Front {
     bytes: Vec<u8>,
-    is_whole: bool,
+    is_cut: bool,
 }
 
 impl Front {
     pub(super) fn of(key: &[u8]) -> Self {
         let bytes = &key[..key.len().min(FRONT_BYTES_MAX)];
-        Self { bytes: bytes.to_vec(), is_whole: bytes.len() == key.len() }
+        Self { bytes: bytes.to_vec(), is_cut: bytes.len() < key.len() }
     }
 
     /// Whether `key` is equal to that of the front or comes after it. Where the front does not
     /// tell, the answer is no.
     pub(super) fn is_at_most(&self, key: &[u8]) -> bool {
-        match self.is_whole {
-            true => self.bytes.as_slice() <= key,
-            false => self.bytes.as_slice() < &key[..key.len().min(FRONT_BYTES_MAX)],
+        match self.is_cut {
+            false => self.bytes.as_slice() <= key,
+            true => self.bytes.as_slice() < &key[..key.len().min(FRONT_BYTES_MAX)],
         }
+    }
+
+    /// The same for keys that come after it.
+    pub(super) fn is_before(&self, key: &[u8]) -> bool {
+        self.is_at_most(key) && self.bytes.as_slice() != key
     }
 }
 
@@ -50,6 +56,9 @@ mod tests {
                 let says = Front::of(first).is_at_most(second);
                 let can_tell = first.len() <= FRONT_BYTES_MAX || !second.starts_with(&long(&[1]));
                 assert_eq!(says, can_tell && first <= second, "{first:?} {second:?}");
+                let says = Front::of(first).is_before(second);
+                assert_eq!(says, can_tell && first < second, "{first:?} {second:?}");
+                assert!(Front::of(first) >= Front::of(second) || first <= second);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! How many rows are wanted, and what is known of those that are not.
 
-use std::fmt;
+use std::collections::BinaryHeap;
+use std::{fmt, mem};
 
 use super::front::Front;
 
@@ -8,12 +9,26 @@ use super::front::Front;
 const ROWS_MIN: u64 = 1024;
 /// If memory is full, it is worth it for this part of the rows that are wanted.
 const PART_OF_ROWS: u64 = 16;
+/// So many keys are marked among as many spilled rows as are wanted.
+const MARKS: u64 = 32;
 
 /// The first rows in order, of which so many are wanted.
 pub(super) struct Limit {
     rows: u64,
     /// As many rows do not come after this.
     bound: Option<Front>,
+    /// Marks of spilled rows, the last one in order first, and the rows of all of them.
+    marks: BinaryHeap<Mark>,
+    marked: u64,
+    /// The rows of the run since its last mark.
+    since: u64,
+}
+
+/// A key that so many spilled rows do not come after, which count for no other mark.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Mark {
+    key: Front,
+    rows: u64,
 }
 
 /// Without the bound: keys are the user's data.
@@ -24,10 +39,12 @@ impl fmt::Debug for Limit {
 }
 
 impl Limit {
-    pub(super) const NONE: Self = Self { rows: u64::MAX, bound: None };
+    pub(super) fn none() -> Self {
+        Self::of(u64::MAX)
+    }
 
     pub(super) fn of(rows: u64) -> Self {
-        Self { rows, bound: None }
+        Self { rows, bound: None, marks: BinaryHeap::new(), marked: 0, since: 0 }
     }
 
     pub(super) fn rows(&self) -> u64 {
@@ -38,6 +55,12 @@ impl Limit {
     #[inline]
     pub(super) fn is_beyond(&self, key: &[u8]) -> bool {
         self.rows == 0 || self.bound.as_ref().is_some_and(|bound| bound.is_at_most(key))
+    }
+
+    /// The same of a row that has come. Those that the bound is made of are wanted.
+    #[inline]
+    pub(super) fn is_left_behind(&self, key: &[u8]) -> bool {
+        self.bound.as_ref().is_some_and(|bound| bound.is_before(key))
     }
 
     /// So many rows in memory are cut down to those that are wanted.
@@ -51,8 +74,43 @@ impl Limit {
         self.rows.saturating_add((self.rows / PART_OF_ROWS).max(1))
     }
 
-    /// As many rows as are wanted came, and `last` is the last of them.
-    pub(super) fn has_all_before(&mut self, last: Option<Front>) {
-        self.bound = last;
+    /// As many rows as are wanted came, and `last` is the last key of them.
+    pub(super) fn has_all_before(&mut self, last: Front) {
+        if self.bound.as_ref().is_none_or(|bound| last < *bound) {
+            self.bound = Some(last);
+        }
+    }
+
+    /// A run is spilled from now on, in the order of its keys.
+    pub(super) fn begin_run(&mut self) {
+        self.since = 0;
+    }
+
+    /// The next row of the run is spilled.
+    #[inline]
+    pub(super) fn has_spilled(&mut self, key: &[u8]) {
+        self.since += 1;
+        if self.since > self.rows / MARKS {
+            self.mark(Front::of(key));
+        }
+    }
+
+    /// Marks a key of the run, and drops the marks without which there are rows enough.
+    fn mark(&mut self, key: Front) {
+        let rows = mem::take(&mut self.since);
+        self.marks.push(Mark { key, rows });
+        self.marked += rows;
+        while let Some(last) = self.marks.peek()
+            && let Some(before) = self.marked.checked_sub(last.rows)
+            && before >= self.rows
+        {
+            self.marks.pop();
+            self.marked = before;
+        }
+        if self.marked >= self.rows
+            && let Some(last) = self.marks.peek()
+        {
+            self.has_all_before(last.key.clone());
+        }
     }
 }

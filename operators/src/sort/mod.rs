@@ -38,7 +38,8 @@
 //! With a [limit](ExternalSorterBuilder::limit) of n rows, rows that n others come before are
 //! dropped: from memory when there are twice as many, or a few more and memory is full, and as they
 //! come from then on. What is left moves together, so n rows that fit are never spilled. Where they
-//! do not fit, runs are cut to n rows as they are merged.
+//! do not fit, some keys of each run are marked as it is spilled: rows that come after enough of
+//! these are dropped as well, and runs are cut to n rows as they are merged.
 //!
 //! A sorter is built with the fewest pages it can work with, keeps them, and so is never refused
 //! memory later on, whatever other owners take. Other memory hardly grows with the number of
@@ -293,7 +294,9 @@ impl ExternalSorter {
     fn cut(&mut self) -> Result<(), SortError> {
         let before = self.run.count();
         let last_key = self.run.cut(self.limit.rows(), &self.memory, &self.interrupt)?;
-        self.limit.has_all_before(last_key);
+        if let Some(last_key) = last_key {
+            self.limit.has_all_before(last_key);
+        }
         self.stats.dropped += before - self.run.count();
         Ok(())
     }
@@ -375,12 +378,10 @@ impl ExternalSorter {
         let mut cursor = RunCursor::new(&self.run);
         let stored = file.begin_run();
         let writer = RunWriter::new(file, stored, &mut self.write_buffer.block, &self.interrupt);
-        let most = self.limit.rows();
-        runs.push(cursor.write(&self.run, most, writer, last_key, &mut self.stats)?);
-        if self.run.count() >= most {
-            self.limit.has_all_before(last_key.clone());
-            self.stats.dropped += self.run.count() - most;
-        }
+        let (run, written) =
+            cursor.write(&self.run, &mut self.limit, writer, last_key, &mut self.stats)?;
+        runs.push(run);
+        self.stats.dropped += self.run.count() - written;
         self.run.clear(&self.memory);
         Ok(())
     }

@@ -7,6 +7,7 @@ use bytemuck::{Pod, Zeroable};
 use offheap::MemorySegment;
 
 use super::front::Front;
+use super::limit::Limit;
 use super::record::{Lengths, Record, prefix};
 use super::spill::{RunWriter, StoredRun};
 use super::tree::LoserTree;
@@ -295,22 +296,27 @@ impl RunCursor {
         self.tree.replay(|a, b| Self::is_first(next, run, a, b));
     }
 
-    /// Writes the record it stands at and those that follow, `most` at most, as a run of a file.
+    /// Writes the record it stands at and those that follow as a run of a file, within the limit.
     /// It is joined to the run before, which ends with `last_key`, if all its records come after
-    /// that.
+    /// that. Returns the run, and how many records it has.
     pub(super) fn write(
         &mut self,
         run: &Run,
-        most: u64,
+        limit: &mut Limit,
         mut writer: RunWriter<'_>,
         last_key: &mut Option<Front>,
         stats: &mut SortStats,
-    ) -> Result<StoredRun, SortError> {
+    ) -> Result<(StoredRun, u64), SortError> {
+        let mut written = 0;
         let first = self.record(run);
         let mut last = first;
-        for _ in 0..most {
-            let Some(record) = self.record(run) else { break };
+        limit.begin_run();
+        for _ in 0..limit.rows() {
+            let next = self.record(run);
+            let Some(record) = next.filter(|next| !limit.is_left_behind(next.key())) else { break };
             writer.push(record)?;
+            limit.has_spilled(record.key());
+            written += 1;
             last = Some(record);
             self.advance(run);
         }
@@ -324,7 +330,7 @@ impl RunCursor {
         *last_key = last.map(|last| Front::of(last.key()));
         stats.spilled_bytes += stored.bytes();
         stats.runs += 1;
-        Ok(stored)
+        Ok((stored, written))
     }
 
     fn is_first(next: &[usize], run: &Run, a: usize, b: usize) -> bool {

@@ -5,6 +5,7 @@ use std::mem;
 use std::path::PathBuf;
 
 use super::buffer::Buffer;
+use super::limit::Limit;
 use super::merge::Merge;
 use super::record::Record;
 use super::run::{Run, RunCursor};
@@ -187,7 +188,7 @@ impl InMemory {
         let mut file = RunFile::create(&spill_dir, memory.page_bytes())?;
         let stored = file.begin_run();
         let writer = RunWriter::new(&file, stored, &mut write_buffer.block, interrupt);
-        let stored = cursor.write(&run, most, writer, &mut None, stats)?;
+        let (stored, _) = cursor.write(&run, &mut Limit::of(most), writer, &mut None, stats)?;
         run.clear(memory);
         stats.merge_passes += 1;
         let buffers = run.into_kept().into_iter().take(1);

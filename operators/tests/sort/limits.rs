@@ -63,10 +63,21 @@ fn a_small_limit_needs_little_memory() {
 }
 
 #[test]
+fn with_a_limit_that_does_not_fit_most_other_rows_are_dropped() {
+    for limit in [4000, 6000] {
+        for rows in [scrambled(50_000), in_order(50_000, 0)] {
+            let stats = agrees_with_std_up_to(&manager(40, 4096), rows, limit);
+            assert!(stats.runs > 1, "{limit}: {stats:?}");
+            assert!(stats.dropped > 50_000 - 4 * limit as u64, "{limit}: {stats:?}");
+        }
+    }
+}
+
+#[test]
 fn with_a_limit_that_does_not_fit_runs_are_cut_when_they_are_merged() {
     let rows = || scrambled(20_000);
     let all = agrees_with_std(&manager(4, 4096), rows());
     let few = agrees_with_std_up_to(&manager(4, 4096), rows(), 300);
-    assert!(few.runs > 50 && few.merge_passes > 3, "{few:?}");
-    assert!(few.spilled_bytes * 2 < all.spilled_bytes, "{few:?} {all:?}");
+    assert!(few.runs > 5 && few.merge_passes > 1, "{few:?}");
+    assert!(few.spilled_bytes * 20 < all.spilled_bytes, "{few:?} {all:?}");
 }

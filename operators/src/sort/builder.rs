@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use offheap::Owner;
 
-use super::buffer::Buffer;
-use super::limit::Limit;
 use super::memory::Memory;
+use super::memory::buffer::Buffer;
 use super::run::Run;
+use super::run::limit::Limit;
 use super::{ExternalSorter, SortError, SortStats};
 use crate::Interrupt;
 

@@ -6,10 +6,10 @@ use std::vec::IntoIter;
 
 use offheap::MemorySegment;
 
-use super::buffer::Buffer;
-use super::record::{Record, prefix};
-use super::seal::{SEAL_BYTES, Sealed};
-use super::spill::{RunFile, StoredRun};
+use super::file::record::{Record, prefix};
+use super::file::seal::{SEAL_BYTES, Sealed};
+use super::file::{RunFile, StoredRun};
+use super::memory::buffer::Buffer;
 use super::tree::LoserTree;
 use super::{Memory, SortError, SpillAction};
 

@@ -80,49 +80,42 @@
 //! # Floors
 //!
 //! ```text
-//! 4 mod builder    the sorter
-//! 3 sorted         the sorted rows
-//! 2 passes         from many runs to few
-//! 1 spill run cut merge
-//!                  a run in memory; runs in a file; a walk over several of them
-//! 0 memory buffer wait record front limit seal tree stats error
+//! 5 mod builder    the sorter
+//! 4 sorted         the sorted rows
+//! 3 passes         from many runs to few
+//! 2 run merge      a run in memory, cut to a limit; a walk over several runs in the file
+//! 1 file memory    runs in the spill file, record by record; pages, blocks, buffers, waiting
+//! 0 tree stats error
 //! ```
 
-mod buffer;
 mod builder;
-mod cut;
 mod error;
-mod front;
-mod limit;
+mod file;
 mod memory;
 mod merge;
 mod passes;
-mod record;
 mod run;
-mod seal;
 mod sorted;
-mod spill;
 mod stats;
 mod tree;
-mod wait;
 
 use std::fmt;
 use std::path::PathBuf;
 
 use crate::Interrupt;
-use buffer::Buffer;
 pub use builder::ExternalSorterBuilder;
 pub use error::{SortError, SpillAction};
-use limit::Limit;
+use file::record::{HEADER_BYTES, Lengths};
+use file::seal::SEAL_BYTES;
+use file::{RunFile, RunWriter};
 use memory::Memory;
 pub use memory::PAGES_MIN;
+use memory::buffer::Buffer;
 use passes::{FAN_IN_MIN, Passes, Spilled};
-use record::{HEADER_BYTES, Lengths};
+use run::limit::Limit;
 use run::{Run, RunCursor};
-use seal::SEAL_BYTES;
 use sorted::{InMemory, Source};
 pub use sorted::{SortedRow, SortedRows};
-use spill::{RunFile, RunWriter};
 pub use stats::SortStats;
 
 const _: () = assert!(PAGES_MIN > FAN_IN_MIN, "a pass reads through all but the write block");

@@ -5,10 +5,10 @@ use std::vec::IntoIter;
 
 use offheap::MemorySegment;
 
-use super::buffer::Buffer;
-use super::front::Front;
+use super::file::{RunFile, RunWriter, StoredRun};
+use super::memory::buffer::Buffer;
 use super::merge::Merge;
-use super::spill::{RunFile, RunWriter, StoredRun};
+use super::run::front::Front;
 use super::{Memory, SortError, SortStats};
 use crate::Interrupt;
 
@@ -154,7 +154,7 @@ mod tests {
 
     use offheap::MemoryManager;
 
-    use super::super::record::{Lengths, Record};
+    use super::super::file::record::{Lengths, Record};
     use super::*;
 
     const PAGE: usize = 4096;

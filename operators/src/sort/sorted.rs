@@ -4,12 +4,12 @@ use std::fmt;
 use std::mem;
 use std::path::PathBuf;
 
-use super::buffer::Buffer;
-use super::limit::Limit;
+use super::file::record::Record;
+use super::file::{RunFile, RunWriter};
+use super::memory::buffer::Buffer;
 use super::merge::Merge;
-use super::record::Record;
+use super::run::limit::Limit;
 use super::run::{Run, RunCursor};
-use super::spill::{RunFile, RunWriter};
 use super::{Memory, SortError, SortStats};
 use crate::Interrupt;
 

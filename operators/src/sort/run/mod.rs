@@ -1,18 +1,22 @@
 //! A run in memory: rows on pages, and an index of blocks by which they are sorted.
 
+mod cut;
+pub(super) mod front;
+pub(super) mod limit;
+
 use std::cmp::Ordering;
 use std::mem;
 
 use bytemuck::{Pod, Zeroable};
 use offheap::MemorySegment;
 
-use super::front::Front;
-use super::limit::Limit;
-use super::record::{Lengths, Record, prefix};
-use super::spill::{RunWriter, StoredRun};
+use super::file::record::{Lengths, Record, prefix};
+use super::file::{RunWriter, StoredRun};
 use super::tree::LoserTree;
 use super::{Memory, SortError, SortStats};
 use crate::Interrupt;
+use front::Front;
+use limit::Limit;
 
 /// Records on pages that need not be neighbours, and an entry for each of them.
 pub(super) struct Run {

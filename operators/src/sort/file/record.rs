@@ -6,11 +6,11 @@
 //! ```
 
 /// The bytes before the key.
-pub(super) const HEADER_BYTES: usize = 8;
+pub(in crate::sort) const HEADER_BYTES: usize = 8;
 
 /// The lengths of a record that fits where it is to go.
 #[derive(Clone, Copy)]
-pub(super) struct Lengths {
+pub(in crate::sort) struct Lengths {
     key: u32,
     row: u32,
     total: u32,
@@ -18,7 +18,7 @@ pub(super) struct Lengths {
 
 impl Lengths {
     /// `None` if the record is larger than `bytes_max`.
-    pub(super) fn of(key: &[u8], row: &[u8], bytes_max: usize) -> Option<Self> {
+    pub(in crate::sort) fn of(key: &[u8], row: &[u8], bytes_max: usize) -> Option<Self> {
         let total = HEADER_BYTES.checked_add(key.len())?.checked_add(row.len())?;
         if total > bytes_max {
             return None;
@@ -31,12 +31,12 @@ impl Lengths {
     }
 
     /// The bytes of the whole record.
-    pub(super) fn total(self) -> u32 {
+    pub(in crate::sort) fn total(self) -> u32 {
         self.total
     }
 
     /// Writes the record to the front of `target`.
-    pub(super) fn write(self, target: &mut [u8], key: &[u8], row: &[u8]) {
+    pub(in crate::sort) fn write(self, target: &mut [u8], key: &[u8], row: &[u8]) {
         let (header, rest) = target.split_at_mut(HEADER_BYTES);
         header[..4].copy_from_slice(&self.key.to_le_bytes());
         header[4..].copy_from_slice(&self.row.to_le_bytes());
@@ -47,28 +47,28 @@ impl Lengths {
 
 /// The bytes of one whole record.
 #[derive(Clone, Copy)]
-pub(super) struct Record<'a>(&'a [u8]);
+pub(in crate::sort) struct Record<'a>(&'a [u8]);
 
 impl<'a> Record<'a> {
     /// The record at the front of `bytes`, if all of it is there.
-    pub(super) fn first_of(bytes: &'a [u8]) -> Option<Self> {
+    pub(in crate::sort) fn first_of(bytes: &'a [u8]) -> Option<Self> {
         bytes.get(..size_by_header(bytes)?).map(Self)
     }
 
     /// The record at the front of `bytes`, which were written as one.
-    pub(super) fn written_to(bytes: &'a [u8]) -> Self {
+    pub(in crate::sort) fn written_to(bytes: &'a [u8]) -> Self {
         Self(&bytes[..HEADER_BYTES + length(bytes, 0) + length(bytes, 4)])
     }
 
-    pub(super) fn bytes(self) -> &'a [u8] {
+    pub(in crate::sort) fn bytes(self) -> &'a [u8] {
         self.0
     }
 
-    pub(super) fn key(self) -> &'a [u8] {
+    pub(in crate::sort) fn key(self) -> &'a [u8] {
         &self.0[HEADER_BYTES..HEADER_BYTES + length(self.0, 0)]
     }
 
-    pub(super) fn row(self) -> &'a [u8] {
+    pub(in crate::sort) fn row(self) -> &'a [u8] {
         &self.0[HEADER_BYTES + length(self.0, 0)..]
     }
 }
@@ -87,7 +87,7 @@ fn length(bytes: &[u8], at: usize) -> usize {
 
 /// The first eight bytes of `key` as a number that orders as they do, zeros where it is shorter.
 /// Keys whose prefixes differ are in the order of their prefixes.
-pub(super) fn prefix(key: &[u8]) -> u64 {
+pub(in crate::sort) fn prefix(key: &[u8]) -> u64 {
     if let Some(first) = key.first_chunk::<8>() {
         return u64::from_be_bytes(*first);
     }

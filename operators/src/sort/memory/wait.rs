@@ -6,8 +6,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use super::SortError;
 use crate::Interrupt;
+use crate::sort::SortError;
 
 /// How often it looks whether somebody asked for a stop.
 const LOOK_EVERY: Duration = Duration::from_millis(20);

@@ -10,16 +10,19 @@
 //! records: | one  | two   | three  | gap | four                 | ...        | 0 |
 //! ```
 
+pub(super) mod record;
+pub(super) mod seal;
+
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use offheap::MemorySegment;
 use offheap_paging::{DirectIo, MemoryFileSystem, Slot, SpillError, SpillFile};
 
-use super::record::Record;
-use super::seal::{Place, SEAL_BYTES, Sealed, Sealer};
 use super::{SortError, SpillAction};
 use crate::Interrupt;
+use record::Record;
+use seal::{Place, SEAL_BYTES, Sealed, Sealer};
 
 /// A page has so many units, or more.
 const UNITS_PER_PAGE: usize = 8;

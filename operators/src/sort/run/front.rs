@@ -6,20 +6,20 @@ const FRONT_BYTES_MAX: usize = 256;
 /// The front of a key, or all of it. One that is before another is of a key that is not after the
 /// other's.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Front {
+pub(in crate::sort) struct Front {
     bytes: Vec<u8>,
     is_cut: bool,
 }
 
 impl Front {
-    pub(super) fn of(key: &[u8]) -> Self {
+    pub(in crate::sort) fn of(key: &[u8]) -> Self {
         let bytes = &key[..key.len().min(FRONT_BYTES_MAX)];
         Self { bytes: bytes.to_vec(), is_cut: bytes.len() < key.len() }
     }
 
     /// Whether `key` is equal to that of the front or comes after it. Where the front does not
     /// tell, the answer is no.
-    pub(super) fn is_at_most(&self, key: &[u8]) -> bool {
+    pub(in crate::sort) fn is_at_most(&self, key: &[u8]) -> bool {
         match self.is_cut {
             false => self.bytes.as_slice() <= key,
             true => self.bytes.as_slice() < &key[..key.len().min(FRONT_BYTES_MAX)],
@@ -27,7 +27,7 @@ impl Front {
     }
 
     /// The same for keys that come after it.
-    pub(super) fn is_before(&self, key: &[u8]) -> bool {
+    pub(in crate::sort) fn is_before(&self, key: &[u8]) -> bool {
         self.is_at_most(key) && self.bytes.as_slice() != key
     }
 }

@@ -1,14 +1,14 @@
 //! Cutting a run in memory down to its first rows, which move together.
 
 use super::front::Front;
-use super::run::{Entry, Index, Rows, Run, RunCursor};
-use super::{Memory, SortError};
+use super::{Entry, Index, Rows, Run, RunCursor};
 use crate::Interrupt;
+use crate::sort::{Memory, SortError};
 
 impl Run {
     /// Forgets all but the first `rows` records in order, of which there are more, and gives back
     /// what they do not need. Returns the last key of these.
-    pub(super) fn cut(
+    pub(in crate::sort) fn cut(
         &mut self,
         rows: u64,
         memory: &Memory,

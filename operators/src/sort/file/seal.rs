@@ -18,28 +18,28 @@ use std::hash::{BuildHasher, RandomState};
 use super::record::Record;
 
 /// The bytes before a record in the file.
-pub(super) const SEAL_BYTES: usize = 8;
+pub(in crate::sort) const SEAL_BYTES: usize = 8;
 
 /// Bytes that are hashed at a time.
 const STEP_BYTES: usize = 16;
 
 /// Where a record lies.
 #[derive(Clone, Copy)]
-pub(super) struct Place {
+pub(in crate::sort) struct Place {
     /// The number of its run.
-    pub(super) run: u32,
+    pub(in crate::sort) run: u32,
     /// The bytes before it in the run.
-    pub(super) position: u64,
+    pub(in crate::sort) position: u64,
 }
 
 /// Seals the records of one file.
-pub(super) struct Sealer {
+pub(in crate::sort) struct Sealer {
     /// Random numbers.
     secrets: [u64; 3],
 }
 
 /// What lies at the front of bytes that were read.
-pub(super) enum Sealed<'a> {
+pub(in crate::sort) enum Sealed<'a> {
     /// A record as it was written.
     Record(Record<'a>),
     /// Nothing up to the next unit.
@@ -51,14 +51,19 @@ pub(super) enum Sealed<'a> {
 }
 
 impl Sealer {
-    pub(super) fn new() -> Self {
+    pub(in crate::sort) fn new() -> Self {
         let random = RandomState::new();
         Self { secrets: [0_u8, 1, 2].map(|number| random.hash_one(number)) }
     }
 
     /// Writes the record to the front of `target` as it is to lie at `place`. Returns the
     /// bytes that it takes there.
-    pub(super) fn write(&self, place: Place, record: Record<'_>, target: &mut [u8]) -> usize {
+    pub(in crate::sort) fn write(
+        &self,
+        place: Place,
+        record: Record<'_>,
+        target: &mut [u8],
+    ) -> usize {
         let (seal, bytes) = self.parts(place, record);
         let end = SEAL_BYTES + bytes.len();
         target[..SEAL_BYTES].copy_from_slice(&seal);
@@ -67,7 +72,7 @@ impl Sealer {
     }
 
     /// The seal of a record that is to lie at `place`, and what follows it.
-    pub(super) fn parts<'a>(
+    pub(in crate::sort) fn parts<'a>(
         &self,
         place: Place,
         record: Record<'a>,
@@ -76,12 +81,12 @@ impl Sealer {
     }
 
     /// Writes a gap to the front of `target`, which takes `SEAL_BYTES` there.
-    pub(super) fn write_gap(&self, place: Place, target: &mut [u8]) {
+    pub(in crate::sort) fn write_gap(&self, place: Place, target: &mut [u8]) {
         target[..SEAL_BYTES].copy_from_slice(&self.seal(place, &[]).to_le_bytes());
     }
 
     /// What lies at the front of `bytes`, which were read from `place` on.
-    pub(super) fn read<'a>(&self, place: Place, bytes: &'a [u8]) -> Sealed<'a> {
+    pub(in crate::sort) fn read<'a>(&self, place: Place, bytes: &'a [u8]) -> Sealed<'a> {
         let Some((seal, rest)) = bytes.split_first_chunk() else { return Sealed::Incomplete };
         let seal = u64::from_le_bytes(*seal);
         match Record::first_of(rest) {

@@ -13,7 +13,7 @@ const PART_OF_ROWS: u64 = 16;
 const MARKS: u64 = 32;
 
 /// The first rows in order, of which so many are wanted.
-pub(super) struct Limit {
+pub(in crate::sort) struct Limit {
     rows: u64,
     /// As many rows do not come after this.
     bound: Option<Front>,
@@ -39,56 +39,56 @@ impl fmt::Debug for Limit {
 }
 
 impl Limit {
-    pub(super) fn none() -> Self {
+    pub(in crate::sort) fn none() -> Self {
         Self::of(u64::MAX)
     }
 
-    pub(super) fn of(rows: u64) -> Self {
+    pub(in crate::sort) fn of(rows: u64) -> Self {
         Self { rows, bound: None, marks: BinaryHeap::new(), marked: 0, since: 0 }
     }
 
-    pub(super) fn rows(&self) -> u64 {
+    pub(in crate::sort) fn rows(&self) -> u64 {
         self.rows
     }
 
     /// Whether a row that comes now is not wanted.
     #[inline]
-    pub(super) fn is_beyond(&self, key: &[u8]) -> bool {
+    pub(in crate::sort) fn is_beyond(&self, key: &[u8]) -> bool {
         self.rows == 0 || self.bound.as_ref().is_some_and(|bound| bound.is_at_most(key))
     }
 
     /// The same of a row that has come. Those that the bound is made of are wanted.
     #[inline]
-    pub(super) fn is_left_behind(&self, key: &[u8]) -> bool {
+    pub(in crate::sort) fn is_left_behind(&self, key: &[u8]) -> bool {
         self.bound.as_ref().is_some_and(|bound| bound.is_before(key))
     }
 
     /// So many rows in memory are cut down to those that are wanted.
     #[inline]
-    pub(super) fn cut_at(&self) -> u64 {
+    pub(in crate::sort) fn cut_at(&self) -> u64 {
         self.rows.saturating_mul(2).max(ROWS_MIN)
     }
 
     /// The same when memory is full.
-    pub(super) fn cut_when_full_at(&self) -> u64 {
+    pub(in crate::sort) fn cut_when_full_at(&self) -> u64 {
         self.rows.saturating_add((self.rows / PART_OF_ROWS).max(1))
     }
 
     /// As many rows as are wanted came, and `last` is the last key of them.
-    pub(super) fn has_all_before(&mut self, last: Front) {
+    pub(in crate::sort) fn has_all_before(&mut self, last: Front) {
         if self.bound.as_ref().is_none_or(|bound| last < *bound) {
             self.bound = Some(last);
         }
     }
 
     /// A run is spilled from now on, in the order of its keys.
-    pub(super) fn begin_run(&mut self) {
+    pub(in crate::sort) fn begin_run(&mut self) {
         self.since = 0;
     }
 
     /// The next row of the run is spilled.
     #[inline]
-    pub(super) fn has_spilled(&mut self, key: &[u8]) {
+    pub(in crate::sort) fn has_spilled(&mut self, key: &[u8]) {
         self.since += 1;
         if self.since > self.rows / MARKS {
             self.mark(Front::of(key));

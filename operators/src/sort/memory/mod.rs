@@ -1,13 +1,16 @@
 //! Where a sort gets its pages and blocks from, and when it makes do without.
 
+pub(super) mod buffer;
+mod wait;
+
 use std::time::Duration;
 
 use offheap::{AllocationError, MemorySegment, Owner, error::Reason, sharing::Share};
 
 use super::SortError;
-use super::buffer::Buffer;
-use super::wait::block_on;
 use crate::Interrupt;
+use buffer::Buffer;
+use wait::block_on;
 
 /// The fewest pages that a sort works with: one for rows, one for the index, one to write through.
 pub const PAGES_MIN: usize = 3;

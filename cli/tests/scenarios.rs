@@ -1,7 +1,8 @@
 //! All that the program does with its memory, alone and in company.
 
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::panic)] // a test stops at the first thing that is not as it says
+// A test stops at the first thing that is not as it says.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod support;

@@ -9,6 +9,7 @@ use super::style::{
 };
 use crate::report::Report;
 use crate::sampler::{LEVEL_MAX, Timeline};
+use crate::scenario::Scenario;
 
 const MARGIN: u32 = 14;
 const LABELS: u32 = 64;
@@ -86,7 +87,8 @@ pub fn draw_usage<'a>(
     })
 }
 
-/// Names the phases above the plot, as far as there is room; `column` is where a time is.
+/// Names the phases above the plot, as far as there is room, those that scenarios begin with
+/// first; `column` is where a time is.
 fn draw_phases<'a>(
     area: &Area<'a>,
     timeline: &Timeline,
@@ -95,13 +97,17 @@ fn draw_phases<'a>(
 ) -> Result<(), DrawError<'a>> {
     let (left, top) = area.get_base_pixel();
     let style = text(14.0, INK, HPos::Left);
-    let mut free = i32::MIN;
-    for (begin, name) in &timeline.phases {
+    let begins = |name: &str| Scenario::ALL.iter().any(|it| name.starts_with(it.as_str()));
+    let mut phases: Vec<_> = timeline.phases.iter().collect();
+    phases.sort_by_key(|(_, name)| !begins(name));
+    let mut taken: Vec<(i32, i32)> = Vec::new();
+    for (begin, name) in phases {
         let place = column(*begin) - left;
-        if place >= free {
+        let width = LETTER_WIDTH * i32::try_from(name.len()).unwrap_or(i32::MAX / LETTER_WIDTH);
+        let (from, to) = (place, place.saturating_add(width));
+        if taken.iter().all(|(taken_from, taken_to)| to <= *taken_from || from >= *taken_to) {
             area.draw_text(name, &style, (place, bottom - top - 22))?;
-            let width = LETTER_WIDTH * i32::try_from(name.len()).unwrap_or(i32::MAX / LETTER_WIDTH);
-            free = place + width;
+            taken.push((from, to));
         }
     }
     Ok(())

@@ -72,7 +72,7 @@ impl PagePool {
 
     /// The same, which waits at most so long for a frame, whatever the pool's
     /// [`pin_timeout`](crate::PagePoolBuilder::pin_timeout): for a caller that can do without the
-    /// page, or can end pins of its own. Others are asked for memory only after some 20 ms.
+    /// page, or can end pins of its own.
     ///
     /// # Errors
     ///
